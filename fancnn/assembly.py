@@ -1,0 +1,229 @@
+"""Configuration becomes objects here; below this file nobody has heard of Hydra.
+
+The only module that knows `hydra.utils.instantiate`. It builds what these packages define and nothing else, so
+that a configuration, which a checkpoint file carries too, cannot name just any function.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
+from pytorch_lightning import Trainer, seed_everything
+from torch import nn
+
+from fancnn.errors import UserError
+from fancnn.images import Preprocess
+from fancnn.learning.checkpointing import AtomicCheckpointIO
+from fancnn.learning.classifier import Classifier
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.scores import MONITORABLE
+from fancnn.model import Model
+from fancnn.partitioning import SplitPlan
+from fancnn.settings import DataSettings, TrainSettings
+
+ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning", "torchvision.models")
+PRECISIONS = ("32", "32-true", "bf16-mixed", "16-mixed")
+
+
+def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
+    """The object (or partial) that `config` describes by its `_target_`.
+
+    Args:
+        config: `_target_` and arguments.
+        key: Where it stands in the configuration, for messages.
+        more: Arguments that are objects already.
+
+    Raises:
+        UserError: If the target is unknown or not allowed, or refuses its arguments.
+    """
+    for target in _targets(config):
+        _check_target(target, key)
+    try:
+        return instantiate(dict(config), **more, _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        accepted = _accepted(config, cause)
+        raise UserError(f"{key}: {cause}{accepted}") from error
+
+
+def preprocess(data: DataSettings) -> Preprocess:
+    """The preprocessing of the model and of its data."""
+    try:
+        return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
+    """The pictures under `root`, not read yet."""
+    plan = SplitPlan(
+        method=data.split,  # type: ignore[arg-type]  # checked there
+        val_fraction=data.val_fraction,
+        test_fraction=data.test_fraction,
+        group=data.group,
+        split_file=data.split_file,
+        seed=seed,
+    )
+    return PictureDataModule(
+        root,
+        data.go_class,
+        preprocess(data),
+        plan,
+        on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
+        batch_size=data.batch_size,
+        eval_batch_size=data.eval_batch_size,
+        seed=seed,
+    )
+
+
+def network(config: Mapping[str, Any]) -> nn.Module:
+    """The network that a configuration or a checkpoint describes."""
+    built = build(config, "model.network")
+    if not isinstance(built, nn.Module):
+        raise UserError(
+            f"model.network._target_={config.get('_target_')!r} is no torch network but {type(built).__name__}"
+        )
+    return built
+
+
+def model(settings: TrainSettings, classes: Iterable[str]) -> Model:
+    """A fresh model; its first weights depend on the seed alone."""
+    torch.manual_seed(settings.seed)
+    fresh = network(settings.model.network)
+    try:
+        return Model(
+            fresh,
+            preprocess(settings.data),
+            classes=tuple(classes),
+            go_class=settings.data.go_class,
+            threshold=settings.decision.threshold,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def classifier(settings: TrainSettings, fresh: Model, description: Mapping[str, Any]) -> Classifier:
+    """The training of `fresh`."""
+    optimizer = build(settings.model.optimizer, "model.optimizer")
+    schedule = build(settings.schedule, "schedule") if settings.schedule else None
+    _check_makers(optimizer, schedule, fresh)
+    return Classifier(
+        fresh,
+        build(settings.model.loss, "model.loss"),
+        optimizer,
+        schedule,
+        seed=settings.seed,
+        description=description,
+    )
+
+
+def trainer(settings: TrainSettings) -> Trainer:
+    """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
+    seed_everything(settings.seed, workers=True, verbose=False)
+    callbacks = [build(node, f"callbacks.{name}") for name, node in settings.callbacks.items() if node]
+    loggers = [build(node, f"logger.{name}") for name, node in settings.logger.items() if node]
+    made: Trainer = build(
+        settings.trainer,
+        "trainer",
+        callbacks=callbacks,
+        logger=loggers or False,
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=settings.output_dir,
+        num_sanity_val_steps=0,  # data and model were checked; the first epoch validates anyway
+        enable_progress_bar=False,  # ours is cheaper and is silent in a log file
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # EpochSampler shares training pictures out; validation is not shared
+    )
+    return made
+
+
+def check(settings: TrainSettings) -> None:
+    """Refuse a configuration that cannot train, before pictures are read and not after the first epoch.
+
+    Raises:
+        UserError: Naming the key, what it says and what it may say.
+    """
+    _check_scores(settings)
+    _check_trainer(settings)
+    datamodule(settings.data, Path(), settings.seed)
+    classifier(settings, model(settings, ()), {})
+
+
+def _check_scores(settings: TrainSettings) -> None:
+    names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
+    if settings.monitor not in names:
+        raise UserError(f"monitor={settings.monitor!r} is no score of an epoch. Scores: {', '.join(names)}")
+    if settings.objective.removeprefix("val/") not in MONITORABLE or not settings.objective.startswith(
+        "val/"
+    ):
+        known = ", ".join(f"val/{name}" for name in MONITORABLE)
+        raise UserError(f"objective={settings.objective!r} is no score of validation. Scores: {known}")
+
+
+def _check_trainer(settings: TrainSettings) -> None:
+    precision, epochs = str(settings.trainer.get("precision", 32)), settings.trainer.get("max_epochs")
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32"
+        )
+    if not isinstance(epochs, int) or epochs < 1:
+        raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
+
+
+def _check_makers(optimizer: Any, schedule: Any, fresh: Model) -> None:
+    """Lightning calls them in the middle of `fit`; a wrong argument should be told before."""
+    for key, maker, argument in (
+        ("model.optimizer", optimizer, fresh.parameters()),
+        ("schedule", schedule, None),
+    ):
+        if maker is None:
+            continue
+        if not callable(maker):
+            raise UserError(f"{key} should have _partial_: true, since what it acts on is made later")
+        try:
+            made = maker(argument if argument is not None else torch.optim.SGD(fresh.parameters(), lr=0.1))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{key}: {error}{_parameters(getattr(maker, 'func', maker))}") from error
+        del made
+
+
+def _targets(config: Any) -> list[str]:
+    if isinstance(config, Mapping):
+        own = [str(config["_target_"])] if "_target_" in config else []
+        return own + [target for value in config.values() for target in _targets(value)]
+    if isinstance(config, list | tuple):
+        return [target for value in config for target in _targets(value)]
+    return []
+
+
+def _check_target(target: str, key: str) -> None:
+    """Allow what the packages define themselves, not what can merely be reached through their names."""
+    try:
+        found = get_object(target) if _within(target) else None
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UserError(f"{key}: _target_={target!r} cannot be found: {error}") from error
+    except Exception as error:
+        if type(error).__module__.startswith("hydra"):
+            raise UserError(f"{key}: _target_={target!r} cannot be found: {error}") from error
+        raise
+    if found is None or not _within(f"{getattr(found, '__module__', '')}."):
+        raise UserError(
+            f"{key}: _target_={target!r} is not allowed. Allowed are classes and functions of {', '.join(ALLOWED)}"
+        )
+
+
+def _within(name: str) -> bool:
+    return any(name.startswith(f"{package}.") for package in ALLOWED)
+
+
+def _accepted(config: Mapping[str, Any], cause: BaseException) -> str:
+    return _parameters(get_object(config["_target_"])) if isinstance(cause, TypeError) else ""
+
+
+def _parameters(target: Any) -> str:
+    names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]
+    return f". It takes: {', '.join(names)}"

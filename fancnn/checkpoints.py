@@ -1,0 +1,146 @@
+"""Checkpoints that explain themselves: written by training, read by everything after it.
+
+A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 1:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-checkpoint`, 1 |
+| network | `_target_` and arguments of the network |
+| preprocess | image_size, resize, background, mean, std |
+| classes, go_class, threshold | as in `Model` |
+| epoch | how many epochs its weights have seen |
+| root, split_sha256 | where the pictures were, and which split of them |
+| settings | the configuration it was trained with |
+| versions | of fancnn, torch, pytorch-lightning |
+"""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fancnn
+from fancnn import assembly
+from fancnn.errors import UserError
+from fancnn.images import Preprocess
+from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.model import Model
+from fancnn.settings import TrainSettings
+
+FORMAT, VERSION = "fancnn-checkpoint", 1
+FOLDER = "checkpoints"
+
+
+def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: str) -> dict[str, Any]:
+    """What a checkpoint of this training says of itself: plain data."""
+    data = settings.data
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "network": settings.model.network,
+        "preprocess": {
+            name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")
+        },
+        "classes": list(model.classes),
+        "go_class": model.go_class,
+        "threshold": model.threshold,
+        "root": str(root.resolve()),
+        "split_sha256": split_sha256,
+        "settings": asdict(settings),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide numbers."""
+    packages = ("torch", "torchvision", "pytorch-lightning")
+    return {"fancnn": fancnn.__version__, **{name: installed_version(name) for name in packages}}
+
+
+def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Rebuild the model of a run from its checkpoint file alone.
+
+    Args:
+        run: A run folder (its best checkpoint, else its last) or a checkpoint file.
+        device: Where to put it.
+
+    Raises:
+        UserError: If there is no checkpoint, the file is damaged or not one of fancnn's, or it is of a newer format.
+    """
+    path = find(run, (BEST, LAST))
+    checkpoint = read(path)
+    about = checkpoint["fancnn"]
+    model = Model(
+        assembly.network(about["network"]),
+        Preprocess(**about["preprocess"]),
+        classes=about["classes"],
+        go_class=about["go_class"],
+        threshold=about["threshold"],
+        about=about,
+    )
+    weights = {
+        name.removeprefix("model."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith("model.")
+    }
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} is damaged: its weights do not fit the network it describes ({error})"
+        ) from error
+    return model.eval().to(device)
+
+
+def find(run: str | Path, names: Sequence[str]) -> Path:
+    """The checkpoint file meant by `run`: the file itself, or the first of `names` in the run folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(run).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(
+            f"{path} does not exist. Expected a run folder such as outputs/train/<stamp>, or a checkpoint file"
+        )
+    for folder in (path / FOLDER, path):
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    raise UserError(
+        f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch"
+    )
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """The run that a checkpoint file lies in."""
+    return checkpoint.parent.parent if checkpoint.parent.name == FOLDER else checkpoint.parent
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint as plain data and tensors, on the CPU.
+
+    Raises:
+        UserError: If the file is damaged, not one of fancnn's, or of a newer format.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is damaged or no checkpoint of fancnn: {reason}") from error
+    about = found.get("fancnn") if isinstance(found, Mapping) else None
+    if not isinstance(about, Mapping) or about.get("format") != FORMAT:
+        raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
+    if about["version"] > VERSION:
+        raise UserError(
+            f"{path} has checkpoint format {about['version']}; this fancnn {fancnn.__version__} reads up to {VERSION}. "
+            f"It was written by fancnn {about.get('versions', {}).get('fancnn', 'unknown')}: update to that or later"
+        )
+    return dict(found)

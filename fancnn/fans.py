@@ -1,0 +1,15 @@
+"""Render a sample set of fans: `python -m fancnn.fans root=DIR count=600 seed=0`."""
+
+from fancnn.command import command
+from fancnn.settings import RenderSettings
+
+
+@command("fans", RenderSettings)
+def main(settings: RenderSettings) -> None:
+    from fancnn.workflows.rendering import render  # lazy: --help must not wait for numpy
+
+    render(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Pictures to tensors: reading files, the one resize, decoding many at once."""
+
+from fancnn.images.decoding import Decoded, decode
+from fancnn.images.preprocess import Preprocess
+
+__all__ = ["Decoded", "Preprocess", "decode"]

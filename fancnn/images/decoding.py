@@ -1,0 +1,66 @@
+"""Many picture files to 8-bit tensors, in order, on all processors, with memory that stays flat."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fancnn.images.preprocess import Preprocess
+from fancnn.images.reading import UnreadablePicture, read_picture
+
+AHEAD = 64  # files in flight for each worker: enough to hide a slow one, little enough to keep memory flat
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One file after reading: `pixels` `(3, height, width)` uint8, or None and the reason in `error`."""
+
+    path: Path
+    sha256: str
+    pixels: Tensor | None
+    error: str = ""
+
+
+def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = None) -> Iterator[Decoded]:
+    """Read, decode and resize each file once; results come in the order of `paths`.
+
+    Threads do, since Pillow and torch release Python's lock while they decode and resize.
+
+    Args:
+        paths: Files to read; an iterator is read only as far ahead as needed.
+        preprocess: Gives the background of transparent pixels and the size.
+        workers: Threads; one for each processor where None.
+    """
+    count = workers or os.cpu_count() or 1
+    pending: deque[Future[Decoded]] = deque()
+    with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:
+        try:
+            for path in paths:
+                pending.append(pool.submit(decode_file, path, preprocess))
+                if len(pending) >= count * AHEAD:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:  # a caller who stops early must not wait for the files ahead
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def decode_file(path: Path, preprocess: Preprocess) -> Decoded:
+    """Read one file; an unreadable one is a result with its reason, not an exception."""
+    sha256 = ""
+    try:
+        data = path.read_bytes()
+        sha256 = hashlib.sha256(data).hexdigest()
+        picture = read_picture(data, preprocess.background)
+    except UnreadablePicture as error:
+        return Decoded(path, sha256, None, str(error))
+    except OSError as error:
+        return Decoded(path, sha256, None, (error.strerror or str(error)).lower())
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
+    return Decoded(path, sha256, preprocess.fit(images)[0].contiguous())

@@ -1,0 +1,115 @@
+"""From a picture of any size to the network's input: the same pixels in training, evaluation and on the line."""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Resize = Literal["squash", "pad"]
+Background = Literal["white", "black"]
+GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
+
+
+class Preprocess(nn.Module):
+    r"""Resize to `image_size` in 8 bits, scale to [0, 1], subtract `mean`, divide by `std`.
+
+    The resize is defined once for the whole program: float32, triangle filter with antialias (what
+    `torch.nn.functional.interpolate(mode="bilinear", antialias=True)` computes), then rounded to
+    8 bits, half to even. A picture that already has the size passes unchanged, so pixels that were
+    resized before (a cache) and pixels that are resized now are the same.
+
+    Args:
+        image_size: Height and width that the network wants, pixels.
+        resize: `squash` stretches the whole picture to the size; `pad` keeps its shape and fills the
+            rest with `background`. Neither ever crops.
+        background: `white` or `black`: what `pad` fills with, and what transparent pixels show.
+        mean: Subtracted from each channel after the scaling to [0, 1].
+        std: Divides each channel after that.
+
+    Shape:
+        - Input: `(batch, 3, any height, any width)`, uint8, RGB.
+        - Output: `(batch, 3, *image_size)`, float32.
+
+    Raises:
+        ValueError: If an argument is out of range, naming the key of the configuration.
+
+    Example:
+        >>> Preprocess((80, 80))(torch.full((1, 3, 300, 200), 255, dtype=torch.uint8)).max()
+        tensor(1.)
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        image_size: Sequence[int],
+        resize: Resize = "squash",
+        background: Background = "white",
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+    ) -> None:
+        super().__init__()
+        _check(image_size, resize, background, mean, std)
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.resize = resize
+        self.background = background
+        self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.fit(images).float() / 255 - self.mean) / self.std
+
+    def fit(self, images: Tensor) -> Tensor:
+        """Bring 8-bit pictures to `image_size`, in 8 bits: the part of the work that a cache may keep.
+
+        Args:
+            images: `(batch, 3, any height, any width)`, uint8.
+
+        Returns:
+            `(batch, 3, *image_size)`, uint8; `images` itself if it has that size.
+        """
+        if tuple(images.shape[-2:]) == self.image_size:
+            return images
+        if self.resize == "squash":
+            return resized(images, self.image_size)
+        height, width = self._inner_size(*images.shape[-2:])
+        top, left = (self.image_size[0] - height) // 2, (self.image_size[1] - width) // 2
+        canvas = images.new_full((*images.shape[:-2], *self.image_size), GREY_LEVELS[self.background])
+        canvas[..., top : top + height, left : left + width] = resized(images, (height, width))
+        return canvas
+
+    def _inner_size(self, height: int, width: int) -> tuple[int, int]:
+        scale = min(self.image_size[0] / height, self.image_size[1] / width)
+        inner_height = min(max(round(height * scale), 1), self.image_size[0])
+        inner_width = min(max(round(width * scale), 1), self.image_size[1])
+        return inner_height, inner_width
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program."""
+    # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
+    exact = F.interpolate(
+        images.contiguous().float(), size=size, mode="bilinear", antialias=True, align_corners=False
+    )
+    return exact.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _check(
+    image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    if len(image_size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in image_size):
+        raise ValueError(
+            f"data.image_size={list(image_size)} should be two whole numbers from 1 to 4096, height and width, "
+            "e.g. data.image_size=[80,80]"
+        )
+    if resize not in get_args(Resize):
+        raise ValueError(f"data.resize={resize!r} is none of {', '.join(get_args(Resize))}")
+    if background not in get_args(Background):
+        raise ValueError(f"data.background={background!r} is none of {', '.join(get_args(Background))}")
+    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
+        raise ValueError(
+            f"data.mean and data.std want three numbers each, std above 0; got {list(mean)} and {list(std)}"
+        )

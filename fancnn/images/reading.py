@@ -1,0 +1,237 @@
+"""Read a picture file of any kind into RGB bytes, or say in words why not."""
+
+import io
+import os
+import re
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from fancnn.errors import UserError
+
+SUFFIXES: frozenset[str] = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".gif"}
+)
+"""Lower-case suffixes of the files that are read as pictures."""
+
+# Only these are tried: a file is known by its content, and Pillow also knows kinds that start other programs
+# (EPS starts Ghostscript). MPO, the two-lens JPEG, comes through JPEG.
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+
+# What Pillow's readers were seen to raise on damaged files; its own guards are assertions in places.
+_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, EOFError),
+    *(AssertionError, RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+
+_CUT_OFF = re.compile("truncated|reached EOF|not enough image data|cannot load this image", re.IGNORECASE)
+
+_LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+
+_ORIENTATION = 0x0112  # the EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value in negatives
+
+
+class UnreadablePicture(UserError):  # noqa: N818  # told to users, as UserError is
+    """A file that is no whole picture. The text is the reason alone, so that callers can add the path."""
+
+
+def is_hidden(relative: PurePath) -> bool:
+    """Tell whether a system, not a person, put this file or folder there: `.DS_Store`, `__MACOSX/`.
+
+    Args:
+        relative: Path relative to the folder the user named, so that one inside `~/.cache` is not hidden.
+    """
+    return any(part.startswith(".") or part.casefold() in _LITTER for part in relative.parts)
+
+
+def is_picture(relative: PurePath) -> bool:
+    """Tell by the name alone whether a file is to be read as a picture; `relative` as in `is_hidden`."""
+    return relative.suffix.lower() in SUFFIXES and not is_hidden(relative)
+
+
+def read_picture(source: str | os.PathLike[str] | bytes, background: str = "white") -> NDArray[np.uint8]:
+    """Read a picture as it is meant to be seen: upright, opaque, in RGB; of several pages the first.
+
+    Always decodes in full, so the pixels depend on the file alone. Colour profiles are not applied.
+
+    Args:
+        source: A path, or the content of a file.
+        background: What shows through transparent pixels, `white` or `black`.
+
+    Returns:
+        `(height, width, 3)`, 0 to 255, C-contiguous and writable. 16-bit greys are divided by 257 and
+        rounded.
+
+    Raises:
+        UnreadablePicture: If the file cannot be read or is no whole picture, with the reason in short words.
+        UserError: If `background` is neither `white` nor `black`.
+    """
+    # The content is read first: file errors and decoding errors are both OSErrors in Pillow, and a file that
+    # is rewritten while it is memory-mapped would end the process.
+    content = source if isinstance(source, bytes) else _content(Path(source))
+    return as_rgb(_opened(content), background)
+
+
+def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
+    """Convert an opened Pillow image as `read_picture` does.
+
+    Pass a file's image before its pixels are loaded: Pillow forgets then that greys have 12 bits only.
+
+    Returns:
+        `(height, width, 3)`, 0 to 255, C-contiguous and writable.
+
+    Raises:
+        UnreadablePicture: If the pixels are damaged, or are numbers without a known white level.
+        UserError: If `background` is neither `white` nor `black`.
+    """
+    if background not in ("white", "black"):
+        raise UserError(f"background={background!r}: expected white or black, to lie behind transparency")
+    raw_mode = _raw_mode(image)
+    _hush_pillow()
+    with _damage_in_words():
+        image.load()
+    _mend_colour_key(image, raw_mode)
+    turn = _UPRIGHT.get(_orientation(image))
+    image = _eight_bits(image, white=4095 if raw_mode == "I;12" else 65535)
+    with _damage_in_words():
+        image = _opaque(image, background)
+    # np.asarray would save 3 of 250 microseconds, and its read-only result makes torch.from_numpy warn.
+    return np.array(image if turn is None else image.transpose(turn))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UnreadablePicture("no such file: was it moved or deleted?") from None
+    except PermissionError:
+        raise UnreadablePicture("no permission to read it") from None
+    except IsADirectoryError:
+        raise UnreadablePicture("a folder, not a file") from None
+    except OSError as error:
+        raise UnreadablePicture(f"cannot be read: {error.strerror or error}") from error
+
+
+def _opened(content: bytes) -> Image.Image:
+    if not content:
+        raise UnreadablePicture("empty (0 bytes)")
+    _hush_pillow()
+    with _damage_in_words(content):
+        return Image.open(io.BytesIO(content), formats=_FORMATS)
+
+
+@contextmanager
+def _damage_in_words(content: bytes = b"") -> Iterator[None]:
+    try:
+        yield
+    except UnidentifiedImageError:
+        raise UnreadablePicture(_why_unidentified(content)) from None
+    except MemoryError:
+        raise UnreadablePicture("too large for the free memory") from None
+    except Image.DecompressionBombError as error:
+        raise UnreadablePicture(f"too large: {str(error).partition(',')[0]}") from None
+    except _DAMAGE as error:
+        raise UnreadablePicture(_why_damaged(error)) from error
+
+
+def _why_unidentified(content: bytes) -> str:
+    for name in _FORMATS:
+        accepts = Image.OPEN[name][1]
+        if accepts is not None and accepts(content[:16].ljust(16)) is True:
+            return f"damaged or cut off: begins as {name}, but its header cannot be read"
+    return f"not a picture, or of a kind not read here ({', '.join(_FORMATS)} are)"
+
+
+def _why_damaged(error: BaseException) -> str:
+    # Pillow says "cannot load" of a file that ends before its first pixel.
+    if isinstance(error, EOFError) or _CUT_OFF.search(str(error)):
+        return "cut off: the file ends before its pixels do"
+    return f"damaged: {error or type(error).__name__}"
+
+
+def _hush_pillow() -> None:
+    """Keep Pillow's remarks on odd metadata off the screen, and from being errors where warnings are errors.
+
+    They concern tags that nobody here reads, or pictures that are large yet within the limit. Pictures are
+    read in thread pools, where `warnings.catch_warnings` would undo other threads' filters at random; so one
+    filter, for Pillow's own modules only, stays in the process, and is put first again if another came first.
+    """
+    if warnings.filters[:1] != [("ignore", None, Warning, re.compile(r"PIL\."), 0)]:
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Name the layout of the pixels in the file, e.g. `RGB;16B`; empty if unknown or already loaded."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return first if isinstance(first, str) else ""
+
+
+def _mend_colour_key(image: Image.Image, raw_mode: str) -> None:
+    """Bring the colour that a PNG declares transparent to the depth Pillow brought the pixels to."""
+    key = image.info.get("transparency")
+    if isinstance(key, str):  # a text chunk of that name
+        del image.info["transparency"]
+    elif isinstance(key, int) and raw_mode in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if raw_mode == "L;2" else 17)
+    elif isinstance(key, tuple) and raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return cast("int", image.getexif().get(_ORIENTATION, 1))
+    except _DAMAGE:
+        return 1  # damaged metadata say nothing against the pixels
+
+
+def _eight_bits(image: Image.Image, white: Literal[4095, 65535]) -> Image.Image:
+    """Return a grey image of 16-bit (or 12-bit) whole numbers as `L`, or `LA` if it has a colour key."""
+    if image.mode == "F":
+        raise UnreadablePicture("floating-point pixels have no known white level: save it with 8 or 16 bits")
+    if not image.mode.startswith("I"):
+        return image
+    levels = np.asarray(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > white:
+        raise UnreadablePicture(
+            f"whole numbers from {levels.min()} to {levels.max()} have no known white level: save it with 8 or 16 bits"
+        )
+    inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    shown = white - levels if inverted else levels  # Pillow does this for 8 bits only
+    grey = Image.fromarray(((shown * 510 + white) // (2 * white)).astype(np.uint8))
+    key = image.info.get("transparency")
+    if isinstance(key, int):
+        grey.putalpha(Image.fromarray((levels != key).astype(np.uint8) * 255))
+    return grey
+
+
+def _opaque(image: Image.Image, background: str) -> Image.Image:
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode == "La":  # premultiplied; Pillow converts it to nothing else
+        image = image.convert("LA")
+    picture = image.convert("RGBA")
+    canvas = Image.new("RGB", image.size, background)
+    canvas.paste(picture, (0, 0), picture)
+    return canvas

@@ -1,0 +1,1 @@
+"""Decisions and scores from probabilities: pure functions, no torch."""

@@ -1,0 +1,103 @@
+"""The prediction table: what every score, threshold and report reads.
+
+Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a picture, order stable.
+
+| column | meaning |
+| --- | --- |
+| path | the picture: relative to the data's root, or as `predict` found it |
+| split | `train`, `val`, `test`; empty for pictures from elsewhere |
+| class | name of the class folder; empty where the truth is not known |
+| label | 0 GO, 1 NG; empty where the truth is not known |
+| probability | P(NG) in [0, 1]; empty where the picture could not be read |
+| decision | `GO` or `NG` at the model's threshold |
+| group, defect_type | as in `split.csv`, where known |
+| error | why a picture could not be read; empty otherwise |
+| version | 1 |
+
+A table of another program needs `path`, `label` and `probability` alone.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+from fancnn.errors import UserError
+from fancnn.inspection.scores import Confusion, Scores, confusion, score
+from fancnn.tables import read_table, table_writer
+
+VERSION = 1
+COLUMNS = ("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row of the table; `label` and `probability` are None where not known."""
+
+    path: str
+    probability: float | None
+    decision: str = ""
+    split: str = ""
+    class_name: str = ""
+    label: int | None = None
+    group: str = ""
+    defect_type: str = ""
+    error: str = ""
+
+    def row(self) -> Mapping[str, object]:
+        values = {
+            "class": self.class_name,
+            **{name: getattr(self, name) for name in COLUMNS if name != "class"},
+        }
+        return {name: "" if value is None else value for name, value in values.items()}
+
+
+def prediction_writer(path: Path) -> AbstractContextManager[Callable[[Mapping[str, object]], None]]:
+    """A function that adds `Prediction.row()`s to a table that appears whole, at the end."""
+    return table_writer(path, COLUMNS, VERSION)
+
+
+def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
+    with prediction_writer(path) as add:
+        for prediction in predictions:
+            add(prediction.row())
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read a prediction table of this or another program.
+
+    Raises:
+        UserError: If the file is missing or no prediction table, naming the line.
+    """
+    rows = read_table(path, required=("path", "label", "probability"), version=VERSION)
+    return [_prediction(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
+
+
+def _prediction(row: Mapping[str, str], place: str) -> Prediction:
+    label, probability = row["label"], row["probability"]
+    if label not in ("", "0", "1"):
+        raise UserError(f"{place}: label={label!r} should be 0 (GO), 1 (NG) or empty")
+    try:
+        chance = float(probability) if probability else None
+    except ValueError:
+        chance = float("nan")
+    if chance is not None and not 0 <= chance <= 1:
+        raise UserError(f"{place}: probability={probability!r} should be a number in [0, 1] or empty")
+    optional = ("decision", "split", "group", "defect_type", "error")
+    return Prediction(
+        path=row["path"],
+        probability=chance,
+        class_name=row.get("class", ""),
+        label=int(label) if label else None,
+        **{name: row.get(name, "") for name in optional},
+    )
+
+
+def scored(predictions: Iterable[Prediction], threshold: float) -> tuple[Confusion, Scores]:
+    """Counts and scores over the rows that have both truth and probability."""
+    known = [
+        (p.label, p.probability) for p in predictions if p.label is not None and p.probability is not None
+    ]
+    labels, probabilities = [label for label, _ in known], [chance for _, chance in known]
+    return confusion(labels, probabilities, threshold), score(labels, probabilities, threshold)

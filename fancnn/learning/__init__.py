@@ -1,0 +1,1 @@
+"""Training with Lightning: data, the classifier, callbacks, schedules. Knows nothing of configuration."""

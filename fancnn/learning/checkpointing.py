@@ -1,0 +1,94 @@
+"""Checkpoint files that are whole or absent, and the best and the last of a run."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+
+from fancnn.learning.scores import direction
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
+
+    Lightning stages in the system's temporary folder; from another file system the move is a copy.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for stale in target.parent.glob(f".{target.name}.partial-*"):
+            stale.unlink(missing_ok=True)
+        temporary = target.with_name(f".{target.name}.partial-{os.getpid()}")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+class BestAndLast(ModelCheckpoint):
+    """Keeps `best.ckpt` by `monitor` and `last.ckpt`, both at the end of an epoch.
+
+    A resumed run has a new folder; it takes the best checkpoint so far along.
+
+    Args:
+        dirpath: Folder of the files.
+        monitor: Name of the score; lower is better for a loss, higher for all others.
+    """
+
+    def __init__(self, dirpath: str, monitor: str) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename=Path(BEST).stem,
+            monitor=monitor,
+            mode=direction(monitor),
+            save_last=True,
+            save_on_train_epoch_end=True,  # after the scores of train and val
+            auto_insert_metric_name=False,  # `=` in a file name must be quoted in an override
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        best = Path(self.dirpath or "") / BEST
+        moved = {**state_dict, "dirpath": self.dirpath, "last_model_path": ""}
+        if best.exists():
+            score = state_dict["best_model_score"]
+            moved |= {
+                "best_model_path": str(best),
+                "kth_best_model_path": str(best),
+                "best_k_models": {str(best): score},
+            }
+        else:  # the best of the earlier run is gone: choose anew from here on
+            moved |= {
+                "best_model_path": "",
+                "kth_best_model_path": "",
+                "best_k_models": {},
+                "best_model_score": None,
+            }
+            moved["kth_value"] = self.kth_value
+        super().load_state_dict(moved)
+
+
+def take_best_along(earlier: Path, dirpath: Path) -> None:
+    """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it."""
+    source = earlier.parent / BEST
+    if source.exists() and source.parent.resolve() != dirpath.resolve():
+        dirpath.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, dirpath / BEST)
+
+
+def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:
+    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
+    return EarlyStopping(monitor, min_delta=min_delta, patience=patience, mode=direction(monitor))

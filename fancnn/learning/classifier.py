@@ -1,0 +1,107 @@
+"""The training of a `Model`: loss, optimiser, schedule and the scores of each epoch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from fancnn.errors import UserError
+from fancnn.learning.datamodule import Batch
+from fancnn.learning.sampling import epoch_seed
+from fancnn.learning.scores import EpochScores, epoch_scores
+from fancnn.model import Model
+
+
+class Classifier(pl.LightningModule):
+    """Trains `model` to give the logit of NG, and logs `train/...` and `val/...` once an epoch.
+
+    Args:
+        model: What is trained; after `fit` it holds the last weights.
+        loss: Takes `(batch,)` logits and `(batch,)` labels, gives their mean loss.
+        optimizer: Takes the parameters, gives the optimiser.
+        schedule: Takes the optimiser, gives a scheduler that steps once an epoch; None keeps the rate.
+        seed: With the epoch, decides whatever is random inside it (dropout, augmentation).
+        description: Plain data that makes a checkpoint explain itself; see `fancnn.checkpoints`.
+
+    Raises:
+        UserError: In `fit`, if the loss stops being a number.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        *,
+        seed: int = 0,
+        description: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.seed, self.description = seed, description
+        self.train_scores, self.val_scores = EpochScores(), EpochScores()
+        self.rate = 0.0  # learning rate of the epoch under way
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(images)
+        return logits
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer(self.model.parameters())
+        if self.make_schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer)}
+
+    def on_train_epoch_start(self) -> None:
+        # whatever is random in an epoch starts from (seed, epoch): a resumed run is then the same run
+        torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
+        # read here: at the end of the epoch the schedule has already gone on to the next rate
+        self.rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        self.train_scores.update(logits, labels)
+        loss: Tensor = self.loss(logits, labels)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images, labels = batch
+        # float32 whatever training uses: what is chosen on these scores is what evaluation finds again
+        with torch.autocast(self.device.type, enabled=False):
+            self.val_scores.update(self(images), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("val", *self.val_scores.take())
+
+    def on_train_epoch_end(self) -> None:
+        logits, labels = self.train_scores.take()
+        if self.trainer.world_size > 1:
+            logits, labels = (self.all_gather(part).flatten() for part in (logits, labels))
+        if not bool(logits.isfinite().all()):
+            raise UserError(
+                f"training diverged in epoch {self.current_epoch + 1}: the network's output is no number any more. "
+                "Lower model.optimizer.lr"
+            )
+        self._log_scores("train", logits, labels)
+        self._log({"lr": torch.tensor(self.rate)})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.description:
+            checkpoint["fancnn"] = {**self.description, "epoch": self.current_epoch + 1}
+
+    def _log_scores(self, part: str, logits: Tensor, labels: Tensor) -> None:
+        scores = epoch_scores(logits, labels, self.loss, self.model.threshold)
+        self._log({f"{part}/{name}": value for name, value in scores.items()})
+
+    def _log(self, values: Mapping[str, Tensor]) -> None:
+        # `step` puts the epoch on TensorBoard's horizontal axis
+        self.log_dict({**values, "step": torch.tensor(float(self.current_epoch + 1))})

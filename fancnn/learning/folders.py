@@ -1,0 +1,178 @@
+"""From a folder of class folders to a list of pictures, on torchvision's ImageFolder.
+
+Two layouts are read: a root of class folders (`GO/ NG/`), or a root of parts (`train/ val/ test/`), each a
+root of class folders. Folders inside a class folder are kept as the defect type.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+from torchvision.datasets import ImageFolder
+
+from fancnn.errors import UserError
+from fancnn.images.reading import is_hidden, is_picture
+from fancnn.pictures import PARTS, Picture
+
+
+class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
+    """ImageFolder that passes over hidden folders and files and allows empty classes.
+
+    Attributes:
+        ignored: How many visible files of other kinds lie among the pictures, by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.ignored: Counter[str] = Counter()
+        super().__init__(
+            root, is_valid_file=lambda path: self._wanted(PurePath(path).relative_to(root)), allow_empty=True
+        )
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        names = _folders_in(Path(directory))
+        return names, {name: index for index, name in enumerate(names)}
+
+    def _wanted(self, relative: PurePath) -> bool:
+        wanted = is_picture(relative)
+        if not wanted and not is_hidden(relative):
+            self.ignored[relative.suffix.lower() or relative.name] += 1
+        return wanted
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures under a root: order of paths, `split` set where the layout says it."""
+
+    root: Path
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def has_parts(self) -> bool:
+        return any(picture.split for picture in self.pictures)
+
+
+def list_pictures(root: str | Path, go_class: str) -> Listing:
+    """List the pictures under `root`; a picture of the class folder `go_class` has label 0, others 1.
+
+    Raises:
+        UserError: If `root` is missing, mixes both layouts, or holds no class folders or no pictures.
+    """
+    top = Path(root).expanduser()
+    if not top.is_dir():
+        raise UserError(
+            f"data.root={str(root)!r} is no folder. Expected a folder of class folders, e.g. {go_class}/ and NG/"
+        )
+    parts = _parts_in(top)
+    listings = (
+        [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
+    )
+    found = Listing(
+        root=top,
+        classes=tuple(sorted({name for listing in listings for name in listing.classes})),
+        pictures=tuple(picture for listing in listings for picture in listing.pictures),
+        ignored=sum((listing.ignored for listing in listings), Counter()),
+    )
+    if not found.pictures:
+        raise UserError(_nothing_found(found))
+    return found
+
+
+def check_for_training(listing: Listing, go_class: str) -> None:
+    """Refuse what no inspector can be trained on.
+
+    Raises:
+        UserError: If `go_class` names no folder, there is one class only, a class is empty, a part has
+            classes that train has not, or train or val lacks GO or NG pictures.
+    """
+    if len(listing.classes) < 2:
+        raise UserError(
+            f"{listing.root} holds one class folder only: {listing.classes[0]}. Expected two or more: the good parts "
+            "in one, bad parts in others"
+        )
+    if go_class not in listing.classes:
+        raise UserError(
+            f"data.go_class={go_class!r} names no class folder under {listing.root}. Found: "
+            f"{', '.join(listing.classes)}. Say which of them holds the good parts, e.g. data.go_class={listing.classes[0]}"
+        )
+    if listing.has_parts:
+        _check_parts(listing)
+    _check_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
+
+
+def _check_parts(listing: Listing) -> None:
+    by_part = {part: [p for p in listing.pictures if p.split == part] for part in PARTS}
+    if not by_part["train"]:
+        raise UserError(f"{listing.root} has no pictures in train/. Expected train/ beside val/ and test/")
+    known = {picture.class_name for picture in by_part["train"]}
+    for part, pictures in by_part.items():
+        if strange := sorted({picture.class_name for picture in pictures} - known):
+            raise UserError(f"{listing.root / part} has classes that train/ has not: {', '.join(strange)}")
+    if by_part["val"] and len({picture.label for picture in by_part["val"]}) < 2:
+        raise UserError(
+            f"{listing.root / 'val'} lacks GO or NG pictures, so nothing can be chosen on it. Add some, or remove "
+            "val/ to have it split from train/"
+        )
+
+
+def _check_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequence[Picture]) -> None:
+    if empty := sorted(set(classes) - {picture.class_name for picture in pictures}):
+        raise UserError(
+            f"no pictures in the class folder {', '.join(empty)} under {listing.root}{_other_kinds(listing)}. Add "
+            "pictures or remove the folder"
+        )
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(
+        entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(PurePath(entry.name))
+    )
+
+
+def _parts_in(root: Path) -> list[str]:
+    """Which of train, val, test the root has; none where it holds class folders."""
+    folders = _folders_in(root)
+    parts = [part for part in PARTS if part in folders]
+    classes = [name for name in folders if name not in PARTS]
+    if parts and classes:
+        raise UserError(
+            f"{root} mixes two layouts: the parts {', '.join(parts)} beside the folders {', '.join(classes)}. Expected "
+            "either class folders, or train/, val/ and test/ with class folders inside"
+        )
+    return parts
+
+
+def _list_part(top: Path, part: str, go_class: str) -> Listing:
+    folders = ClassFolders(top / part)
+    pictures = tuple(_picture(Path(path).relative_to(top), part, go_class) for path, _ in folders.samples)
+    return Listing(top, tuple(folders.classes), pictures, folders.ignored)
+
+
+def _picture(relative: Path, part: str, go_class: str) -> Picture:
+    class_name, *inside = relative.parts[1 if part else 0 : -1]
+    label = 0 if class_name == go_class else 1
+    picture = Picture(path=relative.as_posix(), class_name=class_name, label=label, split=part)
+    return replace(picture, defect_type="/".join(inside))
+
+
+def _nothing_found(listing: Listing) -> str:
+    if not listing.classes:
+        loose = sum(is_picture(PurePath(entry.name)) for entry in listing.root.iterdir() if entry.is_file())
+        also = f", but {loose} pictures beside them" if loose else ""
+        return (
+            f"{listing.root} holds no class folders{also}. Expected one folder per class with the pictures inside, "
+            "e.g. GO/ and NG/"
+        )
+    return (
+        f"no pictures under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected files such as "
+        ".jpg, .png, .bmp, .tif or .webp"
+    )
+
+
+def _other_kinds(listing: Listing) -> str:
+    if not listing.ignored:
+        return ""
+    kinds = ", ".join(f"{suffix} ({count})" for suffix, count in listing.ignored.most_common(5))
+    return f", only files of other kinds: {kinds}"

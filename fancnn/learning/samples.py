@@ -1,0 +1,57 @@
+"""What the network is and what it gets to see, on TensorBoard: its graph and sheets of labelled samples."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from fancnn.images.sheets import contact_sheet
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.pictures import Picture
+
+
+class ShowSamples(pl.Callback):
+    """Once, at the start: the graph, and for train and val a sheet of the pictures as the network gets them.
+
+    Args:
+        count: Pictures on a sheet, half of them GO.
+    """
+
+    def __init__(self, count: int = 32) -> None:
+        self.count = count
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        board = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+        if board is None or not trainer.is_global_zero or not isinstance(data, PictureDataModule):
+            return
+        for part in ("train", "val"):
+            board.experiment.add_image(f"samples/{part}", self._sheet(data, part), 0, dataformats="HWC")
+        images, _ = data.dataset("val").__getitems__([0])
+        board.experiment.add_graph(pl_module, images.to(pl_module.device))
+
+    def _sheet(self, data: PictureDataModule, part: str) -> NDArray[np.uint8]:
+        pictures = data.part(part)
+        rows = _first_of_each(pictures, self.count)
+        pixels, _ = data.dataset(part).__getitems__(rows)
+        return contact_sheet(
+            list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows]
+        )
+
+
+def _first_of_each(pictures: Sequence[Picture], count: int) -> list[int]:
+    """Half of `count` spread over the GO pictures, half over the NG pictures."""
+    rows: list[int] = []
+    for label in (0, 1):
+        of_label = [row for row, picture in enumerate(pictures) if picture.label == label]
+        wanted = min(count // 2, len(of_label))
+        rows += [of_label[int(i)] for i in torch.linspace(0, len(of_label) - 1, wanted)] if wanted else []
+    return rows
+
+
+def _caption(picture: Picture) -> str:
+    return "/".join(filter(None, (picture.class_name, picture.defect_type)))

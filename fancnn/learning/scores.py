@@ -1,0 +1,92 @@
+"""Scores of an epoch while it is trained: gathered batch by batch, computed once at its end."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import (
+    binary_accuracy,
+    binary_auroc,
+    binary_average_precision,
+    binary_f1_score,
+    binary_precision,
+    binary_recall,
+    binary_specificity,
+    binary_stat_scores,
+)
+
+Metric = Callable[..., Tensor]
+AT_THRESHOLD: dict[str, Metric] = {
+    "accuracy": binary_accuracy,
+    "precision": binary_precision,
+    "recall": binary_recall,
+    "f1": binary_f1_score,
+    "specificity": binary_specificity,
+}
+RANKING: dict[str, Metric] = {"auroc": binary_auroc, "average_precision": binary_average_precision}
+
+# precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
+MONITORABLE = ("loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision")
+
+
+def direction(name: str) -> str:
+    """`min` for a loss, `max` for every other score, as Lightning's callbacks want it.
+
+    Example:
+        >>> direction("val/loss"), direction("val/f1")
+        ('min', 'max')
+    """
+    return "min" if name.endswith("loss") else "max"
+
+
+class EpochScores:
+    """Logits and labels of an epoch; memory is 8 bytes a picture and nothing waits for the device."""
+
+    def __init__(self) -> None:
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Keep a batch: `(batch,)` logits and `(batch,)` labels, 0 GO and 1 NG."""
+        self._logits.append(logits.detach().float())
+        self._labels.append(labels)
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """All logits and labels since the last call, `(n,)` each."""
+        taken = torch.cat(self._logits), torch.cat(self._labels)
+        self._logits, self._labels = [], []
+        return taken
+
+
+def epoch_scores(
+    logits: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor], threshold: float
+) -> dict[str, Tensor]:
+    """Loss, accuracy, precision, recall, F1, specificity, AUROC and average precision of a whole epoch.
+
+    An undefined score (precision when nothing is called NG, say) is left out rather than given as 0.
+
+    Args:
+        logits: `(n,)`, of NG.
+        labels: `(n,)`, 0 GO and 1 NG, floats.
+        loss: Takes logits and labels.
+        threshold: NG if the probability is above it.
+    """
+    # probabilities, never logits: torchmetrics guesses which of them it got, batch by batch
+    probabilities, truth = logits.sigmoid(), labels.long()
+    tp, fp, tn, fn, _ = binary_stat_scores(probabilities, truth, threshold).tolist()
+    defined = {
+        "accuracy": True,
+        "precision": tp + fp > 0,
+        "recall": tp + fn > 0,
+        "f1": tp + fp + fn > 0,
+        "specificity": tn + fp > 0,
+        "auroc": tp + fn > 0 and tn + fp > 0,
+        "average_precision": tp + fn > 0,
+    }
+    at_threshold = {
+        name: metric(probabilities, truth, threshold)
+        for name, metric in AT_THRESHOLD.items()
+        if defined[name]
+    }
+    ranking = {name: metric(probabilities, truth) for name, metric in RANKING.items() if defined[name]}
+    return {"loss": loss(logits, labels), **at_threshold, **ranking}

@@ -1,0 +1,168 @@
+"""The trained inspector that every stage after training loads: pixels in, probability and decision out."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from fancnn.errors import UserError
+from fancnn.images import Preprocess, decode
+from fancnn.images.reading import as_rgb
+from fancnn.inspection.decisions import Decision, check_threshold, decide
+
+BATCH_SIZE = 64  # pictures scored at once: larger is no faster for small pictures and takes more memory
+
+Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO` or `NG`."""
+
+    probabilities: NDArray[np.float64]
+    decisions: list[Decision]
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """What a model says of one file: P(NG), or None and the reason why it could not be read."""
+
+    path: Path
+    sha256: str
+    probability: float | None
+    error: str
+
+
+class Model(nn.Module):
+    """Preprocessing, network, classes and threshold in one: all that a decision needs.
+
+    Args:
+        network: Takes `(batch, 3, height, width)` float pictures, gives `(batch,)` logits of NG.
+        preprocess: Takes uint8 pictures of any size to what the network wants.
+        classes: Names of the class folders it was trained on.
+        go_class: The one of them that holds good parts.
+        threshold: NG if P(NG) is above it.
+        about: Plain data on where it comes from: epoch, configuration, versions.
+
+    Shape:
+        - Input: `(batch, 3, any height, any width)`, uint8, RGB.
+        - Output: `(batch,)`, float32 logits; their sigmoid is P(NG).
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        preprocess: Preprocess,
+        *,
+        classes: Sequence[str],
+        go_class: str,
+        threshold: float = 0.5,
+        about: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.preprocess = preprocess
+        self.classes = tuple(classes)
+        self.go_class = go_class
+        self.threshold = check_threshold(threshold)
+        self.about = dict(about)
+
+    @property
+    def device(self) -> torch.device:
+        return self.preprocess.mean.device
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(self.preprocess(images))
+        return logits
+
+    @torch.inference_mode()
+    def probabilities(self, images: Tensor) -> Tensor:
+        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, float64, on the CPU.
+
+        Always in float32 (and the sigmoid in float64), whatever training used, so that a decision does
+        not depend on the processor.
+        """
+        was_training = self.training
+        self.eval()
+        with torch.autocast(self.device.type, enabled=False):
+            chances = self(images.to(self.device)).double().sigmoid().cpu()
+        self.train(was_training)
+        return chances
+
+    def predict(self, pictures: Picture | Iterable[Picture]) -> Predictions:
+        """Score pictures, a batch at a time.
+
+        Args:
+            pictures: One picture or many: paths, PIL images, uint8 RGB or grey arrays `(h, w[, 3])`, or
+                uint8 tensors `(3, h, w)`; sizes may differ.
+
+        Raises:
+            UserError: If a file cannot be read (naming each) or an array is not of that form.
+
+        Example:
+            >>> import numpy as np, fancnn
+            >>> model = fancnn.load(run)  # run = "outputs/train/<stamp>"
+            >>> found = model.predict(np.zeros((2, 120, 90, 3), dtype=np.uint8))
+            >>> found.probabilities.shape, found.decisions[0] in ("GO", "NG")
+            ((2,), True)
+        """
+        items = _as_list(pictures)
+        files = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
+        scores = list(self.score_files(files))
+        if unread := [f"{score.path}: {score.error}" for score in scores if score.probability is None]:
+            raise UserError(f"{len(unread)} of {len(files)} files cannot be read:\n  " + "\n  ".join(unread))
+        from_files = iter(scores)
+        others = (item for item in items if not isinstance(item, str | os.PathLike))
+        from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))
+        chances = [
+            next(from_files).probability if isinstance(item, str | os.PathLike) else next(from_pixels)
+            for item in items
+        ]
+        probabilities = np.array(chances, dtype=np.float64)
+        return Predictions(probabilities, [decide(chance, self.threshold) for chance in probabilities])
+
+    def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
+        """Score files in order, reading ahead on all processors; memory does not grow with their number."""
+        decoded = decode(paths, self.preprocess, workers)
+        while chunk := list(islice(decoded, BATCH_SIZE)):
+            chances = iter(self._score_pixels(item.pixels for item in chunk if item.pixels is not None))
+            for item in chunk:
+                chance = None if item.pixels is None else next(chances)
+                yield FileScore(item.path, item.sha256, chance, item.error)
+
+    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[float]:
+        remaining = iter(pictures)
+        while batch := list(islice(remaining, BATCH_SIZE)):
+            yield from self.probabilities(torch.stack(batch)).tolist()
+
+    def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
+        """One picture as `(3, *image_size)` uint8."""
+        if isinstance(picture, Image.Image):
+            picture = as_rgb(picture, self.preprocess.background)
+        if isinstance(picture, np.ndarray):
+            rgb = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
+            tensor = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else None
+        else:
+            tensor = picture
+        if tensor is None or tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8:
+            raise UserError(
+                "a picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a "
+                f"uint8 tensor (3, height, width); got {type(picture).__name__} {tuple(picture.shape)} {picture.dtype}"
+            )
+        return self.preprocess.fit(tensor[None].cpu())[0]
+
+
+def _as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    single = isinstance(pictures, str | os.PathLike | Image.Image) or (
+        isinstance(pictures, np.ndarray | Tensor) and pictures.ndim <= 3
+    )
+    return [pictures] if single else list(pictures)  # type: ignore[list-item, arg-type]  # narrowed by `single`

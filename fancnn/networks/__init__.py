@@ -1,0 +1,5 @@
+"""Networks and initialisers: torch only, uint8 pictures never come here, configuration neither."""
+
+from fancnn.networks.convnet import ConvNet
+
+__all__ = ["ConvNet"]

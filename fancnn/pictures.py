@@ -1,0 +1,82 @@
+"""A listed picture, and `split.csv`: which picture is in which part of the data.
+
+Format of `split.csv`, version 1: UTF-8, comma-separated, one row a picture in the order of paths.
+
+| column | meaning |
+| --- | --- |
+| path | relative to the data's root, with `/` |
+| class | name of the class folder |
+| label | 0 GO, 1 NG |
+| split | `train`, `val` or `test` |
+| sha256 | of the file's bytes |
+| group | lot, panel or patient, where `data.group` names one |
+| defect_type | sub-folder inside the class folder, where there is one |
+| version | 1 |
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fancnn.errors import UserError
+from fancnn.tables import read_table, table_writer
+
+VERSION = 1
+COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type")
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a data folder; fields as the columns of `split.csv`."""
+
+    path: str
+    class_name: str
+    label: int
+    split: str = ""
+    sha256: str = ""
+    group: str = ""
+    defect_type: str = ""
+
+
+def write_split(pictures: Iterable[Picture], path: Path) -> None:
+    with table_writer(path, COLUMNS, VERSION) as add:
+        for picture in pictures:
+            row = asdict(picture)
+            add({**{name: row[name] for name in COLUMNS if name in row}, "class": picture.class_name})
+
+
+def read_split(path: Path) -> list[Picture]:
+    """Read a `split.csv`.
+
+    Raises:
+        UserError: If it is missing, no split table, of a newer version, or names an unknown part.
+    """
+    rows = read_table(path, required=("path", "class", "label", "split", "sha256"), version=VERSION)
+    for line, row in enumerate(rows, start=2):
+        if row["split"] not in PARTS or row["label"] not in ("0", "1"):
+            raise UserError(
+                f"{path}, line {line}: split={row['split']!r} and label={row['label']!r} should be one of "
+                f"{', '.join(PARTS)} and 0 or 1"
+            )
+    optional = ("group", "defect_type")
+    return [
+        Picture(
+            path=row["path"],
+            class_name=row["class"],
+            label=int(row["label"]),
+            split=row["split"],
+            sha256=row["sha256"],
+            **{name: row.get(name, "") for name in optional},
+        )
+        for row in rows
+    ]
+
+
+def split_hash(pictures: Iterable[Picture]) -> str:
+    """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
+    lines = sorted(
+        f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,18 @@
+"""Decide on new pictures: `python -m fancnn.predict run=outputs/train/<stamp> input=/new/pictures`."""
+
+import sys
+
+from fancnn.command import command
+from fancnn.settings import PredictSettings
+
+
+@command("predict", PredictSettings)
+def main(settings: PredictSettings) -> None:
+    from fancnn.workflows.prediction import predict  # lazy: --help must not wait for torch
+
+    if predict(settings).unread:
+        sys.exit(2)  # all that could be read is in the table; 1 is a mistake that left no table
+
+
+if __name__ == "__main__":
+    main()

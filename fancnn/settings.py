@@ -1,0 +1,113 @@
+"""What each command may be told: the keys and types of its configuration; `conf/` has the values.
+
+A value of another type, an unknown key or a missing one is refused with the key's name before anything runs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class FansSettings:
+    """Rendered fans; see `fancnn.rendering.render_fans`."""
+
+    count: int
+    seed: int
+    ng_fraction: float
+    size: int
+    severity: float
+
+
+@dataclass
+class DataSettings:
+    """Pictures, their parts and their pixels; see `PictureDataModule`, `SplitPlan` and `Preprocess`."""
+
+    root: str | None
+    go_class: str
+    split: str
+    val_fraction: float
+    test_fraction: float
+    group: str | None
+    split_file: str | None
+    image_size: list[int]
+    resize: str
+    background: str
+    mean: list[float]
+    std: list[float]
+    on_bad_file: str
+    batch_size: int
+    eval_batch_size: int
+    fans: FansSettings | None
+
+
+@dataclass
+class ModelSettings:
+    """Three objects by `_target_`: the network, its loss, its optimiser."""
+
+    network: dict[str, Any]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+
+
+@dataclass
+class DecisionSettings:
+    """NG if the probability is above `threshold`."""
+
+    threshold: float
+
+
+@dataclass
+class TrainSettings:
+    """Everything `python -m fancnn.train` can be told."""
+
+    seed: int
+    monitor: str
+    objective: str
+    score_test: bool
+    ckpt: str | None
+    output_dir: str
+    overrides: list[str]
+    data: DataSettings
+    model: ModelSettings
+    schedule: dict[str, Any] | None
+    decision: DecisionSettings
+    trainer: dict[str, Any]
+    callbacks: dict[str, Any]
+    logger: dict[str, Any]
+
+
+@dataclass
+class OtherData:
+    """Pictures to evaluate on: another folder than the run's own, and what its folders are called here."""
+
+    root: str | None
+    class_names: dict[str, str]
+
+
+@dataclass
+class EvaluateSettings:
+    """Everything `python -m fancnn.evaluate` can be told."""
+
+    run: str
+    split: str | None
+    data: OtherData
+    device: str
+    output_dir: str
+
+
+@dataclass
+class PredictSettings:
+    """Everything `python -m fancnn.predict` can be told."""
+
+    run: str
+    input: str
+    output: str
+    device: str
+    output_dir: str
+
+
+@dataclass
+class RenderSettings(FansSettings):
+    """Everything `python -m fancnn.fans` can be told."""
+
+    root: str

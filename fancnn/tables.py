@@ -1,0 +1,69 @@
+"""Read and write the CSV tables that leave the program: whole or not at all, and with a version."""
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from fancnn.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[TextIO]:
+    """Open a text file that takes the place of `path` only when all of it is on the disk.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8", newline="") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror or error}. Name a place that can be written"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def table_writer(
+    path: Path, columns: Sequence[str], version: int
+) -> Iterator[Callable[[Mapping[str, object]], None]]:
+    """Give a function that adds a row; the column `version` is added to each. Missing values are empty."""
+    with replacing(path) as file:
+        writer = csv.DictWriter(file, [*columns, "version"], restval="", lineterminator="\n")
+        writer.writeheader()
+        yield lambda row: writer.writerow({**row, "version": version})
+
+
+def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[str, str]]:
+    """Read a table that this program or another wrote; columns it does not know are kept.
+
+    Raises:
+        UserError: If the file is missing, is no CSV, lacks a required column or is of a newer version.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets add a byte-order mark
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"cannot read the table {path}: {reason}") from error
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise UserError(
+            f"{path} lacks the column {', '.join(missing)}. Found: {', '.join(columns) or 'nothing'}"
+        )
+    newer = next((row["version"] for row in rows if row.get("version", "1") > str(version)), None)
+    if newer:
+        raise UserError(f"{path} has format version {newer}; this fancnn reads up to {version}: update it")
+    return rows

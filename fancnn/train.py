@@ -1,0 +1,15 @@
+"""Train an inspector: `python -m fancnn.train model=basic`."""
+
+from fancnn.command import command
+from fancnn.settings import TrainSettings
+
+
+@command("train", TrainSettings)
+def main(settings: TrainSettings) -> float | None:
+    from fancnn.workflows.training import train  # lazy: --help must not wait for torch
+
+    return train(settings).objective
+
+
+if __name__ == "__main__":
+    main()

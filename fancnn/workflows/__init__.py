@@ -1,0 +1,1 @@
+"""The story of each command, top to bottom, one file each."""

@@ -1,0 +1,156 @@
+"""The story of `python -m fancnn.evaluate`: a run's model on its own parts or on another folder."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fancnn import checkpoints
+from fancnn.console import say, track
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import decide
+from fancnn.inspection.metrics_file import part_metrics, write_metrics
+from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.learning.folders import list_pictures
+from fancnn.model import FileScore, Model
+from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.settings import EvaluateSettings
+from fancnn.workflows.devices import chosen_device
+from fancnn.workflows.telling import tell_scores
+
+ALL = "all"  # the part of a folder that is not divided into parts
+
+
+def evaluate(settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
+    """Score a run's model and leave `predictions.csv` and `metrics.json` in a folder of its own.
+
+    Returns:
+        Counts and scores by part, as `metrics.json` has them.
+
+    Raises:
+        UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
+    """
+    if settings.split not in (None, *PARTS):
+        raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
+    checkpoint = checkpoints.find(settings.run, (BEST, LAST))
+    model = checkpoints.load(checkpoint, chosen_device(settings.device))
+    known = read_split(checkpoints.run_folder(checkpoint) / "split.csv")
+    if settings.data.root is None:
+        root, pictures = Path(model.about["root"]), _own_part(known, settings.split)
+        rows = _score(model, root, pictures, unchanged=True)
+    else:
+        root = Path(settings.data.root).expanduser()
+        pictures = _other_pictures(root, model, settings)
+        rows = _score(model, root, pictures, unchanged=False)
+    output = Path(settings.output_dir)
+    write_predictions(rows, output / "predictions.csv")
+    parts = {
+        part: part_metrics([row for row in rows if (row.split or ALL) == part], model.threshold)
+        for part in _parts(rows)
+    }
+    write_metrics(output / "metrics.json", parts, _about(model, settings, rows))
+    tell_scores(f"epoch {model.about['epoch']} of {settings.run} on {root}", parts)
+    say(f"\npredictions.csv and metrics.json: {output}")
+    return parts
+
+
+def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
+    present = [part for part in PARTS if any(picture.split == part for picture in known)]
+    wanted = split or ("test" if "test" in present else "val")
+    if wanted not in present:
+        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present)}")
+    return [picture for picture in known if picture.split == wanted]
+
+
+def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[Picture]:
+    """The pictures of another folder, their classes by the names that the model knows."""
+    names = settings.data.class_names
+    listing = list_pictures(root, model.go_class)
+    if unknown := [name for name in names.values() if name not in model.classes]:
+        raise UserError(
+            f"data.class_names: the run has no class {', '.join(unknown)}. It has: {', '.join(model.classes)}"
+        )
+    mapped = [
+        replace(picture, class_name=names.get(picture.class_name, picture.class_name))
+        for picture in listing.pictures
+    ]
+    strange = Counter(picture.class_name for picture in mapped if picture.class_name not in model.classes)
+    kept = [
+        replace(picture, label=int(picture.class_name != model.go_class))
+        for picture in mapped
+        if picture.class_name in model.classes and settings.split in (None, picture.split)
+    ]
+    found = ", ".join(f"{name} ({count})" for name, count in strange.items())
+    way_out = f"data.class_names={{{next(iter(strange), 'OK')}: {model.go_class}}}"
+    if not kept:
+        part = f" in the part {settings.split}" if settings.split else ""
+        raise UserError(
+            f"{root} has no pictures{part} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say what "
+            f"its folders are called in the run, e.g. '{way_out}'"
+        )
+    if strange:
+        say(f"warning: left out, since the run has no such class: {found}. To score them: '{way_out}'")
+    return kept
+
+
+def _score(model: Model, root: Path, pictures: Sequence[Picture], *, unchanged: bool) -> list[Prediction]:
+    """Predictions in the order of `pictures`; with `unchanged`, refuse files that are not what was split."""
+    files = model.score_files(root / picture.path for picture in pictures)
+    scores = list(track(files, "scoring pictures", len(pictures)))
+    if unchanged:
+        _check_unchanged(root, pictures, scores)
+    rows = [_row(model, picture, found) for picture, found in zip(pictures, scores, strict=True)]
+    if unread := [row for row in rows if row.error]:
+        say(
+            f"warning: {len(unread)} files cannot be read and are not scored; their rows in predictions.csv say why"
+        )
+    return rows
+
+
+def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
+    wrong = [
+        f"{picture.path} ({found.error or 'changed'})"
+        for picture, found in zip(pictures, scores, strict=True)
+        if found.sha256 != picture.sha256
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{len(wrong)} of {len(pictures)} pictures under {root} are not what the run was split on: "
+            f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
+        )
+
+
+def _row(model: Model, picture: Picture, found: FileScore) -> Prediction:
+    return Prediction(
+        path=picture.path,
+        probability=found.probability,
+        decision="" if found.probability is None else decide(found.probability, model.threshold),
+        split=picture.split,
+        class_name=picture.class_name,
+        label=picture.label,
+        group=picture.group,
+        defect_type=picture.defect_type,
+        error=found.error,
+    )
+
+
+def _parts(rows: Sequence[Prediction]) -> list[str]:
+    return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
+
+
+def _about(model: Model, settings: EvaluateSettings, rows: Sequence[Prediction]) -> Mapping[str, Any]:
+    return {
+        "run": str(Path(settings.run).resolve()),
+        "epoch": model.about["epoch"],
+        "epochs": None,
+        "monitor": model.about["settings"]["monitor"],
+        "threshold": model.threshold,
+        "go_class": model.go_class,
+        "classes": list(model.classes),
+        "split_sha256": model.about["split_sha256"],
+        "unread": sum(bool(row.error) for row in rows),
+        "versions": checkpoints.versions(),
+    }

@@ -1,0 +1,94 @@
+"""The story of `python -m fancnn.predict`: decisions on new pictures, in a table."""
+
+import glob
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fancnn import checkpoints
+from fancnn.console import say, track
+from fancnn.errors import UserError
+from fancnn.images.reading import is_picture
+from fancnn.inspection.decisions import decide
+from fancnn.inspection.predictions import Prediction, prediction_writer
+from fancnn.model import FileScore, Model
+from fancnn.settings import PredictSettings
+from fancnn.workflows.devices import chosen_device
+
+
+@dataclass
+class Counts:
+    """How the decisions fell."""
+
+    go: int = 0
+    ng: int = 0
+    unread: int = 0
+
+
+def predict(settings: PredictSettings) -> Counts:
+    """Score every picture that `settings.input` means; the table appears when all are done.
+
+    Raises:
+        UserError: If the run or the input cannot be found, or the input holds no pictures.
+    """
+    model = checkpoints.load(settings.run, chosen_device(settings.device))
+    paths = input_files(settings.input)
+    counts, output = Counts(), Path(settings.output).expanduser()
+    with prediction_writer(output) as add:
+        for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
+            add(_counted(model, found, counts).row())
+    say(f"{len(paths)} files: {counts.go} GO, {counts.ng} NG, {counts.unread} could not be read")
+    say(f"predictions: {output}")
+    return counts
+
+
+def input_files(wanted: str) -> list[Path]:
+    """The files that `input` means, in a stable order.
+
+    A file is itself, whatever its suffix; a folder gives the pictures in it and below, hidden ones left out; a
+    pattern gives what it matches; `-` reads one path a line from standard input, in that order.
+
+    Raises:
+        UserError: If nothing is there.
+    """
+    if wanted == "-":
+        listed = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
+        if not listed:
+            raise UserError("input=- expects one path a line on standard input; none came")
+        return listed
+    path = Path(wanted).expanduser()
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        found = sorted(_pictures_below(path))
+        if not found:
+            raise UserError(
+                f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp"
+            )
+        return found
+    # not Path.glob: the pattern may be absolute
+    matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
+    files = [match for match in matches if match.is_file() and is_picture(Path(match.name))]
+    if not files:
+        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
+    return files
+
+
+def _pictures_below(root: Path) -> Iterator[Path]:
+    for folder, _, names in os.walk(root, followlinks=True):
+        relative = Path(folder).relative_to(root)
+        yield from (Path(folder, name) for name in names if is_picture(relative / name))
+
+
+def _counted(model: Model, found: FileScore, counts: Counts) -> Prediction:
+    if found.probability is None:
+        counts.unread += 1
+        return Prediction(path=str(found.path), probability=None, error=found.error)
+    decision = decide(found.probability, model.threshold)
+    if decision == "NG":
+        counts.ng += 1
+    else:
+        counts.go += 1
+    return Prediction(path=str(found.path), probability=found.probability, decision=decision)

@@ -1,0 +1,80 @@
+"""Go on with an interrupted run: the same pictures, the same model, the same settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fancnn import checkpoints
+from fancnn.errors import UserError
+from fancnn.learning.checkpointing import BEST, LAST
+
+# what may differ from the run that goes on: where things go, how long, on what machine
+FREE = (
+    "output_dir",
+    "overrides",
+    "ckpt",
+    "trainer",
+    "callbacks",
+    "logger",
+    "objective",
+    "score_test",
+    "data.root",
+)
+
+
+def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
+    """The file to go on from.
+
+    Raises:
+        UserError: If there is none, or it was made with other settings or another split than `about`, the
+            description of the training now.
+    """
+    path = checkpoints.find(ckpt, (LAST, BEST))
+    earlier = checkpoints.read(path)["fancnn"]
+    there, here = flat(earlier["settings"]), flat(about["settings"])
+    differing = [
+        f"  {key}: {there.get(key)} there, {here.get(key)} here"
+        for key in sorted(there | here)
+        if there.get(key) != here.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in FREE)
+    ]
+    if differing:
+        overrides = " ".join(
+            _quoted(item) for item in earlier["settings"]["overrides"] if not item.startswith("ckpt=")
+        )
+        raise UserError(
+            f"{path} was trained with other settings:\n"
+            + "\n".join(differing)
+            + f"\nRepeat them to go on: python -m fancnn.train ckpt={ckpt} {overrides}".rstrip()
+        )
+    if earlier["split_sha256"] != about["split_sha256"]:
+        raise UserError(
+            f"{path} was trained on other pictures or another split. To go on with that split: "
+            f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
+        )
+    return path
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots.
+
+    Example:
+        >>> flat({"model": {"optimizer": {"lr": 0.1}}, "seed": 0})
+        {'model.optimizer.lr': 0.1, 'seed': 0}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= (
+            flat(value, f"{prefix}{key}.")
+            if isinstance(value, Mapping) and value
+            else {f"{prefix}{key}": value}
+        )
+    return leaves
+
+
+def _quoted(override: str) -> str:
+    return (
+        override
+        if all(character.isalnum() or character in "._-=/,+~:@" for character in override)
+        else f"'{override}'"
+    )

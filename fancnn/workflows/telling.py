@@ -1,0 +1,88 @@
+"""What a run says to the person at the console."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fancnn.console import print_table, say
+from fancnn.inspection.scores import Confusion
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.partitioning import copies_across_parts
+from fancnn.pictures import PARTS, Picture
+
+SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
+
+
+def tell_data(data: PictureDataModule) -> None:
+    """What was found in the folder, and what deserves a warning."""
+    say(f"pictures: {len(data.pictures)} in {data.root}")
+    rows = []
+    for part in PARTS:
+        if pictures := data.part(part):
+            counts = [str(sum(picture.class_name == name for picture in pictures)) for name in data.classes]
+            rows.append([part, *counts, str(len(pictures))])
+    headers = [f"{name} (GO)" if name == data.go_class else f"{name} (NG)" for name in data.classes]
+    print_table("", ["part", *headers, "all"], rows)
+    for warning in data_warnings(data):
+        say(f"warning: {warning}")
+
+
+def data_warnings(data: PictureDataModule) -> list[str]:
+    """Sentences on what may make the scores untrue or the training poor."""
+    found = []
+    if data.skipped:
+        found.append(f"{len(data.skipped)} files could not be read and are left out; skipped.csv lists them")
+    if data.ignored:
+        found.append(f"{data.ignored} files of other kinds lie among the pictures and are left out")
+    if data.left_out:
+        found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
+    if copies := copies_across_parts(data.pictures):
+        found.append(f"{copies} pictures have an identical copy in another part: its scores are too good")
+    if twice := _in_two_classes(data.pictures):
+        found.append(f"{twice} pictures have an identical copy with the other label: one of them is wrong")
+    return found
+
+
+def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row a part, and the confusion counts in words."""
+    rows = [[name.replace("_", " "), *(_shown(metrics[name]) for metrics in parts.values())] for name in SHOWN]
+    print_table(title, ["", *parts], rows)
+    for part, metrics in parts.items():
+        counts = Confusion(
+            **{name: metrics[name] for name in ("ng_found", "escapes", "overkills", "go_passed")}
+        )
+        say(f"{part}: {counts.in_words()}")
+
+
+def tell_next(run: Path, seconds: float) -> None:
+    """Where things are, and the commands that use them."""
+    shown = _short(run)
+    say(f"\nrun folder: {shown}   ({seconds:.0f} s)")
+    say(f"  evaluate     python -m fancnn.evaluate run={shown}")
+    say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
+    say(f"  curves       tensorboard --logdir {shown}")
+
+
+def tell_interrupted(run: Path, overrides: Sequence[str]) -> None:
+    """How to go on with a run that was stopped."""
+    kept = " ".join(item for item in overrides if not item.startswith("ckpt="))
+    if (run / "checkpoints").is_dir():
+        say(f"\ninterrupted; go on with: python -m fancnn.train ckpt={_short(run)} {kept}".rstrip())
+    else:
+        say("\ninterrupted before the end of the first epoch: nothing to go on from")
+
+
+def _in_two_classes(pictures: Sequence[Picture]) -> int:
+    labels: dict[str, set[int]] = {}
+    for picture in pictures:
+        labels.setdefault(picture.sha256, set()).add(picture.label)
+    return sum(len(labels[picture.sha256]) > 1 for picture in pictures)
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the user is, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,169 @@
+"""The story of `python -m fancnn.train`: pictures, split, fit, the best epoch, and what it is worth."""
+
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from fancnn import assembly, checkpoints
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import decide
+from fancnn.inspection.metrics_file import part_metrics, write_metrics
+from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.learning.checkpointing import BEST, take_best_along
+from fancnn.learning.classifier import Classifier
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.quiet import quiet_lightning
+from fancnn.model import Model
+from fancnn.pictures import PARTS, split_hash, write_split
+from fancnn.settings import TrainSettings
+from fancnn.tables import table_writer
+from fancnn.workflows.rendering import cached_fans
+from fancnn.workflows.resuming import earlier_checkpoint, flat
+from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next, tell_scores
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to; `objective` is None where it is undefined, and in processes that only helped."""
+
+    run: Path
+    objective: float | None
+
+
+def train(settings: TrainSettings) -> Trained:
+    """Train an inspector and leave a run folder that explains itself.
+
+    Raises:
+        UserError: For a mistake in configuration or data, before any training.
+        SystemExit: 130 or 143 where Ctrl-C or SIGTERM stopped it.
+    """
+    started, run = time.perf_counter(), Path(settings.output_dir)
+    quiet_lightning()
+    assembly.check(settings)
+    data = _read_pictures(settings)
+    fresh = assembly.model(settings, data.classes)
+    about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
+    earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
+    trainer = assembly.trainer(settings)
+    classifier = assembly.classifier(settings, fresh, about)
+    if trainer.is_global_zero:
+        _leave_data(data, run)
+        tell_data(data)
+    _fit(trainer, classifier, data, earlier, settings)
+    if not trainer.is_global_zero:
+        return Trained(run, None)
+    parts = _judge(settings, trainer, classifier, data, run)
+    tell_next(run, time.perf_counter() - started)
+    return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
+
+
+def _read_pictures(settings: TrainSettings) -> PictureDataModule:
+    if settings.data.root is not None:
+        root = Path(settings.data.root).expanduser()
+    elif settings.data.fans is not None:
+        root = cached_fans(settings.data.fans)
+    else:
+        raise UserError(
+            "data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos"
+        )
+    data = assembly.datamodule(settings.data, root, settings.seed)
+    data.setup()
+    return data
+
+
+def _leave_data(data: PictureDataModule, run: Path) -> None:
+    write_split(data.pictures, run / "split.csv")
+    if data.skipped:
+        with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
+            for item in data.skipped:
+                add({"path": item.path, "reason": item.reason})
+
+
+def _fit(
+    trainer: Trainer,
+    classifier: Classifier,
+    data: PictureDataModule,
+    earlier: Path | None,
+    settings: TrainSettings,
+) -> None:
+    """Train; a stop from outside ends the program with the code a shell expects of it."""
+    run = Path(settings.output_dir)
+    if earlier is not None and trainer.is_global_zero:
+        take_best_along(earlier, run / checkpoints.FOLDER)
+    try:
+        trainer.fit(classifier, data, ckpt_path=earlier, weights_only=True)
+    except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
+        tell_interrupted(run, settings.overrides)
+        sys.exit(143 if trainer.received_sigterm else 130)
+
+
+def _judge(
+    settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: PictureDataModule, run: Path
+) -> dict[str, dict[str, Any]]:
+    """Score the best epoch on val, and on test if there is one; leave tables and TensorBoard's comparison."""
+    best = run / checkpoints.FOLDER / BEST
+    model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
+    model.to(trainer.strategy.root_device)
+    names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
+    predictions = {part: _predictions(model, data, part) for part in names}
+    write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
+    parts = {part: part_metrics(rows, model.threshold) for part, rows in predictions.items()}
+    epochs = trainer.current_epoch
+    about = {
+        "run": str(run.resolve()),
+        "epoch": model.about.get("epoch", epochs),
+        "epochs": epochs,
+        "monitor": settings.monitor,
+        "threshold": model.threshold,
+        "go_class": model.go_class,
+        "classes": list(model.classes),
+        "split_sha256": split_hash(data.pictures),
+        "unread": len(data.skipped),
+        "versions": checkpoints.versions(),
+    }
+    write_metrics(run / "metrics.json", parts, about)
+    tell_scores(f"epoch {about['epoch']} of {epochs}, the best by {settings.monitor}", parts)
+    _log_hyperparameters(trainer, settings, parts)
+    return parts
+
+
+def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Prediction]:
+    dataset, pictures = data.dataset(part), data.part(part)
+    batches = torch.arange(len(dataset)).split(data.eval_batch_size)
+    chances = [model.probabilities(dataset.__getitems__(rows.tolist())[0]) for rows in batches]
+    return [
+        Prediction(
+            path=picture.path,
+            probability=chance,
+            decision=decide(chance, model.threshold),
+            split=part,
+            class_name=picture.class_name,
+            label=picture.label,
+            group=picture.group,
+            defect_type=picture.defect_type,
+        )
+        for picture, chance in zip(pictures, torch.cat(chances).tolist(), strict=True)
+    ]
+
+
+def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:
+    """Settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
+    scores = {f"best/val/{name}": value for name, value in parts["val"].items() if isinstance(value, float)}
+    for board in _boards(trainer):
+        board.log_hyperparams(_hyperparameters(settings), scores)
+        board.finalize("success")
+
+
+def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
+    values = flat({"seed": settings.seed, "data": asdict(settings.data), "model": asdict(settings.model)})
+    return {key: value for key, value in values.items() if not key.endswith(("_target_", "_partial_"))}
+
+
+def _boards(trainer: Trainer) -> list[TensorBoardLogger]:
+    return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

@@ -1,0 +1,65 @@
+"""What tests share: a cache of their own, pictures, and a finished run."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of one process starve the next one
+
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+import pytest  # noqa: E402
+from hypothesis import settings as hypothesis_settings  # noqa: E402
+from samples import SMALL, compose_train, write_pictures  # noqa: E402
+
+from fancnn.settings import TrainSettings  # noqa: E402
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+hypothesis_settings.register_profile("default", deadline=None, derandomize=True)  # no test of luck
+hypothesis_settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what this machine cannot run, and say why."""
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="needs the real pictures in ../shared"))
+        if item.get_closest_marker("gpu"):
+            import torch
+
+            if not torch.cuda.is_available():
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tests never touch the user's cache folder; commands they start inherit this one."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["FANCNN_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture
+def train_settings(tmp_path: Path, pictures: Path) -> Callable[..., TrainSettings]:
+    """Settings of a training that takes a second, in `tmp_path / "run"`."""
+
+    def make(*overrides: str, output: Path = tmp_path / "run") -> TrainSettings:
+        return compose_train(output, *SMALL, f"data.root={pictures}", *overrides)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 GO and 30 NG pictures of two defect types."""
+    return write_pictures(tmp_path_factory.mktemp("pictures"), {"GO": 40, "NG/scratch": 20, "NG/stain": 10})
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A finished run on `pictures`; tests read it and leave it as it is."""
+    from fancnn.workflows.training import train
+
+    output = tmp_path_factory.mktemp("trained") / "run"
+    train(compose_train(output, *SMALL, f"data.root={pictures}", "data.test_fraction=0.2"))
+    return output

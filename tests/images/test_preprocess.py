@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from fancnn.images import Preprocess
+
+sizes = st.integers(1, 70)
+
+
+def triangle_weights(size_in: int, size_out: int) -> NDArray[np.float64]:
+    """Rows of the antialiased triangle filter, written out: the resize as a matrix product."""
+    scale = size_in / size_out
+    support = max(scale, 1.0)
+    centres = (np.arange(size_out)[:, None] + 0.5) * scale
+    distances = (np.arange(size_in)[None] + 0.5 - centres) / support
+    weights = np.clip(1 - np.abs(distances), 0, None)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+@given(height=sizes, width=sizes, seed=st.integers(0, 1000))
+def test_squash_is_the_antialiased_triangle_filter_rounded_to_8_bits(height: int, width: int, seed: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 256, (3, height, width), dtype=np.uint8)
+    exact = triangle_weights(height, 24) @ image.astype(np.float64) @ triangle_weights(width, 32).T
+    found = Preprocess((24, 32)).fit(torch.from_numpy(image)[None])[0].numpy()
+    assert np.abs(found - exact).max() <= 0.5 + 1e-3  # half a grey level: the rounding, and float32
+
+
+@given(height=sizes, width=sizes, resize=st.sampled_from(["squash", "pad"]), seed=st.integers(0, 99))
+def test_pixels_that_were_fitted_before_pass_unchanged(height: int, width: int, resize: str, seed: int) -> None:
+    preprocess = Preprocess((24, 32), resize)  # type: ignore[arg-type]
+    image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (1, 3, height, width), dtype=np.uint8))
+    fitted = preprocess.fit(image)
+    assert fitted.shape == (1, 3, 24, 32)
+    assert torch.equal(preprocess(image), preprocess(fitted))
+
+
+@given(height=sizes, width=sizes)
+def test_pad_keeps_the_whole_part_and_fills_the_rest_with_the_background(height: int, width: int) -> None:
+    image = torch.full((1, 3, height, width), 100, dtype=torch.uint8)
+    fitted = Preprocess((24, 32), "pad", "white").fit(image)
+    inner = (fitted == 100).all(dim=1)[0]
+    rows, columns = inner.any(dim=1).sum().item(), inner.any(dim=0).sum().item()
+    scale = min(24 / height, 32 / width)
+    assert (rows, columns) == (max(round(height * scale), 1), max(round(width * scale), 1))
+    assert inner.sum() == rows * columns
+    assert (fitted[0, 0][~inner] == 255).all()
+
+
+def test_memory_order_does_not_change_pixels() -> None:
+    image = torch.randint(0, 256, (1, 57, 91, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    preprocess = Preprocess((24, 32))
+    assert torch.equal(preprocess.fit(image), preprocess.fit(image.contiguous()))
+
+
+def test_scaling_and_normalisation() -> None:
+    image = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1)
+    found = Preprocess((1, 1), mean=(0.1, 0.2, 0.5), std=(1.0, 0.5, 0.25))(image).flatten()
+    torch.testing.assert_close(found, torch.tensor([-0.1, 0.0, 2.0]))
+
+
+def test_without_the_filter_fine_texture_would_come_out_wrong() -> None:
+    """The reason for one kernel everywhere: another one moves pixels by tens of grey levels."""
+    stripes = torch.zeros(1, 3, 240, 240, dtype=torch.uint8)
+    stripes[..., ::3] = 255
+    ours = Preprocess((80, 80)).fit(stripes).float()
+    other = F.interpolate(stripes.float(), size=(80, 80), mode="bilinear", antialias=False)
+    assert (ours - other).abs().max() > 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"image_size": (80,)}, r"data\.image_size=\[80\] should be two whole numbers"),
+        ({"image_size": (0, 80)}, r"data\.image_size=\[0, 80\]"),
+        ({"image_size": (8, 8), "resize": "crop"}, r"data\.resize='crop' is none of squash, pad"),
+        ({"image_size": (8, 8), "background": "red"}, r"data\.background='red' is none of white, black"),
+        ({"image_size": (8, 8), "std": (0, 1, 1)}, r"std above 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused_by_their_key(arguments: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Preprocess(**arguments)  # type: ignore[arg-type]

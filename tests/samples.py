@@ -1,0 +1,39 @@
+"""Small folders of pictures, and settings as a command composes them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_dir
+from PIL import Image
+
+from fancnn.command import checked, conf_dir
+from fancnn.settings import TrainSettings
+
+def write_pictures(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (24, 20), seed: int = 0) -> Path:
+    """Class folders of noisy PNGs; those outside `GO` have a bright square, so that there is something to learn."""
+    random = np.random.default_rng(seed)
+    for name, count in counts.items():
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = random.integers(0, 120, (*size, 3), dtype=np.uint8)
+            if "GO" not in Path(name).parts:
+                top, left = random.integers(0, size[0] - 8), random.integers(0, size[1] - 8)
+                pixels[top : top + 8, left : left + 8] = 250
+            Image.fromarray(pixels).save(folder / f"{index:03}.png")
+    return root
+
+
+def compose_train(output: Path, *overrides: str) -> TrainSettings:
+    """Settings of `python -m fancnn.train` with `overrides`, as the command makes them."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = [*overrides, f"output_dir={output}", f"overrides=[{','.join(map(_quoted, overrides))}]"]
+        return checked(compose("train", overrides=given), TrainSettings)
+
+
+def _quoted(override: str) -> str:
+    return "'" + override.replace("'", "\\'") + "'"
+
+
+SMALL = ("model=tiny", "data.image_size=[16,16]", "trainer.max_epochs=2", "trainer.accelerator=cpu")

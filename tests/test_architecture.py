@@ -1,0 +1,108 @@
+"""The shape of the house: who may import whom, and how large a room may be."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "fancnn"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
+
+# from high to low; a module imports from its own floor and from those below, never from above
+FLOORS = (
+    ("train", "evaluate", "predict", "fans", "__main__", "__init__"),
+    ("workflows",),
+    ("assembly", "checkpoints"),
+    ("learning",),
+    ("model",),
+    ("networks", "images", "partitioning", "inspection", "rendering", "command"),
+    ("pictures", "splits", "settings", "installation", "cache_folder", "console"),
+    ("tables",),
+    ("errors",),
+)
+PURE = ("inspection", "rendering", "splits", "pictures", "partitioning", "tables", "settings", "errors", "cache_folder")
+TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}
+HYDRA = {"hydra", "omegaconf"}
+DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
+
+
+def room(path: Path) -> str:
+    """The first name below `fancnn`: a folder or a module."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "fancnn" else {node.module}
+    return found
+
+
+def floor(name: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_imports_point_downward(path: Path) -> None:
+    own = floor(room(path))
+    for name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "fancnn" and len(parts) > 1 and room(path) != "__init__":
+            assert floor(parts[1]) >= own, f"{name} is above"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_only_command_and_assembly_know_hydra(path: Path) -> None:
+    if room(path) not in ("command", "assembly"):
+        assert not {name.split(".")[0] for name in imports(path)} & HYDRA
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if room(path) in PURE], ids=str)
+def test_pure_rooms_import_no_torch(path: Path) -> None:
+    assert not {name.split(".")[0] for name in imports(path)} & TORCH
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_a_room_is_named_after_what_is_in_it_and_can_be_read_at_once(path: Path) -> None:
+    assert not DRAWERS & {path.stem, *path.relative_to(PACKAGE).parts}
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_functions_are_short(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef):
+            inner = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = (inner[-1].end_lineno or 0) - inner[0].lineno + 1 if inner else 0
+            assert lines <= 45, f"{node.name}: {lines} lines"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_nothing_inherits_but_from_torch_lightning_and_exceptions(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            own = {"UserError", "FansSettings"}  # an exception, and a dataclass with one key more
+            names = {ast.unparse(parent).split("[")[0] for parent in node.bases} - own
+            assert names <= KNOWN_PARENTS, f"{node.name}({', '.join(names)})"
+
+
+KNOWN_PARENTS = {
+    "ValueError",
+    "nn.Module",
+    "ImageFolder",
+    "Dataset",
+    "Sampler",
+    "TorchCheckpointIO",
+    "ModelCheckpoint",
+    "Checkpoint",
+    "pl.Callback",
+    "pl.LightningModule",
+    "pl.LightningDataModule",
+    "NamedTuple",
+    "TypedDict",
+}

@@ -1,0 +1,114 @@
+"""Every option of every group can be built, and every mistake is told by its key."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from samples import compose_train
+
+from fancnn import assembly
+from fancnn.command import checked, conf_dir
+from fancnn.errors import UserError
+from fancnn.settings import EvaluateSettings, PredictSettings, RenderSettings
+
+OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
+CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans")]
+
+
+def override(group: str, option: str) -> list[str]:
+    return [f"{group}={option}", *(["data.root=/pictures"] if option == "folder" else [])]
+
+
+@pytest.mark.parametrize(("group", "option"), CHOSEN)
+def test_every_option_can_be_built(group: str, option: str, tmp_path: Path) -> None:
+    settings = compose_train(tmp_path, *override(group, option), "trainer.accelerator=cpu")
+    assembly.check(settings)
+    assert assembly.trainer(settings).max_epochs == settings.trainer["max_epochs"]
+
+
+def test_the_default_has_every_callback_and_logger_there_is(tmp_path: Path) -> None:
+    settings = compose_train(tmp_path)
+    for group, used in (("callbacks", settings.callbacks), ("logger", settings.logger)):
+        assert set(used) == {option for of, option in OPTIONS if of == group}
+
+
+@pytest.mark.parametrize("name", ["callbacks.checkpoint", "callbacks.early_stopping", "logger.tensorboard"])
+def test_callbacks_and_loggers_can_be_null(name: str, tmp_path: Path) -> None:
+    group, key = name.split(".")
+    everything = compose_train(tmp_path, "trainer.accelerator=cpu")
+    less = compose_train(tmp_path, f"{name}=null", "trainer.accelerator=cpu")
+    counts = [len(getattr(assembly.trainer(settings), group if group == "callbacks" else "loggers")) for settings in (everything, less)]
+    assert counts[0] - counts[1] == 1, key
+
+
+def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> None:
+    assert compose_train(tmp_path, "experiment=original").schedule["epochs_per_decade"] is None  # type: ignore[index]
+    louder = compose_train(tmp_path, "experiment=original", "data.split=stratified")
+    assert louder.data.split == "stratified"
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "overrides"),
+    [
+        ("evaluate", EvaluateSettings, ["run=somewhere"]),
+        ("predict", PredictSettings, ["run=somewhere", "input=pictures"]),
+        ("fans", RenderSettings, ["root=somewhere"]),
+    ],
+)
+def test_entry_files_fit_their_settings_and_ask_for_what_is_missing(
+    name: str, schema: type, overrides: list[str]
+) -> None:
+    output = [] if name == "fans" else ["output_dir=out"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert isinstance(checked(compose(name, overrides=[*overrides, *output]), schema), schema)
+        with pytest.raises(UserError, match=f"configuration: {overrides[0].split('=')[0]}: .*--cfg job"):
+            checked(compose(name, overrides=output), schema)
+
+
+MISTAKES = [
+    ("monitor=val/los", "monitor='val/los' is no score of an epoch. Scores: val/loss, "),
+    ("objective=train/f1", "objective='train/f1' is no score of validation"),
+    ("monitor=val/precision", "monitor='val/precision' is no score"),
+    ("trainer.precision=bf16-true", "trainer.precision=bf16-true is none of 32, "),
+    ("trainer.max_epochs=0", "trainer.max_epochs=0 should be a whole number, 1 or more"),
+    ("trainer.accelerator=abacus", "trainer: .*abacus"),
+    ("+trainer.epochs=3", "trainer: .*unexpected keyword argument 'epochs'. It takes: .*max_epochs"),
+    ("+model.filterz=3", "configuration: .*filterz"),
+    ("+model.network.filterz=3", "model.network: .*'filterz'. It takes: image_size, filters, "),
+    ("+speed=3", "configuration: .*speed"),
+    ("data.batch_size=many", "configuration: data.batch_size: .*'many'"),
+    ("data.batch_size=0", "data.batch_size=0 should be 1 or more"),
+    ("data.image_size=[80]", "data.image_size=\\[80\\] should be two whole numbers"),
+    ("data.image_size=[4,4]", "model.network: block 1 of 2 gets 4x4|model.network: block 2 of 2 gets 1x1"),
+    ("data.split=random", "data.split='random' is none of stratified, ordered, grouped"),
+    ("data.split=grouped", "data.split=grouped needs data.group"),
+    ("data.on_bad_file=ignore", "data.on_bad_file='ignore' is none of error, skip"),
+    ("data.resize=crop", "data.resize='crop' is none of squash, pad"),
+    ("decision.threshold=1.5", "decision.threshold=1.5 should be in \\[0, 1\\]"),
+    ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
+    ("+model.optimizer.momentun=0.9", "model.optimizer: .*momentun.*It takes: params, lr"),
+    ("model.optimizer._partial_=false", "model.optimizer"),
+    ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
+    ("model.network._target_=os.system", "model.network: _target_='os.system' is not allowed"),
+    ("model.network._target_=fancnn.command.sys.exit", "model.network: _target_='fancnn.command.sys.exit' is not allowed"),
+    ("model.network._target_=fancnn.networks.ConvNett", "model.network: _target_='fancnn.networks.ConvNett' cannot be found"),
+    ("model.network._target_=fancnn.images.sheets.contact_sheet", "model.network"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "text"), MISTAKES, ids=[mistake for mistake, _ in MISTAKES])
+def test_a_mistake_is_told_by_its_key_before_anything_is_read(mistake: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=re.compile(text, re.DOTALL)):
+        _check(compose_train(tmp_path, "trainer.accelerator=cpu", mistake))
+
+
+def test_a_misspelt_key_without_plus_is_refused_by_hydra(tmp_path: Path) -> None:
+    with pytest.raises(HydraException, match="data.batchsize"):
+        compose_train(tmp_path, "data.batchsize=3")
+
+
+def _check(settings: object) -> None:
+    assembly.check(settings)  # type: ignore[arg-type]
+    assembly.trainer(settings)  # type: ignore[arg-type]
