@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
+from hydra.types import RunMode
 from hydra.utils import get_object, instantiate
 from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 
 from fancnn.errors import UserError
@@ -22,8 +25,8 @@ from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.scores import MONITORABLE
 from fancnn.model import Model
-from fancnn.partitioning import SplitPlan
 from fancnn.settings import DataSettings, TrainSettings
+from fancnn.splits import SplitPlan
 
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning", "torchvision.models")
 PRECISIONS = ("32", "32-true", "bf16-mixed", "16-mixed")
@@ -138,6 +141,8 @@ def trainer(settings: TrainSettings) -> Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,  # EpochSampler shares training pictures out; validation is not shared
     )
+    if _is_sweep():
+        _refuse_processes_in_a_sweep(made)
     return made
 
 
@@ -157,9 +162,7 @@ def _check_scores(settings: TrainSettings) -> None:
     names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
     if settings.monitor not in names:
         raise UserError(f"monitor={settings.monitor!r} is no score of an epoch. Scores: {', '.join(names)}")
-    if settings.objective.removeprefix("val/") not in MONITORABLE or not settings.objective.startswith(
-        "val/"
-    ):
+    if settings.objective.removeprefix("val/") not in MONITORABLE or not settings.objective.startswith("val/"):
         known = ", ".join(f"val/{name}" for name in MONITORABLE)
         raise UserError(f"objective={settings.objective!r} is no score of validation. Scores: {known}")
 
@@ -167,11 +170,22 @@ def _check_scores(settings: TrainSettings) -> None:
 def _check_trainer(settings: TrainSettings) -> None:
     precision, epochs = str(settings.trainer.get("precision", 32)), settings.trainer.get("max_epochs")
     if precision not in PRECISIONS:
-        raise UserError(
-            f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32"
-        )
+        raise UserError(f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32")
     if not isinstance(epochs, int) or epochs < 1:
         raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
+
+
+def _is_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+def _refuse_processes_in_a_sweep(made: Trainer) -> None:
+    """Lightning starts the other processes by the command line, which would run the whole sweep again."""
+    if isinstance(made.strategy.launcher, _SubprocessScriptLauncher):
+        raise UserError(
+            f"trainer.devices={made.world_size} with this strategy cannot be swept with --multirun: each process would "
+            "start the whole sweep again. Take trainer.strategy=ddp_spawn, or start the jobs one by one"
+        )
 
 
 def _check_makers(optimizer: Any, schedule: Any, fresh: Model) -> None:

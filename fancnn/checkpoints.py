@@ -43,9 +43,7 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
         "format": FORMAT,
         "version": VERSION,
         "network": settings.model.network,
-        "preprocess": {
-            name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")
-        },
+        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "classes": list(model.classes),
         "go_class": model.go_class,
         "threshold": model.threshold,
@@ -91,9 +89,7 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise UserError(
-            f"{path} is damaged: its weights do not fit the network it describes ({error})"
-        ) from error
+        raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
     return model.eval().to(device)
 
 
@@ -114,9 +110,7 @@ def find(run: str | Path, names: Sequence[str]) -> Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
-    raise UserError(
-        f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch"
-    )
+    raise UserError(f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch")
 
 
 def run_folder(checkpoint: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
-from hydra.errors import HydraException
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -39,7 +39,7 @@ def command(config_name: str, schema: type[S]) -> Callable[[Callable[[S], Any]],
                 with explained_imports():
                     return story(checked(cfg, schema))
             except UserError as error:
-                raise HydraException(str(error)) from error  # Hydra prints these without a traceback
+                raise CompactHydraException(str(error)) from error  # Hydra prints these without a traceback
 
         compose = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
 

@@ -94,7 +94,7 @@ class Model(nn.Module):
         was_training = self.training
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
-            chances = self(images.to(self.device)).double().sigmoid().cpu()
+            chances: Tensor = self(images.to(self.device)).double().sigmoid().cpu()
         self.train(was_training)
         return chances
 
@@ -124,8 +124,7 @@ class Model(nn.Module):
         others = (item for item in items if not isinstance(item, str | os.PathLike))
         from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))
         chances = [
-            next(from_files).probability if isinstance(item, str | os.PathLike) else next(from_pixels)
-            for item in items
+            next(from_files).probability if isinstance(item, str | os.PathLike) else next(from_pixels) for item in items
         ]
         probabilities = np.array(chances, dtype=np.float64)
         return Predictions(probabilities, [decide(chance, self.threshold) for chance in probabilities])
@@ -150,7 +149,7 @@ class Model(nn.Module):
             picture = as_rgb(picture, self.preprocess.background)
         if isinstance(picture, np.ndarray):
             rgb = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
-            tensor = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else None
+            tensor = torch.from_numpy(np.array(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else None
         else:
             tensor = picture
         if tensor is None or tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8:

@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -26,17 +26,14 @@ def replacing(path: Path) -> Iterator[TextIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise UserError(
-            f"cannot write {path}: {error.strerror or error}. Name a place that can be written"
-        ) from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder could not be made, nothing is there to remove
+            temporary.unlink()
 
 
 @contextmanager
-def table_writer(
-    path: Path, columns: Sequence[str], version: int
-) -> Iterator[Callable[[Mapping[str, object]], None]]:
+def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[Callable[[Mapping[str, object]], None]]:
     """Give a function that adds a row; the column `version` is added to each. Missing values are empty."""
     with replacing(path) as file:
         writer = csv.DictWriter(file, [*columns, "version"], restval="", lineterminator="\n")
@@ -60,9 +57,7 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
         raise UserError(f"cannot read the table {path}: {reason}") from error
     missing = [name for name in required if name not in columns]
     if missing:
-        raise UserError(
-            f"{path} lacks the column {', '.join(missing)}. Found: {', '.join(columns) or 'nothing'}"
-        )
+        raise UserError(f"{path} lacks the column {', '.join(missing)}. Found: {', '.join(columns) or 'nothing'}")
     newer = next((row["version"] for row in rows if row.get("version", "1") > str(version)), None)
     if newer:
         raise UserError(f"{path} has format version {newer}; this fancnn reads up to {version}: update it")

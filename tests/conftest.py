@@ -4,14 +4,14 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of one process starve the next one
 
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
+from collections.abc import Callable
+from pathlib import Path
 
-import pytest  # noqa: E402
-from hypothesis import settings as hypothesis_settings  # noqa: E402
-from samples import SMALL, compose_train, write_pictures  # noqa: E402
+import pytest
+from hypothesis import settings as hypothesis_settings
+from samples import SMALL, compose_train, write_pictures
 
-from fancnn.settings import TrainSettings  # noqa: E402
+from fancnn.settings import TrainSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -61,5 +61,6 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Pat
     from fancnn.workflows.training import train
 
     output = tmp_path_factory.mktemp("trained") / "run"
-    train(compose_train(output, *SMALL, f"data.root={pictures}", "data.test_fraction=0.2"))
+    learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=8"]
+    train(compose_train(output, *SMALL, *learns, f"data.root={pictures}", "data.test_fraction=0.2"))
     return output

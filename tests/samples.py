@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from hydra import compose, initialize_config_dir
@@ -9,6 +10,9 @@ from PIL import Image
 
 from fancnn.command import checked, conf_dir
 from fancnn.settings import TrainSettings
+
+S = TypeVar("S")
+
 
 def write_pictures(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (24, 20), seed: int = 0) -> Path:
     """Class folders of noisy PNGs; those outside `GO` have a bright square, so that there is something to learn."""
@@ -30,6 +34,12 @@ def compose_train(output: Path, *overrides: str) -> TrainSettings:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         given = [*overrides, f"output_dir={output}", f"overrides=[{','.join(map(_quoted, overrides))}]"]
         return checked(compose("train", overrides=given), TrainSettings)
+
+
+def compose_command(name: str, schema: type[S], *overrides: str) -> S:
+    """Settings of another command, as it makes them."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return checked(compose(name, overrides=list(overrides)), schema)
 
 
 def _quoted(override: str) -> str:

@@ -39,7 +39,10 @@ def test_callbacks_and_loggers_can_be_null(name: str, tmp_path: Path) -> None:
     group, key = name.split(".")
     everything = compose_train(tmp_path, "trainer.accelerator=cpu")
     less = compose_train(tmp_path, f"{name}=null", "trainer.accelerator=cpu")
-    counts = [len(getattr(assembly.trainer(settings), group if group == "callbacks" else "loggers")) for settings in (everything, less)]
+    counts = [
+        len(getattr(assembly.trainer(settings), group if group == "callbacks" else "loggers"))
+        for settings in (everything, less)
+    ]
     assert counts[0] - counts[1] == 1, key
 
 
@@ -92,8 +95,14 @@ MISTAKES = [
     ("model.optimizer._partial_=false", "model.optimizer"),
     ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
     ("model.network._target_=os.system", "model.network: _target_='os.system' is not allowed"),
-    ("model.network._target_=fancnn.command.sys.exit", "model.network: _target_='fancnn.command.sys.exit' is not allowed"),
-    ("model.network._target_=fancnn.networks.ConvNett", "model.network: _target_='fancnn.networks.ConvNett' cannot be found"),
+    (
+        "model.network._target_=fancnn.command.sys.exit",
+        "model.network: _target_='fancnn.command.sys.exit' is not allowed",
+    ),
+    (
+        "model.network._target_=fancnn.networks.ConvNett",
+        "model.network: _target_='fancnn.networks.ConvNett' cannot be found",
+    ),
     ("model.network._target_=fancnn.images.sheets.contact_sheet", "model.network"),
 ]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.images.reading import UnreadablePicture, read_content, read_picture
 
 AHEAD = 64  # files in flight for each worker: enough to hide a slow one, little enough to keep memory flat
 
@@ -55,12 +55,10 @@ def decode_file(path: Path, preprocess: Preprocess) -> Decoded:
     """Read one file; an unreadable one is a result with its reason, not an exception."""
     sha256 = ""
     try:
-        data = path.read_bytes()
-        sha256 = hashlib.sha256(data).hexdigest()
-        picture = read_picture(data, preprocess.background)
+        content = read_content(path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        picture = read_picture(content, preprocess.background)
     except UnreadablePicture as error:
         return Decoded(path, sha256, None, str(error))
-    except OSError as error:
-        return Decoded(path, sha256, None, (error.strerror or str(error)).lower())
     images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
     return Decoded(path, sha256, preprocess.fit(images)[0].contiguous())

@@ -88,7 +88,7 @@ def read_picture(source: str | os.PathLike[str] | bytes, background: str = "whit
     """
     # The content is read first: file errors and decoding errors are both OSErrors in Pillow, and a file that
     # is rewritten while it is memory-mapped would end the process.
-    content = source if isinstance(source, bytes) else _content(Path(source))
+    content = source if isinstance(source, bytes) else read_content(Path(source))
     return as_rgb(_opened(content), background)
 
 
@@ -119,7 +119,12 @@ def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
     return np.array(image if turn is None else image.transpose(turn))
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        UnreadablePicture: If they cannot be had, with the reason in short words.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -10,7 +10,8 @@ Format version 1:
 | monitor | the score that chose the epoch |
 | threshold, go_class, classes | as in the model |
 | split_sha256 | which split the run was trained on |
-| parts | for `train`, `val`, `test` or `all`: counts (pictures, go, ng, ng_found, escapes, go_passed, overkills) and scores; null where a score is undefined |
+| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, ng_found, escapes, go_passed, overkills) and the
+scores of `fancnn.inspection.scores.score`; null where a score is undefined |
 | unread | how many files could not be read |
 | versions | of the packages that decide numbers |
 """
@@ -36,7 +37,5 @@ def part_metrics(predictions: Iterable[Prediction], threshold: float) -> dict[st
 def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write `metrics.json`; `about` has the keys of the table above that are not `parts`."""
     with replacing(path) as file:
-        json.dump(
-            {"format": FORMAT, "version": VERSION, **about, "parts": parts}, file, indent=2, allow_nan=False
-        )
+        json.dump({"format": FORMAT, "version": VERSION, **about, "parts": parts}, file, indent=2, allow_nan=False)
         file.write("\n")

@@ -22,7 +22,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from fancnn.errors import UserError
 from fancnn.inspection.scores import Confusion, Scores, confusion, score
 from fancnn.tables import read_table, table_writer
@@ -96,8 +95,6 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
 
 def scored(predictions: Iterable[Prediction], threshold: float) -> tuple[Confusion, Scores]:
     """Counts and scores over the rows that have both truth and probability."""
-    known = [
-        (p.label, p.probability) for p in predictions if p.label is not None and p.probability is not None
-    ]
+    known = [(p.label, p.probability) for p in predictions if p.label is not None and p.probability is not None]
     labels, probabilities = [label for label, _ in known], [chance for _, chance in known]
     return confusion(labels, probabilities, threshold), score(labels, probabilities, threshold)

@@ -85,7 +85,7 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         logits, labels = self.train_scores.take()
         if self.trainer.world_size > 1:
-            logits, labels = (self.all_gather(part).flatten() for part in (logits, labels))
+            logits, labels = (torch.as_tensor(self.all_gather(part)).flatten() for part in (logits, labels))
         if not bool(logits.isfinite().all()):
             raise UserError(
                 f"training diverged in epoch {self.current_epoch + 1}: the network's output is no number any more. "
@@ -103,5 +103,6 @@ class Classifier(pl.LightningModule):
         self._log({f"{part}/{name}": value for name, value in scores.items()})
 
     def _log(self, values: Mapping[str, Tensor]) -> None:
-        # `step` puts the epoch on TensorBoard's horizontal axis
-        self.log_dict({**values, "step": torch.tensor(float(self.current_epoch + 1))})
+        # `step` puts the epoch on TensorBoard's horizontal axis; all processes have the same values
+        step = {"step": torch.tensor(float(self.current_epoch + 1))}
+        self.log_dict({**values, **step}, sync_dist=self.trainer.world_size > 1)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -15,8 +15,8 @@ from fancnn.errors import UserError
 from fancnn.images import Preprocess, decode
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
 from fancnn.learning.sampling import EpochSampler
-from fancnn.partitioning import SplitPlan
 from fancnn.pictures import Picture
+from fancnn.splits import SplitPlan
 
 OnBadFile = Literal["error", "skip"]
 Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG
@@ -124,9 +124,7 @@ class PictureDataModule(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         # every process scores the whole part: shared out, padding would count some pictures twice
         dataset = self.dataset("val")
-        return DataLoader(
-            dataset, self.eval_batch_size, sampler=SequentialSampler(dataset), collate_fn=_as_it_is
-        )
+        return DataLoader(dataset, self.eval_batch_size, sampler=SequentialSampler(dataset), collate_fn=_as_it_is)
 
     def part(self, name: str) -> list[Picture]:
         """The pictures of `train`, `val` or `test`."""
@@ -141,9 +139,7 @@ class PictureDataModule(pl.LightningDataModule):
         pixels = torch.empty((len(listing.pictures), 3, *self.preprocess.image_size), dtype=torch.uint8)
         pictures: list[Picture] = []
         decoded = decode((listing.root / picture.path for picture in listing.pictures), self.preprocess)
-        for picture, item in zip(
-            listing.pictures, track(decoded, "reading pictures", len(pixels)), strict=True
-        ):
+        for picture, item in zip(listing.pictures, track(decoded, "reading pictures", len(pixels)), strict=True):
             if item.pixels is None:
                 self.skipped.append(Skipped(picture.path, item.error))
             else:
@@ -162,5 +158,5 @@ def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
     )
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:  # PixelDataset gathers a whole batch: nothing is left to collate
     return batch

@@ -66,9 +66,7 @@ def list_pictures(root: str | Path, go_class: str) -> Listing:
             f"data.root={str(root)!r} is no folder. Expected a folder of class folders, e.g. {go_class}/ and NG/"
         )
     parts = _parts_in(top)
-    listings = (
-        [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
-    )
+    listings = [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
     found = Listing(
         root=top,
         classes=tuple(sorted({name for listing in listings for name in listing.classes})),
@@ -95,7 +93,8 @@ def check_for_training(listing: Listing, go_class: str) -> None:
     if go_class not in listing.classes:
         raise UserError(
             f"data.go_class={go_class!r} names no class folder under {listing.root}. Found: "
-            f"{', '.join(listing.classes)}. Say which of them holds the good parts, e.g. data.go_class={listing.classes[0]}"
+            f"{', '.join(listing.classes)}. Say which of them holds the good parts, e.g. "
+            f"data.go_class={listing.classes[0]}"
         )
     if listing.has_parts:
         _check_parts(listing)
@@ -126,9 +125,7 @@ def _check_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequenc
 
 
 def _folders_in(folder: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(PurePath(entry.name))
-    )
+    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(PurePath(entry.name)))
 
 
 def _parts_in(root: Path) -> list[str]:
@@ -145,6 +142,8 @@ def _parts_in(root: Path) -> list[str]:
 
 
 def _list_part(top: Path, part: str, go_class: str) -> Listing:
+    if not _folders_in(top / part):  # ImageFolder's own error would be a traceback
+        return Listing(top, (), ())
     folders = ClassFolders(top / part)
     pictures = tuple(_picture(Path(path).relative_to(top), part, go_class) for path, _ in folders.samples)
     return Listing(top, tuple(folders.classes), pictures, folders.ignored)
@@ -166,8 +165,8 @@ def _nothing_found(listing: Listing) -> str:
             "e.g. GO/ and NG/"
         )
     return (
-        f"no pictures under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected files such as "
-        ".jpg, .png, .bmp, .tif or .webp"
+        f"no pictures under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected "
+        "files such as .jpg, .png, .bmp, .tif or .webp"
     )
 
 

@@ -16,6 +16,7 @@ NOT_FOR_USERS = (
     r"Converting a tensor to a Python (boolean|float|integer)",
     # between Lightning and torch
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    r"torch\.distributed\.nn\.functional\.all_gather is deprecated",
 )
 
 

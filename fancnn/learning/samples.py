@@ -38,9 +38,7 @@ class ShowSamples(pl.Callback):
         pictures = data.part(part)
         rows = _first_of_each(pictures, self.count)
         pixels, _ = data.dataset(part).__getitems__(rows)
-        return contact_sheet(
-            list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows]
-        )
+        return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows])
 
 
 def _first_of_each(pictures: Sequence[Picture], count: int) -> list[int]:

@@ -84,9 +84,7 @@ def epoch_scores(
         "average_precision": tp + fn > 0,
     }
     at_threshold = {
-        name: metric(probabilities, truth, threshold)
-        for name, metric in AT_THRESHOLD.items()
-        if defined[name]
+        name: metric(probabilities, truth, threshold) for name, metric in AT_THRESHOLD.items() if defined[name]
     }
     ranking = {name: metric(probabilities, truth) for name, metric in RANKING.items() if defined[name]}
     return {"loss": loss(logits, labels), **at_threshold, **ranking}

@@ -1,6 +1,7 @@
 """The original's network, of any depth and width."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -46,13 +47,9 @@ class ConvNet(nn.Module):
         _check_widths(filters=filters, hidden=hidden, kernel_size=[kernel_size])
         height, width = _sizes_after_blocks(image_size, kernel_size, len(filters))[-1]
         channels = [3, *filters]
-        self.blocks = nn.Sequential(
-            *(_block(a, b, kernel_size) for a, b in zip(channels, channels[1:], strict=False))
-        )
+        self.blocks = nn.Sequential(*(_block(a, b, kernel_size) for a, b in pairwise(channels)))
         features = [height * width * channels[-1], *hidden]
-        self.hidden = nn.Sequential(
-            nn.Flatten(), *(_dense(a, b) for a, b in zip(features, features[1:], strict=False))
-        )
+        self.hidden = nn.Sequential(nn.Flatten(), *(_dense(a, b) for a, b in pairwise(features)))
         self.logit = nn.Linear(features[-1], 1)
         initialize(self, initializer)
 

@@ -19,9 +19,7 @@ def cast_shadow(image: Plane, view: View) -> None:
     image *= shade
 
 
-def draw_frame(
-    image: Plane, view: View, fan: Fan, rng: np.random.Generator, blocked: BlockedScrew | None
-) -> Plane:
+def draw_frame(image: Plane, view: View, fan: Fan, rng: np.random.Generator, blocked: BlockedScrew | None) -> Plane:
     """Draw the frame's face with its screw holes in place and return its coverage."""
     inside, slope_x, slope_y = _outline(view.x, view.y)
     face = np.minimum(coverage(inside, view.pixel), coverage(view.r - np.float32(OPENING), view.pixel))
@@ -57,9 +55,7 @@ def _moulding(view: View, inside: Plane, slope_x: Plane, slope_y: Plane) -> Plan
     return shade
 
 
-def _draw_hole(
-    image: Plane, view: View, fan: Fan, corner: tuple[int, int], blocked: BlockedScrew | None
-) -> None:
+def _draw_hole(image: Plane, view: View, fan: Fan, corner: tuple[int, int], blocked: BlockedScrew | None) -> None:
     centre = (corner[0] * HOLE_OFFSET, corner[1] * HOLE_OFFSET)
     view, image = view.around(centre, HOLE_RADIUS * 2, image)
     x = view.x - np.float32(centre[0])

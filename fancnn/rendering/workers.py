@@ -53,9 +53,7 @@ def spread(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_by_one(
-    work: Callable[[Job], Result], jobs: Sequence[Job], progress: Callable[[int], None]
-) -> list[Result]:
+def _one_by_one(work: Callable[[Job], Result], jobs: Sequence[Job], progress: Callable[[int], None]) -> list[Result]:
     results = []
     for job in jobs:
         results.append(work(job))

@@ -18,7 +18,5 @@ def chosen_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(
-            f"device={name} cannot be used here: {reason}. device=auto takes what there is"
-        ) from error
+        raise UserError(f"device={name} cannot be used here: {reason}. device=auto takes what there is") from error
     return device

@@ -39,11 +39,16 @@ def evaluate(settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
     known = read_split(checkpoints.run_folder(checkpoint) / "split.csv")
     if settings.data.root is None:
         root, pictures = Path(model.about["root"]), _own_part(known, settings.split)
-        rows = _score(model, root, pictures, unchanged=True)
     else:
         root = Path(settings.data.root).expanduser()
         pictures = _other_pictures(root, model, settings)
-        rows = _score(model, root, pictures, unchanged=False)
+    files = model.score_files(root / picture.path for picture in pictures)
+    scores = list(track(files, "scoring pictures", len(pictures)))
+    if settings.data.root is None:
+        _check_unchanged(root, pictures, scores)
+    else:
+        _warn_of(scores, known)
+    rows = [_row(model, picture, found) for picture, found in zip(pictures, scores, strict=True)]
     output = Path(settings.output_dir)
     write_predictions(rows, output / "predictions.csv")
     parts = {
@@ -66,15 +71,14 @@ def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
 
 def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[Picture]:
     """The pictures of another folder, their classes by the names that the model knows."""
-    names = settings.data.class_names
+    names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
     listing = list_pictures(root, model.go_class)
     if unknown := [name for name in names.values() if name not in model.classes]:
         raise UserError(
             f"data.class_names: the run has no class {', '.join(unknown)}. It has: {', '.join(model.classes)}"
         )
     mapped = [
-        replace(picture, class_name=names.get(picture.class_name, picture.class_name))
-        for picture in listing.pictures
+        replace(picture, class_name=names.get(picture.class_name, picture.class_name)) for picture in listing.pictures
     ]
     strange = Counter(picture.class_name for picture in mapped if picture.class_name not in model.classes)
     kept = [
@@ -87,26 +91,21 @@ def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> lis
     if not kept:
         part = f" in the part {settings.split}" if settings.split else ""
         raise UserError(
-            f"{root} has no pictures{part} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say what "
-            f"its folders are called in the run, e.g. '{way_out}'"
+            f"{root} has no pictures{part} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say "
+            f"what its folders are called in the run, e.g. '{way_out}'"
         )
     if strange:
         say(f"warning: left out, since the run has no such class: {found}. To score them: '{way_out}'")
     return kept
 
 
-def _score(model: Model, root: Path, pictures: Sequence[Picture], *, unchanged: bool) -> list[Prediction]:
-    """Predictions in the order of `pictures`; with `unchanged`, refuse files that are not what was split."""
-    files = model.score_files(root / picture.path for picture in pictures)
-    scores = list(track(files, "scoring pictures", len(pictures)))
-    if unchanged:
-        _check_unchanged(root, pictures, scores)
-    rows = [_row(model, picture, found) for picture, found in zip(pictures, scores, strict=True)]
-    if unread := [row for row in rows if row.error]:
-        say(
-            f"warning: {len(unread)} files cannot be read and are not scored; their rows in predictions.csv say why"
-        )
-    return rows
+def _warn_of(scores: Sequence[FileScore], known: Sequence[Picture]) -> None:
+    """What makes the scores on another folder less than they seem."""
+    if unread := sum(bool(found.error) for found in scores):
+        say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
+    trained = {picture.sha256 for picture in known if picture.split == "train"}
+    if seen := sum(found.sha256 in trained for found in scores):
+        say(f"warning: {seen} of these pictures were trained on: the scores are too good")
 
 
 def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:

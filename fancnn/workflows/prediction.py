@@ -64,9 +64,7 @@ def input_files(wanted: str) -> list[Path]:
     if path.is_dir():
         found = sorted(_pictures_below(path))
         if not found:
-            raise UserError(
-                f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp"
-            )
+            raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
         return found
     # not Path.glob: the pattern may be absolute
     matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207

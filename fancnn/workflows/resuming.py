@@ -35,13 +35,10 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
         for key in sorted(there | here)
-        if there.get(key) != here.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in FREE)
+        if there.get(key) != here.get(key) and not any(key == free or key.startswith(f"{free}.") for free in FREE)
     ]
     if differing:
-        overrides = " ".join(
-            _quoted(item) for item in earlier["settings"]["overrides"] if not item.startswith("ckpt=")
-        )
+        overrides = " ".join(_quoted(item) for item in earlier["settings"]["overrides"] if not item.startswith("ckpt="))
         raise UserError(
             f"{path} was trained with other settings:\n"
             + "\n".join(differing)
@@ -64,17 +61,11 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= (
-            flat(value, f"{prefix}{key}.")
-            if isinstance(value, Mapping) and value
-            else {f"{prefix}{key}": value}
-        )
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
     return leaves
 
 
 def _quoted(override: str) -> str:
     return (
-        override
-        if all(character.isalnum() or character in "._-=/,+~:@" for character in override)
-        else f"'{override}'"
+        override if all(character.isalnum() or character in "._-=/,+~:@" for character in override) else f"'{override}'"
     )

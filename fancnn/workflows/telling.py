@@ -7,8 +7,8 @@ from typing import Any
 from fancnn.console import print_table, say
 from fancnn.inspection.scores import Confusion
 from fancnn.learning.datamodule import PictureDataModule
-from fancnn.partitioning import copies_across_parts
 from fancnn.pictures import PARTS, Picture
+from fancnn.splits import copies_across_parts
 
 SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
@@ -48,9 +48,7 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [[name.replace("_", " "), *(_shown(metrics[name]) for metrics in parts.values())] for name in SHOWN]
     print_table(title, ["", *parts], rows)
     for part, metrics in parts.items():
-        counts = Confusion(
-            **{name: metrics[name] for name in ("ng_found", "escapes", "overkills", "go_passed")}
-        )
+        counts = Confusion(**{name: metrics[name] for name in ("ng_found", "escapes", "overkills", "go_passed")})
         say(f"{part}: {counts.in_words()}")
 
 

@@ -69,9 +69,7 @@ def _read_pictures(settings: TrainSettings) -> PictureDataModule:
     elif settings.data.fans is not None:
         root = cached_fans(settings.data.fans)
     else:
-        raise UserError(
-            "data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos"
-        )
+        raise UserError("data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos")
     data = assembly.datamodule(settings.data, root, settings.seed)
     data.setup()
     return data
@@ -135,8 +133,9 @@ def _judge(
 
 def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Prediction]:
     dataset, pictures = data.dataset(part), data.part(part)
-    batches = torch.arange(len(dataset)).split(data.eval_batch_size)
-    chances = [model.probabilities(dataset.__getitems__(rows.tolist())[0]) for rows in batches]
+    starts = range(0, len(dataset), data.eval_batch_size)
+    batches = (range(start, min(start + data.eval_batch_size, len(dataset))) for start in starts)
+    chances = [model.probabilities(dataset.__getitems__(rows)[0]) for rows in batches]
     return [
         Prediction(
             path=picture.path,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from fancnn.errors import UserError
 from fancnn.pictures import Picture, read_split
-from fancnn.splits import Part, group_names, grouped_split, ordered_split, stratified_split
+from fancnn.splits.rules import Part, group_names, grouped_split, ordered_split, stratified_split
 
 Method = Literal["stratified", "ordered", "grouped"]
 

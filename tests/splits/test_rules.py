@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
-from fancnn.splits import grouped_split, ordered_split, stratified_split
+from fancnn.splits.rules import grouped_split, ordered_split, stratified_split
 
 FRACTIONS = st.tuples(st.floats(0.01, 0.9), st.just(0.0) | st.floats(0.01, 0.9)).filter(lambda f: sum(f) < 0.99)
 COUNTS = st.dictionaries(st.sampled_from(["GO", "NG", "100", "60", "良品"]), st.integers(3, 60), min_size=1)

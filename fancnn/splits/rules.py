@@ -8,8 +8,8 @@ from hashlib import sha256
 import numpy as np
 
 from fancnn.errors import UserError
-from fancnn.folds import nearest_union
-from fancnn.shares import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
+from fancnn.splits.folds import nearest_union
+from fancnn.splits.shares import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 
 __all__ = ["Part", "group_names", "grouped_split", "ordered_split", "stratified_split"]
 

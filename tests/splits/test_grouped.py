@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
-from fancnn.splits import group_names, grouped_split
+from fancnn.splits.rules import group_names, grouped_split
 
 
 def table(classes, parts):

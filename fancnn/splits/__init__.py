@@ -1,0 +1,5 @@
+"""Which picture is in train, val or test: the rules, and the plan that applies one of them to a folder."""
+
+from fancnn.splits.plan import SplitPlan, copies_across_parts
+
+__all__ = ["SplitPlan", "copies_across_parts"]

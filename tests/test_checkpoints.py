@@ -1,0 +1,81 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import fancnn
+from fancnn.errors import UserError
+
+
+@pytest.fixture
+def checkpoint(trained_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(trained_run / "checkpoints/best.ckpt", tmp_path / "model.ckpt"))
+
+
+def test_a_checkpoint_alone_rebuilds_the_model(checkpoint: Path, trained_run: Path) -> None:
+    model = fancnn.load(checkpoint)
+    assert (model.classes, model.go_class, model.threshold) == (("GO", "NG"), "GO", 0.5)
+    assert model.preprocess.image_size == (16, 16)
+    assert not model.training
+    images = torch.randint(0, 256, (3, 3, 30, 20), dtype=torch.uint8)
+    assert torch.equal(model(images), fancnn.load(trained_run)(images))
+
+
+def test_a_checkpoint_is_plain_data(checkpoint: Path) -> None:
+    about = torch.load(checkpoint, weights_only=True)["fancnn"]
+    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 1)
+    assert {"network", "preprocess", "classes", "go_class", "threshold", "split_sha256", "versions"} <= set(about)
+    assert about["settings"]["seed"] == 0
+
+
+def changed(path: Path, **values: object) -> Path:
+    content = torch.load(path, weights_only=True)
+    content["fancnn"] |= values
+    torch.save(content, path)
+    return path
+
+
+def test_a_newer_format_is_refused_by_name(checkpoint: Path) -> None:
+    newer = changed(checkpoint, version=2, versions={"fancnn": "9.1"})
+    with pytest.raises(UserError, match=r"has checkpoint format 2; this fancnn .* reads up to 1. .*fancnn 9.1: update"):
+        fancnn.load(newer)
+
+
+def test_a_checkpoint_cannot_name_just_any_function(checkpoint: Path) -> None:
+    evil = changed(checkpoint, network={"_target_": "os.system", "command": "true"})
+    with pytest.raises(UserError, match="_target_='os.system' is not allowed"):
+        fancnn.load(evil)
+
+
+def test_weights_that_do_not_fit_are_damage(checkpoint: Path) -> None:
+    about = torch.load(checkpoint, weights_only=True)["fancnn"]
+    wrong = changed(checkpoint, network={**about["network"], "hidden": [5]})
+    with pytest.raises(UserError, match="is damaged: its weights do not fit"):
+        fancnn.load(wrong)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -100])
+def test_a_damaged_file_is_said(keep: int, checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:keep])
+    with pytest.raises(UserError, match="is damaged or no checkpoint of fancnn"):
+        fancnn.load(checkpoint)
+
+
+def test_another_programs_torch_file_is_said(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="is a torch file, but no checkpoint of fancnn"):
+        fancnn.load(tmp_path / "other.pt")
+
+
+def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "network.pt")
+    with pytest.raises(UserError, match="is damaged or no checkpoint of fancnn"):
+        fancnn.load(tmp_path / "network.pt")
+
+
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist. Expected a run folder such as"):
+        fancnn.load(tmp_path / "nothing")
+    with pytest.raises(UserError, match=r"has no checkpoints/best.ckpt or last.ckpt: no run"):
+        fancnn.load(tmp_path)

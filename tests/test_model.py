@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import fancnn
+from fancnn.errors import UserError
+from fancnn.inspection.predictions import read_predictions
+
+
+@pytest.fixture
+def model(trained_run: Path) -> fancnn.Model:
+    return fancnn.load(trained_run)
+
+
+def test_paths_images_arrays_and_tensors_of_one_picture_score_the_same(model: fancnn.Model, pictures: Path) -> None:
+    path = pictures / "NG/scratch/000.png"
+    image = Image.open(path)
+    array = np.asarray(image)
+    tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)
+    found = model.predict([path, str(path), image, array, tensor])
+    assert len(set(found.probabilities.tolist())) == 1
+    for single in (path, image, array, tensor):
+        assert model.predict(single).probabilities == pytest.approx(found.probabilities[:1])
+
+
+def test_predictions_are_those_of_the_runs_table(model: fancnn.Model, trained_run: Path, pictures: Path) -> None:
+    table = read_predictions(trained_run / "predictions.csv")
+    found = model.predict(pictures / row.path for row in table)
+    assert found.probabilities == pytest.approx([row.probability for row in table], abs=1e-6)
+    assert found.decisions == [row.decision for row in table]
+
+
+def test_sizes_may_differ_and_batches_do_not_matter(model: fancnn.Model) -> None:
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (10 + i % 7, 30 - i % 5, 3), dtype=np.uint8) for i in range(130)]
+    together = model.predict(pictures).probabilities
+    alone = [model.predict(picture).probabilities[0] for picture in pictures]
+    assert together == pytest.approx(alone, abs=1e-6)
+
+
+def test_a_batch_of_arrays_or_tensors_is_many_pictures(model: fancnn.Model) -> None:
+    assert len(model.predict(np.zeros((5, 9, 9, 3), np.uint8)).decisions) == 5
+    assert len(model.predict(torch.zeros(4, 3, 9, 9, dtype=torch.uint8)).decisions) == 4
+    assert len(model.predict(np.zeros((9, 9), np.uint8)).decisions) == 1
+
+
+def test_no_pictures_give_no_predictions(model: fancnn.Model) -> None:
+    assert model.predict([]).decisions == []
+
+
+def test_unreadable_files_are_named(model: fancnn.Model, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"")
+    with pytest.raises(
+        UserError, match="2 of 2 files cannot be read:\n  .*bad.png: empty.*\n  .*gone.png: no such file"
+    ):
+        model.predict([tmp_path / "bad.png", tmp_path / "gone.png"])
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), torch.zeros(4, 4, 3, dtype=torch.uint8)],
+)
+def test_arrays_of_another_form_are_refused(picture: object, model: fancnn.Model) -> None:
+    with pytest.raises(UserError, match="a picture should be a path, a PIL image, a uint8 array .*; got"):
+        model.predict(picture)  # type: ignore[arg-type]
+
+
+@pytest.mark.gpu
+def test_the_gpu_decides_like_the_cpu(trained_run: Path) -> None:
+    images = torch.randint(0, 256, (64, 3, 40, 30), dtype=torch.uint8)
+    on_cpu, on_gpu = (fancnn.load(trained_run, device).probabilities(images) for device in ("cpu", "cuda"))
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-5)

@@ -1,0 +1,113 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samples import compose_command, write_pictures
+
+from fancnn.errors import UserError
+from fancnn.inspection.predictions import read_predictions
+from fancnn.settings import EvaluateSettings
+from fancnn.workflows.evaluation import evaluate
+
+Evaluate = Callable[..., dict[str, dict[str, object]]]
+
+
+@pytest.fixture
+def run_evaluate(trained_run: Path, tmp_path: Path) -> Evaluate:
+    def run(*overrides: str) -> dict[str, dict[str, object]]:
+        given = [f"run={trained_run}", "device=cpu", f"output_dir={tmp_path / 'out'}", *overrides]
+        return evaluate(compose_command("evaluate", EvaluateSettings, *given))
+
+    return run
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_runs_own_part_gives_metrics_json_again(part: str, run_evaluate: Evaluate, trained_run: Path) -> None:
+    before = json.loads((trained_run / "metrics.json").read_text())["parts"][part]
+    assert run_evaluate(f"split={part}")[part] == pytest.approx(before, abs=1e-6)
+
+
+def test_test_is_taken_where_there_is_one(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    assert set(run_evaluate()) == {"test"}
+    assert {row.split for row in read_predictions(tmp_path / "out/predictions.csv")} == {"test"}
+
+
+def test_another_folder_is_scored_by_the_names_the_run_knows(
+    run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_pictures(tmp_path / "other", {"GO": 5, "NG": 4, "unknown": 3})
+    assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 9
+    assert "left out, since the run has no such class: unknown (3)" in capsys.readouterr().out
+
+
+def test_names_of_another_folder_can_be_translated(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "other", {"OK": 5, "bad": 4})
+    found = run_evaluate(f"data.root={root}", "data.class_names={OK: GO, bad: NG}")["all"]
+    assert (found["go"], found["ng"]) == (5, 4)
+
+
+def test_a_folder_with_good_parts_alone_has_undefined_scores(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    found = run_evaluate(f"data.root={write_pictures(tmp_path / 'other', {'GO': 5})}")["all"]
+    assert found["recall"] is None
+    assert found["auroc"] is None
+    assert found["specificity"] is not None
+
+
+def test_a_part_of_another_folder(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "other", {"train/GO": 2, "train/NG": 2, "test/GO": 3, "test/NG": 1})
+    assert run_evaluate(f"data.root={root}", "split=test")["test"]["pictures"] == 4
+    assert set(run_evaluate(f"data.root={root}")) == {"train", "test"}
+
+
+def test_unreadable_files_of_another_folder_have_a_row_with_the_reason(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "other", {"GO": 3, "NG": 3})
+    (root / "NG/001.png").write_bytes(b"")
+    assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 5
+    rows = {row.path: row for row in read_predictions(tmp_path / "out/predictions.csv")}
+    assert rows["NG/001.png"].probability is None
+    assert rows["NG/001.png"].error.startswith("empty")
+    assert json.loads((tmp_path / "out/metrics.json").read_text())["unread"] == 1
+
+
+def test_pictures_of_the_training_among_the_scored_are_said(
+    run_evaluate: Evaluate, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_evaluate(f"data.root={pictures}")
+    assert "42 of these pictures were trained on: the scores are too good" in capsys.readouterr().out
+
+
+def test_pictures_that_have_changed_since_are_refused(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
+    run = Path(shutil.copytree(trained_run, tmp_path / "run"))
+    import torch
+
+    path = run / "checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["fancnn"]["root"] = str(moved)
+    torch.save(content, path)
+    row = next(row for row in read_predictions(run / "predictions.csv") if row.split == "val")
+    (moved / row.path).unlink()
+    given = [f"run={run}", f"output_dir={tmp_path / 'out'}", "split=val"]
+    with pytest.raises(UserError, match=rf"1 of \d+ pictures under .*moved are not what .*{row.path} \(no such file"):
+        evaluate(compose_command("evaluate", EvaluateSettings, *given))
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("split=validation", "split='validation' is none of train, val, test"),
+        ("data.class_names={OK: fine}", "the run has no class fine. It has: GO, NG"),
+        ("device=abacus", "device=abacus cannot be used here"),
+    ],
+)
+def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, pictures: Path) -> None:
+    with pytest.raises(UserError, match=text):
+        run_evaluate(override, f"data.root={pictures}")
+
+
+def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: Evaluate, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "other", {"OK": 2, "bad": 2})
+    with pytest.raises(UserError, match=r"Found: OK \(2\), bad \(2\).*'data.class_names={OK: GO}'"):
+        run_evaluate(f"data.root={root}")

@@ -1,0 +1,107 @@
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from samples import compose_command, write_pictures
+
+from fancnn.errors import UserError
+from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.settings import PredictSettings
+from fancnn.workflows.prediction import Counts, input_files, predict
+
+Predict = Callable[[str], tuple[Counts, list[Prediction]]]
+
+
+@pytest.fixture
+def run_predict(trained_run: Path, tmp_path: Path) -> Predict:
+    def run(wanted: str) -> tuple[Counts, list[Prediction]]:
+        output = tmp_path / "out/predictions.csv"
+        given = [f"run={trained_run}", f"input='{wanted}'", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+        counts = predict(compose_command("predict", PredictSettings, *given))
+        return counts, read_predictions(output)
+
+    return run
+
+
+def test_a_folder_gives_a_row_a_picture_in_the_order_of_paths(run_predict: Predict, pictures: Path) -> None:
+    counts, rows = run_predict(str(pictures))
+    assert [row.path for row in rows] == sorted(str(path) for path in pictures.rglob("*.png"))
+    assert counts.go + counts.ng == len(rows) == 70
+    assert min(counts.go, counts.ng) > 0
+    assert {row.decision for row in rows if (row.probability or 0) > 0.5} == {"NG"}
+    assert {row.decision for row in rows if (row.probability or 0) <= 0.5} == {"GO"}
+
+
+def test_decisions_are_those_of_the_run(run_predict: Predict, pictures: Path, trained_run: Path) -> None:
+    found = {row.path: row for row in run_predict(str(pictures))[1]}
+    for row in read_predictions(trained_run / "predictions.csv"):
+        again = found[str(pictures / row.path)]
+        assert again.probability == pytest.approx(row.probability, abs=1e-6)
+        assert again.decision == row.decision
+
+
+def test_a_bad_file_has_a_row_with_its_reason_and_is_counted(run_predict: Predict, tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "new", {"x": 3})
+    (root / "x/001.png").write_bytes(b"")
+    counts, rows = run_predict(str(root))
+    assert counts.unread == 1
+    assert (rows[1].probability, rows[1].decision) == (None, "")
+    assert rows[1].error.startswith("empty")
+
+
+def test_one_file_whatever_its_suffix(run_predict: Predict, pictures: Path, tmp_path: Path) -> None:
+    path = shutil.copy(pictures / "GO/000.png", tmp_path / "upload")
+    counts, rows = run_predict(path)
+    assert len(rows) == 1
+    assert counts.unread == 0
+
+
+def test_a_pattern(run_predict: Predict, pictures: Path) -> None:
+    assert len(run_predict(f"{pictures}/**/00?.png")[1]) == 30
+
+
+def test_a_list_on_standard_input_keeps_its_order(
+    run_predict: Predict, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [str(pictures / name) for name in ("NG/stain/003.png", "GO/002.png", "GO/missing.png")]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(wanted) + "\n\n"))
+    counts, rows = run_predict("-")
+    assert [row.path for row in rows] == wanted
+    assert counts.unread == 1
+
+
+def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / ".hidden above", {"a": 1, ".b": 1, "__MACOSX": 1})
+    (root / "a/._000.png").write_bytes(b"litter")
+    assert input_files(str(root)) == [root / "a/000.png"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "text"),
+    [
+        ("{tmp}/nothing", "is no file, no folder, and matches no pictures"),
+        ("{tmp}", "holds no pictures. Expected files"),
+    ],
+)
+def test_an_input_that_is_not_there_is_said(wanted: str, text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=text):
+        input_files(wanted.format(tmp=tmp_path))
+
+
+def test_an_empty_list_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(UserError, match="input=- expects one path a line"):
+        input_files("-")
+
+
+def test_an_output_that_cannot_be_written_is_said_and_nothing_is_left(
+    trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    output = tmp_path / "file/predictions.csv"
+    given = [f"run={trained_run}", f"input={pictures}", f"output={output}", f"output_dir={tmp_path}"]
+    with pytest.raises(UserError, match="cannot write .*predictions.csv: .*Name a place that can be written"):
+        predict(compose_command("predict", PredictSettings, *given))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
