@@ -4,6 +4,7 @@ The only module that knows `hydra.main`.
 """
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +51,9 @@ def command(config_name: str, schema: type[S]) -> Callable[[Callable[[S], Any]],
             except KeyboardInterrupt:
                 sys.stderr.write("interrupted\n")
                 sys.exit(130)
+            except BrokenPipeError:  # `--help | head`: the reader has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                sys.exit(141)
 
         return main
 

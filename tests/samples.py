@@ -1,5 +1,8 @@
 """Small folders of pictures, and settings as a command composes them."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +15,7 @@ from fancnn.command import checked, conf_dir
 from fancnn.settings import TrainSettings
 
 S = TypeVar("S")
+REPOSITORY = Path(__file__).parents[1]
 
 
 def write_pictures(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (24, 20), seed: int = 0) -> Path:
@@ -40,6 +44,13 @@ def compose_command(name: str, schema: type[S], *overrides: str) -> S:
     """Settings of another command, as it makes them."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return checked(compose(name, overrides=list(overrides)), schema)
+
+
+def run_command(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m ...` in a process of its own, as a user types it."""
+    command = [sys.executable, "-m", *map(str, arguments)]
+    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **environment}
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
 
 
 def _quoted(override: str) -> str:
