@@ -42,7 +42,7 @@ class DataSettings:
 
 @dataclass
 class ModelSettings:
-    """Three objects by `_target_`: the network, its loss, its optimiser."""
+    """Three objects by `_target_`: the network (group `model`), its loss and its optimiser (groups of their own)."""
 
     network: dict[str, Any]
     loss: dict[str, Any]

@@ -49,8 +49,14 @@ def compose_command(name: str, schema: type[S], *overrides: str) -> S:
 def run_command(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`python -m ...` in a process of its own, as a user types it."""
     command = [sys.executable, "-m", *map(str, arguments)]
-    variables = {**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "120", **environment}
+    variables = process_environment(**environment)
     return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
+
+
+def process_environment(first: str | Path = REPOSITORY, **more: str) -> dict[str, str]:
+    """The environment of a process that finds the package in `first`, before wherever this one found it."""
+    path = os.pathsep.join([str(first), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "COLUMNS": "120", **more}
 
 
 def _quoted(override: str) -> str:

@@ -1,9 +1,10 @@
 """Commands as a user starts them: processes, exit codes, what they print."""
 
+import os
 from pathlib import Path
 
 import pytest
-from samples import REPOSITORY, SMALL, run_command
+from samples import REPOSITORY, SMALL, process_environment, run_command
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
@@ -76,8 +77,8 @@ def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> 
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
-    path = f"{broken.parent}:{REPOSITORY}"
-    answer = run_command("fancnn.train", cwd=tmp_path, PYTHONPATH=path)
+    path = process_environment()["PYTHONPATH"]
+    answer = run_command("fancnn.train", cwd=tmp_path, PYTHONPATH=f"{broken.parent}{os.pathsep}{path}")
     assert answer.returncode == 1
     assert "torch and torchvision are installed but do not fit each other" in answer.stderr
     assert "pip install torch torchvision" in answer.stderr

@@ -1,14 +1,12 @@
 """The package works where it is installed, not only in its checkout."""
 
-import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from samples import REPOSITORY, SMALL
+from samples import REPOSITORY, SMALL, process_environment
 
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 
@@ -39,11 +37,10 @@ def test_the_wheel_has_package_and_configuration_and_nothing_else(wheel: Path) -
 @pytest.mark.parametrize("start", ["module", "script"])
 def test_training_starts_from_another_folder(start: str, installed: Path, pictures: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fancnn.train"] if start == "module" else [str(installed / "bin/fancnn-train")]
-    environment: Mapping[str, str] = {**os.environ, "PYTHONPATH": str(installed)}
     finished = subprocess.run(
         [*command, *SMALL, f"data.root={pictures}", "trainer.max_epochs=1"],
         cwd=tmp_path,
-        env=environment,
+        env=process_environment(installed),
         capture_output=True,
         text=True,
         check=False,

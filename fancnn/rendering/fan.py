@@ -16,9 +16,9 @@ CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 # Frame and blade plastics that are sold together.
 _PLASTICS: tuple[tuple[Colour, Colour], ...] = (
-    ((0.20, 0.20, 0.21), (0.30, 0.30, 0.31)),
-    ((0.24, 0.24, 0.25), (0.33, 0.33, 0.34)),
-    ((0.17, 0.18, 0.20), (0.31, 0.32, 0.34)),
+    ((0.110, 0.110, 0.115), (0.160, 0.160, 0.165)),
+    ((0.125, 0.125, 0.130), (0.175, 0.175, 0.180)),
+    ((0.098, 0.104, 0.115), (0.155, 0.161, 0.172)),
 )
 
 
@@ -64,7 +64,7 @@ def draw_fan(rng: np.random.Generator) -> Fan:
     return Fan(
         frame=_varied(frame, rng),
         plastic=_varied(plastic, rng),
-        rim=((0.44, 0.43, 0.42), (0.34, 0.34, 0.35))[rng.integers(2)],
+        rim=((0.30, 0.295, 0.28), (0.20, 0.20, 0.205))[rng.integers(2)],
         blades=int(rng.choice((7, 7, 9))),
         rotor=rng.uniform(0, 2 * np.pi),
         sweep=rng.uniform(0.45, 0.75),

@@ -41,18 +41,16 @@ def draw_blades(image: Plane, view: View, fan: Fan, flaws: Flaws) -> Plane:
     off = turn - number  # from the middle of the nearest blade, in pitches
     arc = view.r * np.float32(pitch * _SLANT)
     inside = _rounded((width / 2 - np.abs(off)) * arc, np.float32(TIP) - view.r)
-    if flaws.lost_blade is not None:
-        inside = _shortened(inside, view, fan, number, flaws.lost_blade)
     blades = coverage(inside, view.pixel)
     across = off / width + np.float32(0.5)
     edges = (across * width * arc, (1 - across) * width * arc)
     image_of_blades = tinted(_blade_shade(view, fan, reach, across, edges), fan.plastic)
-    if flaws.chip is not None:
-        bite = _bite(view, fan, flaws.chip)
-        white = bump(bite, 0.0, 0.04) * 0.8  # plastic turns white where it breaks
-        chipped = _same_blade(number, flaws.chip.blade, fan)
-        image_of_blades += white * chipped
-        blades = blades * (1 - coverage(bite, view.pixel) * chipped)
+    broken = flaws.chip or flaws.lost_blade
+    if broken is not None:
+        gone = _bite(view, fan, broken) if isinstance(broken, Chip) else _beyond_stub(view, fan, broken)
+        here = (np.mod(number, fan.blades) == broken.blade).astype(np.float32)
+        image_of_blades += here * bump(gone, 0.0, 0.038) * 0.72  # plastic turns white where it breaks
+        blades = blades * (1 - coverage(gone, view.pixel) * here)
     lay_over(image, blades, image_of_blades)
     return blades
 
@@ -63,15 +61,10 @@ def _rounded(side: Plane, tip: Plane) -> Plane:
     return rounding - np.hypot(np.maximum(rounding - side, 0), np.maximum(rounding - tip, 0))
 
 
-def _same_blade(number: Plane, blade: int, fan: Fan) -> Plane:
-    return (np.mod(number, fan.blades) == blade).astype(np.float32)
-
-
-def _shortened(inside: Plane, view: View, fan: Fan, number: Plane, lost: LostBlade) -> Plane:
+def _beyond_stub(view: View, fan: Fan, lost: LostBlade) -> Plane:
+    """Distance inside what is gone of a blade that broke off."""
     stub = TIP - lost.share * (TIP - fan.hub)
-    ragged = np.float32(stub) + 0.012 * np.sin(view.theta * 23) + 0.008 * np.sin(view.theta * 41)
-    cut = np.minimum(inside, ragged - view.r)
-    return np.where(_same_blade(number, lost.blade, fan) > 0, cut, inside)
+    return view.r - np.float32(stub) + 0.012 * np.sin(view.theta * 23) + 0.008 * np.sin(view.theta * 41)
 
 
 def _blade_shade(view: View, fan: Fan, reach: Plane, across: Plane, edges: tuple[Plane, Plane]) -> Plane:

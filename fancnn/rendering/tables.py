@@ -34,11 +34,11 @@ def _mat(rng: np.random.Generator, size: int) -> Plane:
 
 
 _TABLES: tuple[tuple[Callable[[np.random.Generator, int], Plane], Colour], ...] = (
-    (_wood, (0.40, 0.38, 0.36)),
-    (_wood, (0.33, 0.33, 0.33)),
-    (_brushed, (0.43, 0.44, 0.46)),
-    (_mat, (0.36, 0.37, 0.38)),
-    (_mat, (0.29, 0.35, 0.40)),
+    (_wood, (0.33, 0.26, 0.20)),
+    (_wood, (0.235, 0.21, 0.19)),
+    (_brushed, (0.29, 0.295, 0.305)),
+    (_mat, (0.24, 0.245, 0.25)),
+    (_mat, (0.17, 0.22, 0.26)),
 )
 
 

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import SMALL, write_pictures
+from samples import SMALL, process_environment, write_pictures
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import fancnn
@@ -203,8 +202,9 @@ def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
 ) -> None:
     command = [sys.executable, "-u", "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=100000"]
     command += ["callbacks.early_stopping=null"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(fancnn.__file__).parents[1])}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=process_environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch  2/"):

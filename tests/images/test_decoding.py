@@ -1,0 +1,59 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from PIL import Image
+from samples import write_pictures
+
+from fancnn.images import Preprocess, decode
+from fancnn.images.decoding import AHEAD
+from fancnn.images.reading import read_picture
+
+
+def test_results_come_in_order_with_the_pixels_of_one_picture_at_a_time(tmp_path: Path) -> None:
+    paths = sorted(write_pictures(tmp_path, {"a": 60}).rglob("*.png"))
+    preprocess = Preprocess((10, 12), "pad", "black")
+    for path, found in zip(paths, decode(paths, preprocess, workers=3), strict=True):
+        alone = preprocess.fit(torch.from_numpy(read_picture(path)).permute(2, 0, 1)[None])[0]
+        assert found.path == path
+        assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert found.pixels is not None
+        assert torch.equal(found.pixels, alone)
+
+
+def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
+    path = tmp_path / "glass.png"
+    Image.new("RGBA", (4, 4), (10, 20, 30, 0)).save(path)
+    for background, level in (("white", 255), ("black", 0)):
+        (found,) = decode([path], Preprocess((4, 4), background=background))  # type: ignore[arg-type]
+        assert found.pixels is not None
+        assert (found.pixels == level).all()
+
+
+def test_a_bad_file_is_a_result_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
+    paths = sorted(write_pictures(tmp_path, {"a": 3}).rglob("*.png"))
+    paths[1].write_bytes(b"no picture")
+    found = list(decode([*paths, tmp_path / "gone.png"], Preprocess((4, 4))))
+    assert [item.pixels is None for item in found] == [False, True, False, True]
+    assert found[1].error.startswith("not a picture")
+    assert found[3].error.startswith("no such file")
+
+
+def test_files_are_read_only_so_far_ahead(tmp_path: Path) -> None:
+    """What keeps memory flat over any number of files."""
+    (path,) = write_pictures(tmp_path, {"a": 1}).rglob("*.png")
+    asked = 0
+
+    def many() -> Iterator[Path]:
+        nonlocal asked
+        for _ in range(10_000):
+            asked += 1
+            yield path
+
+    decoded = decode(many(), Preprocess((4, 4)), workers=2)
+    for taken in range(1, 300):
+        next(decoded)
+        assert asked <= taken + 2 * AHEAD
+    decoded.close()  # type: ignore[attr-defined]  # a generator
+    assert asked < 10_000

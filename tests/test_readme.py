@@ -1,0 +1,81 @@
+"""What the README says is what happens."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from samples import REPOSITORY, run_command, write_pictures
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```\w*\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("#")[0].split("&&")[-1].strip()
+    for block in BLOCKS
+    for line in block.splitlines()
+    if "python -m fancnn" in line
+]
+COMMANDS += re.findall(r"`(python -m fancnn\.[^`]*)`", README)
+# what makes a training of minutes one of seconds, and leaves everything else as the README has it
+QUICK = ["trainer.max_epochs=1", "data.image_size=[16,16]", "data.fans.count=16", "data.fans.size=48"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the pictures that the README speaks of and one finished run."""
+    folder = tmp_path_factory.mktemp("readme")
+    write_pictures(folder / "photos", {"100": 10, "60": 10})
+    write_pictures(folder / "photos2", {"GO": 4, "NG": 4})
+    write_pictures(folder / "new/pictures", {".": 3})
+    answer = run_command("fancnn.train", *QUICK, cwd=folder)
+    assert answer.returncode == 0, answer.stderr
+    return folder
+
+
+def runnable(command: str, place: Path) -> list[str]:
+    stamp = sorted(path.name for path in (place / "outputs/train").iterdir() if (path / "metrics.json").is_file())[0]
+    written = (
+        command.replace("<stamp>", stamp).replace("/photos", "photos").replace("/new", "new").replace("DIR", "set")
+    )
+    words = shlex.split(written)[2:]
+    quick = [item for item in QUICK if item.split("=")[0] not in command] if words[0] == "fancnn.train" else []
+    return words + quick
+
+
+@pytest.mark.parametrize("command", sorted({command for command in COMMANDS if "mine" not in command}))
+def test_every_command_of_the_readme_runs(command: str, place: Path) -> None:
+    answer = run_command(*runnable(command, place), cwd=place)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout
+
+
+def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    stamp = sorted(path.name for path in (place / "outputs/train").iterdir() if (path / "metrics.json").is_file())[0]
+    monkeypatch.chdir(place)
+    a, b = (str(place / f"new/pictures/00{i}.png") for i in range(2))
+    names: dict[str, object] = {}
+    exec(code.replace("<stamp>", stamp).replace("a.jpg", a).replace("b.png", b), names)
+    assert len(names["found"].decisions) == 2  # type: ignore[attr-defined]
+
+
+def test_the_readmes_network_can_be_added_as_it_says(tmp_path: Path) -> None:
+    (written,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/mine.yaml").write_text(written.replace("MyNet", "ConvNet"))
+    pictures = write_pictures(tmp_path / "pictures", {"GO": 8, "NG": 8})
+    arguments = ["fancnn.train", "--config-dir", str(tmp_path), "model=mine", f"data.root={pictures}", *QUICK[:2]]
+    answer = run_command(*arguments, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_the_picture_of_the_tree_has_every_room() -> None:
+    (tree,) = [block for block in BLOCKS if block.startswith("conf/")]
+    rooms = [path.name for path in (REPOSITORY / "fancnn").iterdir() if path.is_dir() and path.name != "__pycache__"]
+    assert all(f"{room}/" in tree for room in rooms)
+
+
+def test_the_readme_can_be_read_at_once_and_its_pictures_are_there() -> None:
+    assert len(README.splitlines()) < 200
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README):
+        assert (REPOSITORY / picture).is_file(), picture
