@@ -107,7 +107,7 @@ def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path:
         metadata = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         parameters = HParamsPluginData.FromString(metadata).session_start_info.hparams
         rate = parameters["model.optimizer.lr"].number_value
-        found[rate] = events.Scalars("best/val/f1")[-1].value
+        found[rate] = events.Scalars("val_best/f1")[-1].value
     assert set(found) == {1e-2, 1e-3}
     assert all(0 <= value <= 1 for value in found.values())
 

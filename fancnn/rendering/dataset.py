@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fancnn.errors import UserError
-from fancnn.rendering.pictures import Picture, render_picture
+from fancnn.rendering.pictures import render_picture
 from fancnn.rendering.plan import Order, kinds
 from fancnn.rendering.workers import spread
 
@@ -82,15 +83,30 @@ def _appearing(root: Path) -> Iterator[Path]:
         )
     partial = root.with_name(f".{root.name}.partial-{os.getpid()}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(
+            f"Cannot make a folder in {root.parent} ({error.strerror}). Name a place that can be written"
+        ) from error
     try:
         yield partial
-        if root.exists():
-            root.rmdir()  # empty; some systems rename onto nothing but a free name
-        partial.rename(root)
+        _put_in_place(partial, root)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def _put_in_place(partial: Path, root: Path) -> None:
+    try:
+        if root.exists():
+            root.rmdir()  # empty; some systems rename onto nothing but a free name
+        partial.rename(root)
+    except OSError as error:
+        raise UserError(
+            f"The rendered fans could not be moved to {root} ({error.strerror}); something else may have "
+            "written there in the meantime. Name a new folder"
+        ) from error
 
 
 def _make_folders(folder: Path, defects: Sequence[str | None]) -> None:
@@ -110,14 +126,14 @@ def _write_picture(job: tuple[Path, Order, int, str | None]) -> Row:
     Image.fromarray(picture.pixels).save(folder / file, quality=picture.quality)
     if picture.mask is None:
         return (file, "GO", "", "", "", "", "", "", "", VERSION)
-    mask = f".masks/{kind}/fan_{index:05d}.png"
-    Image.fromarray(picture.mask.astype(np.uint8) * 255).save(folder / mask)
-    return (file, "NG", kind or "", f"{picture.severity:.2f}", *_box(picture), mask, VERSION)
+    mask_file = f".masks/{kind}/fan_{index:05d}.png"
+    Image.fromarray(picture.mask.astype(np.uint8) * 255).save(folder / mask_file)
+    return (file, "NG", kind or "", f"{picture.severity:.2f}", *_box(picture.mask), mask_file, VERSION)
 
 
-def _box(picture: Picture) -> tuple[int, int, int, int]:
+def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
     """The smallest half-open box round the mask, as (x0, y0, x1, y1)."""
-    rows, columns = np.nonzero(picture.mask)
+    rows, columns = np.nonzero(mask)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
 

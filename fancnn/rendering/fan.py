@@ -16,9 +16,9 @@ CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 # Frame and blade plastics that are sold together.
 _PLASTICS: tuple[tuple[Colour, Colour], ...] = (
-    ((0.110, 0.110, 0.115), (0.160, 0.160, 0.165)),
-    ((0.125, 0.125, 0.130), (0.175, 0.175, 0.180)),
-    ((0.098, 0.104, 0.115), (0.155, 0.161, 0.172)),
+    ((0.102, 0.102, 0.106), (0.145, 0.145, 0.15)),
+    ((0.118, 0.118, 0.122), (0.160, 0.160, 0.165)),
+    ((0.092, 0.098, 0.108), (0.145, 0.151, 0.161)),
 )
 
 
@@ -64,7 +64,7 @@ def draw_fan(rng: np.random.Generator) -> Fan:
     return Fan(
         frame=_varied(frame, rng),
         plastic=_varied(plastic, rng),
-        rim=((0.30, 0.295, 0.28), (0.20, 0.20, 0.205))[rng.integers(2)],
+        rim=((0.28, 0.275, 0.265), (0.18, 0.18, 0.185))[rng.integers(2)],
         blades=int(rng.choice((7, 7, 9))),
         rotor=rng.uniform(0, 2 * np.pi),
         sweep=rng.uniform(0.45, 0.75),

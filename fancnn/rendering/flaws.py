@@ -132,7 +132,7 @@ def _blade_missing(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws
 
 
 def _blade_chipped(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
-    radius = severity * rng.uniform(0.11, 0.18)
+    radius = severity * rng.uniform(0.12, 0.19)
     at_tip = rng.uniform() < 0.5
     r = TIP if at_tip else rng.uniform(fan.hub + 0.55 * (TIP - fan.hub), TIP - 0.05)
     across = rng.uniform(0.2, 0.8) if at_tip else float(rng.integers(2))
@@ -143,7 +143,7 @@ def _blade_chipped(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws
 def _scratch(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
     middle = np.array(_spot(fan, rng))
     heading = rng.uniform(0, 2 * np.pi)
-    half = severity * rng.uniform(0.32, 0.48)
+    half = severity * rng.uniform(0.34, 0.50)
     bend = rng.uniform(-0.25, 0.25)
     t = np.linspace(-1, 1, 13)
     along = np.array([np.cos(heading), np.sin(heading)])
@@ -151,14 +151,14 @@ def _scratch(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
     line = middle + half * (t[:, None] * along + bend * (1 - t[:, None] ** 2) * aside)
     line += rng.normal(0, 0.004, line.shape)
     points = tuple((float(x), float(y)) for x, y in line)
-    width = rng.uniform(0.029, 0.043) * min(severity, 1.5) ** 0.5
-    return Flaws(scratch=Scratch(points, width, min(1.0, rng.uniform(0.85, 1.0) * severity**0.25)))
+    width = rng.uniform(0.032, 0.046) * min(severity, 1.5) ** 0.5
+    return Flaws(scratch=Scratch(points, width, min(1.0, rng.uniform(0.88, 1.0) * severity**0.25)))
 
 
 def _stain(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
     colour = _STAINS[rng.integers(len(_STAINS))]
-    radius = severity * rng.uniform(0.18, 0.28)
-    strength = min(0.9, rng.uniform(0.60, 0.85) * severity**0.25)
+    radius = severity * rng.uniform(0.19, 0.29)
+    strength = min(0.9, rng.uniform(0.65, 0.88) * severity**0.25)
     return Flaws(stain=Stain(_spot(fan, rng), radius, colour, strength, int(rng.integers(2**31))))
 
 
@@ -170,7 +170,7 @@ def _screw_blocked(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws
             share=share,
             direction=rng.uniform(0, 2 * np.pi),
             spill=max(1.0, severity) ** 0.5 * rng.uniform(1.1, 1.4),
-            brightness=rng.uniform(4.0, 5.8),
+            brightness=rng.uniform(4.8, 6.6),
         )
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fancnn.errors import UserError
 from fancnn.rendering.camera import draw_camera, expose
 from fancnn.rendering.flaws import Flaws, draw_flaw
 from fancnn.rendering.raster import Plane, look
@@ -51,6 +52,9 @@ def render_picture(seed: int, index: int, kind: str | None, size: int, severity:
             same for every kind.
         size: Width and height in pixels.
         severity: Size of the defect relative to the usual one.
+
+    Raises:
+        UserError: If the defect is too small to change a pixel.
     """
     scene = draw_scene(_stream(seed, index, _SCENE), (seed, index, _TEXTURES))
     image = paint(scene, size)
@@ -78,6 +82,11 @@ def _spoiled(
         if np.count_nonzero(change > PLAIN) >= _least(size, severity):
             break
     changed = change > TOLERANCE
+    if not changed.any():
+        raise UserError(
+            f"severity={severity} makes a {kind} too small to show in {size} x {size} pixels: "
+            "expected at least one changed pixel. Raise severity or size"
+        )
     return image, changed | _label_area(scene, flaws, size), float(np.sqrt(np.count_nonzero(changed)))
 
 

@@ -65,7 +65,8 @@ class View:
         """Turn `(n, 2)` points of the fan into picture pixels, (0, 0) being the top left corner."""
         cos, sin = np.cos(self.placement.turn), np.sin(self.placement.turn)
         turned = points @ np.array([[cos, sin], [-sin, cos]])
-        return (turned * self.placement.scale + self.placement.shift + 1) * self.size / 2
+        placed: NDArray[Any] = turned * self.placement.scale + self.placement.shift
+        return (placed + 1) * (self.size / 2)
 
     def around(self, centre: tuple[float, float], radius: float, image: Plane) -> tuple["View", Plane]:
         """Cut out the view and the image near a point of the fan; drawing there draws on `image`."""
@@ -94,19 +95,22 @@ def look(placement: Placement, size: int) -> View:
 
 def coverage(inside: Plane, pixel: float) -> Plane:
     """Return each pixel's covered share from its distance to the outline, positive inside."""
-    return np.clip(inside * np.float32(1 / pixel) + np.float32(0.5), 0, 1)
+    share: Plane = np.clip(inside * np.float32(1 / pixel) + np.float32(0.5), 0, 1)
+    return share
 
 
 def ramp(values: Plane, start: float, stop: float) -> Plane:
     """Rise smoothly from 0 at `start` to 1 at `stop`; `stop` may be the smaller one."""
-    t = np.clip((values - np.float32(start)) * np.float32(1 / (stop - start)), 0, 1)
-    return t * t * (3 - 2 * t)
+    t: Plane = np.clip((values - np.float32(start)) * np.float32(1 / (stop - start)), 0, 1)
+    risen: Plane = t * t * (3 - 2 * t)
+    return risen
 
 
 def bump(values: Plane, middle: float, width: float) -> Plane:
     """A bell of height 1 around `middle`, 0 beyond twice `width` from it."""
-    t = np.clip(1 - ((values - np.float32(middle)) * np.float32(0.5 / width)) ** 2, 0, 1)
-    return t * t * t
+    t: Plane = np.clip(1 - ((values - np.float32(middle)) * np.float32(0.5 / width)) ** 2, 0, 1)
+    bell: Plane = t * t * t
+    return bell
 
 
 def lay_over(image: Plane, alpha: Plane, colour: Plane | Colour) -> None:

@@ -49,7 +49,7 @@ def draw_blades(image: Plane, view: View, fan: Fan, flaws: Flaws) -> Plane:
     if broken is not None:
         gone = _bite(view, fan, broken) if isinstance(broken, Chip) else _beyond_stub(view, fan, broken)
         here = (np.mod(number, fan.blades) == broken.blade).astype(np.float32)
-        image_of_blades += here * bump(gone, 0.0, 0.038) * 0.72  # plastic turns white where it breaks
+        image_of_blades += here * bump(gone, 0.0, 0.04) * 0.8  # plastic turns white where it breaks
         blades = blades * (1 - coverage(gone, view.pixel) * here)
     lay_over(image, blades, image_of_blades)
     return blades
@@ -58,13 +58,16 @@ def draw_blades(image: Plane, view: View, fan: Fan, flaws: Flaws) -> Plane:
 def _rounded(side: Plane, tip: Plane) -> Plane:
     """Distance inside both edges, with their corner rounded off."""
     rounding = np.float32(_TIP_ROUNDING)
-    return rounding - np.hypot(np.maximum(rounding - side, 0), np.maximum(rounding - tip, 0))
+    inside: Plane = rounding - np.hypot(np.maximum(rounding - side, 0), np.maximum(rounding - tip, 0))
+    return inside
 
 
 def _beyond_stub(view: View, fan: Fan, lost: LostBlade) -> Plane:
     """Distance inside what is gone of a blade that broke off."""
     stub = TIP - lost.share * (TIP - fan.hub)
-    return view.r - np.float32(stub) + 0.012 * np.sin(view.theta * 23) + 0.008 * np.sin(view.theta * 41)
+    ragged = 0.012 * np.sin(view.theta * 23) + 0.008 * np.sin(view.theta * 41)
+    gone: Plane = view.r - np.float32(stub) + ragged
+    return gone
 
 
 def _blade_shade(view: View, fan: Fan, reach: Plane, across: Plane, edges: tuple[Plane, Plane]) -> Plane:
@@ -96,7 +99,8 @@ def _bite(view: View, fan: Fan, chip: Chip) -> Plane:
     y = view.y - np.float32(chip.r * np.sin(theta))
     around = np.arctan2(y, x)
     ragged = 1 + 0.12 * np.sin(3 * around + chip.ragged) + 0.08 * np.sin(7 * around - 2 * chip.ragged)
-    return np.float32(chip.radius) * ragged - np.hypot(x, y)
+    gone: Plane = np.float32(chip.radius) * ragged - np.hypot(x, y)
+    return gone
 
 
 def draw_hub(image: Plane, view: View, fan: Fan) -> Plane:
@@ -139,4 +143,6 @@ def _kept(view: View, fan: Fan, torn: TornLabel) -> Plane:
     cos, sin = np.float32(np.cos(torn.direction)), np.float32(np.sin(torn.direction))
     along, aside = view.x * cos + view.y * sin, view.y * cos - view.x * sin
     edge = fan.label * (1 - 2 * torn.share) - view.pixel
-    return np.float32(edge) - along + 0.02 * fan.label * np.sin(aside * np.float32(40 / fan.label) * 0.3)
+    ragged = 0.02 * fan.label * np.sin(aside * np.float32(12 / fan.label))
+    kept: Plane = np.float32(edge) - along + ragged
+    return kept

@@ -20,7 +20,9 @@ def draw_table(rng: np.random.Generator, size: int) -> Plane:
 def _wood(rng: np.random.Generator, size: int) -> Plane:
     figure = noise(rng, size, (14, 3)) * 2 + noise(rng, size, (40, 4))
     rings = np.sin(figure * 2.2, dtype=np.float32)
-    return 0.05 * rings + 0.03 * noise(rng, size, (150, 8)) + 0.03 * noise(rng, size, (5, 4))
+    pores = noise(rng, size, (150, 8)) + noise(rng, size, (5, 4))
+    grain: Plane = 0.05 * rings + 0.03 * pores
+    return grain
 
 
 def _brushed(rng: np.random.Generator, size: int) -> Plane:
@@ -30,15 +32,16 @@ def _brushed(rng: np.random.Generator, size: int) -> Plane:
 
 def _mat(rng: np.random.Generator, size: int) -> Plane:
     weave = 0.03 * noise(rng, size, (200, 200)) + 0.02 * noise(rng, size, (60, 60))
-    return weave + 0.03 * noise(rng, size, (4, 4))
+    mottled: Plane = weave + 0.03 * noise(rng, size, (4, 4))
+    return mottled
 
 
 _TABLES: tuple[tuple[Callable[[np.random.Generator, int], Plane], Colour], ...] = (
-    (_wood, (0.33, 0.26, 0.20)),
-    (_wood, (0.235, 0.21, 0.19)),
-    (_brushed, (0.29, 0.295, 0.305)),
-    (_mat, (0.24, 0.245, 0.25)),
-    (_mat, (0.17, 0.22, 0.26)),
+    (_wood, (0.28, 0.23, 0.185)),
+    (_wood, (0.21, 0.19, 0.175)),
+    (_brushed, (0.26, 0.265, 0.275)),
+    (_mat, (0.21, 0.215, 0.22)),
+    (_mat, (0.165, 0.205, 0.235)),
 )
 
 

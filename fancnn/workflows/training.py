@@ -153,15 +153,22 @@ def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Predi
 
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:
     """Settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
-    scores = {f"best/val/{name}": value for name, value in parts["val"].items() if isinstance(value, float)}
+    scores = {f"val_best/{name}": value for name, value in parts["val"].items() if isinstance(value, float)}
     for board in _boards(trainer):
         board.log_hyperparams(_hyperparameters(settings), scores)
         board.finalize("success")
 
 
 def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
-    values = flat({"seed": settings.seed, "data": asdict(settings.data), "model": asdict(settings.model)})
-    return {key: value for key, value in values.items() if not key.endswith(("_target_", "_partial_"))}
+    """What a person compares runs by: network, optimiser, schedule, and whatever this command line changed."""
+    values = flat(asdict(settings))
+    groups = ("model.network.", "model.optimizer.", "schedule.", "data.batch_size", "seed")
+    changed = tuple(override.split("=")[0].lstrip("+") for override in settings.overrides)
+    return {
+        key: value
+        for key, value in values.items()
+        if key.startswith((*groups, *changed)) and not key.endswith(("_target_", "_partial_"))
+    }
 
 
 def _boards(trainer: Trainer) -> list[TensorBoardLogger]:

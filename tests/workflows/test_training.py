@@ -163,7 +163,7 @@ def test_tensorboard_has_scores_rate_graph_samples_and_hyperparameters(trained_r
     assert set(tags["images"]) == {"samples/train", "samples/val"}
     assert tags["graph"]
     assert "_hparams_/session_start_info" in events.summary_metadata
-    assert "best/val/f1" in tags["scalars"]
+    assert "val_best/f1" in tags["scalars"]
 
 
 def test_the_learning_rate_falls_to_a_tenth_in_the_epochs_asked_for(train_settings: Settings, tmp_path: Path) -> None:
