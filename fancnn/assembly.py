@@ -23,13 +23,14 @@ from fancnn.images import Preprocess
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.precision import hardware_precision
 from fancnn.learning.scores import MONITORABLE
 from fancnn.model import Model
 from fancnn.settings import DataSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning", "torchvision.models")
-PRECISIONS = ("32", "32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 
 def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
@@ -130,7 +131,7 @@ def trainer(settings: TrainSettings) -> Trainer:
     callbacks = [build(node, f"callbacks.{name}") for name, node in settings.callbacks.items() if node]
     loggers = [build(node, f"logger.{name}") for name, node in settings.logger.items() if node]
     made: Trainer = build(
-        settings.trainer,
+        {**settings.trainer, "precision": precision(settings)[0]},
         "trainer",
         callbacks=callbacks,
         logger=loggers or False,
@@ -144,6 +145,13 @@ def trainer(settings: TrainSettings) -> Trainer:
     if _is_sweep():
         _refuse_processes_in_a_sweep(made)
     return made
+
+
+def precision(settings: TrainSettings) -> tuple[str, str]:
+    """The precision of the training, and why it is that."""
+    asked = str(settings.trainer.get("precision", "auto"))
+    accelerator = str(settings.trainer.get("accelerator", "auto"))
+    return hardware_precision(accelerator) if asked == "auto" else (asked, "as asked for")
 
 
 def check(settings: TrainSettings) -> None:
@@ -168,9 +176,9 @@ def _check_scores(settings: TrainSettings) -> None:
 
 
 def _check_trainer(settings: TrainSettings) -> None:
-    precision, epochs = str(settings.trainer.get("precision", 32)), settings.trainer.get("max_epochs")
-    if precision not in PRECISIONS:
-        raise UserError(f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32")
+    asked, epochs = str(settings.trainer.get("precision", "auto")), settings.trainer.get("max_epochs")
+    if asked not in PRECISIONS:
+        raise UserError(f"trainer.precision={asked} is none of {', '.join(PRECISIONS)}: weights stay in float32")
     if not isinstance(epochs, int) or epochs < 1:
         raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
 

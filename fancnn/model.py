@@ -69,7 +69,7 @@ class Model(nn.Module):
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
-        self.network = network
+        self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the pictures
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.go_class = go_class

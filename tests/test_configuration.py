@@ -74,7 +74,7 @@ MISTAKES = [
     ("monitor=val/los", "monitor='val/los' is no score of an epoch. Scores: val/loss, "),
     ("objective=train/f1", "objective='train/f1' is no score of validation"),
     ("monitor=val/precision", "monitor='val/precision' is no score"),
-    ("trainer.precision=bf16-true", "trainer.precision=bf16-true is none of 32, "),
+    ("trainer.precision=bf16-true", "trainer.precision=bf16-true is none of auto, 32, "),
     ("trainer.max_epochs=0", "trainer.max_epochs=0 should be a whole number, 1 or more"),
     ("trainer.accelerator=abacus", "trainer: .*abacus"),
     ("+trainer.epochs=3", "trainer: .*unexpected keyword argument 'epochs'. It takes: .*max_epochs"),

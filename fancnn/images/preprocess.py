@@ -30,7 +30,7 @@ class Preprocess(nn.Module):
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
-        - Output: `(batch, 3, *image_size)`, float32.
+        - Output: `(batch, 3, *image_size)`, float32, channels last in memory.
 
     Raises:
         ValueError: If an argument is out of range, naming the key of the configuration.
@@ -56,11 +56,14 @@ class Preprocess(nn.Module):
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.resize = resize
         self.background = background
+        self.plain = all(value == 0 for value in mean) and all(value == 1 for value in std)
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return (self.fit(images).float() / 255 - self.mean) / self.std
+        # one pass makes floats in the order that convolutions are fastest in; the rest works in place
+        scaled = self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
+        return scaled if self.plain else scaled.sub_(self.mean).div_(self.std)
 
     def fit(self, images: Tensor) -> Tensor:
         """Bring 8-bit pictures to `image_size`, in 8 bits: the part of the work that a cache may keep.

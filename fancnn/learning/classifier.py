@@ -68,7 +68,7 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        logits = self(images)
+        logits = self(images).float()  # the loss in float32 where the network ran in bfloat16
         self.train_scores.update(logits, labels)
         loss: Tensor = self.loss(logits, labels)
         return loss

@@ -11,6 +11,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fancnn import assembly, checkpoints
+from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import decide
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
@@ -55,6 +56,7 @@ def train(settings: TrainSettings) -> Trained:
     if trainer.is_global_zero:
         _leave_data(data, run)
         tell_data(data)
+        say("precision: {} ({})".format(*assembly.precision(settings)))
     _fit(trainer, classifier, data, earlier, settings)
     if not trainer.is_global_zero:
         return Trained(run, None)

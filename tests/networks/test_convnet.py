@@ -46,6 +46,23 @@ def test_kernels_start_glorot_uniform_and_biases_at_zero() -> None:
         assert torch.count_nonzero(layer.bias) == 0, name
 
 
+def test_pooling_before_relu_is_relu_before_pooling_forward_and_backward() -> None:
+    torch.manual_seed(0)
+    network = ConvNet(image_size=(21, 18), filters=(4, 8), hidden=(16,)).double()
+    images, results = torch.rand(5, 3, 21, 18, dtype=torch.float64), []
+    for swapped in (False, True):
+        if swapped:
+            for block in network.blocks:
+                block[1], block[2] = block[2], block[1]  # type: ignore[index]
+            assert isinstance(network.blocks[0][1], nn.ReLU)  # type: ignore[index]
+        network.zero_grad()
+        logits = network(images)
+        logits.square().sum().backward()
+        results.append([logits.detach(), *(weight.grad.clone() for weight in network.parameters())])  # type: ignore[union-attr]
+    for ours, originals in zip(*results, strict=True):
+        torch.testing.assert_close(ours, originals, rtol=0, atol=0)
+
+
 def test_an_image_is_scored_alone() -> None:
     network = ConvNet(image_size=(20, 30), filters=(4, 8), hidden=(16,))
     images = torch.rand(5, 3, 20, 30)
