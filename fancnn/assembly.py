@@ -18,6 +18,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 
+from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
 from fancnn.learning.checkpointing import AtomicCheckpointIO
@@ -77,11 +78,18 @@ def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
         data.go_class,
         preprocess(data),
         plan,
+        cache=_decoded_folder(data.cache),
         on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
         seed=seed,
     )
+
+
+def _decoded_folder(cache: str | None) -> Path | None:
+    if cache is None:
+        return None
+    return (cache_folder() if cache == "auto" else Path(cache).expanduser()) / "decoded"
 
 
 def network(config: Mapping[str, Any]) -> nn.Module:

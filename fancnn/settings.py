@@ -34,6 +34,7 @@ class DataSettings:
     background: str
     mean: list[float]
     std: list[float]
+    cache: str | None
     on_bad_file: str
     batch_size: int
     eval_batch_size: int
@@ -111,3 +112,11 @@ class RenderSettings(FansSettings):
     """Everything `python -m fancnn.fans` can be told."""
 
     root: str
+
+
+@dataclass
+class CacheSettings:
+    """Everything `python -m fancnn.cache` can be told."""
+
+    do: str
+    folder: str | None

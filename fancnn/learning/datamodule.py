@@ -1,6 +1,6 @@
-"""Pictures of a folder as batches: listed, decoded once, split, and served from memory."""
+"""Pictures of a folder as batches: listed, decoded once, split, and gathered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, SequentialSampler
 
-from fancnn.console import track
+from fancnn.console import say, track
 from fancnn.errors import UserError
-from fancnn.images import Preprocess, decode
+from fancnn.images import Preprocess
+from fancnn.images.cache import DecodedFiles, cache_name, decoded_files, decoded_in_memory
+from fancnn.images.cache_index import Line
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
 from fancnn.learning.sampling import EpochSampler
 from fancnn.pictures import Picture
@@ -31,10 +33,16 @@ class Skipped:
 
 
 class PixelDataset(Dataset[Batch]):
-    """Decoded pictures in memory; a batch is one gather."""
+    """Decoded pictures, in memory or mapped from the cache; a batch is one gather.
 
-    def __init__(self, pixels: Tensor, labels: Tensor, rows: Tensor) -> None:
-        self.pixels, self.labels, self.rows = pixels, labels, rows
+    Args:
+        pixels: `(rows, 3, height, width)`, uint8.
+        rows: `(n,)`, which of them are the pictures here.
+        labels: `(n,)`, float32.
+    """
+
+    def __init__(self, pixels: Tensor, rows: Tensor, labels: Tensor) -> None:
+        self.pixels, self.rows, self.labels = pixels, rows, labels
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,8 +51,8 @@ class PixelDataset(Dataset[Batch]):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        rows = self.rows[list(indices)]
-        return self.pixels[rows], self.labels[rows]
+        chosen = torch.as_tensor(indices)
+        return self.pixels.index_select(0, self.rows[chosen]), self.labels[chosen]
 
 
 class PictureDataModule(pl.LightningDataModule):
@@ -55,6 +63,7 @@ class PictureDataModule(pl.LightningDataModule):
         go_class: Name of the folder with good parts.
         preprocess: Gives the size and the background; the model has the same one.
         plan: Which picture is in which part.
+        cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
         on_bad_file: `error` refuses unreadable files, naming all; `skip` leaves them out (see `skipped`).
         batch_size: Pictures a training step.
         eval_batch_size: Pictures at once where nothing is learnt.
@@ -72,6 +81,7 @@ class PictureDataModule(pl.LightningDataModule):
         preprocess: Preprocess,
         plan: SplitPlan,
         *,
+        cache: Path | None = None,
         on_bad_file: OnBadFile = "error",
         batch_size: int = 32,
         eval_batch_size: int = 256,
@@ -90,27 +100,26 @@ class PictureDataModule(pl.LightningDataModule):
             plan,
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
-        self.seed = seed
+        self.cache, self.seed = cache, seed
         self.classes: tuple[str, ...] = ()
         self.pictures: list[Picture] = []
         self.skipped: list[Skipped] = []
         self.ignored = 0  # visible files of other kinds among the pictures
         self.left_out = 0  # pictures that data.split_file does not name
         self._pixels = torch.empty(0, dtype=torch.uint8)
-        self._labels = torch.empty(0)
+        self._rows, self._labels = torch.empty(0, dtype=torch.int64), torch.empty(0)
 
     def setup(self, stage: str | None = None) -> None:
         if self.pictures:  # Lightning asks again for each stage; the pictures are read once
             return
         listing = list_pictures(self.root, self.go_class)
         check_for_training(listing, self.go_class)
-        pixels, pictures = self._read(listing)
+        pictures, rows = self._read(listing)
         if self.skipped:
             check_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
         assigned = self.plan.assign(pictures)
-        kept = {picture.path for picture in assigned}
-        rows = torch.tensor([row for row, picture in enumerate(pictures) if picture.path in kept])
-        self._pixels = pixels[rows] if len(rows) < len(pixels) else pixels
+        row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}
+        self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
         self._labels = torch.tensor([float(picture.label) for picture in assigned])
         self.classes, self.pictures = listing.classes, assigned
         self.ignored, self.left_out = listing.ignored.total(), len(pictures) - len(assigned)
@@ -132,22 +141,42 @@ class PictureDataModule(pl.LightningDataModule):
 
     def dataset(self, part: str) -> PixelDataset:
         """Decoded pixels of `train`, `val` or `test`, in the order of `part`."""
-        rows = [row for row, picture in enumerate(self.pictures) if picture.split == part]
-        return PixelDataset(self._pixels, self._labels, torch.tensor(rows, dtype=torch.int64))
+        chosen = torch.tensor([picture.split == part for picture in self.pictures])
+        return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
 
-    def _read(self, listing: Listing) -> tuple[Tensor, list[Picture]]:
-        pixels = torch.empty((len(listing.pictures), 3, *self.preprocess.image_size), dtype=torch.uint8)
-        pictures: list[Picture] = []
-        decoded = decode((listing.root / picture.path for picture in listing.pictures), self.preprocess)
-        for picture, item in zip(listing.pictures, track(decoded, "reading pictures", len(pixels)), strict=True):
-            if item.pixels is None:
-                self.skipped.append(Skipped(picture.path, item.error))
+    def _read(self, listing: Listing) -> tuple[list[Picture], list[int]]:
+        """The readable pictures and the row of each in `_pixels`."""
+        found = self._decoded(listing)
+        self._pixels = found.pixels
+        pictures, rows = [], []
+        for picture, line in zip(listing.pictures, found.lines, strict=True):
+            if line.row < 0:
+                self.skipped.append(Skipped(picture.path, line.error))
             else:
-                pixels[len(pictures)] = item.pixels
-                pictures.append(replace(picture, sha256=item.sha256))
+                pictures.append(replace(picture, sha256=line.sha256))
+                rows.append(line.row)
         if self.skipped and self.on_bad_file == "error":
             raise UserError(_bad_files(self.skipped, len(listing.pictures), listing.root))
-        return pixels[: len(pictures)], pictures
+        return pictures, rows
+
+    def _decoded(self, listing: Listing) -> DecodedFiles:
+        names = [picture.path for picture in listing.pictures]
+        if self.cache is not None:
+            folder = self.cache / cache_name(listing.root, self.preprocess)
+            try:
+                return decoded_files(folder, listing.root, names, self.preprocess, track=_shown, waiting=_say_waiting)
+            except OSError as error:
+                reason = error.strerror or error
+                say(f"warning: decoded pictures cannot be kept in {folder} ({reason}); going on without")
+        return decoded_in_memory(listing.root, names, self.preprocess, track=_shown)
+
+
+def _shown(lines: Iterable[Line], total: int) -> Iterator[Line]:
+    return track(lines, "reading pictures", total)
+
+
+def _say_waiting() -> None:
+    say("waiting for another run that is decoding the same pictures")
 
 
 def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:

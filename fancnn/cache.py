@@ -1,0 +1,18 @@
+"""List, verify or clear decoded pictures and rendered fans: `python -m fancnn.cache do=list`."""
+
+import sys
+
+from fancnn.command import command
+from fancnn.settings import CacheSettings
+
+
+@command("cache", CacheSettings)
+def main(settings: CacheSettings) -> None:
+    from fancnn.workflows.caching import look_after  # lazy: --help must not wait for torch
+
+    if not look_after(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
