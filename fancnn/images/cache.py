@@ -40,9 +40,9 @@ SPARE = 1000  # rows of files that are gone, kept without thought of the space
 
 @dataclass(frozen=True)
 class DecodedFiles:
-    """Pixels `(rows, 3, height, width)` uint8, and for each file, in the order asked for, its line."""
+    """Pixels `(rows, 3, height, width)` uint8 if they are kept, and for each file, in the order asked for, its line."""
 
-    pixels: Tensor
+    pixels: Tensor | None
     lines: list[Line]
 
 
@@ -86,20 +86,21 @@ def decoded_files(
         return DecodedFiles(store.mapped(), [store.index[name] for name in names])
 
 
-def decoded_in_memory(
+def decoded_afresh(
     root: Path,
     names: Sequence[str],
     preprocess: Preprocess,
     *,
+    keep: bool = True,
     track: Callable[[Iterable[Line], int], Iterable[Line]] = lambda lines, total: lines,
 ) -> DecodedFiles:
-    """The same pixels without a cache: decoded now, in memory, for this run alone."""
-    pixels = torch.empty((len(names), 3, *preprocess.image_size), dtype=torch.uint8)
+    """The same without a cache: decoded now and kept in memory for this run alone, or only looked at."""
+    pixels = torch.empty((len(names), 3, *preprocess.image_size), dtype=torch.uint8) if keep else None
 
     def lines() -> Iterator[Line]:
         decoded = decode((root / name for name in names), preprocess)
         for row, (name, item) in enumerate(zip(names, decoded, strict=True)):
-            if item.pixels is not None:
+            if pixels is not None and item.pixels is not None:
                 pixels[row] = item.pixels
             yield Line(name, 0, 0, 0, 0, item.sha256, -1 if item.pixels is None else row, item.error)
 

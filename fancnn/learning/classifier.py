@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fancnn.errors import UserError
-from fancnn.learning.datamodule import Batch
+from fancnn.learning.datasets import Batch
 from fancnn.learning.sampling import epoch_seed
 from fancnn.learning.scores import EpochScores, epoch_scores
 from fancnn.model import Model

@@ -1,27 +1,30 @@
 """Pictures of a folder as batches: listed, decoded once, split, and gathered."""
 
+import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, SequentialSampler
+from torch.utils.data import DataLoader
 
 from fancnn.console import say, track
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
-from fancnn.images.cache import DecodedFiles, cache_name, decoded_files, decoded_in_memory
+from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line
+from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
-from fancnn.learning.sampling import EpochSampler
+from fancnn.learning.sampling import EpochBatches
 from fancnn.pictures import Picture
 from fancnn.splits import SplitPlan
 
 OnBadFile = Literal["error", "skip"]
-Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG
+MEMORY_SHARE = 0.25  # of the machine's memory that decoded pictures may take where they cannot be cached
 
 
 @dataclass(frozen=True)
@@ -30,29 +33,6 @@ class Skipped:
 
     path: str
     reason: str
-
-
-class PixelDataset(Dataset[Batch]):
-    """Decoded pictures, in memory or mapped from the cache; a batch is one gather.
-
-    Args:
-        pixels: `(rows, 3, height, width)`, uint8.
-        rows: `(n,)`, which of them are the pictures here.
-        labels: `(n,)`, float32.
-    """
-
-    def __init__(self, pixels: Tensor, rows: Tensor, labels: Tensor) -> None:
-        self.pixels, self.rows, self.labels = pixels, rows, labels
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        chosen = torch.as_tensor(indices)
-        return self.pixels.index_select(0, self.rows[chosen]), self.labels[chosen]
 
 
 class PictureDataModule(pl.LightningDataModule):
@@ -106,7 +86,7 @@ class PictureDataModule(pl.LightningDataModule):
         self.skipped: list[Skipped] = []
         self.ignored = 0  # visible files of other kinds among the pictures
         self.left_out = 0  # pictures that data.split_file does not name
-        self._pixels = torch.empty(0, dtype=torch.uint8)
+        self._pixels: Tensor | None = None
         self._rows, self._labels = torch.empty(0, dtype=torch.int64), torch.empty(0)
 
     def setup(self, stage: str | None = None) -> None:
@@ -125,24 +105,42 @@ class PictureDataModule(pl.LightningDataModule):
         self.ignored, self.left_out = listing.ignored.total(), len(pictures) - len(assigned)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        dataset = self.dataset("train")
+        dataset, device = self._near("train"), self._device()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = EpochSampler(len(dataset), self.seed, rank, world_size)
-        return DataLoader(dataset, self.batch_size, sampler=sampler, collate_fn=_as_it_is)
+        batches = EpochBatches(len(dataset), self.batch_size, self.seed, rank, world_size)
+        return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         # every process scores the whole part: shared out, padding would count some pictures twice
-        dataset = self.dataset("val")
-        return DataLoader(dataset, self.eval_batch_size, sampler=SequentialSampler(dataset), collate_fn=_as_it_is)
+        return self.in_order("val")
+
+    def in_order(self, part: str) -> DataLoader[Batch]:
+        """Batches of `train`, `val` or `test` in the order of `part`, large ones."""
+        dataset = self._near(part)
+        return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
 
     def part(self, name: str) -> list[Picture]:
         """The pictures of `train`, `val` or `test`."""
         return [picture for picture in self.pictures if picture.split == name]
 
-    def dataset(self, part: str) -> PixelDataset:
-        """Decoded pixels of `train`, `val` or `test`, in the order of `part`."""
+    def dataset(self, part: str) -> PixelDataset | FileDataset:
+        """The pictures of `train`, `val` or `test`, in the order of `part`."""
         chosen = torch.tensor([picture.split == part for picture in self.pictures])
+        if self._pixels is None:
+            files = [self.root / picture.path for picture in self.part(part)]
+            return FileDataset(files, self._labels[chosen], self.preprocess)
         return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
+
+    def _near(self, part: str) -> PixelDataset | FileDataset:
+        """The dataset, in the memory of the GPU if training runs on one and it takes half of what is free there."""
+        dataset, device = self.dataset(part), self._device()
+        if device.type != "cuda" or isinstance(dataset, FileDataset):
+            return dataset
+        free, _ = torch.cuda.mem_get_info(device)
+        return dataset.on(device) if dataset.size_in_bytes() < free / 2 else dataset
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _read(self, listing: Listing) -> tuple[list[Picture], list[int]]:
         """The readable pictures and the row of each in `_pixels`."""
@@ -168,7 +166,18 @@ class PictureDataModule(pl.LightningDataModule):
             except OSError as error:
                 reason = error.strerror or error
                 say(f"warning: decoded pictures cannot be kept in {folder} ({reason}); going on without")
-        return decoded_in_memory(listing.root, names, self.preprocess, track=_shown)
+        keep = len(names) * 3 * math.prod(self.preprocess.image_size) < MEMORY_SHARE * _memory()
+        if not keep:
+            say("warning: too many pictures for the memory; each is decoded in every epoch. Give data.cache a place")
+        return decoded_afresh(listing.root, names, self.preprocess, keep=keep, track=_shown)
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _is_on(dataset: PixelDataset | FileDataset, device: torch.device) -> bool:
+    return isinstance(dataset, PixelDataset) and dataset.pixels.device == device
 
 
 def _shown(lines: Iterable[Line], total: int) -> Iterator[Line]:
@@ -185,7 +194,3 @@ def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
         f"{len(skipped)} of {total} files under {root} cannot be read:\n{lines}\nMend or remove them, or leave them "
         "out with data.on_bad_file=skip"
     )
-
-
-def _as_it_is(batch: Any) -> Any:  # PixelDataset gathers a whole batch: nothing is left to collate
-    return batch

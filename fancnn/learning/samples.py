@@ -31,13 +31,13 @@ class ShowSamples(pl.Callback):
             return
         for part in ("train", "val"):
             board.experiment.add_image(f"samples/{part}", self._sheet(data, part), 0, dataformats="HWC")
-        images, _ = data.dataset("val").__getitems__([0])
+        images, _ = data.dataset("val")[torch.tensor([0])]
         board.experiment.add_graph(pl_module, images.to(pl_module.device))
 
     def _sheet(self, data: PictureDataModule, part: str) -> NDArray[np.uint8]:
         pictures = data.part(part)
         rows = _first_of_each(pictures, self.count)
-        pixels, _ = data.dataset(part).__getitems__(rows)
+        pixels, _ = data.dataset(part)[torch.tensor(rows)]
         return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows])
 
 

@@ -134,10 +134,7 @@ def _judge(
 
 
 def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Prediction]:
-    dataset, pictures = data.dataset(part), data.part(part)
-    starts = range(0, len(dataset), data.eval_batch_size)
-    batches = (range(start, min(start + data.eval_batch_size, len(dataset))) for start in starts)
-    chances = [model.probabilities(dataset.__getitems__(rows)[0]) for rows in batches]
+    chances = torch.cat([model.probabilities(images) for images, _ in data.in_order(part)])
     return [
         Prediction(
             path=picture.path,
@@ -149,7 +146,7 @@ def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Predi
             group=picture.group,
             defect_type=picture.defect_type,
         )
-        for picture, chance in zip(pictures, torch.cat(chances).tolist(), strict=True)
+        for picture, chance in zip(data.part(part), chances.tolist(), strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from samples import process_environment, write_pictures
 
 from fancnn.images import Preprocess, cache, decode
-from fancnn.images.cache import DecodedFiles, cache_name, decoded_files, decoded_in_memory
+from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line, read_index
 
 PREPROCESS = Preprocess((6, 8))
@@ -49,7 +49,7 @@ def decoded_now(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def cached(tmp_path: Path, root: Path) -> DecodedFiles:
     found = decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS)
-    assert torch.equal(pixels_of(found), pixels_of(decoded_in_memory(root, names_in(root), PREPROCESS)))
+    assert torch.equal(pixels_of(found), pixels_of(decoded_afresh(root, names_in(root), PREPROCESS)))
     return found
 
 

@@ -9,8 +9,10 @@ from samples import write_pictures
 
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
+from fancnn.learning import datamodule
 from fancnn.learning.datamodule import PictureDataModule
-from fancnn.learning.sampling import EpochSampler
+from fancnn.learning.datasets import FileDataset
+from fancnn.learning.sampling import EpochBatches
 from fancnn.pictures import read_split, split_hash, write_split
 from fancnn.splits import SplitPlan, copies_across_parts
 
@@ -38,8 +40,8 @@ def test_batches_hold_the_pixels_and_labels_of_their_pictures(root: Path) -> Non
     data = module(root, batch_size=7)
     images, labels = zip(*data.train_dataloader(), strict=True)
     assert [len(batch) for batch in images] == [7, 7, 7, 3]
-    expected = data.dataset("train").__getitems__(range(24))
-    order = torch.tensor(list(EpochSampler(24, seed=0)))
+    expected = data.dataset("train")[torch.arange(24)]
+    order = torch.cat(list(EpochBatches(24, 7, seed=0)))
     assert torch.equal(torch.cat(images), expected[0][order])
     assert torch.equal(torch.cat(labels), expected[1][order])
     assert expected[1].tolist() == [picture.label for picture in data.part("train")]
@@ -108,7 +110,7 @@ def test_a_split_file_gives_the_same_parts_and_leaves_new_pictures_out(root: Pat
     assert again.pictures == first.pictures
     assert again.left_out == 1
     assert split_hash(again.pictures) == split_hash(first.pictures)
-    assert torch.equal(again.dataset("val").__getitems__([0])[0], first.dataset("val").__getitems__([0])[0])
+    assert torch.equal(again.dataset("val")[torch.tensor([0])][0], first.dataset("val")[torch.tensor([0])][0])
 
 
 def test_a_split_file_that_names_missing_or_changed_files_is_refused_with_both(root: Path, tmp_path: Path) -> None:
@@ -133,21 +135,47 @@ def test_a_split_file_of_another_form_is_refused(text: str, message: str, tmp_pa
         read_split(tmp_path / "split.csv")
 
 
-@given(size=st.integers(1, 200), seed=st.integers(0, 99), epoch=st.integers(0, 99), world=st.integers(1, 4))
+@given(
+    size=st.integers(1, 200),
+    batch_size=st.integers(1, 50),
+    seed=st.integers(0, 99),
+    epoch=st.integers(0, 99),
+    world=st.integers(1, 4),
+)
 def test_processes_share_an_epoch_without_overlap_and_another_epoch_has_another_order(
-    size: int, seed: int, epoch: int, world: int
+    size: int, batch_size: int, seed: int, epoch: int, world: int
 ) -> None:
     shares = []
     for rank in range(world):
-        sampler = EpochSampler(size, seed, rank, world)
+        sampler = EpochBatches(size, batch_size, seed, rank, world)
         sampler.set_epoch(epoch)
-        shares.append(list(sampler))
-        assert len(shares[-1]) == len(sampler) == size // world
+        batches = [batch.tolist() for batch in sampler if len(batch)]
+        assert len(batches) == len(sampler)
+        assert all(len(batch) == batch_size for batch in batches[:-1])
+        shares.append([index for batch in batches for index in batch])
+        assert len(shares[-1]) == size // world
     together = [index for share in shares for index in share]
     assert len(set(together)) == len(together)
     if world == 1:
         assert sorted(together) == list(range(size))
-    later = EpochSampler(size, seed, 0, world)
+    later = EpochBatches(size, batch_size, seed, 0, world)
     later.set_epoch(epoch + 1)
     if size // world > 20:
-        assert list(later) != shares[0]
+        assert torch.cat(list(later)).tolist() != shares[0]
+
+
+def test_pictures_that_fit_nowhere_are_decoded_when_asked_for_and_are_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = list(module(root).in_order("train"))
+    monkeypatch.setattr(datamodule, "MEMORY_SHARE", 0)
+    data = module(root)
+    assert "too many pictures for the memory" in capsys.readouterr().out
+    assert isinstance(data.dataset("train"), FileDataset)
+    for (images, labels), (expected, truth) in zip(data.in_order("train"), kept, strict=True):
+        assert torch.equal(images, expected)
+        assert torch.equal(labels, truth)
+    (root / "GO/000.png").write_bytes(b"")
+    files = FileDataset([root / "GO/000.png"], torch.zeros(1), Preprocess((8, 8)))
+    with pytest.raises(UserError, match="000.png was readable before and is so no more: empty"):
+        files[torch.tensor([0])]

@@ -1,0 +1,99 @@
+"""Pictures by the batch: an index of many gives the pixels of many, with no Python for each picture."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fancnn.errors import UserError
+from fancnn.images import Preprocess
+from fancnn.images.decoding import decode_file
+
+Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG
+
+
+class PixelDataset(Dataset[Batch]):
+    """Decoded pictures, in memory, mapped from the cache, or on a GPU; a batch is one gather.
+
+    Args:
+        pixels: `(rows, 3, height, width)`, uint8.
+        rows: `(n,)`, which of them are the pictures here.
+        labels: `(n,)`, float32.
+    """
+
+    def __init__(self, pixels: Tensor, rows: Tensor, labels: Tensor) -> None:
+        self.pixels, self.rows, self.labels = pixels, rows, labels
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        chosen = indices.to(self.rows.device)
+        return self.pixels.index_select(0, self.rows[chosen]), self.labels[chosen]
+
+    def size_in_bytes(self) -> int:
+        return len(self.rows) * self.pixels[:1].numel()
+
+    def on(self, device: torch.device) -> "PixelDataset":
+        """The same pictures in the memory of `device`."""
+        pixels = self.pixels.index_select(0, self.rows).to(device)
+        return PixelDataset(pixels, torch.arange(len(self.rows), device=device), self.labels.to(device))
+
+
+class FileDataset(Dataset[Batch]):
+    """Pictures that are decoded whenever they are asked for: where there is room for them nowhere.
+
+    Raises:
+        UserError: In a batch, if a file that was readable is so no more.
+    """
+
+    def __init__(self, files: Sequence[Path], labels: Tensor, preprocess: Preprocess) -> None:
+        self.files, self.labels, self.preprocess = list(files), labels, preprocess
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, indices: Tensor) -> Batch:
+        pixels = []
+        for index in indices.tolist():
+            found = decode_file(self.files[index], self.preprocess)
+            if found.pixels is None:
+                raise UserError(f"{found.path} was readable before and is so no more: {found.error}")
+            pixels.append(found.pixels)
+        return torch.stack(pixels), self.labels[indices]
+
+
+class InOrder(Sampler[Tensor]):
+    """Batches of indices from the first to the last."""
+
+    def __init__(self, size: int, batch_size: int) -> None:
+        self.batches = torch.split(torch.arange(size), batch_size)
+
+    def __iter__(self) -> Any:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def loader(dataset: PixelDataset | FileDataset, batches: Sampler[Tensor], *, pinned: bool = False) -> DataLoader[Batch]:
+    """Batches of `dataset`; processes decode ahead where it must be decoded, and none are started where not."""
+    workers = os.cpu_count() or 1 if isinstance(dataset, FileDataset) else 0
+    return DataLoader(
+        dataset,
+        batch_size=None,  # the sampler gives whole batches
+        sampler=batches,
+        collate_fn=_as_it_is,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=workers > 0,
+        pin_memory=pinned,
+    )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
