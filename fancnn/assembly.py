@@ -25,13 +25,12 @@ from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.precision import hardware_precision
-from fancnn.learning.scores import MONITORABLE
+from fancnn.limits import check_training
 from fancnn.model import Model
 from fancnn.settings import DataSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning", "torchvision.models")
-PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 
 def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
@@ -57,10 +56,7 @@ def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
 
 def preprocess(data: DataSettings) -> Preprocess:
     """The preprocessing of the model and of its data."""
-    try:
-        return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
 
 
 def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
@@ -106,16 +102,13 @@ def model(settings: TrainSettings, classes: Iterable[str]) -> Model:
     """A fresh model; its first weights depend on the seed alone."""
     torch.manual_seed(settings.seed)
     fresh = network(settings.model.network)
-    try:
-        return Model(
-            fresh,
-            preprocess(settings.data),
-            classes=tuple(classes),
-            go_class=settings.data.go_class,
-            threshold=settings.decision.threshold,
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    return Model(
+        fresh,
+        preprocess(settings.data),
+        classes=tuple(classes),
+        go_class=settings.data.go_class,
+        threshold=settings.decision.threshold,
+    )
 
 
 def classifier(settings: TrainSettings, fresh: Model, description: Mapping[str, Any]) -> Classifier:
@@ -168,27 +161,9 @@ def check(settings: TrainSettings) -> None:
     Raises:
         UserError: Naming the key, what it says and what it may say.
     """
-    _check_scores(settings)
-    _check_trainer(settings)
+    check_training(settings)
     datamodule(settings.data, Path(), settings.seed)
     classifier(settings, model(settings, ()), {})
-
-
-def _check_scores(settings: TrainSettings) -> None:
-    names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
-    if settings.monitor not in names:
-        raise UserError(f"monitor={settings.monitor!r} is no score of an epoch. Scores: {', '.join(names)}")
-    if settings.objective.removeprefix("val/") not in MONITORABLE or not settings.objective.startswith("val/"):
-        known = ", ".join(f"val/{name}" for name in MONITORABLE)
-        raise UserError(f"objective={settings.objective!r} is no score of validation. Scores: {known}")
-
-
-def _check_trainer(settings: TrainSettings) -> None:
-    asked, epochs = str(settings.trainer.get("precision", "auto")), settings.trainer.get("max_epochs")
-    if asked not in PRECISIONS:
-        raise UserError(f"trainer.precision={asked} is none of {', '.join(PRECISIONS)}: weights stay in float32")
-    if not isinstance(epochs, int) or epochs < 1:
-        raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
 
 
 def _is_sweep() -> bool:

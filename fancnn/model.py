@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from fancnn.errors import UserError
 from fancnn.images import Preprocess, decode
 from fancnn.images.reading import as_rgb
-from fancnn.inspection.decisions import Decision, check_threshold, decide
+from fancnn.inspection.decisions import Decision, decide
+from fancnn.limits import check_threshold
 
 BATCH_SIZE = 64  # pictures scored at once: larger is no faster for small pictures and takes more memory
 
@@ -73,7 +74,8 @@ class Model(nn.Module):
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.go_class = go_class
-        self.threshold = check_threshold(threshold)
+        check_threshold(threshold)
+        self.threshold = float(threshold)
         self.about = dict(about)
 
     @property

@@ -120,3 +120,18 @@ class CacheSettings:
 
     do: str
     folder: str | None
+
+
+@dataclass
+class BenchmarkSettings(TrainSettings):
+    """Everything `python -m fancnn.benchmark` can be told; the training it measures is one as any."""
+
+    parts: list[str]
+    repeats: int
+    count: int
+    size: list[int]
+    large: int
+    scale: list[int]
+    epochs: int
+    keras: str | None
+    output: str

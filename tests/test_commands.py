@@ -26,7 +26,7 @@ finally:
 
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
-    assert set(COMMANDS) == {"train", "evaluate", "predict", "fans", "cache"}
+    assert set(COMMANDS) == {"train", "evaluate", "predict", "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
         assert f'fancnn-{name} = "fancnn.{name}:main"' in (REPOSITORY / "pyproject.toml").read_text()

@@ -17,13 +17,13 @@ OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.
 CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans")]
 
 
-def override(group: str, option: str) -> list[str]:
-    return [f"{group}={option}", *(["data.root=/pictures"] if option == "folder" else [])]
+def override(group: str, option: str, root: Path) -> list[str]:
+    return [f"{group}={option}", *([f"data.root={root}"] if option == "folder" else [])]
 
 
 @pytest.mark.parametrize(("group", "option"), CHOSEN)
 def test_every_option_can_be_built(group: str, option: str, tmp_path: Path) -> None:
-    settings = compose_train(tmp_path, *override(group, option), "trainer.accelerator=cpu")
+    settings = compose_train(tmp_path, *override(group, option, tmp_path), "trainer.accelerator=cpu")
     assembly.check(settings)
     assert assembly.trainer(settings).max_epochs == settings.trainer["max_epochs"]
 

@@ -1,11 +1,13 @@
 """From a picture of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from fancnn.limits import check_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]
@@ -33,7 +35,7 @@ class Preprocess(nn.Module):
         - Output: `(batch, 3, *image_size)`, float32, channels last in memory.
 
     Raises:
-        ValueError: If an argument is out of range, naming the key of the configuration.
+        UserError: If an argument is out of range, naming the key of the configuration.
 
     Example:
         >>> Preprocess((80, 80))(torch.full((1, 3, 300, 200), 255, dtype=torch.uint8)).max()
@@ -52,7 +54,7 @@ class Preprocess(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
-        _check(image_size, resize, background, mean, std)
+        check_preprocess(image_size, resize, background, mean, std)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.resize = resize
         self.background = background
@@ -96,21 +98,3 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
     exact = F.interpolate(images.contiguous().float(), size=size, mode="bilinear", antialias=True, align_corners=False)
     return exact.round_().clamp_(0, 255).to(torch.uint8)
-
-
-def _check(
-    image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
-) -> None:
-    if len(image_size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in image_size):
-        raise ValueError(
-            f"data.image_size={list(image_size)} should be two whole numbers from 1 to 4096, height and width, "
-            "e.g. data.image_size=[80,80]"
-        )
-    if resize not in get_args(Resize):
-        raise ValueError(f"data.resize={resize!r} is none of {', '.join(get_args(Resize))}")
-    if background not in get_args(Background):
-        raise ValueError(f"data.background={background!r} is none of {', '.join(get_args(Background))}")
-    if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
-        raise ValueError(
-            f"data.mean and data.std want three numbers each, std above 0; got {list(mean)} and {list(std)}"
-        )

@@ -26,14 +26,3 @@ def decide(probability: float, threshold: float) -> Decision:
         'GO'
     """
     return "NG" if bool(is_ng(probability, threshold)) else "GO"
-
-
-def check_threshold(threshold: float) -> float:
-    """Return `threshold`.
-
-    Raises:
-        ValueError: If it is not in [0, 1]; at 1 everything passes as GO.
-    """
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"decision.threshold={threshold} should be in [0, 1]: it is compared with P(NG)")
-    return float(threshold)

@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor
 
 from fancnn.learning.scores import direction
 
@@ -60,6 +62,13 @@ class BestAndLast(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
+        """Where the last epoch is the best, one file has both names: writing takes longer than many an epoch."""
+        best = Path(self.best_model_path)
+        fresh = self._last_checkpoint_saved == str(best) and self._last_global_step_saved == trainer.global_step
+        if not (fresh and trainer.is_global_zero and _linked(best, best.with_name(LAST))):
+            super()._save_last_checkpoint(trainer, monitor_candidates)
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = Path(self.dirpath or "") / BEST
         moved = {**state_dict, "dirpath": self.dirpath, "last_model_path": ""}
@@ -79,6 +88,20 @@ class BestAndLast(ModelCheckpoint):
             }
             moved["kth_value"] = self.kth_value
         super().load_state_dict(moved)
+
+
+def _linked(source: Path, name: Path) -> bool:
+    """Give a file a second name, in one step; False on file systems that know no such thing."""
+    temporary = name.with_name(f".{name.name}.partial-{os.getpid()}")
+    try:
+        temporary.unlink(missing_ok=True)
+        temporary.hardlink_to(source)
+        temporary.replace(name)
+    except OSError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)  # also where both names were one file already: then nothing was renamed
+    return True
 
 
 def take_best_along(earlier: Path, dirpath: Path) -> None:

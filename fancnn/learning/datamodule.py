@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -20,6 +20,7 @@ from fancnn.images.cache_index import Line
 from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
 from fancnn.learning.sampling import EpochBatches
+from fancnn.limits import check_batches
 from fancnn.pictures import Picture
 from fancnn.splits import SplitPlan
 
@@ -68,11 +69,7 @@ class PictureDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if on_bad_file not in get_args(OnBadFile):
-            raise UserError(f"data.on_bad_file={on_bad_file!r} is none of {', '.join(get_args(OnBadFile))}")
-        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise UserError(f"data.{name}={value} should be 1 or more")
+        check_batches(on_bad_file, batch_size, eval_batch_size)
         self.root, self.go_class, self.preprocess, self.plan = (
             Path(root).expanduser(),
             go_class,

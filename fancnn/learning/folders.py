@@ -13,6 +13,7 @@ from torchvision.datasets import ImageFolder
 
 from fancnn.errors import UserError
 from fancnn.images.reading import is_hidden, is_picture
+from fancnn.limits import check_root
 from fancnn.pictures import PARTS, Picture
 
 
@@ -61,10 +62,7 @@ def list_pictures(root: str | Path, go_class: str) -> Listing:
         UserError: If `root` is missing, mixes both layouts, or holds no class folders or no pictures.
     """
     top = Path(root).expanduser()
-    if not top.is_dir():
-        raise UserError(
-            f"data.root={str(root)!r} is no folder. Expected a folder of class folders, e.g. {go_class}/ and NG/"
-        )
+    check_root(top, go_class)
     parts = _parts_in(top)
     listings = [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
     found = Listing(

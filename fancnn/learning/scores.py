@@ -25,9 +25,6 @@ AT_THRESHOLD: dict[str, Metric] = {
 }
 RANKING: dict[str, Metric] = {"auroc": binary_auroc, "average_precision": binary_average_precision}
 
-# precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
-MONITORABLE = ("loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision")
-
 
 def direction(name: str) -> str:
     """`min` for a loss, `max` for every other score, as Lightning's callbacks want it.

@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from fancnn.errors import UserError
+from fancnn.limits import check_split
 from fancnn.pictures import Picture, read_split
 from fancnn.splits.rules import Part, group_names, grouped_split, ordered_split, stratified_split
 
@@ -34,13 +35,7 @@ class SplitPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise UserError(f"data.split={self.method!r} is none of {', '.join(get_args(Method))}")
-        if self.method == "grouped" and not self.group:
-            raise UserError(
-                "data.split=grouped needs data.group: a regular expression on the relative path that names the lot, "
-                r"panel or patient, e.g. data.group='person\d+'"
-            )
+        check_split(self.method, self.group)
 
     def assign(self, pictures: Sequence[Picture]) -> list[Picture]:
         """Return the pictures with `split` and `group` filled in, in the same order.

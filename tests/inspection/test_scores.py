@@ -10,7 +10,8 @@ from sklearn import metrics as sk
 from torch import nn
 
 from fancnn.inspection.scores import confusion, score
-from fancnn.learning.scores import MONITORABLE, epoch_scores
+from fancnn.learning.scores import epoch_scores
+from fancnn.limits import MONITORABLE
 
 # probabilities from a coarse grid, so that ties and values at the threshold are common
 tables = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 19).map(lambda i: i / 20)), min_size=1, max_size=60)

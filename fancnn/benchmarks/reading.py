@@ -1,0 +1,73 @@
+"""Files to pixels, to the cache, to decisions."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fancnn.benchmarks.measuring import Result, in_turn, seconds
+from fancnn.images import Preprocess, decode
+from fancnn.images.cache import decoded_files
+from fancnn.images.decoding import decode_file
+from fancnn.images.reading import read_picture
+from fancnn.model import Model
+
+
+def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> list[Result]:
+    """Files a second, end to end, each beside the part of the work it cannot do without."""
+    names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
+    files, preprocess = [root / name for name in names], model.preprocess
+    alone, stream, build, predict = in_turn(
+        repeats,
+        lambda: len(files) / seconds(lambda: _decoder_alone(files, preprocess)),
+        lambda: len(files) / seconds(lambda: _exhaust(decode(files, preprocess))),
+        lambda: len(files) / _cold_build(scratch, root, names, preprocess),
+        lambda: len(files) / seconds(lambda: _exhaust(model.score_files(files))),
+    )
+    (one_core,) = in_turn(1, lambda: len(files[:300]) / seconds(lambda: [read_picture(path) for path in files[:300]]))
+    (warm,) = in_turn(
+        repeats,
+        lambda: len(files) / seconds(lambda: decoded_files(scratch / "warm", root, names, preprocess)),
+    )
+    limit = "decoder and resize alone"
+    return [
+        Result("decoder alone, one core", "files/s", one_core),
+        Result("decoder and resize, all cores", "files/s", alone),
+        Result("decode in order", "files/s", stream, alone, limit),
+        Result("cache build, cold", "files/s", build, alone, limit),
+        Result("cache read, warm", "files/s", warm),
+        Result("predict, end to end", "files/s", predict, alone, limit),
+    ]
+
+
+def latency_results(model: Model, picture: Path, count: int = 200) -> list[Result]:
+    """Milliseconds from a file to a decision, one picture at a time."""
+    for _ in range(20):
+        model.predict(picture)
+    times = sorted(seconds(lambda: model.predict(picture)) * 1000 for _ in range(count))
+    return [
+        Result("one picture, p50", "ms", [times[count // 2]]),
+        Result("one picture, p99", "ms", [times[count * 99 // 100]]),
+    ]
+
+
+def _decoder_alone(files: Sequence[Path], preprocess: Preprocess) -> None:
+    """The least that decoding needs: no order, no stream, each worker a plain share of the files."""
+    count = os.cpu_count() or 1
+    with ThreadPoolExecutor(count) as pool:
+        _exhaust(
+            pool.map(
+                lambda share: [decode_file(path, preprocess) for path in share], [files[i::count] for i in range(count)]
+            )
+        )
+
+
+def _cold_build(scratch: Path, root: Path, names: Sequence[str], preprocess: Preprocess) -> float:
+    shutil.rmtree(scratch / "cold", ignore_errors=True)
+    return seconds(lambda: decoded_files(scratch / "cold", root, names, preprocess))
+
+
+def _exhaust(items: object) -> None:
+    for _ in items:  # type: ignore[attr-defined]
+        pass

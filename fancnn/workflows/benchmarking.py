@@ -1,0 +1,157 @@
+"""The story of `python -m fancnn.benchmark`: make pictures, measure part by part, print a table, write JSON.
+
+`benchmark.json`, version 1: `format` (`fancnn-benchmark`), `version`, `machine`, and `results`, each with name, unit,
+values, median, limit, against and ratio, as `fancnn.benchmarks.measuring.Result` describes them.
+"""
+
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fancnn import assembly, checkpoints
+from fancnn.benchmarks.measuring import Result
+from fancnn.benchmarks.original import original_results
+from fancnn.benchmarks.pictures import write_jpegs
+from fancnn.benchmarks.reading import latency_results, reading_results
+from fancnn.benchmarks.scaling import scale_results
+from fancnn.benchmarks.starting import own_megabytes, run_results, start_results
+from fancnn.benchmarks.training import epoch_results, product_rate, step_results
+from fancnn.console import print_table, say
+from fancnn.errors import UserError
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.quiet import quiet_lightning
+from fancnn.settings import BenchmarkSettings
+from fancnn.tables import replacing
+
+
+@dataclass
+class _Bench:
+    """What the parts share; pictures and cache are made by the first part that needs them."""
+
+    settings: BenchmarkSettings
+    scratch: Path
+
+    def root(self) -> Path:
+        own = self.settings.data.root
+        folder = Path(own) if own else self.scratch / "pictures"
+        if not folder.exists():
+            height, width = self.settings.size
+            say(f"making {self.settings.count:,} pictures of {height}x{width}")
+            write_jpegs(folder, self.settings.count, (height, width))
+        return folder
+
+    def data(self) -> PictureDataModule:
+        data = assembly.datamodule(self.settings.data, self.root(), self.settings.seed)
+        data.setup()
+        return data
+
+
+def benchmark(settings: BenchmarkSettings) -> list[Result]:
+    """Measure the parts asked for.
+
+    Raises:
+        UserError: If a part is unknown, or a process that is measured fails.
+    """
+    unknown = [part for part in settings.parts if part not in PARTS]
+    if unknown:
+        raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
+    quiet_lightning()
+    results: list[Result] = []
+    with tempfile.TemporaryDirectory(prefix="fancnn-benchmark-") as scratch:
+        bench = _Bench(settings, Path(scratch))
+        for part in settings.parts:
+            say(f"measuring: {part}")
+            found = PARTS[part](bench)
+            print_table(part, ["", "median", "from", "ratio"], [result.cells() for result in found])
+            results += found
+            _write(Path(settings.output), results)
+    say(f"all figures: {settings.output}")
+    return results
+
+
+def _machine(bench: _Bench) -> list[Result]:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return [
+        Result(f"matrix product, {name}", "TFLOP/s", [product_rate(device, dtype)])
+        for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
+    ]
+
+
+def _start(bench: _Bench) -> list[Result]:
+    return start_results(bench.scratch, bench.settings.repeats)
+
+
+def _training(bench: _Bench) -> list[Result]:
+    data = bench.data()
+    steps = step_results(bench.settings, data, bench.settings.repeats)
+    epochs = epoch_results(bench.settings, data, bench.settings.repeats)
+    return [*steps, *epochs, Result("own memory after training", "MB", [own_megabytes()])]
+
+
+def _reading(bench: _Bench) -> list[Result]:
+    root = bench.root()
+    model = assembly.model(bench.settings, ("GO", "NG")).eval()
+    found = reading_results(root, bench.scratch, model, bench.settings.repeats)
+    return [*found, *latency_results(model, next(root.rglob("*.jpg")))]
+
+
+def _runs(bench: _Bench) -> list[Result]:
+    settings, root = bench.settings, bench.root()
+    found = run_results(root, bench.scratch, _options(settings), settings.epochs, settings.repeats, "small pictures")
+    if settings.keras:
+        epochs = epoch_results(settings, bench.data(), settings.repeats)
+        found += original_results(Path(settings.keras), root, settings.count, settings.epochs, found[0], epochs)
+    return found
+
+
+def _large(bench: _Bench) -> list[Result]:
+    settings, root = bench.settings, bench.scratch / "large"
+    say(f"making {settings.large:,} pictures of 1600x1200")
+    write_jpegs(root, settings.large, (1200, 1600))
+    found = run_results(root, bench.scratch, _options(settings), settings.epochs, 1, "1600x1200")
+    if settings.keras:
+        found += original_results(Path(settings.keras), root, settings.large, settings.epochs, found[0], [])
+    return found
+
+
+def _scale(bench: _Bench) -> list[Result]:
+    return scale_results(bench.scratch, bench.settings.scale)
+
+
+PARTS: dict[str, Callable[[_Bench], list[Result]]] = {
+    "machine": _machine,
+    "start": _start,
+    "training": _training,
+    "reading": _reading,
+    "runs": _runs,
+    "large": _large,
+    "scale": _scale,
+}
+
+
+def _options(settings: BenchmarkSettings) -> list[str]:
+    """What whole runs in processes of their own are told, so that they train what is measured here."""
+    go = settings.data.go_class
+    return [f"data.go_class={go}", f"data.batch_size={settings.data.batch_size}", f"seed={settings.seed}"]
+
+
+def _write(path: Path, results: list[Result]) -> None:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    machine: dict[str, Any] = {
+        "processor": torch.cpu.get_capabilities().get("cpu_name") if hasattr(torch.cpu, "get_capabilities") else None,
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "versions": checkpoints.versions(),
+    }
+    with replacing(path) as file:
+        content = {"format": "fancnn-benchmark", "version": 1, "machine": machine}
+        json.dump({**content, "results": [result.as_json() for result in results]}, file, indent=2)
