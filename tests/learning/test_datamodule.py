@@ -1,17 +1,19 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import write_pictures
+from samples import compose_train, write_pictures
 
+from fancnn import assembly
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
 from fancnn.learning import datamodule
 from fancnn.learning.datamodule import PictureDataModule
-from fancnn.learning.datasets import FileDataset
+from fancnn.learning.datasets import FileDataset, PixelDataset
 from fancnn.learning.sampling import EpochBatches
 from fancnn.pictures import read_split, split_hash, write_split
 from fancnn.splits import SplitPlan, copies_across_parts
@@ -162,6 +164,26 @@ def test_processes_share_an_epoch_without_overlap_and_another_epoch_has_another_
     later.set_epoch(epoch + 1)
     if size // world > 20:
         assert torch.cat(list(later)).tolist() != shares[0]
+
+
+def test_a_dataset_moved_to_a_device_gives_the_same_batches(root: Path) -> None:
+    dataset = module(root).dataset("train")
+    assert isinstance(dataset, PixelDataset)
+    moved, indices = dataset.on(torch.device("cpu")), torch.tensor([3, 0, 17])
+    assert moved.size_in_bytes() == dataset.size_in_bytes() == 24 * 3 * 8 * 8
+    for ours, expected in zip(moved[indices], dataset[indices], strict=True):
+        assert torch.equal(ours, expected)
+
+
+@pytest.mark.gpu
+def test_training_on_a_gpu_has_the_pictures_there(root: Path, tmp_path: Path) -> None:
+    settings = compose_train(tmp_path, "model=tiny", "data.image_size=[16,16]", f"data.root={root}")
+    data = assembly.datamodule(settings.data, root, 0)
+    trainer = assembly.trainer(replace(settings, callbacks={}, logger={}))
+    data.setup()
+    trainer.fit(assembly.classifier(settings, assembly.model(settings, data.classes), {}), data)
+    images, _ = next(iter(data.train_dataloader()))
+    assert images.device.type == "cuda"
 
 
 def test_pictures_that_fit_nowhere_are_decoded_when_asked_for_and_are_the_same(
