@@ -39,10 +39,7 @@ def original_run(python: Path, root: Path, epochs: int) -> dict[str, list[float]
         UserError: If that Python has no Keras and TensorFlow.
     """
     command = [str(python), "-c", PROGRAM, str(root), str(epochs)]
-    try:
-        finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise UserError(f"keras={python} cannot be started: {error.strerror}") from error
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
         raise UserError(f"keras={python} cannot run the original: {finished.stderr.strip().splitlines()[-1]}")
     found = json.loads(finished.stdout.splitlines()[-1])

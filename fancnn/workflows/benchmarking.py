@@ -7,6 +7,7 @@ values, median, limit, against and ratio, as `fancnn.benchmarks.measuring.Result
 import json
 import os
 import platform
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,6 +63,8 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
     unknown = [part for part in settings.parts if part not in PARTS]
     if unknown:
         raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
+    if settings.keras and shutil.which(settings.keras) is None:
+        raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
     quiet_lightning()
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="fancnn-benchmark-") as scratch:
