@@ -50,8 +50,7 @@ def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
         return instantiate(dict(config), **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
-        accepted = _accepted(config, cause)
-        raise UserError(f"{key}: {cause}{accepted}") from error
+        raise UserError(f"{key}: {cause}{_accepted(cause, get_object(config['_target_']))}") from error
 
 
 def preprocess(data: DataSettings) -> Preprocess:
@@ -192,7 +191,7 @@ def _check_makers(optimizer: Any, schedule: Any, fresh: Model) -> None:
         try:
             made = maker(argument if argument is not None else torch.optim.SGD(fresh.parameters(), lr=0.1))
         except (TypeError, ValueError) as error:
-            raise UserError(f"{key}: {error}{_parameters(getattr(maker, 'func', maker))}") from error
+            raise UserError(f"{key}: {error}{_accepted(error, getattr(maker, 'func', maker))}") from error
         del made
 
 
@@ -225,10 +224,9 @@ def _within(name: str) -> bool:
     return any(name.startswith(f"{package}.") for package in ALLOWED)
 
 
-def _accepted(config: Mapping[str, Any], cause: BaseException) -> str:
-    return _parameters(get_object(config["_target_"])) if isinstance(cause, TypeError) else ""
-
-
-def _parameters(target: Any) -> str:
+def _accepted(error: BaseException, target: Any) -> str:
+    """After an unknown argument: those there are."""
+    if "unexpected keyword argument" not in str(error):
+        return ""
     names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]
     return f". It takes: {', '.join(names)}"

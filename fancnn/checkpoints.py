@@ -16,6 +16,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 """
 
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version as installed_version
@@ -118,6 +119,18 @@ def run_folder(checkpoint: Path) -> Path:
     return checkpoint.parent.parent if checkpoint.parent.name == FOLDER else checkpoint.parent
 
 
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if path.stat().st_size == 0:
+        return "it is empty"
+    if not zipfile.is_zipfile(path):
+        return "it is cut short, or a file of another kind"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds Python objects beside plain data, and those are not loaded: they could run anything"
+    return str(error).partition("\n")[0]
+
+
 def read(path: Path) -> dict[str, Any]:
     """A checkpoint as plain data and tensors, on the CPU.
 
@@ -127,8 +140,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is damaged or no checkpoint of fancnn: {reason}") from error
+        raise UserError(f"{path} is damaged or no checkpoint of fancnn: {_why_unreadable(path, error)}") from error
     about = found.get("fancnn") if isinstance(found, Mapping) else None
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
         raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")

@@ -5,20 +5,28 @@ The only module that knows `hydra.main`.
 
 import functools
 import os
+import shutil
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
-from hydra.errors import CompactHydraException
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException, HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fancnn.errors import UserError
 from fancnn.installation import explained_imports
 
 S = TypeVar("S")
+QUOTING = (
+    "Values with spaces, brackets, quotes, = or ~ need quotes of their own inside the shell's: "
+    "'data.root=\"/my (parts)\"'"
+)
 
 
 def conf_dir() -> Path:
@@ -27,10 +35,18 @@ def conf_dir() -> Path:
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
 
-def command(config_name: str, schema: type[S]) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
+def command(
+    config_name: str, schema: type[S], *, goes_on_with: str | None = None
+) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a story a command: it is called with its configuration as an object of `schema`.
 
-    A `UserError` ends the command with its text and exit code 1, Ctrl-C with 130.
+    A `UserError` ends the command with its text and exit code 1, Ctrl-C with 130, SIGTERM with 143.
+
+    Args:
+        config_name: Entry file in `conf/`.
+        schema: Dataclass of `fancnn.settings`.
+        goes_on_with: A key that names an earlier run; what that run's command line said is then said again, unless
+            this one says otherwise.
     """
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
@@ -40,20 +56,15 @@ def command(config_name: str, schema: type[S]) -> Callable[[Callable[[S], Any]],
                 with explained_imports():
                     return story(checked(cfg, schema))
             except UserError as error:
-                raise CompactHydraException(str(error)) from error  # Hydra prints these without a traceback
+                return _told(error)
 
         compose = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
 
         @functools.wraps(story)
         def main() -> None:
-            try:
-                compose()
-            except KeyboardInterrupt:
-                sys.stderr.write("interrupted\n")
-                sys.exit(130)
-            except BrokenPipeError:  # `--help | head`: the reader has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                sys.exit(141)
+            if goes_on_with:
+                sys.argv[1:] = with_earlier_overrides(sys.argv[1:], goes_on_with)
+            _run(compose)
 
         return main
 
@@ -69,7 +80,65 @@ def checked(cfg: DictConfig, schema: type[S]) -> S:
     try:
         settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
         return OmegaConf.to_object(settings)  # type: ignore[return-value]  # a structured node gives its class
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is missing: say {error.full_key}=... (--help has examples)") from error
     except OmegaConfBaseException as error:
         key = f"{error.full_key}: " if error.full_key else ""
-        what = str(error).splitlines()[0]
+        what = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"configuration: {key}{what}. `--cfg job` shows the keys and values") from error
+
+
+def with_earlier_overrides(arguments: Sequence[str], key: str) -> list[str]:
+    """Command-line arguments with those of the run that `key=` names put before them, where they say nothing else.
+
+    Args:
+        arguments: Of this command.
+        key: Whose value is a run folder, or a checkpoint file inside one.
+    """
+    named = {_key(argument): argument.partition("=")[2] for argument in arguments if "=" in argument}
+    place = Path(named.get(key, "").strip("'\"")).expanduser()
+    folders = (place, place.parent, place.parent.parent) if key in named else ()
+    saved = next((file for folder in folders if (file := folder / ".hydra" / "overrides.yaml").is_file()), None)
+    if saved is None:
+        return list(arguments)
+    earlier = OmegaConf.load(saved)
+    assert isinstance(earlier, ListConfig)
+    return [*(str(item) for item in earlier if _key(str(item)) not in named), *arguments]
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
+
+
+def _run(compose: Callable[[], None]) -> None:
+    """Run a composed command; whatever a user can mend ends in words."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then leaves the telling to us
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # an exception: half-written files are removed
+    try:
+        compose()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:  # `--help | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except HydraException as error:
+        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
+        sys.exit(f"{error}{cause}{hint}")
+    except OSError as error:
+        if HydraConfig.initialized() and Path(HydraConfig.get().runtime.output_dir).is_dir():
+            raise
+        sys.exit(f"cannot make the run folder: {error}. Work where you can write, or name one: hydra.run.dir=...")
+
+
+def _told(error: UserError) -> None:
+    """Say a mistake; in a sweep the other jobs go on, and the sweep fails at its end."""
+    config = HydraConfig.get()
+    if config.mode == RunMode.MULTIRUN:
+        sys.stderr.write(f"job {config.job.num} ({' '.join(config.overrides.task)}) failed: {error}\n")
+        raise CompactHydraException("a job of the sweep failed, see above") from error
+    run = Path(config.runtime.output_dir)
+    if config.output_subdir and {item.name for item in run.iterdir()} == {config.output_subdir}:
+        shutil.rmtree(run)  # nothing happened in it
+    sys.exit(str(error))

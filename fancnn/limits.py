@@ -35,13 +35,18 @@ def check_training(settings: TrainSettings) -> None:
         check_root(data.root, data.go_class)
 
 
-def check_scores(monitor: str, objective: str) -> None:
+def check_monitor(monitor: str) -> None:
     names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
     if monitor not in names:
-        raise UserError(f"monitor={monitor!r} is no score of an epoch. Scores: {', '.join(names)}")
-    if objective not in names or not objective.startswith("val/"):
-        known = ", ".join(name for name in names if name.startswith("val/"))
-        raise UserError(f"objective={objective!r} is no score of validation. Scores: {known}")
+        precision = " (precision is undefined while nothing is called NG)" if monitor.endswith("/precision") else ""
+        raise UserError(f"monitor={monitor!r} is no score that every epoch has{precision}. Scores: {', '.join(names)}")
+
+
+def check_scores(monitor: str, objective: str) -> None:
+    check_monitor(monitor)
+    names = [f"val/{name}" for name in MONITORABLE]
+    if objective not in names:
+        raise UserError(f"objective={objective!r} is no score of validation. Scores: {', '.join(names)}")
 
 
 def check_trainer(trainer: Mapping[str, Any]) -> None:
@@ -95,7 +100,7 @@ def check_seed(seed: int) -> None:
 
 
 def check_root(root: str | Path, go_class: str) -> None:
-    if not Path(root).expanduser().is_dir():
+    if not str(root) or not Path(root).expanduser().is_dir():
         raise UserError(
             f"data.root={str(root)!r} is no folder. Expected a folder of class folders, e.g. {go_class}/ and NG/"
         )

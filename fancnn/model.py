@@ -20,6 +20,10 @@ from fancnn.images.reading import as_rgb
 from fancnn.inspection.decisions import Decision, decide
 from fancnn.limits import check_threshold
 
+FORMS = (
+    "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
+    "(3, height, width)"
+)
 BATCH_SIZE = 64  # pictures scored at once: larger is no faster for small pictures and takes more memory
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
@@ -151,14 +155,13 @@ class Model(nn.Module):
             picture = as_rgb(picture, self.preprocess.background)
         if isinstance(picture, np.ndarray):
             rgb = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
-            tensor = torch.from_numpy(np.array(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else None
+            tensor = torch.from_numpy(np.array(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else torch.empty(0)
         else:
             tensor = picture
-        if tensor is None or tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8:
-            raise UserError(
-                "a picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a "
-                f"uint8 tensor (3, height, width); got {type(picture).__name__} {tuple(picture.shape)} {picture.dtype}"
-            )
+        if not isinstance(tensor, Tensor):
+            raise UserError(f"{FORMS}; got {type(picture).__name__}")
+        if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8 or tensor.numel() == 0:
+            raise UserError(f"{FORMS}; got {type(picture).__name__} {tuple(picture.shape)} {picture.dtype}")
         return self.preprocess.fit(tensor[None].cpu())[0]
 
 
@@ -166,4 +169,6 @@ def _as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     single = isinstance(pictures, str | os.PathLike | Image.Image) or (
         isinstance(pictures, np.ndarray | Tensor) and pictures.ndim <= 3
     )
+    if not single and (isinstance(pictures, bytes) or not isinstance(pictures, Iterable)):
+        raise UserError(f"expected a picture or many, got {type(pictures).__name__}. {FORMS}")
     return [pictures] if single else list(pictures)  # type: ignore[list-item, arg-type]  # narrowed by `single`

@@ -50,7 +50,8 @@ def run_command(*arguments: str | Path, cwd: Path, **environment: str) -> subpro
     """`python -m ...` in a process of its own, as a user types it."""
     command = [sys.executable, "-m", *map(str, arguments)]
     variables = process_environment(**environment)
-    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False)
+    # no assertion on speed: a process that hangs should fail here, not stop the whole test run
+    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=300)
 
 
 def process_environment(first: str | Path = REPOSITORY, **more: str) -> dict[str, str]:

@@ -57,10 +57,13 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
     ("arguments", "text"),
     [
         (["fancnn.train", "data.root=nowhere"], "data.root='nowhere' is no folder"),
-        (["fancnn.train", "monitor=val/los"], "monitor='val/los' is no score of an epoch"),
+        (["fancnn.train", "monitor=val/los"], "monitor='val/los' is no score that every epoch has"),
         (["fancnn.train", "+model.filterz=3"], "configuration: model.filterz: Key 'filterz' not in 'ModelSettings'"),
         (["fancnn.evaluate", "run=nowhere"], "nowhere does not exist. Expected a run folder"),
-        (["fancnn.evaluate"], "configuration: run: "),
+        (["fancnn.evaluate"], "run is missing: say run=..."),
+        (["fancnn.train", "data.root=/a (b)"], "need quotes of their own inside the shell's"),
+        (["fancnn.train", "data.rot=x"], "Could not override 'data.rot'"),
+        (["fancnn.train", "hydra.run.dir=/proc/x"], "cannot make the run folder: "),
         (["fancnn.predict", "run=nowhere", "input=."], "nowhere does not exist"),
         (["fancnn.fans", "root=set", "count=-1"], "count"),
     ],
@@ -71,6 +74,8 @@ def test_a_mistake_ends_in_words_and_not_in_a_traceback(arguments: list[str], te
     assert answer.returncode == 1
     assert text in answer.stderr
     assert "Traceback" not in answer.stderr
+    assert "HYDRA_FULL_ERROR" not in answer.stderr
+    assert not list(tmp_path.glob("outputs/*/*")), "no empty run is left"
 
 
 def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> None:
@@ -96,6 +101,17 @@ def test_predict_tells_by_its_exit_code_whether_all_were_read(
     assert [row.path for row in read_predictions(tmp_path / "table.csv")] == [str(bad)]
 
 
+def test_an_interrupted_run_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> None:
+    first = run_command("fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=1", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    (run,) = (tmp_path / "outputs/train").iterdir()
+    for place in (run.relative_to(tmp_path), run / "checkpoints/last.ckpt"):
+        answer = run_command("fancnn.train", f"ckpt={place}", "trainer.max_epochs=2", cwd=tmp_path)
+        assert answer.returncode == 0, answer.stderr
+        assert "epoch  2/2" in answer.stdout
+        assert "epoch  1/2" not in answer.stdout
+
+
 def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path: Path) -> None:
     sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={pictures}", "trainer.max_epochs=1"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
@@ -116,7 +132,8 @@ def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(pictures:
     sweep = [f"data.root={pictures}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
     assert answer.returncode == 1
-    assert "Invalid learning rate: -1" in answer.stderr
+    assert "job 0 (" in answer.stderr
+    assert "failed: model.optimizer: Invalid learning rate: -1" in answer.stderr
     assert list((tmp_path / "outputs/train").glob("*/1/metrics.json")), "the other job has run"
 
 

@@ -61,11 +61,23 @@ def test_unreadable_files_are_named(model: fancnn.Model, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     "picture",
-    [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), torch.zeros(4, 4, 3, dtype=torch.uint8)],
+    [
+        np.zeros((0, 0, 3), np.uint8),
+        [3],
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4, 4), np.uint8),
+        torch.zeros(4, 4, 3, dtype=torch.uint8),
+    ],
 )
 def test_arrays_of_another_form_are_refused(picture: object, model: fancnn.Model) -> None:
-    with pytest.raises(UserError, match="a picture should be a path, a PIL image, a uint8 array .*; got"):
+    with pytest.raises(UserError, match="A picture should be a path, a PIL image, a uint8 array .*; got"):
         model.predict(picture)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"content"])
+def test_what_is_no_picture_is_refused(wrong: object, model: fancnn.Model) -> None:
+    with pytest.raises(UserError, match="expected a picture or many, got .*A picture should be a path"):
+        model.predict(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.gpu

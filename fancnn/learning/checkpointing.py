@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from fancnn.learning.scores import direction
+from fancnn.limits import check_monitor
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -51,6 +52,7 @@ class BestAndLast(ModelCheckpoint):
     """
 
     def __init__(self, dirpath: str, monitor: str) -> None:
+        check_monitor(monitor)
         super().__init__(
             dirpath=dirpath,
             filename=Path(BEST).stem,
@@ -66,7 +68,8 @@ class BestAndLast(ModelCheckpoint):
         """Where the last epoch is the best, one file has both names: writing takes longer than many an epoch."""
         best = Path(self.best_model_path)
         fresh = self._last_checkpoint_saved == str(best) and self._last_global_step_saved == trainer.global_step
-        if not (fresh and trainer.is_global_zero and _linked(best, best.with_name(LAST))):
+        alone = trainer.world_size == 1  # saving waits for all processes, so all or none must save
+        if not (alone and fresh and _linked(best, best.with_name(LAST))):
             super()._save_last_checkpoint(trainer, monitor_candidates)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -114,4 +117,7 @@ def take_best_along(earlier: Path, dirpath: Path) -> None:
 
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
+    check_monitor(monitor)
+    if patience < 1:
+        raise ValueError(f"patience={patience} should be 1 or more epochs; null in place of the callback never stops")
     return EarlyStopping(monitor, min_delta=min_delta, patience=patience, mode=direction(monitor))

@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ class PictureDataModule(pl.LightningDataModule):
         self.classes: tuple[str, ...] = ()
         self.pictures: list[Picture] = []
         self.skipped: list[Skipped] = []
-        self.ignored = 0  # visible files of other kinds among the pictures
+        self.ignored: Counter[str] = Counter()  # visible files of other kinds among the pictures, by suffix
         self.left_out = 0  # pictures that data.split_file does not name
         self._pixels: Tensor | None = None
         self._rows, self._labels = torch.empty(0, dtype=torch.int64), torch.empty(0)
@@ -99,7 +100,7 @@ class PictureDataModule(pl.LightningDataModule):
         self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
         self._labels = torch.tensor([float(picture.label) for picture in assigned])
         self.classes, self.pictures = listing.classes, assigned
-        self.ignored, self.left_out = listing.ignored.total(), len(pictures) - len(assigned)
+        self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset, device = self._near("train"), self._device()

@@ -13,12 +13,13 @@ from torchvision.datasets import ImageFolder
 
 from fancnn.errors import UserError
 from fancnn.images.reading import is_hidden, is_picture
+from fancnn.images.walking import pictures_below
 from fancnn.limits import check_root
 from fancnn.pictures import PARTS, Picture
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
-    """ImageFolder that passes over hidden folders and files and allows empty classes.
+    """ImageFolder that passes over hidden folders and files, goes round in no circles, and allows empty classes.
 
     Attributes:
         ignored: How many visible files of other kinds lie among the pictures, by suffix.
@@ -26,19 +27,20 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no t
 
     def __init__(self, root: Path) -> None:
         self.ignored: Counter[str] = Counter()
-        super().__init__(
-            root, is_valid_file=lambda path: self._wanted(PurePath(path).relative_to(root)), allow_empty=True
-        )
+        super().__init__(root, allow_empty=True)
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         names = _folders_in(Path(directory))
         return names, {name: index for index, name in enumerate(names)}
 
-    def _wanted(self, relative: PurePath) -> bool:
-        wanted = is_picture(relative)
-        if not wanted and not is_hidden(relative):
-            self.ignored[relative.suffix.lower() or relative.name] += 1
-        return wanted
+    def make_dataset(
+        self, directory: str | Path, class_to_idx: dict[str, int], **kinds: object
+    ) -> list[tuple[str, int]]:
+        return [
+            (str(Path(directory, name, picture)), index)
+            for name, index in class_to_idx.items()
+            for picture in pictures_below(Path(directory, name), self.ignored)
+        ]
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,16 @@ def _check_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequenc
         )
 
 
+def has_parts(root: Path) -> bool:
+    """Whether `root` is divided into `train/`, `val/`, `test/` by folders.
+
+    Raises:
+        UserError: If it is no folder, or mixes the layouts.
+    """
+    check_root(root, "GO")
+    return bool(_parts_in(root))
+
+
 def _folders_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(PurePath(entry.name)))
 
@@ -133,8 +145,8 @@ def _parts_in(root: Path) -> list[str]:
     classes = [name for name in folders if name not in PARTS]
     if parts and classes:
         raise UserError(
-            f"{root} mixes two layouts: the parts {', '.join(parts)} beside the folders {', '.join(classes)}. Expected "
-            "either class folders, or train/, val/ and test/ with class folders inside"
+            f"{root} mixes two layouts: {', '.join(parts)} for parts of the data, and beside them "
+            f"{', '.join(classes)}. Expected either class folders, or train/, val/ and test/ with class folders inside"
         )
     return parts
 
@@ -171,5 +183,14 @@ def _nothing_found(listing: Listing) -> str:
 def _other_kinds(listing: Listing) -> str:
     if not listing.ignored:
         return ""
-    kinds = ", ".join(f"{suffix} ({count})" for suffix, count in listing.ignored.most_common(5))
-    return f", only files of other kinds: {kinds}"
+    return f", only files of other kinds: {kinds_in_words(listing.ignored)}"
+
+
+def kinds_in_words(ignored: Counter[str]) -> str:
+    """The most frequent suffixes and how many files have them.
+
+    Example:
+        >>> kinds_in_words(Counter({".txt": 1, ".heic": 2}))
+        '.heic (2), .txt (1)'
+    """
+    return ", ".join(f"{suffix} ({count})" for suffix, count in ignored.most_common(5))

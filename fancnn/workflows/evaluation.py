@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,27 @@ from fancnn.inspection.decisions import decide
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, write_predictions
 from fancnn.learning.checkpointing import BEST, LAST
-from fancnn.learning.folders import list_pictures
+from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.telling import tell_scores
 
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Counts and scores by part, as `metrics.json` has them, and how many files could not be read."""
+
+    parts: dict[str, dict[str, Any]]
+    unread: int
+
+
 ALL = "all"  # the part of a folder that is not divided into parts
 
 
-def evaluate(settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
+def evaluate(settings: EvaluateSettings) -> Evaluated:
     """Score a run's model and leave `predictions.csv` and `metrics.json` in a folder of its own.
-
-    Returns:
-        Counts and scores by part, as `metrics.json` has them.
 
     Raises:
         UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
@@ -37,17 +43,15 @@ def evaluate(settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
     known = read_split(checkpoints.run_folder(checkpoint) / "split.csv")
-    if settings.data.root is None:
-        root, pictures = Path(model.about["root"]), _own_part(known, settings.split)
-    else:
-        root = Path(settings.data.root).expanduser()
-        pictures = _other_pictures(root, model, settings)
+    root = Path(settings.data.root or model.about["root"]).expanduser()
+    own = settings.data.root is None or (settings.split is not None and not has_parts(root))
+    pictures = _own_part(known, settings.split) if own else _other_pictures(root, model, settings)
     files = model.score_files(root / picture.path for picture in pictures)
     scores = list(track(files, "scoring pictures", len(pictures)))
-    if settings.data.root is None:
+    if own:
         _check_unchanged(root, pictures, scores)
     else:
-        _warn_of(scores, known)
+        _warn_of(pictures, scores, known)
     rows = [_row(model, picture, found) for picture, found in zip(pictures, scores, strict=True)]
     output = Path(settings.output_dir)
     write_predictions(rows, output / "predictions.csv")
@@ -58,7 +62,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, dict[str, Any]]:
     write_metrics(output / "metrics.json", parts, _about(model, settings, rows))
     tell_scores(f"epoch {model.about['epoch']} of {settings.run} on {root}", parts)
     say(f"\npredictions.csv and metrics.json: {output}")
-    return parts
+    return Evaluated(parts, sum(bool(row.error) for row in rows))
 
 
 def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
@@ -87,7 +91,9 @@ def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> lis
         if picture.class_name in model.classes and settings.split in (None, picture.split)
     ]
     found = ", ".join(f"{name} ({count})" for name, count in strange.items())
-    way_out = f"data.class_names={{{next(iter(strange), 'OK')}: {model.go_class}}}"
+    go, ng = [*strange, "OK", "bad"][:2]
+    ng_class = next(name for name in model.classes if name != model.go_class)
+    way_out = f"data.class_names={{{go}: {model.go_class}, {ng}: {ng_class}}}"
     if not kept:
         part = f" in the part {settings.split}" if settings.split else ""
         raise UserError(
@@ -99,8 +105,11 @@ def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> lis
     return kept
 
 
-def _warn_of(scores: Sequence[FileScore], known: Sequence[Picture]) -> None:
+def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore], known: Sequence[Picture]) -> None:
     """What makes the scores on another folder less than they seem."""
+    labels = {picture.label for picture in pictures}
+    if len(labels) == 1:
+        say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
     if unread := sum(bool(found.error) for found in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
     trained = {picture.sha256 for picture in known if picture.split == "train"}

@@ -1,9 +1,7 @@
 """The story of `python -m fancnn.predict`: decisions on new pictures, in a table."""
 
 import glob
-import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
 from fancnn.images.reading import is_picture
+from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import decide
 from fancnn.inspection.predictions import Prediction, prediction_writer
 from fancnn.model import FileScore, Model
@@ -62,7 +61,7 @@ def input_files(wanted: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        found = sorted(_pictures_below(path))
+        found = sorted(path / picture for picture in pictures_below(path))
         if not found:
             raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
         return found
@@ -72,12 +71,6 @@ def input_files(wanted: str) -> list[Path]:
     if not files:
         raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
     return files
-
-
-def _pictures_below(root: Path) -> Iterator[Path]:
-    for folder, _, names in os.walk(root, followlinks=True):
-        relative = Path(folder).relative_to(root)
-        yield from (Path(folder, name) for name in names if is_picture(relative / name))
 
 
 def _counted(model: Model, found: FileScore, counts: Counts) -> Prediction:

@@ -9,17 +9,8 @@ from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
 
 # what may differ from the run that goes on: where things go, how long, on what machine
-FREE = (
-    "output_dir",
-    "overrides",
-    "ckpt",
-    "trainer",
-    "callbacks",
-    "logger",
-    "objective",
-    "score_test",
-    "data.root",
-)
+FREE = ("output_dir", "overrides", "ckpt", "trainer", "callbacks", "logger", "objective", "score_test")
+MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 
 def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
@@ -35,19 +26,27 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
         for key in sorted(there | here)
-        if there.get(key) != here.get(key) and not any(key == free or key.startswith(f"{free}.") for free in FREE)
+        if there.get(key) != here.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in FREE + MAY_MOVE)
     ]
     if differing:
-        overrides = " ".join(_quoted(item) for item in earlier["settings"]["overrides"] if not item.startswith("ckpt="))
         raise UserError(
             f"{path} was trained with other settings:\n"
             + "\n".join(differing)
-            + f"\nRepeat them to go on: python -m fancnn.train ckpt={ckpt} {overrides}".rstrip()
+            + "\nTo go on with it leave these out of "
+            f"the command: python -m fancnn.train ckpt={ckpt}"
         )
     if earlier["split_sha256"] != about["split_sha256"]:
         raise UserError(
-            f"{path} was trained on other pictures or another split. To go on with that split: "
+            f"{path} was trained on other pictures or another split: on those under {earlier['root']}, now on those "
+            f"under {about['root']}. If some were added since: "
             f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
+        )
+    epochs = about["settings"]["trainer"]["max_epochs"]
+    if earlier["epoch"] >= epochs:
+        raise UserError(
+            f"{path} has been trained for {earlier['epoch']} epochs, and trainer.max_epochs={epochs}: nothing is left "
+            f"to do. To train longer: python -m fancnn.train ckpt={ckpt} trainer.max_epochs={2 * epochs}"
         )
     return path
 
@@ -63,9 +62,3 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
     return leaves
-
-
-def _quoted(override: str) -> str:
-    return (
-        override if all(character.isalnum() or character in "._-=/,+~:@" for character in override) else f"'{override}'"
-    )

@@ -7,6 +7,7 @@ from typing import Any
 from fancnn.console import print_table, say
 from fancnn.inspection.scores import Confusion
 from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.folders import kinds_in_words
 from fancnn.pictures import PARTS, Picture
 from fancnn.splits import copies_across_parts
 
@@ -33,7 +34,7 @@ def data_warnings(data: PictureDataModule) -> list[str]:
     if data.skipped:
         found.append(f"{len(data.skipped)} files could not be read and are left out; skipped.csv lists them")
     if data.ignored:
-        found.append(f"{data.ignored} files of other kinds lie among the pictures and are left out")
+        found.append(f"files of other kinds lie among the pictures and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:
         found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
     if copies := copies_across_parts(data.pictures):
@@ -52,20 +53,21 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
         say(f"{part}: {counts.in_words()}")
 
 
-def tell_next(run: Path, seconds: float) -> None:
+def tell_next(run: Path, seconds: float, *, can_be_loaded: bool, has_board: bool) -> None:
     """Where things are, and the commands that use them."""
     shown = _short(run)
     say(f"\nrun folder: {shown}   ({seconds:.0f} s)")
-    say(f"  evaluate     python -m fancnn.evaluate run={shown}")
-    say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
-    say(f"  curves       tensorboard --logdir {shown}")
+    if can_be_loaded:
+        say(f"  evaluate     python -m fancnn.evaluate run={shown}")
+        say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
+    if has_board:
+        say(f"  curves       tensorboard --logdir {shown}")
 
 
-def tell_interrupted(run: Path, overrides: Sequence[str]) -> None:
+def tell_interrupted(run: Path) -> None:
     """How to go on with a run that was stopped."""
-    kept = " ".join(item for item in overrides if not item.startswith("ckpt="))
     if (run / "checkpoints").is_dir():
-        say(f"\ninterrupted; go on with: python -m fancnn.train ckpt={_short(run)} {kept}".rstrip())
+        say(f"\ninterrupted; go on with: python -m fancnn.train ckpt={_short(run)}")
     else:
         say("\ninterrupted before the end of the first epoch: nothing to go on from")
 

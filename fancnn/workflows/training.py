@@ -61,7 +61,8 @@ def train(settings: TrainSettings) -> Trained:
     if not trainer.is_global_zero:
         return Trained(run, None)
     parts = _judge(settings, trainer, classifier, data, run)
-    tell_next(run, time.perf_counter() - started)
+    kept, board = (run / checkpoints.FOLDER).is_dir(), bool(_boards(trainer))
+    tell_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
 
 
@@ -99,7 +100,7 @@ def _fit(
     try:
         trainer.fit(classifier, data, ckpt_path=earlier, weights_only=True)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
-        tell_interrupted(run, settings.overrides)
+        tell_interrupted(run)
         sys.exit(143 if trainer.received_sigterm else 130)
 
 
@@ -128,7 +129,8 @@ def _judge(
         "versions": checkpoints.versions(),
     }
     write_metrics(run / "metrics.json", parts, about)
-    tell_scores(f"epoch {about['epoch']} of {epochs}, the best by {settings.monitor}", parts)
+    chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
+    tell_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
     _log_hyperparameters(trainer, settings, parts)
     return parts
 

@@ -48,6 +48,17 @@ def test_visible_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
     assert listed(root).ignored == {".txt": 1, ".heic": 1}
 
 
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "set", {"GO": 2, "NG": 2})
+    elsewhere = write_pictures(tmp_path / "elsewhere", {"more": 3})
+    (root / "GO/up").symlink_to(root)
+    (root / "GO/self").symlink_to(root / "GO")
+    (root / "NG/more").symlink_to(elsewhere / "more")
+    names = [picture.path for picture in listed(root).pictures]
+    assert len(names) == 2 + 2 + 3
+    assert "NG/more/001.png" in names
+
+
 def test_names_in_any_script(tmp_path: Path) -> None:
     listing = listed(write_pictures(tmp_path, {"良品": 1, "брак": 1}), go_class="良品")
     assert {picture.path: picture.label for picture in listing.pictures} == {"брак/000.png": 1, "良品/000.png": 0}
@@ -68,7 +79,11 @@ MISTAKES = [
     ({"GO": 2}, "GO", "holds one class folder only: GO"),
     ({"GO": 2, "NG": 0}, "GO", "no pictures in the class folder NG"),
     ({"OK": 2, "NG": 2}, "GO", "data.go_class='GO' names no class folder under .* Found: NG, OK.*data.go_class=NG"),
-    ({"train/GO": 2, "train/NG": 2, "GO": 2}, "GO", "mixes two layouts: the parts train beside the folders GO"),
+    (
+        {"train/GO": 2, "train/NG": 2, "GO": 2},
+        "GO",
+        "mixes two layouts: train for parts .* beside them GO",
+    ),
     ({"test/GO": 2, "test/NG": 2}, "GO", "has no pictures in train/"),
     ({"train/GO": 2, "train/NG": 2, "val/GO": 2, "val/bad": 1}, "GO", "val has classes that train/ has not: bad"),
     ({"train/GO": 2, "train/NG": 2, "val/GO": 2}, "GO", "val lacks GO or NG pictures"),

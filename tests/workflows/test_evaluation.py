@@ -2,6 +2,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import compose_command, write_pictures
@@ -11,14 +12,14 @@ from fancnn.inspection.predictions import read_predictions
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.evaluation import evaluate
 
-Evaluate = Callable[..., dict[str, dict[str, object]]]
+Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
 
 @pytest.fixture
 def run_evaluate(trained_run: Path, tmp_path: Path) -> Evaluate:
-    def run(*overrides: str) -> dict[str, dict[str, object]]:
+    def run(*overrides: str) -> dict[str, dict[str, Any]]:
         given = [f"run={trained_run}", "device=cpu", f"output_dir={tmp_path / 'out'}", *overrides]
-        return evaluate(compose_command("evaluate", EvaluateSettings, *given))
+        return evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts
 
     return run
 
@@ -48,9 +49,12 @@ def test_names_of_another_folder_can_be_translated(run_evaluate: Evaluate, tmp_p
     assert (found["go"], found["ng"]) == (5, 4)
 
 
-def test_a_folder_with_good_parts_alone_has_undefined_scores(run_evaluate: Evaluate, tmp_path: Path) -> None:
+def test_a_folder_with_good_parts_alone_has_undefined_scores(
+    run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = run_evaluate(f"data.root={write_pictures(tmp_path / 'other', {'GO': 5})}")["all"]
     assert found["recall"] is None
+    assert "no NG pictures among them" in capsys.readouterr().out
     assert found["auroc"] is None
     assert found["specificity"] is not None
 
@@ -76,6 +80,14 @@ def test_pictures_of_the_training_among_the_scored_are_said(
 ) -> None:
     run_evaluate(f"data.root={pictures}")
     assert "42 of these pictures were trained on: the scores are too good" in capsys.readouterr().out
+
+
+def test_the_runs_part_is_found_again_where_its_pictures_have_moved(
+    run_evaluate: Evaluate, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
+    before = json.loads((trained_run / "metrics.json").read_text())["parts"]["val"]
+    assert run_evaluate(f"data.root={moved}", "split=val")["val"] == pytest.approx(before, abs=1e-6)
 
 
 def test_pictures_that_have_changed_since_are_refused(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
@@ -109,5 +121,5 @@ def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, pic
 
 def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: Evaluate, tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "other", {"OK": 2, "bad": 2})
-    with pytest.raises(UserError, match=r"Found: OK \(2\), bad \(2\).*'data.class_names={OK: GO}'"):
+    with pytest.raises(UserError, match=r"Found: OK \(2\), bad \(2\).*'data.class_names={OK: GO, bad: NG}'"):
         run_evaluate(f"data.root={root}")

@@ -108,20 +108,25 @@ def test_a_resumed_run_keeps_the_best_epoch_of_before(train_settings: Settings, 
     assert json.loads((rest / "metrics.json").read_text())["epoch"] == 2
 
 
-def test_resuming_with_other_settings_is_refused_with_the_command_that_goes_on(
-    train_settings: Settings, trained_run: Path
-) -> None:
-    with pytest.raises(UserError, match="other settings:\n.*data.test_fraction: 0.2 there, 0.0 here") as refused:
+def test_resuming_with_other_settings_is_refused(train_settings: Settings, trained_run: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)other settings:.*data.test_fraction: 0.2 there, 0.0 here") as refused:
         train(train_settings(f"ckpt={trained_run}"))
-    assert "Repeat them to go on: python -m fancnn.train ckpt=" in str(refused.value)
-    assert "data.test_fraction=0.2" in str(refused.value).splitlines()[-1]
+    assert "leave these out of the command: python -m fancnn.train ckpt=" in str(refused.value)
 
 
 def test_resuming_on_other_pictures_is_refused(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings("trainer.max_epochs=1", output=tmp_path / "one"))
     others = write_pictures(tmp_path / "others", {"GO": 9, "NG": 9})
-    with pytest.raises(UserError, match="was trained on other pictures or another split.*split.csv"):
+    with pytest.raises(UserError, match="was trained on other pictures or another split: .*others.*split.csv"):
         train(train_settings(f"ckpt={tmp_path / 'one'}", f"data.root={others}"))
+
+
+def test_resuming_a_finished_run_is_refused_with_the_way_to_train_longer(
+    train_settings: Settings, tmp_path: Path
+) -> None:
+    train(train_settings("trainer.max_epochs=1", output=tmp_path / "one"))
+    with pytest.raises(UserError, match="trained for 1 epochs, and trainer.max_epochs=1: .*trainer.max_epochs=2"):
+        train(train_settings(f"ckpt={tmp_path / 'one'}", "trainer.max_epochs=1"))
 
 
 def test_early_stopping_stops_and_the_best_epoch_is_the_one_judged(train_settings: Settings, tmp_path: Path) -> None:
