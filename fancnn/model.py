@@ -24,7 +24,7 @@ FORMS = (
     "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
     "(3, height, width)"
 )
-BATCH_SIZE = 64  # pictures scored at once: larger is no faster for small pictures and takes more memory
+BATCH_SIZE = 32  # pictures scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
 
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 

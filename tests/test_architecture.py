@@ -18,12 +18,15 @@ FLOORS = (
     ("learning",),
     ("model",),
     ("networks", "images", "splits", "inspection", "rendering", "command"),
-    ("pictures", "limits", "installation", "cache_folder", "console"),
+    ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
     ("settings",),
     ("tables",),
     ("errors",),
 )
-PURE = ("inspection", "rendering", "splits", "pictures", "tables", "settings", "limits", "errors", "cache_folder")
+PURE = (
+    *("inspection", "rendering", "splits"),
+    *("pictures", "tables", "settings", "limits", "errors", "cache_folder", "memory"),
+)
 TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}
 HYDRA = {"hydra", "omegaconf"}
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}

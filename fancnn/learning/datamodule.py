@@ -66,7 +66,7 @@ class PictureDataModule(pl.LightningDataModule):
         cache: Path | None = None,
         on_bad_file: OnBadFile = "error",
         batch_size: int = 32,
-        eval_batch_size: int = 256,
+        eval_batch_size: int = 64,
         seed: int = 0,
     ) -> None:
         super().__init__()

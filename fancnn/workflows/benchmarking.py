@@ -28,6 +28,7 @@ from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
+from fancnn.memory import keep_freed_memory
 from fancnn.settings import BenchmarkSettings
 from fancnn.tables import replacing
 
@@ -65,6 +66,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
         raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
     if settings.keras and shutil.which(settings.keras) is None:
         raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
+    keep_freed_memory()
     quiet_lightning()
     results: list[Result] = []
     with tempfile.TemporaryDirectory(prefix="fancnn-benchmark-") as scratch:

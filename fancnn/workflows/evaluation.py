@@ -14,6 +14,7 @@ from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, write_predictions
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
+from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.settings import EvaluateSettings
@@ -40,6 +41,7 @@ def evaluate(settings: EvaluateSettings) -> Evaluated:
     """
     if settings.split not in (None, *PARTS):
         raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
+    keep_freed_memory()
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
     known = read_split(checkpoints.run_folder(checkpoint) / "split.csv")

@@ -12,6 +12,7 @@ from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import decide
 from fancnn.inspection.predictions import Prediction, prediction_writer
+from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.settings import PredictSettings
 from fancnn.workflows.devices import chosen_device
@@ -32,6 +33,7 @@ def predict(settings: PredictSettings) -> Counts:
     Raises:
         UserError: If the run or the input cannot be found, or the input holds no pictures.
     """
+    keep_freed_memory()
     model = checkpoints.load(settings.run, chosen_device(settings.device))
     paths = input_files(settings.input)
     counts, output = Counts(), Path(settings.output).expanduser()

@@ -20,6 +20,7 @@ from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
+from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.pictures import PARTS, split_hash, write_split
 from fancnn.settings import TrainSettings
@@ -45,6 +46,7 @@ def train(settings: TrainSettings) -> Trained:
         SystemExit: 130 or 143 where Ctrl-C or SIGTERM stopped it.
     """
     started, run = time.perf_counter(), Path(settings.output_dir)
+    keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
     data = _read_pictures(settings)

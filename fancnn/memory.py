@@ -1,0 +1,27 @@
+"""Memory that a step frees is kept for the next step."""
+
+import ctypes
+import sys
+
+# from malloc.h of glibc
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to reuse large blocks instead of giving each back to the system.
+
+    It maps blocks above 32 MB afresh for every use, and the kernel fills each page with zeros again: with the basic
+    network the activations of 64 pictures are larger than that, and scoring them took three times as long as 32 at a
+    time. The price is that a process keeps the most it ever needed.
+
+    Returns:
+        Whether the C library knows these settings; elsewhere nothing is changed.
+    """
+    if sys.platform != "linux":
+        return False
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "gnu_get_libc_version"):  # musl has a mallopt that does nothing
+        return False
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**30))
+    results = [library.mallopt(name, value) for name, value in settings]
+    return all(result == 1 for result in results)
