@@ -4,9 +4,11 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from threading import Barrier
 
 import torch
 from torch import Tensor
@@ -39,8 +41,15 @@ def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = 
     """
     count = workers or os.cpu_count() or 1
     pending: deque[Future[Decoded]] = deque()
+    paths = iter(paths)
+    first = list(islice(paths, count))
+    if len(first) < count or count == 1:  # too few to start threads for
+        yield from (decode_file(path, preprocess) for path in chain(first, paths))
+        return
     with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:
         try:
+            _keep_to_themselves(pool, count)
+            pending.extend(pool.submit(decode_file, path, preprocess) for path in first)
             for path in paths:
                 pending.append(pool.submit(decode_file, path, preprocess))
                 if len(pending) >= count * AHEAD:
@@ -49,6 +58,23 @@ def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = 
                 yield pending.popleft().result()
         finally:  # a caller who stops early must not wait for the files ahead
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _keep_to_themselves(pool: ThreadPoolExecutor, count: int) -> None:
+    """Let each thread of the pool resize alone; a resize that is spread over all processors waits for the others'.
+
+    OpenMP keeps the number for each thread, but torch passes the last one on to threads that start later, so the
+    caller's is set again.
+    """
+    own, together = torch.get_num_threads(), Barrier(count)
+
+    def alone() -> None:
+        torch.set_num_threads(1)
+        torch.get_num_threads()  # the first call in a thread takes over what was passed on
+        together.wait()  # so that each task has a thread of its own
+
+    wait([pool.submit(alone) for _ in range(count)])
+    torch.set_num_threads(own)
 
 
 def decode_file(path: Path, preprocess: Preprocess) -> Decoded:
