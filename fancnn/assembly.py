@@ -30,7 +30,7 @@ from fancnn.model import Model
 from fancnn.settings import DataSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
-ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning", "torchvision.models")
+ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
 
 def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
@@ -140,7 +140,7 @@ def trainer(settings: TrainSettings) -> Trainer:
         num_sanity_val_steps=0,  # data and model were checked; the first epoch validates anyway
         enable_progress_bar=False,  # ours is cheaper and is silent in a log file
         enable_model_summary=False,
-        use_distributed_sampler=False,  # EpochSampler shares training pictures out; validation is not shared
+        use_distributed_sampler=False,  # EpochBatches shares training pictures out; validation is not shared
     )
     if _is_sweep():
         _refuse_processes_in_a_sweep(made)

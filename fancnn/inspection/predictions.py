@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import decide
 from fancnn.inspection.scores import Confusion, Scores, confusion, score
+from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
 
 VERSION = 1
@@ -50,6 +52,21 @@ class Prediction:
             **{name: getattr(self, name) for name in COLUMNS if name != "class"},
         }
         return {name: "" if value is None else value for name, value in values.items()}
+
+
+def predicted(picture: Picture, probability: float | None, threshold: float, error: str = "") -> Prediction:
+    """The row of a picture whose truth is known."""
+    return Prediction(
+        path=picture.path,
+        probability=probability,
+        decision="" if probability is None else decide(probability, threshold),
+        split=picture.split,
+        class_name=picture.class_name,
+        label=picture.label,
+        group=picture.group,
+        defect_type=picture.defect_type,
+        error=error,
+    )
 
 
 def prediction_writer(path: Path) -> AbstractContextManager[Callable[[Mapping[str, object]], None]]:

@@ -9,9 +9,8 @@ from typing import Any
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
-from fancnn.inspection.decisions import decide
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.inspection.predictions import Prediction, predicted, write_predictions
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
@@ -54,7 +53,10 @@ def evaluate(settings: EvaluateSettings) -> Evaluated:
         _check_unchanged(root, pictures, scores)
     else:
         _warn_of(pictures, scores, known)
-    rows = [_row(model, picture, found) for picture, found in zip(pictures, scores, strict=True)]
+    rows = [
+        predicted(picture, found.probability, model.threshold, found.error)
+        for picture, found in zip(pictures, scores, strict=True)
+    ]
     output = Path(settings.output_dir)
     write_predictions(rows, output / "predictions.csv")
     parts = {
@@ -131,20 +133,6 @@ def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[F
             f"{len(wrong)} of {len(pictures)} pictures under {root} are not what the run was split on: "
             f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
         )
-
-
-def _row(model: Model, picture: Picture, found: FileScore) -> Prediction:
-    return Prediction(
-        path=picture.path,
-        probability=found.probability,
-        decision="" if found.probability is None else decide(found.probability, model.threshold),
-        split=picture.split,
-        class_name=picture.class_name,
-        label=picture.label,
-        group=picture.group,
-        defect_type=picture.defect_type,
-        error=found.error,
-    )
 
 
 def _parts(rows: Sequence[Prediction]) -> list[str]:

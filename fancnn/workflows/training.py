@@ -13,9 +13,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
-from fancnn.inspection.decisions import decide
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.inspection.predictions import Prediction, predicted, write_predictions
 from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
@@ -139,19 +138,8 @@ def _judge(
 
 def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Prediction]:
     chances = torch.cat([model.probabilities(images) for images, _ in data.in_order(part)])
-    return [
-        Prediction(
-            path=picture.path,
-            probability=chance,
-            decision=decide(chance, model.threshold),
-            split=part,
-            class_name=picture.class_name,
-            label=picture.label,
-            group=picture.group,
-            defect_type=picture.defect_type,
-        )
-        for picture, chance in zip(data.part(part), chances.tolist(), strict=True)
-    ]
+    found = zip(data.part(part), chances.tolist(), strict=True)
+    return [predicted(picture, chance, model.threshold) for picture, chance in found]
 
 
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:
