@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.images import Preprocess, decode
+from fancnn.images import Decoded, Preprocess, decode
+from fancnn.images.decoding import decode_file, spread
 from fancnn.images.reading import as_rgb
 from fancnn.inspection.decisions import Decision, decide
 from fancnn.limits import check_threshold
@@ -26,6 +27,7 @@ FORMS = (
 )
 BATCH_SIZE = 32  # pictures scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
 
+T = TypeVar("T")
 Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 
 
@@ -136,17 +138,29 @@ class Model(nn.Module):
         return Predictions(probabilities, [decide(chance, self.threshold) for chance in probabilities])
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
-        """Score files in order, reading ahead on all processors; memory does not grow with their number."""
-        decoded = decode(paths, self.preprocess, workers)
-        while chunk := list(islice(decoded, BATCH_SIZE)):
-            chances = iter(self._score_pixels(item.pixels for item in chunk if item.pixels is not None))
-            for item in chunk:
-                chance = None if item.pixels is None else next(chances)
-                yield FileScore(item.path, item.sha256, chance, item.error)
+        """Score files in order, on all processors; memory does not grow with their number."""
+        self.eval()
+        if self.device.type == "cpu":  # each thread decodes and scores batches of its own: none waits for another
+            for scores in spread(_in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4):
+                yield from scores
+        else:
+            decoded = decode(paths, self.preprocess, workers)
+            for batch in _in_batches(decoded):
+                yield from self._score(batch)
+
+    def _decoded(self, path: Path) -> Decoded:
+        return decode_file(path, self.preprocess)
+
+    def _score(self, files: Iterable[Decoded]) -> list[FileScore]:
+        batch = list(files)
+        chances = iter(self._score_pixels(item.pixels for item in batch if item.pixels is not None))
+        return [
+            FileScore(item.path, item.sha256, None if item.pixels is None else next(chances), item.error)
+            for item in batch
+        ]
 
     def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[float]:
-        remaining = iter(pictures)
-        while batch := list(islice(remaining, BATCH_SIZE)):
+        for batch in _in_batches(pictures):
             yield from self.probabilities(torch.stack(batch)).tolist()
 
     def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
@@ -163,6 +177,12 @@ class Model(nn.Module):
         if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8 or tensor.numel() == 0:
             raise UserError(f"{FORMS}; got {type(picture).__name__} {tuple(picture.shape)} {picture.dtype}")
         return self.preprocess.fit(tensor[None].cpu())[0]
+
+
+def _in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while batch := list(islice(remaining, BATCH_SIZE)):
+        yield batch
 
 
 def _as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:

@@ -1,15 +1,12 @@
 """Files to pixels, to the cache, to decisions."""
 
-import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from fancnn.benchmarks.measuring import Result, in_turn, seconds
 from fancnn.images import Preprocess, decode
 from fancnn.images.cache import decoded_files
-from fancnn.images.decoding import decode_file
 from fancnn.images.reading import read_picture
 from fancnn.model import Model
 
@@ -18,9 +15,8 @@ def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> li
     """Files a second, end to end, each beside the part of the work it cannot do without."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
     files, preprocess = [root / name for name in names], model.preprocess
-    alone, stream, build, predict = in_turn(
+    alone, build, predict = in_turn(
         repeats,
-        lambda: len(files) / seconds(lambda: _decoder_alone(files, preprocess)),
         lambda: len(files) / seconds(lambda: _exhaust(decode(files, preprocess))),
         lambda: len(files) / _cold_build(scratch, root, names, preprocess),
         lambda: len(files) / seconds(lambda: _exhaust(model.score_files(files))),
@@ -34,7 +30,6 @@ def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> li
     return [
         Result("decoder alone, one core", "files/s", one_core),
         Result("decoder and resize, all cores", "files/s", alone),
-        Result("decode in order", "files/s", stream, alone, limit),
         Result("cache build, cold", "files/s", build, alone, limit),
         Result("cache read, warm", "files/s", warm),
         Result("predict, end to end", "files/s", predict, alone, limit),
@@ -50,17 +45,6 @@ def latency_results(model: Model, picture: Path, count: int = 200) -> list[Resul
         Result("one picture, p50", "ms", [times[count // 2]]),
         Result("one picture, p99", "ms", [times[count * 99 // 100]]),
     ]
-
-
-def _decoder_alone(files: Sequence[Path], preprocess: Preprocess) -> None:
-    """The least that decoding needs: no order, no stream, each worker a plain share of the files."""
-    count = os.cpu_count() or 1
-    with ThreadPoolExecutor(count) as pool:
-        _exhaust(
-            pool.map(
-                lambda share: [decode_file(path, preprocess) for path in share], [files[i::count] for i in range(count)]
-            )
-        )
 
 
 def _cold_build(scratch: Path, root: Path, names: Sequence[str], preprocess: Preprocess) -> float:

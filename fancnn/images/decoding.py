@@ -3,12 +3,13 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from threading import Barrier
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from torch import Tensor
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import UnreadablePicture, read_content, read_picture
 
+A = TypeVar("A")
+B = TypeVar("B")
 AHEAD = 64  # files in flight for each worker: enough to hide a slow one, little enough to keep memory flat
 
 
@@ -32,36 +35,48 @@ class Decoded:
 def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = None) -> Iterator[Decoded]:
     """Read, decode and resize each file once; results come in the order of `paths`.
 
-    Threads do, since Pillow and torch release Python's lock while they decode and resize.
-
     Args:
         paths: Files to read; an iterator is read only as far ahead as needed.
         preprocess: Gives the background of transparent pixels and the size.
         workers: Threads; one for each processor where None.
     """
+    return spread(paths, lambda path: decode_file(path, preprocess), workers)
+
+
+def spread(items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD) -> Iterator[B]:
+    """Do `work` on each item, on all processors; results come in the order of the items.
+
+    Threads do it, since Pillow and torch release Python's lock while they work; each computes alone, since work that
+    is spread over all processors again waits for the others'.
+
+    Args:
+        items: Taken only so far ahead that memory stays flat.
+        work: Done in several threads at once.
+        workers: Threads; one for each processor where None.
+        ahead: Items under way for each of them.
+    """
     count = workers or os.cpu_count() or 1
-    pending: deque[Future[Decoded]] = deque()
-    paths = iter(paths)
-    first = list(islice(paths, count))
+    remaining = iter(items)
+    first = list(islice(remaining, count))
     if len(first) < count or count == 1:  # too few to start threads for
-        yield from (decode_file(path, preprocess) for path in chain(first, paths))
+        yield from map(work, chain(first, remaining))
         return
-    with ThreadPoolExecutor(count, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="spread") as pool:
         try:
             _keep_to_themselves(pool, count)
-            pending.extend(pool.submit(decode_file, path, preprocess) for path in first)
-            for path in paths:
-                pending.append(pool.submit(decode_file, path, preprocess))
-                if len(pending) >= count * AHEAD:
+            pending = deque(pool.submit(work, item) for item in first)
+            for item in remaining:
+                pending.append(pool.submit(work, item))
+                if len(pending) >= count * ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
-        finally:  # a caller who stops early must not wait for the files ahead
+        finally:  # a caller who stops early must not wait for the items ahead
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _keep_to_themselves(pool: ThreadPoolExecutor, count: int) -> None:
-    """Let each thread of the pool resize alone; a resize that is spread over all processors waits for the others'.
+    """Let each thread of the pool compute alone.
 
     OpenMP keeps the number for each thread, but torch passes the last one on to threads that start later, so the
     caller's is set again.
