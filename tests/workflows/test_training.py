@@ -208,7 +208,13 @@ def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
     command = [sys.executable, "-u", "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=100000"]
     command += ["callbacks.early_stopping=null"]
     with subprocess.Popen(
-        command, cwd=tmp_path, env=process_environment(), stdout=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=process_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background ignores Ctrl-C, and its children would too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
