@@ -205,7 +205,7 @@ def test_the_test_part_is_not_looked_at_when_told_so(train_settings: Settings, t
 def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
     stop: signal.Signals, code: int, pictures: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-u", "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=100000"]
+    command = [sys.executable, "-u", "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=3000"]
     command += ["callbacks.early_stopping=null"]
     with subprocess.Popen(
         command,
