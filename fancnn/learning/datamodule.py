@@ -52,7 +52,7 @@ class PictureDataModule(pl.LightningDataModule):
         seed: Decides the order of training pictures.
 
     Raises:
-        UserError: In `setup`, if the folder cannot be trained on (see `folders` and `partitioning`), or files
+        UserError: In `setup`, if the folder cannot be trained on (see `folders` and `fancnn.splits`), or files
             are unreadable and `on_bad_file` is `error`.
     """
 

@@ -20,6 +20,8 @@ from fancnn.settings import EvaluateSettings
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.telling import tell_scores
 
+ALL = "all"  # the part of a folder that is not divided into parts
+
 
 @dataclass(frozen=True)
 class Evaluated:
@@ -27,9 +29,6 @@ class Evaluated:
 
     parts: dict[str, dict[str, Any]]
     unread: int
-
-
-ALL = "all"  # the part of a folder that is not divided into parts
 
 
 def evaluate(settings: EvaluateSettings) -> Evaluated:
@@ -43,9 +42,11 @@ def evaluate(settings: EvaluateSettings) -> Evaluated:
     keep_freed_memory()
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
-    known = read_split(checkpoints.run_folder(checkpoint) / "split.csv")
+    table = checkpoints.run_folder(checkpoint) / "split.csv"
+    elsewhere = settings.data.root is not None
+    known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
     root = Path(settings.data.root or model.about["root"]).expanduser()
-    own = settings.data.root is None or (settings.split is not None and not has_parts(root))
+    own = not elsewhere or (settings.split is not None and not has_parts(root))
     pictures = _own_part(known, settings.split) if own else _other_pictures(root, model, settings)
     files = model.score_files(root / picture.path for picture in pictures)
     scores = list(track(files, "scoring pictures", len(pictures)))
@@ -73,7 +74,7 @@ def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
     present = [part for part in PARTS if any(picture.split == part for picture in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
-        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present)}")
+        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
     return [picture for picture in known if picture.split == wanted]
 
 

@@ -90,6 +90,14 @@ def test_the_runs_part_is_found_again_where_its_pictures_have_moved(
     assert run_evaluate(f"data.root={moved}", "split=val")["val"] == pytest.approx(before, abs=1e-6)
 
 
+def test_a_checkpoint_alone_scores_another_folder(trained_run: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(trained_run / "checkpoints/best.ckpt", tmp_path / "model.ckpt")
+    root = write_pictures(tmp_path / "other", {"GO": 5, "NG": 4})
+    given = [f"run={alone}", f"data.root={root}", f"output_dir={tmp_path / 'out'}"]
+    found = evaluate(compose_command("evaluate", EvaluateSettings, *given))
+    assert found.parts["all"]["pictures"] == 9
+
+
 def test_pictures_that_have_changed_since_are_refused(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
     run = Path(shutil.copytree(trained_run, tmp_path / "run"))
