@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import PIL
+import simplejpeg
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -232,5 +233,5 @@ def _about(root: Path, preprocess: Preprocess) -> Mapping[str, Any]:
         "image_size": list(preprocess.image_size),
         "resize": preprocess.resize,
         "background": preprocess.background,
-        "decoders": {"pillow": PIL.__version__, "torch": torch.__version__},
+        "decoders": {"pillow": PIL.__version__, "simplejpeg": simplejpeg.__version__, "torch": torch.__version__},
     }

@@ -96,5 +96,6 @@ class Preprocess(nn.Module):
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program."""
     # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
-    exact = F.interpolate(images.contiguous().float(), size=size, mode="bilinear", antialias=True, align_corners=False)
+    planes = images.to(torch.float32, memory_format=torch.contiguous_format)
+    exact = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
     return exact.round_().clamp_(0, 255).to(torch.uint8)
