@@ -1,6 +1,7 @@
 """The step and the epoch: our training beside a bare loop with the same network, arithmetic and pictures in memory."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from fancnn import assembly
 from fancnn.benchmarks.measuring import Result, in_turn, seconds
+from fancnn.images import decode
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.datasets import PixelDataset
 from fancnn.learning.sampling import EpochBatches
@@ -38,6 +40,22 @@ def epoch_results(settings: TrainSettings, data: PictureDataModule, repeats: int
         (values,) = in_turn(repeats, lambda precision=precision: our_epoch(settings, data, precision, validate=True))  # type: ignore[misc]
         results.append(Result(f"epoch with validation, {precision}", "pictures/s", values))
     return results
+
+
+def streamed_results(settings: TrainSettings, data: PictureDataModule, repeats: int) -> list[Result]:
+    """Pictures a second of an epoch whose pictures are kept nowhere: workers decode, the loop trains, on the same cores.
+
+    The limit is doing one after the other on all cores: what either needs, the other has not.
+    """
+    files, stream = [data.root / picture.path for picture in data.part("train")], data.undecoded()
+    ours, bare, decoded = in_turn(
+        repeats,
+        lambda: our_epoch(settings, stream, "32", validate=False),
+        lambda: bare_epoch(settings, data, "32"),
+        lambda: len(files) / seconds(lambda: deque(decode(files, data.preprocess), maxlen=0)),
+    )
+    limit = [1 / (1 / step + 1 / decoding) for step, decoding in zip(bare, decoded, strict=True)]
+    return [Result("training epoch without a cache, 32", "pictures/s", ours, limit, "decoding, then a bare loop")]
 
 
 def bare_epoch(settings: TrainSettings, data: PictureDataModule, precision: str) -> float:

@@ -4,6 +4,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -101,6 +102,12 @@ class PictureDataModule(pl.LightningDataModule):
         self._labels = torch.tensor([float(picture.label) for picture in assigned])
         self.classes, self.pictures = listing.classes, assigned
         self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
+
+    def undecoded(self) -> "PictureDataModule":
+        """The same pictures in the same parts, each decoded whenever it is asked for."""
+        other = copy(self)
+        other._pixels = None
+        return other
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset, device = self._near("train"), self._device()

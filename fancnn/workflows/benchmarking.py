@@ -23,7 +23,7 @@ from fancnn.benchmarks.pictures import write_jpegs
 from fancnn.benchmarks.reading import latency_results, reading_results
 from fancnn.benchmarks.scaling import scale_results
 from fancnn.benchmarks.starting import own_megabytes, run_results, start_results
-from fancnn.benchmarks.training import epoch_results, product_rate, step_results
+from fancnn.benchmarks.training import epoch_results, product_rate, step_results, streamed_results
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.learning.datamodule import PictureDataModule
@@ -97,7 +97,8 @@ def _training(bench: _Bench) -> list[Result]:
     data = bench.data()
     steps = step_results(bench.settings, data, bench.settings.repeats)
     epochs = epoch_results(bench.settings, data, bench.settings.repeats)
-    return [*steps, *epochs, Result("own memory after training", "MB", [own_megabytes()])]
+    streamed = streamed_results(bench.settings, data, bench.settings.repeats)
+    return [*steps, *epochs, *streamed, Result("own memory after training", "MB", [own_megabytes()])]
 
 
 def _reading(bench: _Bench) -> list[Result]:
