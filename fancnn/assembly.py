@@ -21,13 +21,14 @@ from torch import nn
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
+from fancnn.inspection.decisions import Thresholds
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.precision import hardware_precision
 from fancnn.limits import check_training
 from fancnn.model import Model
-from fancnn.settings import DataSettings, TrainSettings
+from fancnn.settings import DataSettings, DecisionSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
@@ -106,8 +107,14 @@ def model(settings: TrainSettings, classes: Iterable[str]) -> Model:
         preprocess(settings.data),
         classes=tuple(classes),
         go_class=settings.data.go_class,
-        threshold=settings.decision.threshold,
+        thresholds=thresholds(settings.decision),
     )
+
+
+def thresholds(decision: DecisionSettings) -> Thresholds:
+    """Those that are said, until a rule has chosen."""
+    lower = decision.threshold if decision.recheck is None else decision.recheck
+    return Thresholds(lower, decision.threshold)
 
 
 def classifier(settings: TrainSettings, fresh: Model, description: Mapping[str, Any]) -> Classifier:

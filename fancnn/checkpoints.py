@@ -1,14 +1,17 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 1:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 2:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 1 |
+| format, version | `fancnn-checkpoint`, 2 |
 | network | `_target_` and arguments of the network |
 | preprocess | image_size, resize, background, mean, std |
-| classes, go_class, threshold | as in `Model` |
+| classes, go_class | as in `Model` |
+| thresholds | lower and upper (version 1 had one `threshold`) |
+| calibration | as `Calibration.as_plain` gives it (version 1 had none) |
+| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
 | epoch | how many epochs its weights have seen |
 | root, split_sha256 | where the pictures were, and which split of them |
 | settings | the configuration it was trained with |
@@ -18,7 +21,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -29,11 +32,13 @@ import fancnn
 from fancnn import assembly
 from fancnn.errors import UserError
 from fancnn.images import Preprocess
-from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.inspection.calibration import UNCALIBRATED, Calibration
+from fancnn.inspection.decisions import Thresholds
+from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
 from fancnn.settings import TrainSettings
 
-FORMAT, VERSION = "fancnn-checkpoint", 1
+FORMAT, VERSION = "fancnn-checkpoint", 2
 FOLDER = "checkpoints"
 
 
@@ -47,7 +52,8 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "classes": list(model.classes),
         "go_class": model.go_class,
-        "threshold": model.threshold,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
         "settings": asdict(settings),
@@ -74,12 +80,14 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     path = find(run, (BEST, LAST))
     checkpoint = read(path)
     about = checkpoint["fancnn"]
+    thresholds, calibration = _decision(about, path)
     model = Model(
         assembly.network(about["network"]),
         Preprocess(**about["preprocess"]),
         classes=about["classes"],
         go_class=about["go_class"],
-        threshold=about["threshold"],
+        thresholds=thresholds,
+        calibration=calibration,
         about=about,
     )
     weights = {
@@ -92,6 +100,28 @@ def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
     except RuntimeError as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
     return model.eval().to(device)
+
+
+def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
+    """Put thresholds and calibration of `model`, and facts about them, into a checkpoint file, in one step."""
+    checkpoint = read(path)
+    checkpoint["fancnn"] = {
+        **checkpoint["fancnn"],
+        "version": VERSION,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
+        **facts,
+    }
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+
+def _decision(about: Mapping[str, Any], path: Path) -> tuple[Thresholds, Calibration]:
+    if about["version"] == 1:
+        return Thresholds.single(about["threshold"]), UNCALIBRATED
+    try:
+        return Thresholds(*about["thresholds"]), Calibration.from_plain(about["calibration"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def find(run: str | Path, names: Sequence[str]) -> Path:

@@ -4,17 +4,21 @@ Each check raises `UserError` with the key, what it says and what it may say. Th
 call the same checks, so that Python users are told the same.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
-from fancnn.settings import TrainSettings
+from fancnn.pictures import PARTS
+from fancnn.settings import DecisionSettings, LineSettings, TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")
 SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
+RULES = ("fixed", "f1", "cost", "escape")
+CALIBRATIONS = ("none", "temperature", "isotonic")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 # precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
@@ -26,7 +30,8 @@ def check_training(settings: TrainSettings) -> None:
     data = settings.data
     check_scores(settings.monitor, settings.objective)
     check_trainer(settings.trainer)
-    check_threshold(settings.decision.threshold)
+    check_decision(settings.decision, settings.line)
+    _check_choice("calibration", settings.calibration, CALIBRATIONS)
     check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
     check_split(data.split, data.group)
     check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size)
@@ -57,9 +62,73 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
 
 
-def check_threshold(threshold: float) -> None:
+def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
+    """The rule, and that the line says what it needs."""
+    _check_choice("decision.rule", decision.rule, RULES)
+    _check_choice("decision.part", decision.part, PARTS)
+    check_thresholds(decision.threshold, decision.recheck)
+    if decision.recheck is not None and decision.rule != "fixed":
+        raise UserError(
+            f"decision.recheck={decision.recheck} is for decision.rule=fixed. With decision.rule=cost, "
+            "line.costs.look=... lets the costs say where RECHECK begins"
+        )
+    check_share("decision.escape_rate", decision.escape_rate)
+    check_share("decision.confidence", decision.confidence)
+    if not 0 <= decision.most_rechecked <= 1:
+        raise UserError(f"decision.most_rechecked={decision.most_rechecked} should be a share from 0 to 1")
+    check_line(line)
+    if decision.rule == "cost":
+        named = {"ng_rate": line.ng_rate, "costs.escape": line.costs.escape, "costs.overkill": line.costs.overkill}
+        if missing := [f"line.{name}" for name, value in named.items() if value is None]:
+            raise UserError(
+                f"decision.rule=cost needs {', '.join(missing)}: the share of the line's parts that are NG, and what "
+                "one mistake of each kind costs, e.g. line.ng_rate=0.02 line.costs.escape=250 line.costs.overkill=2"
+            )
+
+
+def check_thresholds(threshold: float, recheck: float | None = None) -> None:
     if not 0 <= threshold <= 1:
         raise UserError(f"decision.threshold={threshold} should be in [0, 1]: it is compared with P(NG)")
+    if recheck is not None and not 0 <= recheck <= threshold:
+        raise UserError(f"decision.recheck={recheck} should be from 0 to decision.threshold={threshold}")
+
+
+def check_share(key: str, value: float) -> None:
+    if not is_number(value) or not 0 < value < 1:
+        raise UserError(f"{key}={value!r}: expected a share above 0 and below 1, e.g. 0.01: one in a hundred")
+
+
+def check_line(line: LineSettings) -> None:
+    """Values that are said; None is none of them."""
+    if line.ng_rate is not None:
+        check_share("line.ng_rate", line.ng_rate)
+    if line.parts_per_shift is not None:
+        check_parts_per_shift(line.parts_per_shift)
+    if line.shifts_per_month is not None:
+        check_shifts_per_month(line.shifts_per_month)
+    for name in ("escape", "overkill", "look"):
+        if (cost := getattr(line.costs, name)) is not None:
+            check_cost(name, cost)
+
+
+def check_parts_per_shift(count: int) -> None:
+    if type(count) is not int or count < 1:
+        raise UserError(f"line.parts_per_shift={count!r}: expected a whole number of parts, at least 1, e.g. 4000")
+
+
+def check_shifts_per_month(count: float) -> None:
+    if not is_number(count) or count <= 0:
+        expected = "a number above 0, e.g. 63 for three shifts on 21 days"
+        raise UserError(f"line.shifts_per_month={count!r}: expected {expected}")
+
+
+def check_cost(name: str, cost: float) -> None:
+    if not is_number(cost) or cost < 0:
+        raise UserError(f"line.costs.{name}={cost!r}: expected the cost of a part, a number from 0, e.g. 2.5")
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def check_preprocess(

@@ -18,8 +18,8 @@ from fancnn.errors import UserError
 from fancnn.images import Decoded, Preprocess, decode
 from fancnn.images.decoding import decode_file, spread
 from fancnn.images.reading import as_rgb
-from fancnn.inspection.decisions import Decision, decide
-from fancnn.limits import check_threshold
+from fancnn.inspection.calibration import UNCALIBRATED, Calibration
+from fancnn.inspection.decisions import Decision, Thresholds
 
 FORMS = (
     "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
@@ -33,7 +33,7 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO` or `NG`."""
+    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`."""
 
     probabilities: NDArray[np.float64]
     decisions: list[Decision]
@@ -50,19 +50,20 @@ class FileScore:
 
 
 class Model(nn.Module):
-    """Preprocessing, network, classes and threshold in one: all that a decision needs.
+    """Preprocessing, network, calibration, classes and thresholds in one: all that a decision needs.
 
     Args:
         network: Takes `(batch, 3, height, width)` float pictures, gives `(batch,)` logits of NG.
         preprocess: Takes uint8 pictures of any size to what the network wants.
         classes: Names of the class folders it was trained on.
         go_class: The one of them that holds good parts.
-        threshold: NG if P(NG) is above it.
+        thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
+        calibration: From the network's logit to the logit of P(NG).
         about: Plain data on where it comes from: epoch, configuration, versions.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
-        - Output: `(batch,)`, float32 logits; their sigmoid is P(NG).
+        - Output: `(batch,)`, float32 logits of the network, not calibrated.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Model(nn.Module):
         *,
         classes: Sequence[str],
         go_class: str,
-        threshold: float = 0.5,
+        thresholds: Thresholds = Thresholds.single(0.5),  # noqa: B008  # frozen
+        calibration: Calibration = UNCALIBRATED,
         about: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
@@ -80,8 +82,7 @@ class Model(nn.Module):
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.go_class = go_class
-        check_threshold(threshold)
-        self.threshold = float(threshold)
+        self.thresholds, self.calibration = thresholds, calibration
         self.about = dict(about)
 
     @property
@@ -93,18 +94,21 @@ class Model(nn.Module):
         return logits
 
     @torch.inference_mode()
-    def probabilities(self, images: Tensor) -> Tensor:
-        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, float64, on the CPU.
+    def logits(self, images: Tensor) -> NDArray[np.float64]:
+        """Logits of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
 
-        Always in float32 (and the sigmoid in float64), whatever training used, so that a decision does
-        not depend on the processor.
+        Always in float32, whatever training used, so that a decision does not depend on the processor.
         """
         was_training = self.training
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
-            chances: Tensor = self(images.to(self.device)).double().sigmoid().cpu()
+            found: Tensor = self(images.to(self.device)).double().cpu()
         self.train(was_training)
-        return chances
+        return found.numpy()
+
+    def probabilities(self, images: Tensor) -> NDArray[np.float64]:
+        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64."""
+        return self.calibration.probabilities(self.logits(images))
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> Predictions:
         """Score pictures, a batch at a time.
@@ -135,7 +139,7 @@ class Model(nn.Module):
             next(from_files).probability if isinstance(item, str | os.PathLike) else next(from_pixels) for item in items
         ]
         probabilities = np.array(chances, dtype=np.float64)
-        return Predictions(probabilities, [decide(chance, self.threshold) for chance in probabilities])
+        return Predictions(probabilities, [self.thresholds.decide(chance) for chance in probabilities])
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
         """Score files in order, on all processors; memory does not grow with their number."""

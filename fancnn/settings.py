@@ -52,9 +52,34 @@ class ModelSettings:
 
 @dataclass
 class DecisionSettings:
-    """NG if the probability is above `threshold`."""
+    """Where the thresholds come from; see `fancnn.inspection.thresholds`."""
 
+    rule: str
+    part: str
     threshold: float
+    recheck: float | None
+    most_rechecked: float
+    escape_rate: float
+    confidence: float
+
+
+@dataclass
+class CostSettings:
+    """What one part of each kind costs; see `fancnn.inspection.line.Costs`."""
+
+    escape: float | None
+    overkill: float | None
+    look: float | None
+
+
+@dataclass
+class LineSettings:
+    """The line that the inspector stands at; see `fancnn.inspection.line.Line`."""
+
+    ng_rate: float | None
+    parts_per_shift: int | None
+    shifts_per_month: float | None
+    costs: CostSettings
 
 
 @dataclass
@@ -64,6 +89,7 @@ class TrainSettings:
     seed: int
     monitor: str
     objective: str
+    calibration: str
     score_test: bool
     ckpt: str | None
     output_dir: str
@@ -72,9 +98,35 @@ class TrainSettings:
     model: ModelSettings
     schedule: dict[str, Any] | None
     decision: DecisionSettings
+    line: LineSettings
     trainer: dict[str, Any]
     callbacks: dict[str, Any]
     logger: dict[str, Any]
+
+
+@dataclass
+class DecideSettings:
+    """Everything `python -m fancnn.decide` can be told."""
+
+    run: str
+    decision: DecisionSettings
+    line: LineSettings
+
+
+@dataclass
+class CertifySettings:
+    """Everything `python -m fancnn.certify` can be told."""
+
+    run: str | None
+    table: str | None
+    part: str | None
+    escape: float
+    confidence: float
+    threshold: Any  # a number, `run`, or None
+    unit: str
+    store: bool
+    output: str
+    output_dir: str
 
 
 @dataclass
@@ -89,9 +141,13 @@ class OtherData:
 class EvaluateSettings:
     """Everything `python -m fancnn.evaluate` can be told."""
 
-    run: str
+    run: str | None
+    table: str | None
     split: str | None
     data: OtherData
+    threshold: float | None
+    recheck: float | None
+    line: LineSettings
     device: str
     output_dir: str
 
@@ -104,6 +160,32 @@ class PredictSettings:
     input: str
     output: str
     device: str
+    output_dir: str
+
+
+@dataclass
+class ReportSettings:
+    """Everything `python -m fancnn.report` can be told."""
+
+    run: str | None
+    table: str | None
+    threshold: float | None
+    recheck: float | None
+    root: str | None
+    line: LineSettings
+    output: str | None
+    output_dir: str
+
+
+@dataclass
+class CompareSettings:
+    """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
+
+    runs: list[str]
+    part: str | None
+    threshold: float
+    root: str | None
+    output: str
     output_dir: str
 
 

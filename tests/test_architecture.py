@@ -11,12 +11,12 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
 # from high to low; a module imports from its own floor and from those below, never from above
 FLOORS = (
-    ("train", "evaluate", "predict", "fans", "cache", "benchmark", "__main__", "__init__"),
+    ("train", "evaluate", "predict", "decide", "certify", "report", "compare", "fans", "cache", "benchmark", "__main__", "__init__"),
     ("workflows",),
     ("benchmarks",),
     ("assembly", "checkpoints"),
     ("learning",),
-    ("model",),
+    ("model", "reporting"),
     ("networks", "images", "splits", "inspection", "rendering", "command"),
     ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
     ("settings",),
@@ -24,7 +24,7 @@ FLOORS = (
     ("errors",),
 )
 PURE = (
-    *("inspection", "rendering", "splits"),
+    *("inspection", "rendering", "reporting", "splits"),
     *("pictures", "tables", "settings", "limits", "errors", "cache_folder", "memory"),
 )
 TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}

@@ -6,6 +6,8 @@ import torch
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.inspection.calibration import UNCALIBRATED
+from fancnn.inspection.decisions import Thresholds
 
 
 @pytest.fixture
@@ -15,7 +17,8 @@ def checkpoint(trained_run: Path, tmp_path: Path) -> Path:
 
 def test_a_checkpoint_alone_rebuilds_the_model(checkpoint: Path, trained_run: Path) -> None:
     model = fancnn.load(checkpoint)
-    assert (model.classes, model.go_class, model.threshold) == (("GO", "NG"), "GO", 0.5)
+    assert (model.classes, model.go_class, model.thresholds) == (("GO", "NG"), "GO", Thresholds.single(0.5))
+    assert model.calibration.method == "temperature"
     assert model.preprocess.image_size == (16, 16)
     assert not model.training
     images = torch.randint(0, 256, (3, 3, 30, 20), dtype=torch.uint8)
@@ -24,8 +27,9 @@ def test_a_checkpoint_alone_rebuilds_the_model(checkpoint: Path, trained_run: Pa
 
 def test_a_checkpoint_is_plain_data(checkpoint: Path) -> None:
     about = torch.load(checkpoint, weights_only=True)["fancnn"]
-    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 1)
-    assert {"network", "preprocess", "classes", "go_class", "threshold", "split_sha256", "versions"} <= set(about)
+    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 2)
+    known = {"network", "preprocess", "classes", "go_class", "thresholds", "calibration", "split_sha256", "versions"}
+    assert known <= set(about)
     assert about["settings"]["seed"] == 0
 
 
@@ -37,9 +41,26 @@ def changed(path: Path, **values: object) -> Path:
 
 
 def test_a_newer_format_is_refused_by_name(checkpoint: Path) -> None:
-    newer = changed(checkpoint, version=2, versions={"fancnn": "9.1"})
-    with pytest.raises(UserError, match=r"has checkpoint format 2; this fancnn .* reads up to 1. .*fancnn 9.1: update"):
+    newer = changed(checkpoint, version=3, versions={"fancnn": "9.1"})
+    with pytest.raises(UserError, match=r"has checkpoint format 3; this fancnn .* reads up to 2. .*fancnn 9.1: update"):
         fancnn.load(newer)
+
+
+def test_a_checkpoint_of_version_1_has_one_threshold_and_no_calibration(checkpoint: Path) -> None:
+    content = torch.load(checkpoint, weights_only=True)
+    for name in ("thresholds", "calibration", "decision", "decision_part", "line"):
+        del content["fancnn"][name]
+    content["fancnn"] |= {"version": 1, "threshold": 0.3}
+    torch.save(content, checkpoint)
+    model = fancnn.load(checkpoint)
+    assert model.thresholds == Thresholds.single(0.3)
+    assert model.calibration == UNCALIBRATED
+
+
+@pytest.mark.parametrize("broken", [{"thresholds": [0.9, 0.1]}, {"calibration": {"slope": 1.0}}])
+def test_a_decision_that_makes_no_sense_is_damage(broken: dict[str, object], checkpoint: Path) -> None:
+    with pytest.raises(UserError, match="is damaged: "):
+        fancnn.load(changed(checkpoint, **broken))
 
 
 def test_a_checkpoint_cannot_name_just_any_function(checkpoint: Path) -> None:

@@ -11,7 +11,7 @@ from samples import compose_train
 from fancnn import assembly
 from fancnn.command import checked, conf_dir
 from fancnn.errors import UserError
-from fancnn.settings import EvaluateSettings, PredictSettings, RenderSettings
+from fancnn.settings import DecideSettings, PredictSettings, RenderSettings
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
 CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans")]
@@ -55,7 +55,7 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "schema", "overrides"),
     [
-        ("evaluate", EvaluateSettings, ["run=somewhere"]),
+        ("decide", DecideSettings, ["run=somewhere"]),
         ("predict", PredictSettings, ["run=somewhere", "input=pictures"]),
         ("fans", RenderSettings, ["root=somewhere"]),
     ],
@@ -63,7 +63,7 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
 def test_entry_files_fit_their_settings_and_ask_for_what_is_missing(
     name: str, schema: type, overrides: list[str]
 ) -> None:
-    output = [] if name == "fans" else ["output_dir=out"]
+    output = ["output_dir=out"] if name == "predict" else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         assert isinstance(checked(compose(name, overrides=[*overrides, *output]), schema), schema)
         with pytest.raises(UserError, match=f"^{overrides[0].split('=')[0]} is missing: say "):
@@ -90,6 +90,14 @@ MISTAKES = [
     ("data.on_bad_file=ignore", "data.on_bad_file='ignore' is none of error, skip"),
     ("data.resize=crop", "data.resize='crop' is none of squash, pad"),
     ("decision.threshold=1.5", "decision.threshold=1.5 should be in \\[0, 1\\]"),
+    ("decision.recheck=0.7", "decision.recheck=0.7 should be from 0 to decision.threshold=0.5"),
+    ("decision.rule=best", "decision.rule='best' is none of fixed, f1, cost, escape"),
+    ("decision.rule=cost", "needs line.ng_rate, line.costs.escape, line.costs.overkill: "),
+    ("decision.escape_rate=1", "decision.escape_rate=1.0: expected a share above 0 and below 1"),
+    ("line.ng_rate=2", "line.ng_rate=2.0: expected a share above 0 and below 1"),
+    ("line.parts_per_shift=0", "line.parts_per_shift=0: expected a whole number of parts, at least 1"),
+    ("line.costs.look=-1", "line.costs.look=-1.0: expected the cost of a part, a number from 0"),
+    ("calibration=platt", "calibration='platt' is none of none, temperature, isotonic"),
     ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
     ("+model.optimizer.momentun=0.9", "model.optimizer: .*momentun.*It takes: params, lr"),
     ("model.optimizer._partial_=false", "model.optimizer"),

@@ -43,7 +43,7 @@ def epoch_results(settings: TrainSettings, data: PictureDataModule, repeats: int
 
 
 def streamed_results(settings: TrainSettings, data: PictureDataModule, repeats: int) -> list[Result]:
-    """Pictures a second of an epoch whose pictures are kept nowhere: workers decode, the loop trains, on the same cores.
+    """Pictures a second of an epoch whose pictures are kept nowhere: workers decode while the loop trains.
 
     The limit is doing one after the other on all cores: what either needs, the other has not.
     """

@@ -146,10 +146,7 @@ def _check_background(background: str) -> None:
 
 
 def _sound_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
-    """Decode an upright grey or colour JPEG without a flaw, in 0.6 to 0.8 of Pillow's time; None for all others.
-
-    The pixels are Pillow's: both use libjpeg-turbo, with its exact transform and its smooth chroma.
-    """
+    """Decode an upright grey or colour JPEG without a flaw to Pillow's pixels, sooner; None for all others."""
     if image.format != "JPEG" or image.mode not in ("RGB", "L") or _orientation(image) in _UPRIGHT:
         return None
     try:

@@ -1,28 +1,58 @@
-"""From a probability of NG to a decision."""
+"""From a probability of NG to a decision: one threshold, or two with RECHECK between them."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Decision = Literal["GO", "NG"]
+Decision = Literal["GO", "RECHECK", "NG"]
+DECISIONS: tuple[Decision, ...] = ("GO", "RECHECK", "NG")
 
 
-def is_ng(probabilities: ArrayLike, threshold: float) -> NDArray[np.bool_]:
-    """True where a part is rejected: `probability > threshold`, strict as in torchmetrics and Keras.
+@dataclass(frozen=True)
+class Thresholds:
+    """GO up to `lower`, NG above `upper`, RECHECK between them: a person looks. Equal ones leave no RECHECK.
 
-    Example:
-        >>> is_ng([0.2, 0.5, 0.7], threshold=0.5).tolist()
-        [False, False, True]
-    """
-    return np.asarray(probabilities, dtype=np.float64) > threshold
-
-
-def decide(probability: float, threshold: float) -> Decision:
-    """The decision on one part.
+    Raises:
+        ValueError: Unless 0 <= lower <= upper <= 1.
 
     Example:
-        >>> decide(0.5, threshold=0.5)
-        'GO'
+        >>> Thresholds(0.2, 0.7).decide(0.5), Thresholds.single(0.5).decide(0.5)
+        ('RECHECK', 'GO')
     """
-    return "NG" if bool(is_ng(probability, threshold)) else "GO"
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lower <= self.upper <= 1:
+            raise ValueError(f"thresholds {self.lower} and {self.upper} should be 0 <= lower <= upper <= 1")
+
+    @classmethod
+    def single(cls, threshold: float) -> "Thresholds":
+        return cls(threshold, threshold)
+
+    @property
+    def has_recheck(self) -> bool:
+        return self.lower < self.upper
+
+    def decide(self, probability: float) -> Decision:
+        """The decision on one part; both thresholds are strict, as in torchmetrics and Keras."""
+        return DECISIONS[int(self.ranks([probability])[0])]
+
+    def ranks(self, probabilities: ArrayLike) -> NDArray[np.int64]:
+        """Index of each decision in `DECISIONS`: 0 GO, 1 RECHECK, 2 NG."""
+        chances = np.asarray(probabilities, dtype=np.float64)
+        return (chances > self.lower).astype(np.int64) + (chances > self.upper)
+
+    def in_words(self) -> str:
+        """For a console or a report.
+
+        Example:
+            >>> Thresholds(0.2, 0.7).in_words()
+            'GO up to 0.2, RECHECK up to 0.7, NG above'
+        """
+        if not self.has_recheck:
+            return f"NG above {self.upper:.4g}"
+        return f"GO up to {self.lower:.4g}, RECHECK up to {self.upper:.4g}, NG above"

@@ -1,37 +1,63 @@
 """`metrics.json`: what a model is worth on each part of the data.
 
-Format version 1:
+Format version 2:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-metrics`, 1 |
-| run | the run folder that the model comes from |
+| format, version | `fancnn-metrics`, 2 |
+| run | the run folder that the model comes from; null for a table of another program |
 | epoch, epochs | the epoch whose weights were scored, and how many were trained |
 | monitor | the score that chose the epoch |
-| threshold, go_class, classes | as in the model |
+| thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
+| decision, decision_part | what the thresholds were chosen for, in words, and on which part |
+| calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
+| go_class, classes | as in the model |
+| root | where the pictures were |
 | split_sha256 | which split the run was trained on |
-| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, ng_found, escapes, go_passed, overkills) and the
-scores of `fancnn.inspection.scores.score`; null where a score is undefined |
 | unread | how many files could not be read |
 | versions | of the packages that decide numbers |
+| line | the line's keys as configured; null where not known |
+| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, and the fields of `Confusion`), the scores of
+`fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score), `by_type`
+(defect types, the worst bound first) and `forecast` (null where the line is not known) |
+
+Version 1 had one `threshold`, and neither decision, calibration, root, line, intervals, by_type nor forecast.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
-from fancnn.inspection.predictions import Prediction, scored
+from fancnn.errors import UserError
+from fancnn.inspection.certificates import escapes_by_type
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.forecast import Outcomes, forecast
+from fancnn.inspection.intervals import Interval
+from fancnn.inspection.line import Costs, Line
+from fancnn.inspection.predictions import Prediction, columns, scored, with_truth
+from fancnn.inspection.scores import Confusion
+from fancnn.inspection.uncertainty import bootstrapped, exact_intervals
 from fancnn.tables import replacing
 
-FORMAT, VERSION = "fancnn-metrics", 1
+FORMAT, VERSION = "fancnn-metrics", 2
 
 
-def part_metrics(predictions: Iterable[Prediction], threshold: float) -> dict[str, Any]:
-    """Counts and scores of one part, as `metrics.json` has them."""
-    counts, scores = scored(predictions, threshold)
-    return {"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng, **asdict(counts), **scores}
+def part_metrics(
+    predictions: Iterable[Prediction], thresholds: Thresholds, line: Line | None = None, costs: Costs | None = None
+) -> dict[str, Any]:
+    """Counts, scores and intervals of one part, as `metrics.json` has them."""
+    rows = with_truth(predictions)
+    counts, scores = scored(rows, thresholds)
+    return {
+        **{"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
+        **asdict(counts),
+        **scores,
+        "intervals": _intervals(rows, thresholds, counts),
+        "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds)],
+        "forecast": _forecast(counts, thresholds, line, costs),
+    }
 
 
 def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
@@ -39,3 +65,61 @@ def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Map
     with replacing(path) as file:
         json.dump({"format": FORMAT, "version": VERSION, **about, "parts": parts}, file, indent=2, allow_nan=False)
         file.write("\n")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a `metrics.json`; what version 1 lacks is filled in.
+
+    Raises:
+        UserError: If it is missing, damaged, of another kind or of a newer version.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise UserError(f"cannot read {path}: {reason}. Expected the metrics.json of a finished run") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise UserError(f"{path} is no metrics.json of fancnn")
+    if found["version"] > VERSION:
+        raise UserError(f"{path} has format version {found['version']}; this fancnn reads up to {VERSION}: update it")
+    if found["version"] == 1:
+        both = [found["threshold"]] * 2
+        found |= {
+            "thresholds": both,
+            "decision": "",
+            "decision_part": None,
+            "calibration": None,
+            "root": None,
+            "line": None,
+        }
+    return found
+
+
+def _intervals(rows: list[Prediction], thresholds: Thresholds, counts: Confusion) -> dict[str, list[float] | None]:
+    labels, probabilities = columns(rows)
+    groups = [row.group for row in rows]
+    found: dict[str, Interval | None] = {
+        **bootstrapped(labels, probabilities, thresholds, groups if all(groups) and groups else None),
+        **exact_intervals(counts),
+    }
+    return {name: None if interval is None else list(astuple(interval)) for name, interval in found.items()}
+
+
+def _forecast(
+    counts: Confusion, thresholds: Thresholds, line: Line | None, costs: Costs | None
+) -> dict[str, Any] | None:
+    if line is None or not counts.ng or not counts.go or (costs and costs.look is None and thresholds.has_recheck):
+        return None
+    outcomes = Outcomes(
+        ng_passed=counts.escapes,
+        ng_rechecked=counts.ng_rechecked,
+        ng_rejected=counts.ng_found,
+        go_passed=counts.go_passed,
+        go_rechecked=counts.go_rechecked,
+        go_rejected=counts.overkills,
+    )
+    found = forecast(outcomes, line, costs, recheck=thresholds.has_recheck)
+    return {
+        name: None if estimate is None else [estimate.value, estimate.interval.low, estimate.interval.high]
+        for name, estimate in found.items()
+    }

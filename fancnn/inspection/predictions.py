@@ -9,7 +9,7 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a pictur
 | class | name of the class folder; empty where the truth is not known |
 | label | 0 GO, 1 NG; empty where the truth is not known |
 | probability | P(NG) in [0, 1]; empty where the picture could not be read |
-| decision | `GO` or `NG` at the model's threshold |
+| decision | `GO`, `NG` or `RECHECK` at the model's thresholds |
 | group, defect_type | as in `split.csv`, where known |
 | error | why a picture could not be read; empty otherwise |
 | version | 1 |
@@ -22,8 +22,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fancnn.errors import UserError
-from fancnn.inspection.decisions import decide
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.scores import Confusion, Scores, confusion, score
 from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
@@ -54,12 +57,12 @@ class Prediction:
         return {name: "" if value is None else value for name, value in values.items()}
 
 
-def predicted(picture: Picture, probability: float | None, threshold: float, error: str = "") -> Prediction:
+def predicted(picture: Picture, probability: float | None, thresholds: Thresholds, error: str = "") -> Prediction:
     """The row of a picture whose truth is known."""
     return Prediction(
         path=picture.path,
         probability=probability,
-        decision="" if probability is None else decide(probability, threshold),
+        decision="" if probability is None else thresholds.decide(probability),
         split=picture.split,
         class_name=picture.class_name,
         label=picture.label,
@@ -110,8 +113,18 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
     )
 
 
-def scored(predictions: Iterable[Prediction], threshold: float) -> tuple[Confusion, Scores]:
+def with_truth(predictions: Iterable[Prediction]) -> list[Prediction]:
+    """The rows that can be scored: those that have both truth and probability."""
+    return [row for row in predictions if row.label is not None and row.probability is not None]
+
+
+def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities `(n,)` of the rows that have both."""
+    known = with_truth(predictions)
+    return np.array([row.label for row in known], np.int64), np.array([row.probability for row in known], np.float64)
+
+
+def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> tuple[Confusion, Scores]:
     """Counts and scores over the rows that have both truth and probability."""
-    known = [(p.label, p.probability) for p in predictions if p.label is not None and p.probability is not None]
-    labels, probabilities = [label for label, _ in known], [chance for _, chance in known]
-    return confusion(labels, probabilities, threshold), score(labels, probabilities, threshold)
+    labels, probabilities = columns(predictions)
+    return confusion(labels, probabilities, thresholds), score(labels, probabilities, thresholds)

@@ -99,7 +99,7 @@ class Classifier(pl.LightningModule):
             checkpoint["fancnn"] = {**self.description, "epoch": self.current_epoch + 1}
 
     def _log_scores(self, part: str, logits: Tensor, labels: Tensor) -> None:
-        scores = epoch_scores(logits, labels, self.loss, self.model.threshold)
+        scores = epoch_scores(logits, labels, self.loss, self.model.thresholds.upper)
         self._log({f"{part}/{name}": value for name, value in scores.items()})
 
     def _log(self, values: Mapping[str, Tensor]) -> None:

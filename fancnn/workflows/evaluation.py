@@ -1,22 +1,31 @@
-"""The story of `python -m fancnn.evaluate`: a run's model on its own parts or on another folder."""
+"""The story of `python -m fancnn.evaluate`: a run's model on its own parts or on another folder, or any table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, predicted, write_predictions
+from fancnn.inspection.predictions import (
+    Prediction,
+    predicted,
+    read_predictions,
+    with_truth,
+    write_predictions,
+)
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
+from fancnn.limits import check_line, check_thresholds
 from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
-from fancnn.settings import EvaluateSettings
+from fancnn.settings import EvaluateSettings, LineSettings
+from fancnn.workflows.deciding import known_line, line_of, model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.telling import tell_scores
 
@@ -32,16 +41,24 @@ class Evaluated:
 
 
 def evaluate(settings: EvaluateSettings) -> Evaluated:
-    """Score a run's model and leave `predictions.csv` and `metrics.json` in a folder of its own.
+    """Score a run's model, or a prediction table of any model; leave `predictions.csv` and `metrics.json`.
 
     Raises:
         UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
     """
     if settings.split not in (None, *PARTS):
         raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
+    check_line(settings.line)
+    if (settings.run is None) == (settings.table is None):
+        raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
+    return _evaluate_table(settings) if settings.table is not None else _evaluate_run(settings)
+
+
+def _evaluate_run(settings: EvaluateSettings) -> Evaluated:
     keep_freed_memory()
-    checkpoint = checkpoints.find(settings.run, (BEST, LAST))
+    checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
+    model.thresholds = _thresholds(settings, model.thresholds)
     table = checkpoints.run_folder(checkpoint) / "split.csv"
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
@@ -55,19 +72,57 @@ def evaluate(settings: EvaluateSettings) -> Evaluated:
     else:
         _warn_of(pictures, scores, known)
     rows = [
-        predicted(picture, found.probability, model.threshold, found.error)
+        predicted(picture, found.probability, model.thresholds, found.error)
         for picture, found in zip(pictures, scores, strict=True)
     ]
-    output = Path(settings.output_dir)
+    line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
+    title = f"epoch {model.about['epoch']} of {settings.run} on {root}"
+    return _state(settings, title, rows, model.thresholds, line, {**_about(settings, model), "root": str(root)})
+
+
+def _evaluate_table(settings: EvaluateSettings) -> Evaluated:
+    read = read_predictions(Path(str(settings.table)).expanduser())
+    rows = [row for row in read if settings.split in (None, row.split)]
+    if not with_truth(rows):
+        part = f" of the part {settings.split}" if settings.split else ""
+        raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
+    thresholds = _thresholds(settings, Thresholds.single(0.5))
+    decided = [
+        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
+    ]
+    return _state(settings, str(settings.table), decided, thresholds, settings.line, dict.fromkeys(_ABOUT))
+
+
+def _thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
+    """Those of this command line, and where it says none its model's own."""
+    if settings.threshold is None and settings.recheck is None:
+        return own
+    upper = own.upper if settings.threshold is None else settings.threshold
+    lower = upper if settings.recheck is None else settings.recheck
+    check_thresholds(upper, lower)
+    return Thresholds(lower, upper)
+
+
+def _state(
+    settings: EvaluateSettings,
+    title: str,
+    rows: Sequence[Prediction],
+    thresholds: Thresholds,
+    line: LineSettings,
+    about: Mapping[str, Any],
+) -> Evaluated:
+    """Score the rows, tell it and write it."""
+    output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, output / "predictions.csv")
     parts = {
-        part: part_metrics([row for row in rows if (row.split or ALL) == part], model.threshold)
+        part: part_metrics([row for row in rows if (row.split or ALL) == part], thresholds, *line_of(line))
         for part in _parts(rows)
     }
-    write_metrics(output / "metrics.json", parts, _about(model, settings, rows))
-    tell_scores(f"epoch {model.about['epoch']} of {settings.run} on {root}", parts)
+    facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
+    write_metrics(output / "metrics.json", parts, {**facts, "versions": checkpoints.versions()})
+    tell_scores(f"{title}: {thresholds.in_words()}", parts)
     say(f"\npredictions.csv and metrics.json: {output}")
-    return Evaluated(parts, sum(bool(row.error) for row in rows))
+    return Evaluated(parts, unread)
 
 
 def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
@@ -140,16 +195,19 @@ def _parts(rows: Sequence[Prediction]) -> list[str]:
     return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
 
 
-def _about(model: Model, settings: EvaluateSettings, rows: Sequence[Prediction]) -> Mapping[str, Any]:
+_ABOUT = (
+    *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
+    *("go_class", "classes", "root", "split_sha256"),
+)
+
+
+def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
     return {
-        "run": str(Path(settings.run).resolve()),
+        "run": str(Path(str(settings.run)).resolve()),
         "epoch": model.about["epoch"],
         "epochs": None,
         "monitor": model.about["settings"]["monitor"],
-        "threshold": model.threshold,
-        "go_class": model.go_class,
-        "classes": list(model.classes),
+        **model_facts(model),
+        **{name: model.about.get(name) for name in ("decision", "decision_part")},
         "split_sha256": model.about["split_sha256"],
-        "unread": sum(bool(row.error) for row in rows),
-        "versions": checkpoints.versions(),
     }

@@ -2,7 +2,8 @@
 
 import glob
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fancnn import checkpoints
@@ -10,7 +11,7 @@ from fancnn.console import say, track
 from fancnn.errors import UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
-from fancnn.inspection.decisions import decide
+from fancnn.inspection.decisions import DECISIONS, Decision
 from fancnn.inspection.predictions import Prediction, prediction_writer
 from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
@@ -22,8 +23,7 @@ from fancnn.workflows.devices import chosen_device
 class Counts:
     """How the decisions fell."""
 
-    go: int = 0
-    ng: int = 0
+    decided: Counter[Decision] = field(default_factory=Counter)
     unread: int = 0
 
 
@@ -40,7 +40,9 @@ def predict(settings: PredictSettings) -> Counts:
     with prediction_writer(output) as add:
         for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
             add(_counted(model, found, counts).row())
-    say(f"{len(paths)} files: {counts.go} GO, {counts.ng} NG, {counts.unread} could not be read")
+    possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
+    decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
+    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read")
     say(f"predictions: {output}")
     return counts
 
@@ -79,9 +81,6 @@ def _counted(model: Model, found: FileScore, counts: Counts) -> Prediction:
     if found.probability is None:
         counts.unread += 1
         return Prediction(path=str(found.path), probability=None, error=found.error)
-    decision = decide(found.probability, model.threshold)
-    if decision == "NG":
-        counts.ng += 1
-    else:
-        counts.go += 1
+    decision = model.thresholds.decide(found.probability)
+    counts.decided[decision] += 1
     return Prediction(path=str(found.path), probability=found.probability, decision=decision)

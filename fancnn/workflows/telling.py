@@ -1,6 +1,7 @@
 """What a run says to the person at the console."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,33 @@ def data_warnings(data: PictureDataModule) -> list[str]:
 
 
 def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row a part, and the confusion counts in words."""
-    rows = [[name.replace("_", " "), *(_shown(metrics[name]) for metrics in parts.values())] for name in SHOWN]
-    print_table(title, ["", *parts], rows)
+    """A row a score with its 95 % interval, and the confusion counts in words."""
+    looked = any(metrics["recheck_rate"] for metrics in parts.values())
+    names = (*SHOWN, "recheck_rate") if looked else SHOWN
+    rows = [[name.replace("_", " "), *(_with_interval(metrics, name) for metrics in parts.values())] for name in names]
+    print_table(title, ["95 % intervals", *parts], rows)
+    if looked:
+        say("scores count a RECHECK as right, since a person looks")
     for part, metrics in parts.items():
-        counts = Confusion(**{name: metrics[name] for name in ("ng_found", "escapes", "overkills", "go_passed")})
+        counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
         say(f"{part}: {counts.in_words()}")
+        if len(metrics["by_type"]) > 1:
+            worst = metrics["by_type"][0]
+            say(
+                f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
+                f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"
+            )
+        if metrics["forecast"]:
+            tell_forecast(metrics["forecast"])
+
+
+def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
+    """What the line may expect, with where it may lie."""
+    known = {name: values for name, values in expected.items() if values is not None}
+    rows = [
+        [name.replace("_", " "), f"{v:,.4g}", f"{low:,.4g} to {high:,.4g}"] for name, (v, low, high) in known.items()
+    ]
+    print_table("what the line may expect", ["", "as seen", "95 %"], rows)
 
 
 def tell_next(run: Path, seconds: float, *, can_be_loaded: bool, has_board: bool) -> None:
@@ -79,8 +101,11 @@ def _in_two_classes(pictures: Sequence[Picture]) -> int:
     return sum(len(labels[picture.sha256]) > 1 for picture in pictures)
 
 
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.4f}"
+def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    value, interval = metrics[name], metrics["intervals"].get(name)
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 def _short(path: Path) -> Path:

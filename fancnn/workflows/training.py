@@ -2,17 +2,20 @@
 
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
+from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, predicted, write_predictions
 from fancnn.learning.checkpointing import BEST, take_best_along
@@ -21,9 +24,17 @@ from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
-from fancnn.pictures import PARTS, split_hash, write_split
+from fancnn.pictures import PARTS, Picture, split_hash, write_split
 from fancnn.settings import TrainSettings
 from fancnn.tables import table_writer
+from fancnn.workflows.deciding import (
+    check_pictures,
+    choose,
+    decision_facts,
+    line_of,
+    model_facts,
+    tell_decision,
+)
 from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next, tell_scores
@@ -49,6 +60,7 @@ def train(settings: TrainSettings) -> Trained:
     quiet_lightning()
     assembly.check(settings)
     data = _read_pictures(settings)
+    check_pictures(settings.decision, data.pictures)
     fresh = assembly.model(settings, data.classes)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
@@ -108,23 +120,29 @@ def _fit(
 def _judge(
     settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: PictureDataModule, run: Path
 ) -> dict[str, dict[str, Any]]:
-    """Score the best epoch on val, and on test if there is one; leave tables and TensorBoard's comparison."""
+    """Calibrate the best epoch, choose its thresholds, state what it is worth; leave tables and TensorBoard's table."""
     best = run / checkpoints.FOLDER / BEST
     model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
     model.to(trainer.strategy.root_device)
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
-    predictions = {part: _predictions(model, data, part) for part in names}
+    logits = {part: _logits(model, data, part) for part in {*names, "val", settings.decision.part}}
+    reason = _decide(model, settings, data, logits)
+    facts = decision_facts(reason, settings.decision.part, settings.line)
+    if best.is_file():
+        checkpoints.store_decision(best, model, facts)
+    predictions = {part: _predictions(model, data.part(part), logits[part]) for part in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
-    parts = {part: part_metrics(rows, model.threshold) for part, rows in predictions.items()}
+    line, costs = line_of(settings.line)
+    parts = {part: part_metrics(rows, model.thresholds, line, costs) for part, rows in predictions.items()}
     epochs = trainer.current_epoch
     about = {
         "run": str(run.resolve()),
         "epoch": model.about.get("epoch", epochs),
         "epochs": epochs,
         "monitor": settings.monitor,
-        "threshold": model.threshold,
-        "go_class": model.go_class,
-        "classes": list(model.classes),
+        **model_facts(model),
+        **facts,
+        "root": str(data.root.resolve()),
         "split_sha256": split_hash(data.pictures),
         "unread": len(data.skipped),
         "versions": checkpoints.versions(),
@@ -136,10 +154,33 @@ def _judge(
     return parts
 
 
-def _predictions(model: Model, data: PictureDataModule, part: str) -> list[Prediction]:
-    chances = torch.cat([model.probabilities(images) for images, _ in data.in_order(part)])
-    found = zip(data.part(part), chances.tolist(), strict=True)
-    return [predicted(picture, chance, model.threshold) for picture, chance in found]
+def _decide(
+    model: Model, settings: TrainSettings, data: PictureDataModule, logits: Mapping[str, NDArray[np.float64]]
+) -> str:
+    """Give `model` its calibration and thresholds; the reason for these, in words."""
+    labels = {part: [picture.label for picture in data.part(part)] for part in logits}
+    model.calibration, note = fit(settings.calibration, logits["val"], labels["val"])  # type: ignore[arg-type]  # checked
+    if note:
+        say(f"warning: calibration: {note}")
+    decision, part = settings.decision, settings.decision.part
+    try:
+        chosen = choose(decision, settings.line, labels[part], model.calibration.probabilities(logits[part]))
+    except UserError as error:  # the training is not lost for it
+        say(f"warning: {error}. The thresholds stay as configured; choose others with python -m fancnn.decide")
+        return f"as configured, since decision.rule={decision.rule} could not choose"
+    model.thresholds = chosen.thresholds
+    if decision.rule != "fixed":
+        tell_decision(chosen, part)
+    return chosen.reason
+
+
+def _logits(model: Model, data: PictureDataModule, part: str) -> NDArray[np.float64]:
+    return np.concatenate([model.logits(images) for images, _ in data.in_order(part)])
+
+
+def _predictions(model: Model, pictures: Sequence[Picture], logits: NDArray[np.float64]) -> list[Prediction]:
+    chances = model.calibration.probabilities(logits).tolist()
+    return [predicted(picture, chance, model.thresholds) for picture, chance in zip(pictures, chances, strict=True)]
 
 
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:

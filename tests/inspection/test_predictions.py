@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction, read_predictions, scored, write_predictions
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -12,7 +13,7 @@ rows = st.builds(
     Prediction,
     path=texts,
     probability=st.none() | st.floats(0, 1),
-    decision=st.sampled_from(["", "GO", "NG"]),
+    decision=st.sampled_from(["", "GO", "NG", "RECHECK"]),
     split=st.sampled_from(["", "val", "test"]),
     class_name=texts,
     label=st.none() | st.integers(0, 1),
@@ -45,7 +46,7 @@ def test_rows_without_truth_or_probability_are_not_scored() -> None:
         Prediction("c", None, label=0, error="empty"),
         Prediction("d", 0.1, label=0),
     ]
-    counts, scores = scored(table, 0.5)
+    counts, scores = scored(table, Thresholds.single(0.5))
     assert (counts.ng, counts.go) == (1, 1)
     assert scores["accuracy"] == 1
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import nn
 
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.scores import confusion, score
 from fancnn.learning.scores import epoch_scores
 from fancnn.limits import MONITORABLE
@@ -20,7 +21,7 @@ tables = st.lists(st.tuples(st.integers(0, 1), st.integers(1, 19).map(lambda i: 
 def scikit_learn(labels: list[int], chances: list[float], threshold: float) -> dict[str, float]:
     """The same scores by scikit-learn; NaN where undefined."""
     calls = [int(chance > threshold) for chance in chances]
-    both = len(set(labels)) == 2
+    both, called_both = len(set(labels)) == 2, len(set(calls)) == 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
@@ -30,6 +31,9 @@ def scikit_learn(labels: list[int], chances: list[float], threshold: float) -> d
             "recall": sk.recall_score(labels, calls, zero_division=math.nan),
             "f1": sk.f1_score(labels, calls, zero_division=math.nan),
             "specificity": sk.recall_score(labels, calls, pos_label=0, zero_division=math.nan),
+            "balanced_accuracy": sk.balanced_accuracy_score(labels, calls) if both else math.nan,
+            "mcc": sk.matthews_corrcoef(labels, calls) if both and called_both else math.nan,
+            "brier": sk.brier_score_loss(labels, chances, labels=[0, 1]),
             "auroc": sk.roc_auc_score(labels, chances) if both else math.nan,
             "average_precision": sk.average_precision_score(labels, chances) if 1 in labels else math.nan,
         }
@@ -38,7 +42,7 @@ def scikit_learn(labels: list[int], chances: list[float], threshold: float) -> d
 @given(tables, st.sampled_from([0.25, 0.5, 0.7]))
 def test_scores_are_scikit_learns_and_none_where_undefined(table: list[tuple[int, float]], threshold: float) -> None:
     labels, chances = [label for label, _ in table], [chance for _, chance in table]
-    found = score(labels, chances, threshold)
+    found = score(labels, chances, Thresholds.single(threshold))
     for name, expected in scikit_learn(labels, chances, threshold).items():
         if math.isnan(expected):
             assert found[name] is None, name
@@ -51,7 +55,7 @@ def test_the_scores_of_an_epoch_are_those_of_the_prediction_table(table: list[tu
     labels, chances = [label for label, _ in table], [chance for _, chance in table]
     logits = torch.tensor(chances, dtype=torch.float64).logit()
     live = epoch_scores(logits, torch.tensor(labels, dtype=torch.float64), nn.BCEWithLogitsLoss(), 0.52)
-    offline = score(labels, chances, 0.52)
+    offline = score(labels, chances, Thresholds.single(0.52))
     for name in (*MONITORABLE, "precision"):
         if offline[name] is None:
             assert name not in live
@@ -61,27 +65,33 @@ def test_the_scores_of_an_epoch_are_those_of_the_prediction_table(table: list[tu
 
 @given(tables)
 def test_rates_are_the_complements_of_recall_and_specificity(table: list[tuple[int, float]]) -> None:
-    found = score([label for label, _ in table], [chance for _, chance in table], 0.5)
+    found = score([label for label, _ in table], [chance for _, chance in table], Thresholds.single(0.5))
     for rate, of in (("escape_rate", "recall"), ("overkill_rate", "specificity")):
         assert (found[rate] is None) == (found[of] is None)
         assert found[rate] is None or found[rate] == pytest.approx(1 - found[of])  # type: ignore[operator]
 
 
 def test_confusion_counts_in_words() -> None:
-    counts = confusion([1, 1, 1, 0, 0], [0.9, 0.5, 0.51, 0.6, 0.5], threshold=0.5)
+    counts = confusion([1, 1, 1, 0, 0], [0.9, 0.5, 0.51, 0.6, 0.5], Thresholds.single(0.5))
     assert (counts.ng_found, counts.escapes, counts.overkills, counts.go_passed) == (2, 1, 1, 1)
     assert counts.in_words() == "2 of 3 NG parts found, 1 escape; 1 of 2 GO parts passed, 1 overkill"
 
 
 def test_certain_and_wrong_costs_much_but_not_infinity() -> None:
-    assert score([1], [0.0], 0.5)["loss"] == pytest.approx(-math.log(1e-15))
+    assert score([1], [0.0], Thresholds.single(0.5))["loss"] == pytest.approx(-math.log(1e-15))
 
 
 def test_the_log_loss_of_a_large_logit_keeps_its_digits() -> None:
     chances = torch.tensor([20.0], dtype=torch.float64).sigmoid().numpy()
     expected = nn.functional.softplus(torch.tensor(20.0, dtype=torch.float64)).item()
-    assert score(np.array([0]), chances, 0.5)["loss"] == pytest.approx(expected, rel=1e-6)
+    assert score(np.array([0]), chances, Thresholds.single(0.5))["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_calibration_error_of_a_score_is_that_of_ten_bins() -> None:
+    # 0.1 and 0.9 promised; 1 of 2 and 2 of 2 came true
+    found = score([0, 1, 1, 1], [0.1, 0.1, 0.9, 0.9], Thresholds.single(0.5))
+    assert found["calibration_error"] == pytest.approx((0.4 + 0.1) / 2)
 
 
 def test_nothing_to_score_is_undefined_throughout() -> None:
-    assert set(score([], [], 0.5).values()) == {None}
+    assert set(score([], [], Thresholds.single(0.5)).values()) == {None}

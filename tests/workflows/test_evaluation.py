@@ -24,10 +24,19 @@ def run_evaluate(trained_run: Path, tmp_path: Path) -> Evaluate:
     return run
 
 
+def numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+
+
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_runs_own_part_gives_metrics_json_again(part: str, run_evaluate: Evaluate, trained_run: Path) -> None:
     before = json.loads((trained_run / "metrics.json").read_text())["parts"][part]
-    assert run_evaluate(f"split={part}")[part] == pytest.approx(before, abs=1e-6)
+    again = run_evaluate(f"split={part}")[part]
+    assert again["by_type"] == before["by_type"]
+    assert numbers(again) == pytest.approx(numbers(before), abs=1e-6)
+    assert again["intervals"].keys() == before["intervals"].keys()
+    for name, interval in before["intervals"].items():
+        assert again["intervals"][name] == pytest.approx(interval, abs=1e-6), name
 
 
 def test_test_is_taken_where_there_is_one(run_evaluate: Evaluate, tmp_path: Path) -> None:
@@ -87,7 +96,7 @@ def test_the_runs_part_is_found_again_where_its_pictures_have_moved(
 ) -> None:
     moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
     before = json.loads((trained_run / "metrics.json").read_text())["parts"]["val"]
-    assert run_evaluate(f"data.root={moved}", "split=val")["val"] == pytest.approx(before, abs=1e-6)
+    assert numbers(run_evaluate(f"data.root={moved}", "split=val")["val"]) == pytest.approx(numbers(before), abs=1e-6)
 
 
 def test_a_checkpoint_alone_scores_another_folder(trained_run: Path, tmp_path: Path) -> None:
@@ -131,3 +140,58 @@ def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: E
     root = write_pictures(tmp_path / "other", {"OK": 2, "bad": 2})
     with pytest.raises(UserError, match=r"Found: OK \(2\), bad \(2\).*'data.class_names={OK: GO, bad: NG}'"):
         run_evaluate(f"data.root={root}")
+
+
+def evaluated(tmp_path: Path, *overrides: str) -> dict[str, dict[str, Any]]:
+    given = [*overrides, f"output_dir={tmp_path / 'out'}"]
+    return evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts
+
+
+def test_the_table_of_any_model_is_scored_by_itself(tmp_path: Path) -> None:
+    table = tmp_path / "peer.csv"
+    table.write_text("path,label,probability\na,1,0.9\nb,1,0.4\nc,0,0.6\nd,0,0.1\n")
+    found = evaluated(tmp_path, f"table={table}")["all"]
+    assert (found["escapes"], found["overkills"]) == (1, 1)
+    looser = evaluated(tmp_path, f"table={table}", "threshold=0.7", "recheck=0.3")["all"]
+    assert (looser["escapes"], looser["overkills"], looser["ng_rechecked"], looser["go_rechecked"]) == (0, 0, 1, 1)
+    rows = read_predictions(tmp_path / "out/predictions.csv")
+    assert [row.decision for row in rows] == ["NG", "RECHECK", "RECHECK", "GO"]
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert (metrics["run"], metrics["thresholds"]) == (None, [0.3, 0.7])
+
+
+def test_a_forecast_follows_from_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "peer.csv"
+    table.write_text("path,label,probability\na,1,0.9\nb,1,0.4\nc,0,0.6\nd,0,0.1\n")
+    line = ["line.ng_rate=0.1", "line.parts_per_shift=1000"]
+    found = evaluated(tmp_path, f"table={table}", *line)["all"]["forecast"]
+    assert found["escapes_per_shift"][0] == pytest.approx(50)
+    assert found["cost_per_month"] is None
+    assert "what the line may expect" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("overrides", "text"),
+    [
+        ([], "say either run=outputs/train/<stamp>, or table=predictions.csv"),
+        (["run=a", "table=b"], "say either run="),
+        (["table=nowhere.csv"], "cannot read the table nowhere.csv"),
+        (["table=nowhere.csv", "line.ng_rate=3"], "line.ng_rate=3.0: expected a share"),
+    ],
+)
+def test_what_to_score_must_be_said(overrides: list[str], text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=text):
+        evaluated(tmp_path, *overrides)
+
+
+def test_a_table_without_truth_cannot_be_scored(tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    table.write_text("path,label,probability\na,,0.9\n")
+    with pytest.raises(UserError, match="has no row with a label and a probability"):
+        evaluated(tmp_path, f"table={table}")
+
+
+def test_a_run_can_be_scored_at_other_thresholds(run_evaluate: Evaluate) -> None:
+    assert run_evaluate("threshold=1")["test"]["ng_found"] == 0
+    with pytest.raises(UserError, match=r"decision.recheck=0.9 should be from 0 to decision.threshold=0.5"):
+        run_evaluate("recheck=0.9")

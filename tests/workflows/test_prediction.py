@@ -28,8 +28,8 @@ def run_predict(trained_run: Path, tmp_path: Path) -> Predict:
 def test_a_folder_gives_a_row_a_picture_in_the_order_of_paths(run_predict: Predict, pictures: Path) -> None:
     counts, rows = run_predict(str(pictures))
     assert [row.path for row in rows] == sorted(str(path) for path in pictures.rglob("*.png"))
-    assert counts.go + counts.ng == len(rows) == 70
-    assert min(counts.go, counts.ng) > 0
+    assert counts.decided["GO"] + counts.decided["NG"] == len(rows) == 70
+    assert min(counts.decided["GO"], counts.decided["NG"]) > 0
     assert {row.decision for row in rows if (row.probability or 0) > 0.5} == {"NG"}
     assert {row.decision for row in rows if (row.probability or 0) <= 0.5} == {"GO"}
 

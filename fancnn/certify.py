@@ -1,0 +1,18 @@
+"""State the escape rate that can be proven: `python -m fancnn.certify run=outputs/train/<stamp> escape=0.01`."""
+
+import sys
+
+from fancnn.command import command
+from fancnn.settings import CertifySettings
+
+
+@command("certify", CertifySettings)
+def main(settings: CertifySettings) -> None:
+    from fancnn.workflows.certifying import certify  # lazy: --help must not wait for scipy
+
+    if not certify(settings).granted:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

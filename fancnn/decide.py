@@ -1,0 +1,15 @@
+"""Choose a run's thresholds anew: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
+
+from fancnn.command import command
+from fancnn.settings import DecideSettings
+
+
+@command("decide", DecideSettings)
+def main(settings: DecideSettings) -> None:
+    from fancnn.workflows.deciding import decide  # lazy: --help must not wait for torch
+
+    decide(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""What can be proven of the escapes: a claim on all parts that the line will make, from the pictures at hand.
+
+Format of `certificate.json`, version 1: `format` (`fancnn-certificate`), `version`, where the pictures come from
+(`run`, `table`, `part`) and the fields of `Certificate`.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.intervals import Interval, exact_interval, parts_needed, simultaneous_upper_bound, upper_bound
+from fancnn.inspection.predictions import Prediction, with_truth
+from fancnn.inspection.thresholds import allowed_escapes, few_escapes
+from fancnn.tables import replacing
+
+FORMAT, VERSION = "fancnn-certificate", 1
+Unit = Literal["picture", "group"]
+
+
+@dataclass(frozen=True)
+class TypeEscapes:
+    """Escapes among the parts of one defect type; `bound` holds for all types and all thresholds at once."""
+
+    defect_type: str
+    ng: int
+    escapes: int
+    bound: float
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A claim and what it rests on.
+
+    Attributes:
+        granted: Whether the claim is proven.
+        statement: The claim, or why it is refused and how many pictures it takes.
+        escape_rate: Asked for.
+        confidence: Of the claim.
+        thresholds: That it holds for; None where none was found.
+        searched: Whether they were found on these very pictures (which the claim takes into account).
+        bound: Largest escape rate that is compatible with what was seen, at this confidence.
+        ng: NG parts counted.
+        escapes: Of those passed.
+        go: GO parts counted.
+        overkills: Of those rejected.
+        overkill: Clopper-Pearson interval of the overkill rate at this confidence; None without GO parts.
+        rechecked: GO and NG parts sent to a person.
+        needed: NG parts that the claim takes if none of them escapes.
+        by_type: Worst bound first; empty where no types are known.
+        caveats: What makes the claim better than the truth may be; a claim without any is honest.
+    """
+
+    granted: bool
+    statement: str
+    escape_rate: float
+    confidence: float
+    thresholds: Thresholds | None
+    searched: bool
+    bound: float
+    ng: int
+    escapes: int
+    go: int
+    overkills: int
+    overkill: Interval | None
+    rechecked: int
+    needed: int
+    by_type: tuple[TypeEscapes, ...]
+    caveats: tuple[str, ...]
+
+
+def certified(
+    rows: Iterable[Prediction],
+    escape_rate: float,
+    confidence: float = 0.95,
+    thresholds: Thresholds | None = None,
+    recheck_above: float | None = None,
+    unit: Unit = "picture",
+    caveats: Sequence[str] = (),
+) -> Certificate:
+    """State the claim on the escape rate that `rows` can prove.
+
+    Args:
+        rows: Pictures with truth and probability; others are passed over.
+        escape_rate: Largest share of NG parts that may pass, in (0, 1).
+        confidence: In (0, 1).
+        thresholds: Chosen on other pictures; None finds the largest threshold for which the claim holds, on these.
+        recheck_above: Where NG begins if the threshold that is found shall only divide GO from RECHECK.
+        unit: What the claim counts. With `group` a lot, panel or patient passes as a whole if any of its NG pictures
+            passes, which makes claims honest where pictures of a group are alike.
+        caveats: Known already.
+
+    Raises:
+        UserError: If there are no NG pictures, or `unit` is group and a picture has none.
+    """
+    known = with_truth(rows)
+    units = _groups(known) if unit == "group" else known
+    ng, go = [row for row in units if row.label == 1], [row for row in units if row.label == 0]
+    if not ng:
+        raise UserError("a certificate is about NG parts, and there are none among these pictures")
+    scores = [_chance(row) for row in ng]
+    refusal = ""
+    if searched := thresholds is None:
+        try:
+            lower = few_escapes(scores, escape_rate, confidence).thresholds.lower
+            thresholds = Thresholds(lower, max(lower, recheck_above or lower))
+        except UserError as error:
+            refusal = str(error)
+    escapes = sum(score <= thresholds.lower for score in scores) if thresholds else len(ng)
+    allowed = allowed_escapes(len(ng), escape_rate, confidence)
+    bound = upper_bound(max(allowed, escapes) if searched and thresholds else escapes, len(ng), confidence)
+    overkills = sum(_chance(row) > thresholds.upper for row in go) if thresholds else 0
+    interval = exact_interval(overkills, len(go), confidence) if thresholds else None
+    granted = not refusal and bound <= escape_rate
+    return Certificate(
+        granted=granted,
+        statement=refusal or _statement(granted, bound, escape_rate, confidence, escapes, len(ng), overkills, len(go)),
+        escape_rate=escape_rate,
+        confidence=confidence,
+        thresholds=thresholds,
+        searched=searched,
+        bound=bound,
+        ng=len(ng),
+        escapes=escapes,
+        go=len(go),
+        overkills=overkills,
+        overkill=interval,
+        rechecked=sum(thresholds.lower < _chance(row) <= thresholds.upper for row in units) if thresholds else 0,
+        needed=parts_needed(escape_rate, confidence),
+        by_type=escapes_by_type(ng, thresholds, confidence) if thresholds else (),
+        caveats=(*caveats, *_caveats(known, unit)),
+    )
+
+
+def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, Any]) -> None:
+    """Write `certificate.json`; `about` says where the pictures come from."""
+    with replacing(path) as file:
+        content = {"format": FORMAT, "version": VERSION, **about, **asdict(certificate)}
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def _statement(
+    granted: bool, bound: float, asked: float, confidence: float, escapes: int, ng: int, overkills: int, go: int
+) -> str:
+    interval = exact_interval(overkills, go, confidence)
+    overkill = f"; overkill {overkills / go:.2%} ({interval.low:.2%} to {interval.high:.2%})" if interval else ""
+    claim = f"escape rate <= {bound:.2%} at {confidence:.4g} confidence{overkill}"
+    seen = f"{escapes} of {ng} NG parts pass"
+    if granted:
+        return f"{claim} ({seen})"
+    needed = next(n for n in _growing(ng) if upper_bound(round(escapes * n / ng), n, confidence) <= asked or n > 10**7)
+    way_out = (
+        f"at this share of escapes about {needed:,} NG parts are needed"
+        if needed <= 10**7
+        else "the share seen is itself too large: lower the threshold"
+    )
+    return f"{claim} is all that can be said, and {asked:.2%} was asked for ({seen}; {way_out})"
+
+
+def _growing(count: int) -> Iterable[int]:
+    while True:
+        yield count
+        count = count * 11 // 10 + 1
+
+
+def escapes_by_type(
+    rows: Iterable[Prediction], thresholds: Thresholds, confidence: float = 0.95
+) -> tuple[TypeEscapes, ...]:
+    """Escapes by defect type, the worst bound first; empty where no types are known.
+
+    The bounds hold together, for all types and wherever the thresholds were put, also on these very pictures.
+    """
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.label == 1 and row.defect_type and row.probability is not None:
+            scores[row.defect_type].append(row.probability)
+    found = []
+    for name, values in scores.items():
+        escapes = sum(value <= thresholds.lower for value in values)
+        bound = simultaneous_upper_bound(escapes, len(values), confidence, families=len(scores))
+        found.append(TypeEscapes(name, len(values), escapes, bound))
+    return tuple(sorted(found, key=lambda item: (-item.bound, item.defect_type)))
+
+
+def _groups(rows: Sequence[Prediction]) -> list[Prediction]:
+    """One row for each group and label: the picture by which it would pass, or be rejected."""
+    if any(not row.group for row in rows):
+        raise UserError("unit=group needs a group for each picture: train with data.split=grouped and data.group=...")
+    worst: dict[tuple[str, int | None], Prediction] = {}
+    for row in rows:
+        key = (row.group, row.label)
+        sign = 1 if row.label == 1 else -1  # of NG the lowest probability escapes, of GO the highest is rejected
+        if key not in worst or sign * _chance(row) < sign * _chance(worst[key]):
+            worst[key] = row
+    return list(worst.values())
+
+
+def _caveats(rows: Sequence[Prediction], unit: Unit) -> Iterable[str]:
+    parts = {row.split for row in rows}
+    if "train" in parts:
+        yield "optimistic: some of these pictures were trained on"
+    if "val" in parts:
+        yield "optimistic: some of these pictures chose the epoch, the calibration and the threshold of the model"
+    if "" in parts:
+        yield "it is taken that the model has never seen these pictures"
+    groups = {row.group for row in rows if row.group}
+    if unit == "picture" and len(groups) < sum(bool(row.group) for row in rows):
+        yield f"pictures of the same group ({len(groups)} groups) are counted as independent; unit=group counts groups"
+
+
+def _chance(row: Prediction) -> float:
+    assert row.probability is not None
+    return row.probability

@@ -1,0 +1,195 @@
+"""How sure a number of a small sample is: exact bounds of rates, and the bootstrap for everything else."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betainccinv, betaincinv
+
+Sample = NDArray[np.intp]
+"""Indices of pictures, drawn with replacement: `(pictures,)`."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, both included; in the unit of what it is an interval of."""
+
+    low: float
+    high: float
+
+
+def exact_interval(count: int, total: int, confidence: float = 0.95) -> Interval | None:
+    """Where the true rate lies, both sides, when `count` of `total` independent parts showed it.
+
+    Covers the true rate in at least `confidence` of all samples, whatever the rate (Clopper and Pearson 1934).
+    None without parts.
+
+    Raises:
+        ValueError: If `count` is not in [0, total] or `confidence` not in (0, 1).
+
+    Example:
+        >>> interval = exact_interval(48, 60)
+        >>> round(interval.low, 3), round(interval.high, 3)
+        (0.677, 0.892)
+    """
+    _check(count, total, confidence)
+    if total == 0:
+        return None
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
+    return Interval(low, _upper(count, total, tail))
+
+
+def upper_bound(count: int, total: int, confidence: float = 0.95) -> float:
+    """The highest rate that `count` of `total` leaves open, one side (Clopper and Pearson 1934).
+
+    The true rate is above it in at most `1 - confidence` of all samples. 1.0 without parts: nothing is known.
+
+    Raises:
+        ValueError: As `exact_interval`.
+
+    Example:
+        >>> round(upper_bound(0, 50), 4)  # no escape among 50 NG parts still leaves one in seventeen open
+        0.0582
+    """
+    _check(count, total, confidence)
+    return _upper(count, total, 1 - confidence)
+
+
+def parts_needed(rate: float, confidence: float = 0.95, escapes: int = 0) -> int:
+    """How many NG parts must be shown, `escapes` of them escaping, to claim an escape rate of at most `rate`.
+
+    The smallest number whose `upper_bound` is at most `rate`.
+
+    Raises:
+        ValueError: If `rate` or `confidence` is not in (0, 1) or `escapes` is negative.
+
+    Example:
+        >>> parts_needed(0.01), parts_needed(0.001), parts_needed(0.01, escapes=1)
+        (299, 2995, 473)
+    """
+    if not 0 < rate < 1:
+        raise ValueError(f"rate={rate}: expected a share above 0 and below 1, e.g. 0.01")
+    enough = escapes + 1
+    while upper_bound(escapes, enough, confidence) > rate:
+        enough *= 2
+    tried = range(escapes + 1, enough + 1)
+    return tried[bisect_left(tried, True, key=lambda parts: upper_bound(escapes, parts, confidence) <= rate)]
+
+
+def simultaneous_upper_bound(count: int, total: int, confidence: float = 0.95, families: int = 1) -> float:
+    """The highest share of a class below a threshold, true for all thresholds at once.
+
+    A threshold that was chosen on the pictures it is judged by deserves no `upper_bound`. With `count` of `total`
+    pictures of a class below the threshold t, this bounds P(score < t) so that in at least `confidence` of all
+    samples no t whatever breaks it. The reason: while `count` pictures are below t, P(score < t) is at most its
+    value at the next picture, which is Beta(count + 1, total - count) distributed; the bound gives each count the
+    share 2^-(count + 1) of the error (Bonferroni), and each of `families` classes bounded together the same.
+
+    1.0 where `count == total`, and above a count of 1,000 or so, whose share of the error is below the smallest float.
+
+    Raises:
+        ValueError: As `exact_interval`, and if `families` is below 1.
+
+    Example:
+        >>> round(simultaneous_upper_bound(0, 50), 4), round(upper_bound(0, 50), 4)
+        (0.0711, 0.0582)
+    """
+    _check(count, total, confidence)
+    if families < 1:
+        raise ValueError(f"families={families}: expected how many classes are bounded together, at least 1")
+    return _upper(count, total, (1 - confidence) / families * 2.0 ** -(count + 1))
+
+
+def bootstrap_intervals(
+    statistics: Callable[[Sample], Mapping[str, float | None]],
+    groups: Sequence[str] | None,
+    size: int,
+    *,
+    draws: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval | None]:
+    """Intervals of whatever can be computed from a sample: the seeded percentile bootstrap (Efron 1979).
+
+    The same arguments give the same intervals.
+
+    Args:
+        statistics: Takes the indices of a sample, in [0, size), some more than once; gives named values, None
+            where undefined. It is called `draws` times, and once with all pictures.
+        groups: One name for each picture, of the lot, panel or patient it is of. Pictures of a group stay together:
+            whole groups are drawn, and a sample's size varies. A picture with an empty name is a group of its own;
+            None: each picture is.
+        size: How many pictures there are.
+        draws: How many samples.
+        confidence: Share of the samples' values inside the interval; each side leaves out half of the rest.
+        seed: Of the draws.
+
+    Returns:
+        An interval for each name. Samples where a value is undefined are left out; None where more than half
+        are, and where fewer than two groups leave nothing to draw from.
+
+    Raises:
+        ValueError: If `draws` is below 1, `confidence` not in (0, 1), or `groups` has another length than `size`.
+
+    Example:
+        >>> heights = np.array([1.6, 1.7, 1.8, 1.9])
+        >>> bootstrap_intervals(lambda sample: {"mean": heights[sample].mean()}, None, 4)["mean"]
+        Interval(low=1.65, high=1.85)
+    """
+    _check(0, size, confidence)
+    if draws < 1:
+        raise ValueError(f"draws={draws}: expected at least 1, e.g. 1000")
+    members = _group_numbers(groups, size)
+    names = list(statistics(np.arange(size)))
+    if size == 0 or members.max() == 0:
+        return dict.fromkeys(names)
+    found = [statistics(sample) for sample in _samples(members, draws, seed)]
+    return {name: _percentiles([values[name] for values in found], confidence) for name in names}
+
+
+def _upper(count: int, total: int, tail: float) -> float:
+    # the complement keeps its digits where 1 - tail would be rounded to 1
+    return float(betainccinv(count + 1, total - count, tail)) if count < total and tail > 0 else 1.0
+
+
+def _check(count: int, total: int, confidence: float) -> None:
+    if not 0 <= count <= total:
+        raise ValueError(f"{count} of {total}: expected a count from 0 to the total")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence={confidence}: expected a share above 0 and below 1, e.g. 0.95")
+
+
+def _group_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
+    """Number of each picture's group, from 0 in the order of appearance."""
+    if groups is None:
+        return np.arange(size)
+    if len(groups) != size:
+        raise ValueError(f"{len(groups)} groups for {size} pictures: expected one for each")
+    numbers: dict[str | int, int] = {}
+    return np.array(
+        [numbers.setdefault(group or picture, len(numbers)) for picture, group in enumerate(groups)], np.intp
+    )
+
+
+def _samples(members: NDArray[np.intp], draws: int, seed: int) -> Iterator[Sample]:
+    """Pictures of as many groups as there are, drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    pictures, sizes = np.argsort(members, kind="stable"), np.bincount(members)
+    starts = np.cumsum(sizes) - sizes
+    for _ in range(draws):
+        drawn = generator.integers(0, sizes.size, sizes.size)
+        lengths = sizes[drawn]
+        ends = np.cumsum(lengths)
+        yield pictures[np.arange(ends[-1]) + np.repeat(starts[drawn] - (ends - lengths), lengths)]
+
+
+def _percentiles(values: Sequence[float | None], confidence: float) -> Interval | None:
+    defined = [value for value in values if value is not None]
+    if 2 * len(defined) < len(values):
+        return None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(defined, [tail, 1 - tail])
+    return Interval(float(low), float(high))

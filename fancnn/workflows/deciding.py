@@ -1,0 +1,153 @@
+"""Where thresholds and calibration come from: at the end of training, and in `python -m fancnn.decide`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fancnn import assembly, checkpoints
+from fancnn.console import say
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.intervals import parts_needed
+from fancnn.inspection.line import Costs, Line
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
+from fancnn.inspection.predictions import columns, read_predictions, write_predictions
+from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
+from fancnn.learning.checkpointing import BEST
+from fancnn.limits import check_decision
+from fancnn.model import Model
+from fancnn.pictures import Picture
+from fancnn.settings import CostSettings, DecideSettings, DecisionSettings, LineSettings
+from fancnn.workflows.telling import tell_scores
+
+SHIFTS_PER_MONTH = 60  # two a day
+NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
+
+
+def decide(settings: DecideSettings) -> Thresholds:
+    """Choose the thresholds of a finished run anew, from its own predictions, and keep them in it.
+
+    The best checkpoint, `predictions.csv` and `metrics.json` change together with them.
+
+    Raises:
+        UserError: If the run has no predictions of the part, or they cannot carry the rule.
+    """
+    run = Path(settings.run).expanduser()
+    line = known_line(settings.line, read_metrics(run / "metrics.json")["line"])
+    check_decision(settings.decision, line)
+    rows = read_predictions(run / "predictions.csv")
+    part = [row for row in rows if row.split == settings.decision.part]
+    if not part:
+        present = ", ".join(sorted({row.split for row in rows}))
+        raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
+    chosen = choose(settings.decision, line, *columns(part))
+    tell_decision(chosen, settings.decision.part)
+    checkpoint = keep(run, chosen, settings.decision.part, line)
+    say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
+    return chosen.thresholds
+
+
+def keep(run: Path, chosen: Chosen, part: str, line: LineSettings | None = None) -> Path:
+    """Put thresholds into a run: its best checkpoint, its predictions and its metrics; tell what they come to.
+
+    Returns:
+        The checkpoint.
+    """
+    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json")
+    model = checkpoints.load(checkpoint)
+    model.thresholds = chosen.thresholds
+    known = line or known_line(NO_LINE, about["line"])
+    facts = decision_facts(chosen.reason, part, known)
+    checkpoints.store_decision(checkpoint, model, facts)
+    rows = [
+        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
+        for row in read_predictions(run / "predictions.csv")
+    ]
+    write_predictions(rows, run / "predictions.csv")
+    names = list(about.pop("parts"))
+    parts = {
+        name: part_metrics([row for row in rows if row.split == name], model.thresholds, *line_of(known))
+        for name in names
+    }
+    write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts})
+    tell_scores("with these thresholds", parts)
+    return checkpoint
+
+
+def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, probabilities: ArrayLike) -> Chosen:
+    """The thresholds by the rule of the configuration.
+
+    Raises:
+        UserError: If the pictures cannot carry the rule.
+    """
+    if decision.rule == "f1":
+        return best_f1(labels, probabilities)
+    if decision.rule == "cost":
+        assert line.ng_rate is not None  # `limits` has checked
+        costs = costs_of(line)
+        assert costs is not None
+        return least_cost(labels, probabilities, costs, line.ng_rate, decision.most_rechecked)
+    if decision.rule == "escape":
+        scores = np.asarray(probabilities)[np.asarray(labels) == 1]
+        return few_escapes(scores, decision.escape_rate, decision.confidence)
+    return Chosen(assembly.thresholds(decision), "as configured")
+
+
+def known_line(said: LineSettings, earlier: Mapping[str, Any] | None) -> LineSettings:
+    """What is said of the line now, and for the rest what was said when the run was trained."""
+    if not earlier:
+        return said
+    costs = {name: value for name, value in asdict(said.costs).items() if value is not None}
+    own = {name: value for name, value in asdict(said).items() if value is not None and name != "costs"}
+    return LineSettings(**{**earlier, **own, "costs": CostSettings(**{**earlier["costs"], **costs})})
+
+
+def line_of(line: LineSettings) -> tuple[Line | None, Costs | None]:
+    """The line and its costs, as far as they are known."""
+    if line.ng_rate is None or line.parts_per_shift is None:
+        return None, None
+    return Line(line.ng_rate, line.parts_per_shift, line.shifts_per_month or SHIFTS_PER_MONTH), costs_of(line)
+
+
+def costs_of(line: LineSettings) -> Costs | None:
+    costs = line.costs
+    return None if costs.escape is None or costs.overkill is None else Costs(costs.escape, costs.overkill, costs.look)
+
+
+def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:
+    """Refuse a rule that these pictures can never carry, before the training and not after it."""
+    part = [picture for picture in pictures if picture.split == decision.part]
+    if not part:
+        raise UserError(f"decision.part={decision.part}: there is no such part. Set data.test_fraction, or take val")
+    ng, needed = sum(picture.label for picture in part), parts_needed(decision.escape_rate, decision.confidence)
+    if decision.rule == "escape" and ng < needed:
+        raise UserError(
+            f"decision.rule=escape: {ng} NG pictures in {decision.part} cannot prove an escape rate of "
+            f"{decision.escape_rate} at {decision.confidence} confidence; {needed:,} are needed. Collect more, or ask "
+            "for less: decision.escape_rate=... decision.confidence=..."
+        )
+    if decision.rule in ("f1", "cost") and ng in (0, len(part)):
+        raise UserError(f"decision.rule={decision.rule} needs GO and NG pictures in {decision.part}")
+
+
+def decision_facts(reason: str, part: str, line: LineSettings) -> dict[str, Any]:
+    """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
+    return {"decision": reason, "decision_part": part, "line": asdict(line)}
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """What `metrics.json` says of the model."""
+    return {
+        "thresholds": [model.thresholds.lower, model.thresholds.upper],
+        "calibration": model.calibration.as_plain(),
+        "go_class": model.go_class,
+        "classes": list(model.classes),
+    }
+
+
+def tell_decision(chosen: Chosen, part: str) -> None:
+    say(f"thresholds: {chosen.thresholds.in_words()} (chosen on {part}: {chosen.reason})")

@@ -1,0 +1,105 @@
+"""Thresholds and calibration at the end of a training, and chosen anew afterwards."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import compose_command
+
+import fancnn
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.predictions import columns, read_predictions
+from fancnn.inspection.thresholds import best_f1
+from fancnn.settings import DecideSettings, EvaluateSettings, TrainSettings
+from fancnn.workflows.deciding import decide
+from fancnn.workflows.evaluation import evaluate
+from fancnn.workflows.training import train
+
+Settings = Callable[..., TrainSettings]
+COSTS = ["line.ng_rate=0.05", "line.costs.escape=100", "line.costs.overkill=2", "line.costs.look=1"]
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_run, tmp_path / "copied"))
+
+
+def decided(run: Path, *overrides: str) -> Thresholds:
+    return decide(compose_command("decide", DecideSettings, f"run={run}", *overrides))
+
+
+def test_a_rule_of_the_training_is_kept_in_the_model_and_used_by_all(train_settings: Settings, tmp_path: Path) -> None:
+    train(train_settings("decision.rule=f1", "model.optimizer.lr=0.01", "trainer.max_epochs=6"))
+    run = tmp_path / "run"
+    rows = [row for row in read_predictions(run / "predictions.csv") if row.split == "val"]
+    expected = best_f1(*columns(rows)).thresholds
+    assert fancnn.load(run).thresholds == expected
+    assert json.loads((run / "metrics.json").read_text())["thresholds"] == [expected.lower, expected.upper]
+    assert {row.decision for row in rows if row.probability and row.probability > expected.upper} == {"NG"}
+
+
+def test_another_rule_changes_checkpoint_predictions_and_metrics_together(run: Path) -> None:
+    before = fancnn.load(run).thresholds
+    thresholds = decided(run, "decision.rule=cost", *COSTS)
+    assert thresholds != before
+    model, metrics = fancnn.load(run), json.loads((run / "metrics.json").read_text())
+    assert model.thresholds == thresholds
+    assert metrics["thresholds"] == [thresholds.lower, thresholds.upper]
+    assert metrics["decision_part"] == "val"
+    for row in read_predictions(run / "predictions.csv"):
+        assert row.decision == thresholds.decide(row.probability)
+
+
+def test_what_is_known_of_the_line_is_known_to_evaluate(run: Path, tmp_path: Path) -> None:
+    decided(run, "decision.rule=cost", *COSTS, "line.parts_per_shift=1000")
+    given = [f"run={run}", "device=cpu", f"output_dir={tmp_path / 'out'}"]
+    found = evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts["test"]
+    assert found["forecast"]["looks_per_shift"][0] >= 0
+    assert found["forecast"]["cost_per_month"] is not None
+
+
+def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
+    decided(run, "decision.rule=f1")
+    assert fancnn.load(run / "checkpoints/last.ckpt").thresholds.upper == 0.5
+
+
+def test_a_rule_that_the_pictures_cannot_carry_changes_nothing(run: Path) -> None:
+    before = (run / "metrics.json").read_bytes()
+    with pytest.raises(UserError, match=r"NG pictures cannot prove an escape rate of 0.01 .*: 299 are needed"):
+        decided(run, "decision.rule=escape")
+    with pytest.raises(UserError, match="decision.part=train: the run has predictions of test, val alone"):
+        decided(run, "decision.part=train")
+    assert (run / "metrics.json").read_bytes() == before
+
+
+def test_too_few_pictures_for_an_escape_rate_are_told_before_the_training(
+    train_settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"decision.rule=escape: 6 NG pictures in val cannot prove .*; 299 are needed"):
+        train(train_settings("decision.rule=escape"))
+    assert not (tmp_path / "run/checkpoints").exists()
+    with pytest.raises(UserError, match="decision.part=test: there is no such part"):
+        train(train_settings("decision.part=test"))
+
+
+def test_calibration_changes_probabilities_and_no_order(train_settings: Settings, tmp_path: Path) -> None:
+    learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=6"]
+    for method in ("none", "temperature"):
+        train(train_settings(f"calibration={method}", *learns, output=tmp_path / method))
+    (_, raw), (_, warm) = (columns(read_predictions(tmp_path / m / "predictions.csv")) for m in ("none", "temperature"))
+    assert not np.allclose(raw, warm)
+    np.testing.assert_array_equal(np.argsort(raw), np.argsort(warm))
+    model = fancnn.load(tmp_path / "temperature")
+    logits = np.log(raw / (1 - raw))
+    np.testing.assert_allclose(model.calibration.probabilities(logits), warm, atol=1e-9)
+
+
+def test_too_few_pictures_for_isotonic_calibration_are_said(
+    train_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(train_settings("calibration=isotonic"))
+    assert "warning: calibration: isotonic needs 1000 pictures" in capsys.readouterr().out
