@@ -20,7 +20,7 @@ from torch import nn
 
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
+from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier

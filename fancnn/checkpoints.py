@@ -31,7 +31,7 @@ import torch
 import fancnn
 from fancnn import assembly
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
+from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO

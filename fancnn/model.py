@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.images import Decoded, Preprocess, decode
-from fancnn.images.decoding import decode_file, spread
+from fancnn.images.decoding import Decoded, decode, decode_file, spread
+from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Decision, Thresholds

@@ -15,7 +15,8 @@ Format of `split.csv`, version 1: UTF-8, comma-separated, one row a picture in t
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -78,3 +79,11 @@ def split_hash(pictures: Iterable[Picture]) -> str:
     """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
     lines = sorted(f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def copies_across_parts(pictures: Sequence[Picture]) -> int:
+    """How many pictures have a byte-identical copy in another part: each is a small lie in the scores."""
+    parts = defaultdict(set)
+    for picture in pictures:
+        parts[picture.sha256].add(picture.split)
+    return sum(len(parts[picture.sha256]) > 1 for picture in pictures)

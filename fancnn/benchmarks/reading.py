@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fancnn.benchmarks.measuring import Result, in_turn, seconds
-from fancnn.images import Preprocess, decode
 from fancnn.images.cache import decoded_files
+from fancnn.images.decoding import decode
+from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import read_picture
 from fancnn.model import Model
 

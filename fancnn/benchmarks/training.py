@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fancnn import assembly
 from fancnn.benchmarks.measuring import Result, in_turn, seconds
-from fancnn.images import decode
+from fancnn.images.decoding import decode
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.datasets import PixelDataset
 from fancnn.learning.sampling import EpochBatches

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from fancnn.console import say, track
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line
+from fancnn.images.preprocess import Preprocess
 from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
 from fancnn.learning.sampling import EpochBatches

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
 from fancnn.images.decoding import decode_file
+from fancnn.images.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG
 

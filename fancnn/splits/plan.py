@@ -1,6 +1,5 @@
 """Which picture is in train, val or test: by rule, by folders, or by an earlier run's split.csv."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,14 +74,6 @@ class SplitPlan:
             contents = [picture.sha256 for picture in pictures]
             parts = stratified_split(classes, **fractions, seed=self.seed, contents=contents)
         return [replace(picture, split=part) for picture, part in zip(pictures, parts, strict=True)]
-
-
-def copies_across_parts(pictures: Sequence[Picture]) -> int:
-    """How many pictures have a byte-identical copy in another part: each is a small lie in the scores."""
-    parts = defaultdict(set)
-    for picture in pictures:
-        parts[picture.sha256].add(picture.split)
-    return sum(len(parts[picture.sha256]) > 1 for picture in pictures)
 
 
 def _as_in_file(pictures: Sequence[Picture], path: Path) -> list[Picture]:

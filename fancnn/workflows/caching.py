@@ -6,9 +6,9 @@ from pathlib import Path
 from fancnn.cache_folder import cache_folder
 from fancnn.console import print_table, say, track
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
 from fancnn.images.cache import read_about, wrong_rows
 from fancnn.images.cache_index import read_index
+from fancnn.images.preprocess import Preprocess
 from fancnn.settings import CacheSettings
 
 

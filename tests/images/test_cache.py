@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from samples import process_environment, write_pictures
 
-from fancnn.images import Preprocess, cache, decode
+from fancnn.images import cache
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line, read_index
+from fancnn.images.decoding import decode
+from fancnn.images.preprocess import Preprocess
 
 PREPROCESS = Preprocess((6, 8))
 
@@ -158,7 +160,8 @@ def test_whatever_may_change_a_pixel_has_a_folder_of_its_own(tmp_path: Path) -> 
 BUILD = """
 import sys
 from pathlib import Path
-from fancnn.images import Preprocess, cache
+from fancnn.images import cache
+from fancnn.images.preprocess import Preprocess
 new = []
 def track(lines, total):
     for line in lines:
@@ -185,7 +188,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a file may not grow further, as on a full disk
-from fancnn.images import Preprocess
+from fancnn.images.preprocess import Preprocess
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.splits import SplitPlan
 data = PictureDataModule(sys.argv[1], "GO", Preprocess((6, 8)), SplitPlan(), cache=Path(sys.argv[2]))

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from samples import write_pictures
 
-from fancnn.images import Preprocess, decode
-from fancnn.images.decoding import AHEAD
+from fancnn.images.decoding import AHEAD, decode
+from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import read_picture
 
 

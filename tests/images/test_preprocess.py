@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fancnn.images import Preprocess
+from fancnn.images.preprocess import Preprocess
 
 sizes = st.integers(1, 70)
 

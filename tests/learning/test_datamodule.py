@@ -10,7 +10,7 @@ from samples import compose_train, write_pictures
 
 from fancnn import assembly
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
+from fancnn.images.preprocess import Preprocess
 from fancnn.learning import datamodule
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.datasets import FileDataset, PixelDataset

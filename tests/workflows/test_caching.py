@@ -5,8 +5,8 @@ import torch
 from samples import compose_command, write_pictures
 
 from fancnn.errors import UserError
-from fancnn.images import Preprocess
 from fancnn.images.cache import cache_name, decoded_files
+from fancnn.images.preprocess import Preprocess
 from fancnn.settings import CacheSettings
 from fancnn.workflows.caching import look_after
 
