@@ -5,6 +5,7 @@ The only module that knows `hydra.main`.
 
 import functools
 import os
+import re
 import shutil
 import signal
 import sys
@@ -36,7 +37,12 @@ def conf_dir() -> Path:
 
 
 def command(
-    config_name: str, schema: type[S], *, goes_on_with: str | None = None
+    config_name: str,
+    schema: type[S],
+    *,
+    goes_on_with: str | None = None,
+    goes_on_in: str | None = None,
+    listed: str | None = None,
 ) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a story a command: it is called with its configuration as an object of `schema`.
 
@@ -47,6 +53,8 @@ def command(
         schema: Dataclass of `fancnn.settings`.
         goes_on_with: A key that names an earlier run; what that run's command line said is then said again, unless
             this one says otherwise.
+        goes_on_in: The same, and the run folder that it names is this run's too.
+        listed: A key whose value is a list; arguments without a key are its items.
     """
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
@@ -62,8 +70,11 @@ def command(
 
         @functools.wraps(story)
         def main() -> None:
-            if goes_on_with:
-                sys.argv[1:] = with_earlier_overrides(sys.argv[1:], goes_on_with)
+            if earlier := goes_on_with or goes_on_in:
+                place = [f"hydra.run.dir={said}" for said in _said(sys.argv[1:], earlier) if goes_on_in]
+                sys.argv[1:] = [*with_earlier_overrides(sys.argv[1:], earlier), *place]
+            if listed:
+                sys.argv[1:] = with_listed(sys.argv[1:], listed)
             _run(compose)
 
         return main
@@ -104,6 +115,38 @@ def with_earlier_overrides(arguments: Sequence[str], key: str) -> list[str]:
     earlier = OmegaConf.load(saved)
     assert isinstance(earlier, ListConfig)
     return [*(str(item) for item in earlier if _key(str(item)) not in named), *arguments]
+
+
+def _said(arguments: Sequence[str], key: str) -> list[str]:
+    """The value of `key`, as it is written, in a list; empty if it is not said."""
+    return [value for said, equals, value in (argument.partition("=") for argument in arguments) if said == key][-1:]
+
+
+def with_listed(arguments: Sequence[str], key: str) -> list[str]:
+    """Command-line arguments with those that have no key as one override of `key`, a list.
+
+    Example:
+        >>> with_listed(["runs/a b", "part=val", "runs/[c]"], "runs")
+        ['part=val', 'runs=["runs/a b","runs/[c]"]']
+    """
+    items: list[str] = []
+    kept: list[str] = []
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        keyed = argument.startswith(("-", "+")) or ("=" in argument and not Path(argument).exists())
+        (kept if keyed or before in _FLAGS_WITH_VALUES else items).append(argument)
+    return [*kept, f"{key}=[{','.join(map(_quoted, items))}]"] if items else kept
+
+
+_FLAGS_WITH_VALUES = (
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--experimental-rerun", "--info", "-i"),
+)
+
+
+def _quoted(value: str) -> str:
+    """A value as Hydra's grammar quotes it: backslashes count where a quote follows; ${ would be filled in."""
+    escaped = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), value)
+    return '"' + escaped.replace("${", r"\${") + '"'
 
 
 def _key(override: str) -> str:

@@ -105,6 +105,13 @@ class TrainSettings:
 
 
 @dataclass
+class CrossvalSettings(TrainSettings):
+    """Everything `python -m fancnn.crossval` can be told."""
+
+    folds: int
+
+
+@dataclass
 class DecideSettings:
     """Everything `python -m fancnn.decide` can be told."""
 

@@ -26,7 +26,8 @@ finally:
 
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
-    assert set(COMMANDS) == {"train", "evaluate", "predict", "fans", "cache", "benchmark"}
+    judging = {"evaluate", "decide", "certify", "report", "compare"}
+    assert set(COMMANDS) == {"train", "crossval", "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
         assert f'fancnn-{name} = "fancnn.{name}:main"' in (REPOSITORY / "pyproject.toml").read_text()
@@ -60,7 +61,9 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.train", "monitor=val/los"], "monitor='val/los' is no score that every epoch has"),
         (["fancnn.train", "+model.filterz=3"], "configuration: model.filterz: Key 'filterz' not in 'ModelSettings'"),
         (["fancnn.evaluate", "run=nowhere"], "nowhere does not exist. Expected a run folder"),
-        (["fancnn.evaluate"], "run is missing: say run=..."),
+        (["fancnn.evaluate"], "say either run=outputs/train/<stamp>, or table=predictions.csv"),
+        (["fancnn.decide"], "run is missing: say run=..."),
+        (["fancnn.train", "decision.rule=cost"], "decision.rule=cost needs line.ng_rate, line.costs.escape"),
         (["fancnn.train", "data.root=/a (b)"], "need quotes of their own inside the shell's"),
         (["fancnn.train", "data.rot=x"], "Could not override 'data.rot'"),
         (["fancnn.train", "hydra.run.dir=/proc/x"], "cannot make the run folder: "),

@@ -1,6 +1,6 @@
 """Where thresholds and calibration come from: at the end of training, and in `python -m fancnn.decide`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import parts_needed
-from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import columns, read_predictions, write_predictions
 from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
@@ -22,9 +21,9 @@ from fancnn.limits import check_decision
 from fancnn.model import Model
 from fancnn.pictures import Picture
 from fancnn.settings import CostSettings, DecideSettings, DecisionSettings, LineSettings
+from fancnn.workflows.lines import costs_of, known_line, line_of
 from fancnn.workflows.telling import tell_scores
 
-SHIFTS_PER_MONTH = 60  # two a day
 NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
 
 
@@ -95,27 +94,6 @@ def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, pr
         scores = np.asarray(probabilities)[np.asarray(labels) == 1]
         return few_escapes(scores, decision.escape_rate, decision.confidence)
     return Chosen(assembly.thresholds(decision), "as configured")
-
-
-def known_line(said: LineSettings, earlier: Mapping[str, Any] | None) -> LineSettings:
-    """What is said of the line now, and for the rest what was said when the run was trained."""
-    if not earlier:
-        return said
-    costs = {name: value for name, value in asdict(said.costs).items() if value is not None}
-    own = {name: value for name, value in asdict(said).items() if value is not None and name != "costs"}
-    return LineSettings(**{**earlier, **own, "costs": CostSettings(**{**earlier["costs"], **costs})})
-
-
-def line_of(line: LineSettings) -> tuple[Line | None, Costs | None]:
-    """The line and its costs, as far as they are known."""
-    if line.ng_rate is None or line.parts_per_shift is None:
-        return None, None
-    return Line(line.ng_rate, line.parts_per_shift, line.shifts_per_month or SHIFTS_PER_MONTH), costs_of(line)
-
-
-def costs_of(line: LineSettings) -> Costs | None:
-    costs = line.costs
-    return None if costs.escape is None or costs.overkill is None else Costs(costs.escape, costs.overkill, costs.look)
 
 
 def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:

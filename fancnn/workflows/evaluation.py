@@ -25,8 +25,9 @@ from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.settings import EvaluateSettings, LineSettings
-from fancnn.workflows.deciding import known_line, line_of, model_facts
+from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
+from fancnn.workflows.lines import known_line, line_of
 from fancnn.workflows.telling import tell_scores
 
 ALL = "all"  # the part of a folder that is not divided into parts

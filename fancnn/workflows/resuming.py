@@ -8,8 +8,20 @@ from fancnn import checkpoints
 from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
 
-# what may differ from the run that goes on: where things go, how long, on what machine
-FREE = ("output_dir", "overrides", "ckpt", "trainer", "callbacks", "logger", "objective", "score_test")
+# what may differ from the run that goes on: where things go, how long, on what machine, and how it is decided
+FREE = (
+    "output_dir",
+    "overrides",
+    "ckpt",
+    "trainer",
+    "callbacks",
+    "logger",
+    "objective",
+    "score_test",
+    "calibration",
+    "decision",
+    "line",
+)
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 

@@ -31,10 +31,10 @@ from fancnn.workflows.deciding import (
     check_pictures,
     choose,
     decision_facts,
-    line_of,
     model_facts,
     tell_decision,
 )
+from fancnn.workflows.lines import line_of
 from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next, tell_scores
@@ -59,7 +59,7 @@ def train(settings: TrainSettings) -> Trained:
     keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
-    data = _read_pictures(settings)
+    data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
     fresh = assembly.model(settings, data.classes)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
@@ -79,7 +79,8 @@ def train(settings: TrainSettings) -> Trained:
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
 
 
-def _read_pictures(settings: TrainSettings) -> PictureDataModule:
+def read_pictures(settings: TrainSettings) -> PictureDataModule:
+    """The pictures that the configuration names, read and split."""
     if settings.data.root is not None:
         root = Path(settings.data.root).expanduser()
     elif settings.data.fans is not None:

@@ -1,0 +1,88 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import SMALL, compose_command, run_command
+from scipy import stats
+
+from fancnn.errors import UserError
+from fancnn.inspection.predictions import read_predictions
+from fancnn.settings import CrossvalSettings
+from fancnn.workflows.crossing import crossval, mean_over_folds
+
+Run = Callable[..., float | None]
+
+
+@pytest.fixture
+def run_crossval(pictures: Path, tmp_path: Path) -> Run:
+    def run(*overrides: str) -> float | None:
+        given = [*SMALL, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'run'}", "overrides=[]"]
+        return crossval(compose_command("crossval", CrossvalSettings, *given, *overrides))
+
+    return run
+
+
+def test_every_picture_has_one_prediction_by_a_model_that_has_not_seen_it(run_crossval: Run, tmp_path: Path) -> None:
+    objective = run_crossval()
+    rows = read_predictions(tmp_path / "run/predictions.csv")
+    assert len({row.path for row in rows}) == len(rows) == 70
+    assert {row.split for row in rows} == {"test"}
+    for number in (1, 2, 3):
+        own = {row.path: row for row in read_predictions(tmp_path / f"run/fold-{number}/predictions.csv")}
+        tested = [row for row in rows if row.path in own and own[row.path].split == "test"]
+        assert tested
+        assert all(row.probability == own[row.path].probability for row in tested)
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["parts"]["test"]["pictures"] == 70
+    if objective is not None:
+        assert objective == pytest.approx(np.mean([fold["f1"] for fold in metrics["folds"]]))
+
+
+def test_after_a_kill_finished_folds_are_kept_and_the_others_end_as_they_would_have(
+    run_crossval: Run, tmp_path: Path
+) -> None:
+    run_crossval()
+    run = tmp_path / "run"
+    whole, first = (run / "predictions.csv").read_bytes(), (run / "fold-1/metrics.json").stat().st_mtime_ns
+    (run / "fold-2/metrics.json").unlink()  # as after a kill between its first epoch and its end
+    (run / "fold-2/predictions.csv").unlink()
+    (run / "fold-2/checkpoints/last.ckpt").unlink()
+    shutil.rmtree(run / "fold-3")
+    run_crossval()
+    assert (run / "predictions.csv").read_bytes() == whole
+    assert (run / "fold-1/metrics.json").stat().st_mtime_ns == first
+    with pytest.raises(UserError, match=r"fold-1/split.csv has other pictures or other folds than now"):
+        run_crossval("seed=5")
+
+
+def test_a_test_part_is_left_alone(run_crossval: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_crossval("data.test_fraction=0.2")
+    assert "14 pictures of the test part are left alone" in capsys.readouterr().out
+    assert len(read_predictions(tmp_path / "run/predictions.csv")) == 56
+
+
+def test_folds_have_no_order(run_crossval: Run) -> None:
+    with pytest.raises(UserError, match="data.split=ordered has no folds"):
+        run_crossval("data.split=ordered")
+
+
+def test_the_command_goes_on_in_the_same_folder(pictures: Path, tmp_path: Path) -> None:
+    quick = [*SMALL, f"data.root={pictures}", "folds=3", "trainer.max_epochs=1"]
+    begun = run_command("fancnn.crossval", *quick, "hydra.run.dir=cross val", cwd=tmp_path)
+    assert begun.returncode == 0, begun.stderr
+    again = run_command("fancnn.crossval", "ckpt='cross val'", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("finished before") == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["cross val"]
+
+
+def test_the_mean_has_students_interval_with_nadeau_and_bengios_variance() -> None:
+    values = [0.8, 0.85, 0.9, 0.7, 0.95]
+    found = mean_over_folds(values)
+    half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 3)
+    assert found == pytest.approx((np.mean(values), np.mean(values) - half, np.mean(values) + half))
+    assert mean_over_folds(values, 0.7, 0.9)[1:] == (0.7, 0.9)  # type: ignore[index]
+    assert mean_over_folds([0.5, None, 0.5]) is None
