@@ -12,7 +12,8 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | thresholds | lower and upper (version 1 had one `threshold`) |
 | calibration | as `Calibration.as_plain` gives it (version 1 had none) |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
-| epoch | how many epochs its weights have seen |
+| epoch | how many epochs its weights have seen; null in an ensemble |
+| runs | in an ensemble: the run folders of its members |
 | root, split_sha256 | where the pictures were, and which split of them |
 | settings | the configuration it was trained with |
 | versions | of fancnn, torch, pytorch-lightning |

@@ -31,7 +31,7 @@ def check_training(settings: TrainSettings) -> None:
     check_scores(settings.monitor, settings.objective)
     check_trainer(settings.trainer)
     check_decision(settings.decision, settings.line)
-    _check_choice("calibration", settings.calibration, CALIBRATIONS)
+    check_calibration(settings.calibration)
     check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
     check_split(data.split, data.group)
     check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size)
@@ -84,6 +84,10 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
                 f"decision.rule=cost needs {', '.join(missing)}: the share of the line's parts that are NG, and what "
                 "one mistake of each kind costs, e.g. line.ng_rate=0.02 line.costs.escape=250 line.costs.overkill=2"
             )
+
+
+def check_calibration(method: str) -> None:
+    _check_choice("calibration", method, CALIBRATIONS)
 
 
 def check_thresholds(threshold: float, recheck: float | None = None) -> None:

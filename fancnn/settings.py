@@ -112,6 +112,17 @@ class CrossvalSettings(TrainSettings):
 
 
 @dataclass
+class EnsembleSettings:
+    """Everything `python -m fancnn.ensemble` can be told."""
+
+    runs: list[str]
+    calibration: str
+    decision: DecisionSettings
+    line: LineSettings
+    output_dir: str
+
+
+@dataclass
 class DecideSettings:
     """Everything `python -m fancnn.decide` can be told."""
 

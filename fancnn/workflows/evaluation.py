@@ -77,7 +77,8 @@ def _evaluate_run(settings: EvaluateSettings) -> Evaluated:
         for picture, found in zip(pictures, scores, strict=True)
     ]
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
-    title = f"epoch {model.about['epoch']} of {settings.run} on {root}"
+    epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
+    title = f"{epoch}{settings.run} on {root}"
     return _state(settings, title, rows, model.thresholds, line, {**_about(settings, model), "root": str(root)})
 
 

@@ -34,6 +34,8 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     """
     path = checkpoints.find(ckpt, (LAST, BEST))
     earlier = checkpoints.read(path)["fancnn"]
+    if "runs" in earlier:
+        raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
     there, here = flat(earlier["settings"]), flat(about["settings"])
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"

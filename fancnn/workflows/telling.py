@@ -75,10 +75,10 @@ def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
     print_table("what the line may expect", ["", "as seen", "95 %"], rows)
 
 
-def tell_next(run: Path, seconds: float, *, can_be_loaded: bool, has_board: bool) -> None:
+def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
     """Where things are, and the commands that use them."""
     shown = _short(run)
-    say(f"\nrun folder: {shown}   ({seconds:.0f} s)")
+    say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
     if can_be_loaded:
         say(f"  evaluate     python -m fancnn.evaluate run={shown}")
         say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")

@@ -1,0 +1,15 @@
+"""Several runs as one model: `python -m fancnn.ensemble RUN RUN`."""
+
+from fancnn.command import command
+from fancnn.settings import EnsembleSettings
+
+
+@command("ensemble", EnsembleSettings, listed="runs")
+def main(settings: EnsembleSettings) -> None:
+    from fancnn.workflows.joining import ensemble  # lazy: --help must not wait for torch
+
+    ensemble(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Several networks as one: the mean of their probabilities."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fancnn.inspection.calibration import Calibration
+
+
+class Ensemble(nn.Module):
+    r"""The logit of the mean probability of the members, each calibrated for itself (Lakshminarayanan et al. 2017).
+
+    Args:
+        members: Networks that take the same pictures and give a logit each.
+        calibrations: Of each member, as `Calibration.as_plain` gives them.
+
+    Shape:
+        - Input: `(batch, 3, height, width)`, float.
+        - Output: `(batch,)`, float. A logit: its sigmoid is the mean of the members' P(NG).
+
+    Raises:
+        ValueError: If there is no member, or not a calibration for each.
+
+    Example:
+        >>> one, other = nn.Flatten(0), nn.Flatten(0)
+        >>> plain = {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"}
+        >>> Ensemble([one, other], [plain, plain])(torch.tensor([[3.0]])).item()
+        3.0
+    """
+
+    def __init__(self, members: Sequence[nn.Module], calibrations: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        if not members or len(members) != len(calibrations):
+            raise ValueError(f"{len(members)} members and {len(calibrations)} calibrations: expected one for each")
+        self.members = nn.ModuleList(members)
+        self.calibrations = nn.ModuleList(Calibrate(Calibration.from_plain(plain)) for plain in calibrations)
+
+    def forward(self, images: Tensor) -> Tensor:
+        pairs = zip(self.members, self.calibrations, strict=True)
+        logits = torch.stack([calibrate(member(images)) for member, calibrate in pairs])  # (members, batch)
+        # log of p / (1 - p) for the mean p, in logarithms: certain members do not round to certainty
+        return torch.logsumexp(F.logsigmoid(logits), 0) - torch.logsumexp(F.logsigmoid(-logits), 0)
+
+
+class Calibrate(nn.Module):
+    """`Calibration.apply` for tensors of any shape; the knots are no weights."""
+
+    knots: Tensor
+    values: Tensor
+
+    def __init__(self, calibration: Calibration) -> None:
+        super().__init__()
+        self.register_buffer("knots", torch.tensor(calibration.logits, dtype=torch.float32), persistent=False)
+        self.register_buffer("values", torch.tensor(calibration.calibrated, dtype=torch.float32), persistent=False)
+        self.slope = calibration.slope
+
+    def forward(self, logits: Tensor) -> Tensor:
+        inside = logits.clamp(self.knots[0], self.knots[-1])
+        beyond = self.slope * (logits - inside)
+        if len(self.knots) == 1:
+            return self.values[0] + beyond
+        right = torch.searchsorted(self.knots, inside.contiguous()).clamp(1, len(self.knots) - 1)
+        left = right - 1
+        rise = (self.values[right] - self.values[left]) / (self.knots[right] - self.knots[left])
+        return self.values[left] + rise * (inside - self.knots[left]) + beyond

@@ -1,0 +1,158 @@
+"""The story of `python -m fancnn.ensemble`: several runs, or the folds of one, as one model in a run folder."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import logit
+
+from fancnn import assembly, checkpoints
+from fancnn.console import say
+from fancnn.errors import UserError
+from fancnn.inspection.calibration import fit
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
+from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
+from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
+from fancnn.limits import check_calibration, check_decision
+from fancnn.model import Model
+from fancnn.pictures import PARTS, read_split, write_split
+from fancnn.settings import EnsembleSettings
+from fancnn.workflows.deciding import choose, decision_facts, model_facts, tell_decision
+from fancnn.workflows.lines import known_line, line_of
+from fancnn.workflows.telling import tell_next, tell_scores
+
+CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
+
+
+def ensemble(settings: EnsembleSettings) -> Path:
+    """Join runs into one model and leave a run folder that predict, evaluate, report and certify take.
+
+    Runs with one split are calibrated and decided anew, on the mean of their predictions. The folds of a
+    cross-validation have no picture that all of them have not seen: the thresholds are chosen on the predictions of the
+    folds, each by the model that had not seen the picture, and members keep their own calibrations.
+
+    Raises:
+        UserError: If runs have other classes, pictures or preprocessing than each other.
+    """
+    members = _members(settings.runs)
+    models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
+    _check_alike(members, models)
+    line = known_line(settings.line, models[0].about.get("line"))
+    check_decision(settings.decision, line)
+    check_calibration(settings.calibration)
+    joined, run = _joined(models), Path(settings.output_dir)
+    rows, one_split = _predictions(settings.runs, members, models)
+    if one_split:
+        rows = _calibrated(joined, rows, settings.calibration)
+    part = settings.decision.part if one_split else "test"
+    chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == part]))
+    joined.thresholds = chosen.thresholds
+    rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
+    facts = decision_facts(chosen.reason, part, line)
+    tell_decision(chosen, part)
+    _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
+    write_predictions(rows, run / "predictions.csv")
+    if one_split:
+        write_split(read_split(members[0] / "split.csv"), run / "split.csv")
+    parts = {
+        name: part_metrics([row for row in rows if row.split == name], chosen.thresholds, *line_of(line))
+        for name in PARTS
+        if any(row.split == name for row in rows)
+    }
+    about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}
+    about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": checkpoints.versions()}
+    write_metrics(run / "metrics.json", parts, {**about, **model_facts(joined), **facts})
+    title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
+    tell_scores(f"{len(members)} members; {title}", parts)
+    tell_next(run, None, can_be_loaded=True, has_board=False)
+    return run
+
+
+_SHARED = ("monitor", "root", "split_sha256")
+
+
+def _members(runs: Sequence[str]) -> list[Path]:
+    """The run folders; that of a cross-validation stands for its folds."""
+    found: list[Path] = []
+    for run in runs:
+        folder = Path(run).expanduser()
+        found += sorted(folder.glob("fold-*"), key=lambda fold: int(fold.name[5:])) or [folder]
+    if len(found) < 2:
+        raise UserError("an ensemble takes two runs or more, or one cross-validation: fancnn.ensemble RUN RUN ...")
+    return found
+
+
+def _check_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
+    for name in ("classes", "go_class", "preprocess"):
+        values = [str(model.about[name]) for model in models]
+        for member, value in zip(members, values, strict=True):
+            if value != values[0]:
+                raise UserError(f"{member} has {name} {value}, and {members[0]} {values[0]}: they cannot be one model")
+
+
+def _joined(models: Sequence[Model]) -> Model:
+    config = {
+        "_target_": "fancnn.networks.Ensemble",
+        "members": [model.about["network"] for model in models],
+        "calibrations": [model.calibration.as_plain() for model in models],
+    }
+    network, first = assembly.network(config), models[0]
+    for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
+        member.load_state_dict(model.network.state_dict())
+    about = {**deepcopy(first.about), "network": config, "epoch": None}
+    joined = Model(network, first.preprocess, classes=first.classes, go_class=first.go_class, about=about)
+    return joined.eval()
+
+
+def _predictions(
+    runs: Sequence[str], members: Sequence[Path], models: Sequence[Model]
+) -> tuple[list[Prediction], bool]:
+    """Predictions to decide on, and whether they are means over members with one split."""
+    if len({model.about["split_sha256"] for model in models}) == 1:
+        return _mean([read_predictions(member / "predictions.csv") for member in members]), True
+    crossed = [Path(run).expanduser() / "predictions.csv" for run in runs if Path(run, "fold-1").is_dir()]
+    if len(runs) == 1 and crossed:
+        return read_predictions(crossed[0]), False
+    raise UserError(
+        "the runs have different splits: what one validates on another was trained on, so nothing is left to choose "
+        "thresholds on. Train them with data.split_file=RUN/split.csv, or take a cross-validation"
+    )
+
+
+def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
+    by_path: list[Mapping[str, Prediction]] = [{row.path: row for row in table} for table in tables]
+    shared = [row for row in tables[0] if all(row.path in table for table in by_path)]
+    return [
+        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path]))) for row in shared
+    ]
+
+
+def _calibrated(joined: Model, rows: Sequence[Prediction], method: str) -> list[Prediction]:
+    """Calibrate the model on val; the rows with its probabilities."""
+    val = [row for row in rows if row.split == "val"]
+    labels, means = columns(val)
+    joined.calibration, note = fit(method, _logits(means), labels)  # type: ignore[arg-type]  # checked
+    if note:
+        say(f"warning: calibration: {note}")
+    chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
+    return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    return np.asarray(logit(np.clip(probabilities, CERTAIN, 1 - CERTAIN)))
+
+
+def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
+    about = {
+        **model.about,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
+        "versions": checkpoints.versions(),
+        **facts,
+    }
+    weights: dict[str, torch.Tensor] = {f"model.{name}": value for name, value in model.state_dict().items()}
+    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": about}, path)

@@ -1,0 +1,73 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from samples import SMALL, compose_command
+
+import fancnn
+from fancnn.errors import UserError
+from fancnn.inspection.predictions import read_predictions
+from fancnn.settings import CrossvalSettings, EnsembleSettings, EvaluateSettings, TrainSettings
+from fancnn.workflows.crossing import crossval
+from fancnn.workflows.evaluation import evaluate
+from fancnn.workflows.joining import ensemble
+from fancnn.workflows.training import train
+
+Settings = Callable[..., TrainSettings]
+LEARNS = ["model.optimizer.lr=0.01", "trainer.max_epochs=4"]
+
+
+@pytest.fixture
+def runs(train_settings: Settings, tmp_path: Path) -> list[Path]:
+    """Two trainings on one split."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(train_settings(*LEARNS, "data.test_fraction=0.2", output=first))
+    train(train_settings(*LEARNS, "seed=1", f"data.split_file={first / 'split.csv'}", output=second))
+    return [first, second]
+
+
+def joined(output: Path, *given: str) -> Path:
+    return ensemble(compose_command("ensemble", EnsembleSettings, *given, f"output_dir={output}"))
+
+
+def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs: list[Path], tmp_path: Path) -> None:
+    run = joined(tmp_path / "joined", f"runs=[{','.join(map(str, runs))}]", "decision.rule=f1")
+    rows = read_predictions(run / "predictions.csv")
+    root = Path(json.loads((run / "metrics.json").read_text())["root"])
+    found = fancnn.load(run).predict([root / row.path for row in rows])
+    np.testing.assert_allclose(found.probabilities, [row.probability for row in rows], atol=1e-5)
+    assert fancnn.load(run).calibration.method == "temperature"
+    again = evaluate(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'out'}"))
+    assert again.parts["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["parts"]["test"]["auroc"]
+
+
+def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_path: Path) -> None:
+    given = [*SMALL, *LEARNS, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'cv'}", "overrides=[]"]
+    crossval(compose_command("crossval", CrossvalSettings, *given))
+    run = joined(tmp_path / "joined", f"runs=[{tmp_path / 'cv'}]", "decision.rule=f1")
+    model = fancnn.load(run)
+    assert len(model.network.members) == 3  # type: ignore[arg-type]
+    members = [fancnn.load(tmp_path / f"cv/fold-{number}") for number in (1, 2, 3)]
+    picture = next(pictures.rglob("*.png"))
+    mean = np.mean([member.predict(picture).probabilities[0] for member in members])
+    assert model.predict(picture).probabilities[0] == pytest.approx(mean, abs=1e-6)
+
+
+def test_runs_that_do_not_fit_are_refused(runs: list[Path], train_settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="takes two runs or more"):
+        joined(tmp_path / "a", f"runs=[{runs[0]}]")
+    train(train_settings("seed=7", output=tmp_path / "other"))
+    with pytest.raises(UserError, match="the runs have different splits"):
+        joined(tmp_path / "b", f"runs=[{runs[0]},{tmp_path / 'other'}]")
+    split = f"data.split_file={runs[0] / 'split.csv'}"
+    train(train_settings("data.image_size=[20,20]", split, output=tmp_path / "big"))
+    with pytest.raises(UserError, match="has preprocess .* they cannot be one model"):
+        joined(tmp_path / "c", f"runs=[{runs[0]},{tmp_path / 'big'}]")
+
+
+def test_an_ensemble_cannot_be_trained_on(runs: list[Path], train_settings: Settings, tmp_path: Path) -> None:
+    run = joined(tmp_path / "joined", f"runs=[{','.join(map(str, runs))}]")
+    with pytest.raises(UserError, match="is an ensemble of 2 runs: go on with one of those"):
+        train(train_settings(f"ckpt={run}"))
