@@ -90,6 +90,7 @@ class TrainSettings:
     monitor: str
     objective: str
     calibration: str
+    report: bool
     score_test: bool
     ckpt: str | None
     output_dir: str

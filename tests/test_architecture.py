@@ -11,7 +11,10 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 
 # from high to low; a module imports from its own floor and from those below, never from above
 FLOORS = (
-    ("train", "evaluate", "predict", "decide", "certify", "crossval", "ensemble", "report", "compare", "fans", "cache", "benchmark", "__main__", "__init__"),
+    (
+        *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
+        *("fans", "cache", "benchmark", "__main__", "__init__"),
+    ),
     ("workflows",),
     ("benchmarks",),
     ("assembly", "checkpoints"),

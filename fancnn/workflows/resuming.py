@@ -18,6 +18,7 @@ FREE = (
     "logger",
     "objective",
     "score_test",
+    "report",
     "calibration",
     "decision",
     "line",

@@ -82,6 +82,8 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
     if can_be_loaded:
         say(f"  evaluate     python -m fancnn.evaluate run={shown}")
         say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
+    if (run / "report.html").is_file():
+        say(f"  report       {shown / 'report.html'}")
     if has_board:
         say(f"  curves       tensorboard --logdir {shown}")
 

@@ -74,6 +74,10 @@ def train(settings: TrainSettings) -> Trained:
     if not trainer.is_global_zero:
         return Trained(run, None)
     parts = _judge(settings, trainer, classifier, data, run)
+    if settings.report:
+        from fancnn.workflows.reporting import write_report  # matplotlib takes half a second to import
+
+        write_report(run)
     kept, board = (run / checkpoints.FOLDER).is_dir(), bool(_boards(trainer))
     tell_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])

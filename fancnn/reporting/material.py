@@ -1,0 +1,196 @@
+"""What a report is made of: the files of a run folder, or a prediction table alone, read and nothing more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.line import Costs, Line
+from fancnn.inspection.metrics_file import part_metrics, read_metrics
+from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth
+from fancnn.inspection.scores import Confusion, confusion
+from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.tables import read_table
+
+ALL = "all"  # the part of rows that name none
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model's decisions on pictures, and what is known about where the model comes from.
+
+    Attributes:
+        place: The run folder or the table.
+        rows: Of the prediction table.
+        thresholds: That the report is about.
+        parts: Counts and scores of each part, as `metrics.json` has them.
+        root: Folder that the paths are relative to.
+        about: `metrics.json` without its parts; empty for a table.
+        pictures: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
+        history: Rows of `metrics.csv`, numbers alone; empty where there is none.
+        skipped: Files that the run left out, with reasons.
+        overrides: What the command line of the training said.
+        configuration: Of the training, as text; `settings` is the same as a tree.
+        line: Where the inspector stands; None where not known.
+        costs: Of a part there; None where not known.
+        own_thresholds: Whether the thresholds are the model's, not said for this report.
+    """
+
+    place: Path
+    rows: tuple[Prediction, ...]
+    thresholds: Thresholds
+    parts: Mapping[str, Mapping[str, Any]]
+    root: Path
+    about: Mapping[str, Any] = field(default_factory=dict)
+    pictures: tuple[Picture, ...] = ()
+    history: tuple[Mapping[str, float], ...] = ()
+    skipped: tuple[Mapping[str, str], ...] = ()
+    overrides: tuple[str, ...] = ()
+    configuration: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    line: Line | None = None
+    costs: Costs | None = None
+    own_thresholds: bool = True
+
+    @property
+    def part(self) -> str:
+        """The part that the report is about: the one that was used for least."""
+        return next((part for part in ("test", ALL, "val", "train") if part in self.parts), ALL)
+
+    @cached_property
+    def judged(self) -> list[Prediction]:
+        """The rows of that part that have truth and probability."""
+        return with_truth(row for row in self.rows if (row.split or ALL) == self.part)
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Labels and probabilities of the judged rows."""
+        return columns(self.judged)
+
+    @property
+    def counts(self) -> Confusion:
+        return confusion(*self.arrays, self.thresholds)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """Group of each judged row; None unless every one has one."""
+        names = [row.group for row in self.judged]
+        return names if names and all(names) else None
+
+
+def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Material:
+    """Read a run folder; `thresholds` and `root` are the run's own where None.
+
+    Raises:
+        UserError: If it is no folder, has no results or one of its files is damaged.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
+    if not (run / "metrics.json").is_file():
+        raise UserError(
+            f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
+            f"python -m fancnn.train ckpt={run}, or report on a table: python -m fancnn.report table=predictions.csv"
+        )
+    metrics = read_metrics(run / "metrics.json")
+    rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
+    used = thresholds or own
+    saved = metrics["parts"]
+    known = used == own and set(saved) == set(part_names(rows)) and all("intervals" in part for part in saved.values())
+    trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
+    settings = _tree(trained / ".hydra" / "config.yaml")
+    return Material(
+        place=run,
+        rows=rows,
+        thresholds=used,
+        parts=saved if known else scored_parts(rows, used),
+        root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
+        about={key: value for key, value in metrics.items() if key != "parts"},
+        pictures=tuple(read_split(run / "split.csv")) if (run / "split.csv").is_file() else (),
+        history=_history(trained / "metrics.csv"),
+        skipped=tuple(read_table(run / "skipped.csv", ("path", "reason"), 1))
+        if (run / "skipped.csv").is_file()
+        else (),
+        overrides=tuple(map(str, _listed(trained / ".hydra" / "overrides.yaml"))),
+        configuration=_text(trained / ".hydra" / "config.yaml"),
+        settings=settings,
+        own_thresholds=used == own,
+    )
+
+
+def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material:
+    """Read a prediction table of this or another program.
+
+    Raises:
+        UserError: If it is missing or no prediction table.
+    """
+    rows = tuple(read_predictions(table))
+    return Material(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
+
+
+def part_names(rows: Sequence[Prediction]) -> list[str]:
+    """The parts that occur, in their order; `all` for rows that name none."""
+    found = {row.split or ALL for row in rows}
+    return [part for part in (*PARTS, ALL, *sorted(found - {*PARTS, ALL})) if part in found]
+
+
+def scored_parts(rows: Sequence[Prediction], thresholds: Thresholds) -> dict[str, dict[str, Any]]:
+    """Counts, scores and intervals of each part that has pictures of known truth."""
+    parts = {name: [row for row in rows if (row.split or ALL) == name] for name in part_names(rows)}
+    return {name: part_metrics(of_part, thresholds) for name, of_part in parts.items() if with_truth(of_part)}
+
+
+def with_line(material: Material, line: Line | None, costs: Costs | None) -> Material:
+    return replace(material, line=line, costs=costs)
+
+
+def setting(material: Material, key: str) -> Any:
+    """A value of the training's configuration by its dotted key, references resolved; None where there is none."""
+    return _setting(material.settings, key)
+
+
+def _setting(tree: Mapping[str, Any], key: str) -> Any:
+    node: Any = tree
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    if isinstance(node, str) and node.startswith("${") and node.endswith("}") and ":" not in node:
+        return _setting(tree, node[2:-1])
+    return node
+
+
+def _skipped(path: Path) -> tuple[Mapping[str, str], ...]:
+    return tuple(read_table(path, ("path", "reason"), 1)) if path.is_file() else ()
+
+
+def _history(path: Path) -> tuple[Mapping[str, float], ...]:
+    if not path.is_file():
+        return ()
+    rows = read_table(path, ("epoch",), 1)
+    return tuple({name: float(value) for name, value in row.items() if value and name != "version"} for row in rows)
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    found = _parsed(path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _listed(path: Path) -> list[Any]:
+    found = _parsed(path)
+    return found if isinstance(found, list) else []
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return yaml.safe_load(_text(path))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -1,0 +1,66 @@
+"""How a model came to be: its command, what matters of its configuration, versions and hashes."""
+
+import shlex
+from collections.abc import Iterator
+
+from fancnn.reporting.material import Material, setting
+
+KEYS = (
+    ("Pictures", "data.root"),
+    ("Good class", "data.go_class"),
+    ("Split", "data.split"),
+    ("Validation share", "data.val_fraction"),
+    ("Test share", "data.test_fraction"),
+    ("Picture size", "data.image_size"),
+    ("Resize", "data.resize"),
+    ("Network", "model.network._target_"),
+    ("Filters", "model.network.filters"),
+    ("Loss", "model.loss._target_"),
+    ("Optimiser", "model.optimizer._target_"),
+    ("Learning rate", "model.optimizer.lr"),
+    ("Batch size", "data.batch_size"),
+    ("Epochs at most", "trainer.max_epochs"),
+    ("Precision", "trainer.precision"),
+    ("Seed", "seed"),
+    ("Threshold rule", "decision.rule"),
+)
+
+
+def command(material: Material) -> str:
+    """The command line of the training; empty where it is not known."""
+    return shlex.join(["python", "-m", "fancnn.train", *material.overrides]) if material.settings else ""
+
+
+def facts(material: Material) -> list[tuple[str, str]]:
+    """Names and values, the chosen epoch first, hashes last."""
+    return [(name, value) for name, value in _facts(material) if value not in ("", "None")]
+
+
+def _facts(material: Material) -> Iterator[tuple[str, str]]:
+    about = material.about
+    if about.get("epoch"):
+        trained = about.get("epochs") or len(material.history)
+        of = f" of {trained}" if trained else ""
+        yield "Epoch", f"{about['epoch']}{of}, chosen by {about.get('monitor')}"
+    why = about.get("decision") if material.own_thresholds else "said for this report" if about else ""
+    yield "Decision", material.thresholds.in_words() + (f": {why}" if why else "")
+    calibration = about.get("calibration") or {}
+    yield "Calibration", _calibration(calibration)
+    for name, key in KEYS:
+        yield name, _shown(setting(material, key))
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items())
+    yield "Split (SHA-256)", str(about.get("split_sha256") or "")
+    yield "Folder" if material.about else "Table", str(material.place)
+
+
+def _calibration(plain: dict[str, object]) -> str:
+    method, slope = plain.get("method"), plain.get("slope")
+    if method == "temperature" and isinstance(slope, float) and slope:
+        return f"temperature {1 / slope:.3g}"
+    return str(method or "")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return str(value).removeprefix("fancnn.networks.").removeprefix("torch.optim.").removeprefix("torch.nn.")

@@ -1,0 +1,164 @@
+"""The report of one model: a page that needs no script, no network and no other file."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fancnn.inspection.forecast import Outcomes, forecast
+from fancnn.inspection.scores import Confusion
+from fancnn.pictures import PARTS, Picture
+from fancnn.reporting import origins, words
+from fancnn.reporting.breakdown import by_group, by_type
+from fancnn.reporting.cautions import ENOUGH, cautions, proof, rests_on
+from fancnn.reporting.figures import Figures
+from fancnn.reporting.gallery import samples, shelves
+from fancnn.reporting.html import rendered
+from fancnn.reporting.material import ALL, Material
+
+SCORES = {
+    "escape_rate": "share of NG parts that pass",
+    "overkill_rate": "share of GO parts that are rejected",
+    "recheck_rate": "share of parts that a person looks at",
+    "accuracy": "share of parts decided rightly",
+    "balanced_accuracy": "mean of recall and specificity: the mix of GO and NG plays no part",
+    "precision": "share of rejected parts that are NG",
+    "recall": "share of NG parts that are not passed",
+    "specificity": "share of GO parts that are not rejected",
+    "f1": "harmonic mean of precision and recall",
+    "mcc": "correlation of truth and decision: 0 is guessing, 1 perfect",
+    "auroc": "chance that an NG part scores above a GO part, at any threshold",
+    "average_precision": "mean precision over all recalls",
+    "brier": "mean squared error of P(NG): 0 is best",
+    "calibration_error": "mean distance of promised and observed share of NG: 0 is best",
+    "loss": "cross-entropy of P(NG): 0 is best",
+}
+FORECAST = {
+    "escapes_per_million": "bad parts passed, of a million made",
+    "escapes_per_shift": "bad parts passed in a shift",
+    "false_rejects_per_shift": "good parts rejected in a shift",
+    "looks_per_shift": "looks of a person in a shift",
+    "cost_per_month": "cost of mistakes and looks in a month",
+}
+PART_NAMES = {"train": "training", "val": "validation", "test": "test", ALL: "all"}
+GROUPS_SHOWN = 10
+NAMES = ("GO", "NG")
+
+ScoreRow = tuple[str, str, list[tuple[str, str]]]
+"""Name, meaning, and for each part the value and where it may lie."""
+
+
+def report_page(material: Material, figures: Figures) -> str:
+    """The whole page; the same material gives the same bytes."""
+    groups = by_group(material.judged, material.thresholds)
+    return rendered(
+        "report.html.j2",
+        title=material.place.name or str(material.place),
+        material=material,
+        origin=_origin(material),
+        claims=claims(material.counts, recheck=material.thresholds.has_recheck),
+        rests=rests_on(material),
+        proof=proof(material.counts.ng) if material.counts.ng >= ENOUGH else "",  # else it is a caution
+        cautions=cautions(material),
+        parts=[PART_NAMES.get(part, part) for part in material.parts],
+        scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
+        figures=figures,
+        kinds=by_type(material.judged, material.thresholds),
+        groups=groups[:GROUPS_SHOWN],
+        group_count=len(groups),
+        forecast=_forecast(material),
+        shelves=shelves(material.judged, material.thresholds, material.root),
+        counts=_counts(material),
+        samples=samples(_pictures(material), material.root),
+        command=origins.command(material),
+        facts=origins.facts(material),
+    )
+
+
+def claims(counts: Confusion, *, recheck: bool) -> list[words.Claim]:
+    """What happens to a hundred bad and a hundred good parts, and how many a person sees."""
+    found = [
+        words.share_claim(counts.escapes, counts.ng, "bad parts", "would pass", "NG parts"),
+        words.share_claim(counts.overkills, counts.go, "good parts", "would be rejected", "GO parts"),
+    ]
+    if recheck:
+        looked = "would go to a person"
+        found.append(words.share_claim(counts.go_rechecked, counts.go, "good parts", looked, "GO parts"))
+        found.append(words.share_claim(counts.ng_rechecked, counts.ng, "bad parts", looked, "NG parts"))
+    return found
+
+
+def score_rows(
+    parts: Mapping[str, Mapping[str, Any]], *, recheck: bool
+) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Name, meaning, and for each part the value with its interval."""
+    names = [name for name in SCORES if recheck or name != "recheck_rate"]
+    return [
+        (
+            score_title(name),
+            SCORES[name],
+            [
+                (words.number(part.get(name)), words.between(part.get("intervals", {}).get(name)))
+                for part in parts.values()
+            ],
+        )
+        for name in names
+    ]
+
+
+def score_title(name: str) -> str:
+    capitals = {"auroc": "AUROC", "mcc": "MCC", "f1": "F1", "brier": "Brier score"}
+    return capitals.get(name, name.replace("_", " "))
+
+
+def _origin(material: Material) -> str:
+    return "run" if material.about else "table"
+
+
+def _forecast(material: Material) -> list[tuple[str, str, str]]:
+    """What the line may expect; empty where the line or one of the classes is not known."""
+    counts, thresholds, costs = material.counts, material.thresholds, material.costs
+    if material.line is None or not counts.ng or not counts.go:
+        return []
+    if costs and costs.look is None and thresholds.has_recheck:
+        costs = None
+    outcomes = Outcomes(
+        *(counts.escapes, counts.ng_rechecked, counts.ng_found),
+        *(counts.go_passed, counts.go_rechecked, counts.overkills),
+    )
+    expected = forecast(outcomes, material.line, costs, recheck=thresholds.has_recheck)
+    return [
+        (
+            FORECAST[name],
+            words.quantity(estimate.value),
+            f"{words.quantity(estimate.interval.low)} to {words.quantity(estimate.interval.high)}",
+        )
+        for name, estimate in expected.items()
+        if estimate is not None and (name != "looks_per_shift" or thresholds.has_recheck)
+    ]
+
+
+def _pictures(material: Material) -> Sequence[Picture]:
+    """The run's pictures, or what the table says of its own."""
+    if material.pictures:
+        return material.pictures
+    known = [row for row in material.rows if row.label is not None]
+    return [
+        Picture(
+            path=row.path,
+            class_name=row.class_name or NAMES[row.label or 0],
+            label=row.label or 0,
+            split=row.split or ALL,
+            defect_type=row.defect_type,
+        )
+        for row in known
+    ]
+
+
+def _counts(material: Material) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """Names of the parts, and for each class how many pictures are in each."""
+    pictures = _pictures(material)
+    parts = [part for part in (*PARTS, ALL) if any(picture.split == part for picture in pictures)]
+    counted = Counter((picture.label, picture.class_name, picture.split) for picture in pictures)
+    classes = sorted({(label, name) for label, name, _ in counted})
+    rows = [(f"{name} ({NAMES[label]})", [counted[label, name, part] for part in parts]) for label, name in classes]
+    return [PART_NAMES[part] for part in parts], rows

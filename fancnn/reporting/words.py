@@ -1,0 +1,122 @@
+"""Numbers as people say them; what is not defined is said so, never shown as 0."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fancnn.inspection.intervals import Interval, exact_interval
+
+UNDEFINED = "undefined"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the headline: text around a number, where it may lie, and what was counted."""
+
+    before: str
+    number: str
+    after: str
+    interval: str
+    seen: str
+
+
+def share_claim(count: int, total: int, of_what: str, what: str, seen: str) -> Claim:
+    """How many of a hundred.
+
+    Example:
+        >>> claim = share_claim(2, 60, "bad parts", "would pass", "NG parts")
+        >>> claim.before, claim.number, claim.after, claim.interval
+        ('Of 100 bad parts', '3.3', 'would pass', '(95 %: 0.41 to 12)')
+        >>> share_claim(0, 0, "bad parts", "would pass", "NG parts").number
+        'undefined'
+    """
+    interval = exact_interval(count, total)
+    if interval is None:
+        return Claim(f"Of 100 {of_what}, the number that {what}:", UNDEFINED, "", "", f"there are no {seen} to tell by")
+    low, high = (hundredths(bound) for bound in (interval.low, interval.high))
+    return Claim(
+        f"Of 100 {of_what}",
+        hundredths(count / total),
+        what,
+        f"(95 %: {low} to {high})",
+        f"{count:,} of {total:,} {seen}",
+    )
+
+
+def hundredths(rate: float) -> str:
+    """A rate in hundred, two digits that count.
+
+    Example:
+        >>> hundredths(0.0), hundredths(0.00041), hundredths(0.023), hundredths(0.999), hundredths(1.0)
+        ('0', '0.041', '2.3', '99.9', '100')
+    """
+    value = 100 * rate
+    if value == 0 or value == 100:
+        return f"{value:.0f}"
+    if value >= 99:
+        return f"{value:.2f}".rstrip("0").rstrip(".") if value < 99.995 else "above 99.99"
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.001 else "below 0.001"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A value, or that it is undefined.
+
+    Example:
+        >>> number(0.5), number(None)
+        ('0.5000', 'undefined')
+    """
+    return UNDEFINED if value is None else f"{value:.{digits}f}"
+
+
+def between(interval: Sequence[float] | Interval | None, digits: int = 3) -> str:
+    """Where a value may lie; empty where that is not known.
+
+    Example:
+        >>> between([0.1, 0.25]), between(None)
+        ('0.100 to 0.250', '')
+    """
+    if interval is None:
+        return ""
+    low, high = (interval.low, interval.high) if isinstance(interval, Interval) else interval
+    return f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def percent(rate: float | None) -> str:
+    """A rate in percent.
+
+    Example:
+        >>> percent(0.0312), percent(0.0), percent(None)
+        ('3.1 %', '0 %', 'undefined')
+    """
+    return UNDEFINED if rate is None else f"{hundredths(rate)} %"
+
+
+def quantity(value: float) -> str:
+    """An amount with about three digits that count.
+
+    Example:
+        >>> quantity(28917.3), quantity(0.8), quantity(12.345), quantity(0.0)
+        ('28,917', '0.8', '12.3', '0')
+    """
+    if value == 0 or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    Example:
+        >>> plural(1, "file"), plural(1200, "file")
+        ('1 file', '1,200 files')
+    """
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def probability(value: float) -> str:
+    """A p-value, after a `p`.
+
+    Example:
+        >>> probability(0.0312), probability(0.00001)
+        ('= 0.0312', '< 0.0001')
+    """
+    return "< 0.0001" if value < 0.0001 else f"= {value:.4f}"

@@ -1,0 +1,107 @@
+"""The story of `python -m fancnn.report`: a page that says what a model is worth, and figures for TensorBoard."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from fancnn.console import say
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.limits import check_line, check_thresholds
+from fancnn.reporting.figures import figures_of
+from fancnn.reporting.ink import Drawing
+from fancnn.reporting.material import Material, of_run, of_table, with_line
+from fancnn.reporting.page import report_page
+from fancnn.settings import CostSettings, LineSettings, ReportSettings
+from fancnn.tables import replacing
+from fancnn.workflows.lines import known_line, line_of
+
+NAME = "report.html"
+SUFFIX = ".report"  # of the event file with the figures
+NOTHING_SAID = LineSettings(None, None, None, CostSettings(None, None, None))
+
+
+def report(settings: ReportSettings) -> Path:
+    """Write the report of a run or of a prediction table; the run's figures go onto its TensorBoard, too.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If not exactly one of run and table is said, or what it names cannot be read.
+    """
+    check_line(settings.line)
+    if (settings.run is None) == (settings.table is None):
+        said = "both are said" if settings.run else "neither is said"
+        raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")
+    thresholds = _thresholds(settings)
+    root = Path(settings.root).expanduser() if settings.root else None
+    if settings.run is not None:
+        run = Path(settings.run).expanduser()
+        page = _of_run(run, thresholds, root, settings.line, settings.output)
+    else:
+        table = Path(str(settings.table)).expanduser()
+        material = with_line(of_table(table, thresholds or Thresholds.single(0.5), root), *line_of(settings.line))
+        page = Path(settings.output or Path(settings.output_dir) / NAME).expanduser()
+        _write(page, report_page(material, figures_of(material)))
+    say(f"report: {page}")
+    return page
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into a finished run folder and its figures onto its TensorBoard.
+
+    Raises:
+        UserError: As `report`.
+    """
+    return _of_run(run, None, None, NOTHING_SAID, None)
+
+
+def _of_run(
+    run: Path, thresholds: Thresholds | None, root: Path | None, line: LineSettings, output: str | None
+) -> Path:
+    material = of_run(run, thresholds, root)
+    material = with_line(material, *line_of(known_line(line, material.about.get("line"))))
+    figures = figures_of(material)
+    page = Path(output).expanduser() if output else run / NAME
+    _write(page, report_page(material, figures))
+    _onto_board(material, figures.all())
+    return page
+
+
+def _thresholds(settings: ReportSettings) -> Thresholds | None:
+    """Those of this command line; None where it says none."""
+    if settings.threshold is None and settings.recheck is None:
+        return None
+    if settings.threshold is None:
+        raise UserError(f"recheck={settings.recheck} needs threshold=..., where NG begins, e.g. threshold=0.8")
+    lower = settings.threshold if settings.recheck is None else settings.recheck
+    check_thresholds(settings.threshold, lower)
+    return Thresholds(lower, settings.threshold)
+
+
+def _write(path: Path, page: str) -> None:
+    with replacing(path) as file:
+        file.write(page)
+
+
+def _onto_board(material: Material, drawings: Iterable[Drawing]) -> None:
+    """Put the figures where the run's TensorBoard events lie, in place of earlier ones; without events do nothing."""
+    events = sorted(material.place.rglob("events.out.tfevents.*"))
+    earlier = [path for path in events if path.name.endswith(SUFFIX)]
+    if len(earlier) == len(events):
+        return
+    folder = next(path.parent for path in events if path not in earlier)
+    for path in earlier:
+        path.unlink()
+    # what torch.utils.tensorboard writes with, without torch
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    step = int(material.about.get("epoch") or 0)
+    writer = EventFileWriter(str(folder), filename_suffix=SUFFIX)
+    for drawing in drawings:
+        image = Summary.Image(encoded_image_string=drawing.png())
+        summary = Summary(value=[Summary.Value(tag=f"report/{drawing.name}", image=image)])
+        writer.add_event(Event(step=step, summary=summary))
+    writer.close()

@@ -1,0 +1,102 @@
+"""Run folders and prediction tables without a training: what reports and comparisons read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from samples import write_pictures
+
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.metrics_file import part_metrics, write_metrics
+from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.pictures import Picture, write_split
+from fancnn.tables import table_writer
+
+TYPES = ("scratch", "stain")
+HALF = Thresholds.single(0.5)
+
+
+def rows_of(count: int = 40, *, seed: int = 0, part: str = "test", shift: float = 2.0) -> list[Prediction]:
+    """Half GO, half NG of two types; a larger `shift` tells them apart better."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for index in range(count):
+        label = index % 2
+        logit = random.normal() + shift * (label - 0.5)
+        kind = TYPES[index // 2 % 2] if label else ""
+        path = f"NG/{kind}/{index:03}.png" if label else f"GO/{index:03}.png"
+        chance = float(1 / (1 + np.exp(-logit)))
+        rows.append(Prediction(path, chance, split=part, class_name=("GO", "NG")[label], label=label, defect_type=kind))
+    return rows
+
+
+def decided(rows: Sequence[Prediction], thresholds: Thresholds) -> list[Prediction]:
+    return [replace(row, decision=thresholds.decide(row.probability or 0)) for row in rows]
+
+
+def write_table(path: Path, rows: Sequence[Prediction]) -> Path:
+    write_predictions(rows, path)
+    return path
+
+
+def write_run(folder: Path, rows: Sequence[Prediction], thresholds: Thresholds = HALF, **about: Any) -> Path:
+    """A run folder with everything but checkpoints; 20 more pictures that were trained on; no picture files."""
+    folder.mkdir(parents=True)
+    write_predictions(decided(rows, thresholds), folder / "predictions.csv")
+    trained = [replace(row, path=f"{row.path}.train", split="train") for row in rows_of(20, seed=9)]
+    write_split([_picture(row) for row in (*rows, *trained)], folder / "split.csv")
+    with table_writer(folder / "metrics.csv", ("epoch", "seconds", "lr", "train/loss", "val/loss", "val/f1"), 1) as add:
+        for epoch in (1, 2, 3):
+            add({"epoch": epoch, "lr": 0.01, "train/loss": 1 / epoch, "val/loss": abs(epoch - 2) + 0.9, "val/f1": 0.5})
+    hydra = folder / ".hydra"
+    hydra.mkdir()
+    (hydra / "overrides.yaml").write_text("- seed=3\n- data.root=/my parts\n")
+    (hydra / "config.yaml").write_text(json.dumps(CONFIGURATION))  # JSON is YAML
+    names = {row.split for row in rows}
+    parts = {name: part_metrics([row for row in rows if row.split == name], thresholds) for name in names}
+    write_metrics(
+        folder / "metrics.json", parts, {**ABOUT, "thresholds": [thresholds.lower, thresholds.upper], **about}
+    )
+    return folder
+
+
+def write_files(root: Path, rows: Sequence[Prediction]) -> Path:
+    """A small picture for each row."""
+    (source,) = write_pictures(root / ".source", {"GO": 1}).rglob("*.png")
+    for row in rows:
+        path = root / row.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source.read_bytes())
+    return root
+
+
+def _picture(row: Prediction) -> Picture:
+    return Picture(
+        row.path, row.class_name, row.label or 0, row.split, f"sha of {row.path}", row.group, row.defect_type
+    )
+
+
+CONFIGURATION = {
+    "seed": 3,
+    "data": {"root": "/my parts", "image_size": [80, 80]},
+    "model": {"network": {"_target_": "fancnn.networks.ConvNet", "image_size": "${data.image_size}"}},
+}
+ABOUT: dict[str, Any] = {
+    "run": None,
+    "epoch": 2,
+    "epochs": 3,
+    "monitor": "val/loss",
+    "decision": "as configured",
+    "decision_part": "val",
+    "calibration": {"method": "temperature", "slope": 0.5, "logits": [0.0], "calibrated": [0.0]},
+    "go_class": "GO",
+    "classes": ["GO", "NG"],
+    "root": "/nowhere",
+    "split_sha256": "cafe",
+    "unread": 0,
+    "versions": {"fancnn": "0"},
+    "line": None,
+}
