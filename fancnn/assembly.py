@@ -18,6 +18,7 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
 
+from fancnn.augmentation import Augment
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
@@ -28,7 +29,7 @@ from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.precision import hardware_precision
 from fancnn.limits import check_training
 from fancnn.model import Model
-from fancnn.settings import DataSettings, DecisionSettings, TrainSettings
+from fancnn.settings import AugmentSettings, DataSettings, DecisionSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
@@ -45,6 +46,8 @@ def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
     Raises:
         UserError: If the target is unknown or not allowed, or refuses its arguments.
     """
+    if not isinstance(config, Mapping) or "_target_" not in config:
+        raise UserError(f"{key}={config} should be a _target_ and its arguments")
     for target in _targets(config):
         _check_target(target, key)
     try:
@@ -127,9 +130,18 @@ def classifier(settings: TrainSettings, fresh: Model, description: Mapping[str, 
         build(settings.model.loss, "model.loss"),
         optimizer,
         schedule,
+        augment=augment(settings.augment),
         seed=settings.seed,
         description=description,
     )
+
+
+def augment(settings: AugmentSettings | None) -> Augment | None:
+    """What training pictures go through, if anything; a transform of null is left out."""
+    if settings is None:
+        return None
+    nodes = {f"augment.transforms.{name}": node for name, node in settings.transforms.items() if node is not None}
+    return Augment([build(node, key) for key, node in nodes.items()], settings.border)
 
 
 def trainer(settings: TrainSettings) -> Trainer:

@@ -18,6 +18,7 @@ BACKGROUNDS = ("white", "black")
 SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
 RULES = ("fixed", "f1", "cost", "escape")
+BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
@@ -36,6 +37,10 @@ def check_training(settings: TrainSettings) -> None:
     check_split(data.split, data.group)
     check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size)
     check_seed(settings.seed)
+    if settings.augment is not None:
+        check_border(settings.augment.border)
+    elif settings.augment_preview:
+        raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
     if data.root is not None:
         check_root(data.root, data.go_class)
 
@@ -170,6 +175,11 @@ def check_batches(on_bad_file: str, batch_size: int, eval_batch_size: int) -> No
 def check_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise UserError(f"seed={seed} should be from 0 to {2**32 - 1}")
+
+
+def check_border(border: object) -> None:
+    if border not in BORDERS and not (is_number(border) and 0 <= border <= 1):  # type: ignore[operator]  # a number
+        raise UserError(f"augment.border={border!r} is none of {', '.join(BORDERS)}, or a grey level from 0 to 1")
 
 
 def check_root(root: str | Path, go_class: str) -> None:

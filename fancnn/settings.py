@@ -42,6 +42,14 @@ class DataSettings:
 
 
 @dataclass
+class AugmentSettings:
+    """What training pictures go through, see `fancnn.augmentation`; transforms by `_target_`, null leaves one out."""
+
+    border: Any  # reflection, edge, or a number
+    transforms: dict[str, Any]
+
+
+@dataclass
 class ModelSettings:
     """Three objects by `_target_`: the network (group `model`), its loss and its optimiser (groups of their own)."""
 
@@ -93,9 +101,11 @@ class TrainSettings:
     report: bool
     score_test: bool
     ckpt: str | None
+    augment_preview: bool
     output_dir: str
     overrides: list[str]
     data: DataSettings
+    augment: AugmentSettings | None
     model: ModelSettings
     schedule: dict[str, Any] | None
     decision: DecisionSettings

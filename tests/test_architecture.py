@@ -20,7 +20,7 @@ FLOORS = (
     ("assembly", "checkpoints"),
     ("learning",),
     ("model", "reporting"),
-    ("networks", "images", "splits", "inspection", "rendering", "command"),
+    ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
     ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
     ("settings",),
     ("tables",),
@@ -115,4 +115,5 @@ KNOWN_PARENTS = {
     "pl.LightningDataModule",
     "NamedTuple",
     "TypedDict",
+    "Protocol",
 }

@@ -63,9 +63,16 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        # one pass makes floats in the order that convolutions are fastest in; the rest works in place
-        scaled = self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
-        return scaled if self.plain else scaled.sub_(self.mean).div_(self.std)
+        return self.normalised(self.scaled(images))
+
+    def scaled(self, images: Tensor) -> Tensor:
+        """Fit 8-bit pictures and scale them to [0, 1]: `(batch, 3, *image_size)`, where augmentation works."""
+        # one pass makes floats in the order that convolutions are fastest in
+        return self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Subtract `mean` from scaled pixels and divide by `std`; `pixels` themselves where that changes nothing."""
+        return pixels if self.plain else pixels.sub(self.mean).div_(self.std)
 
     def fit(self, images: Tensor) -> Tensor:
         """Bring 8-bit pictures to `image_size`, in 8 bits: the part of the work that a cache may keep.

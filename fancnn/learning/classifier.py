@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from fancnn.augmentation import Augment
 from fancnn.errors import UserError
 from fancnn.learning.datasets import Batch
 from fancnn.learning.sampling import epoch_seed
@@ -25,6 +26,7 @@ class Classifier(pl.LightningModule):
         loss: Takes `(batch,)` logits and `(batch,)` labels, gives their mean loss.
         optimizer: Takes the parameters, gives the optimiser.
         schedule: Takes the optimiser, gives a scheduler that steps once an epoch; None keeps the rate.
+        augment: Takes pictures scaled to [0, 1] and labels, gives both; only in training.
         seed: With the epoch, decides whatever is random inside it (dropout, augmentation).
         description: Plain data that makes a checkpoint explain itself; see `fancnn.checkpoints`.
 
@@ -39,12 +41,14 @@ class Classifier(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         schedule: Callable[[Optimizer], LRScheduler] | None = None,
         *,
+        augment: Augment | None = None,
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__()
         self.model = model
         self.loss = loss
+        self.augment = augment
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.seed, self.description = seed, description
         self.train_scores, self.val_scores = EpochScores(), EpochScores()
@@ -68,7 +72,12 @@ class Classifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        logits = self(images).float()  # the loss in float32 where the network ran in bfloat16
+        if self.augment is None:
+            logits = self(images)
+        else:
+            pixels, labels = self.augment(self.model.preprocess.scaled(images), labels)
+            logits = self.model.network(self.model.preprocess.normalised(pixels))
+        logits = logits.float()  # the loss in float32 where the network ran in bfloat16
         self.train_scores.update(logits, labels)
         loss: Tensor = self.loss(logits, labels)
         return loss

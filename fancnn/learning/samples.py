@@ -1,4 +1,4 @@
-"""What the network is and what it gets to see, on TensorBoard: its graph and sheets of labelled samples."""
+"""What the network is and what it gets to see: its graph, and sheets of labelled samples."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,9 @@ import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
+from fancnn.augmentation import Augment
 from fancnn.images.sheets import contact_sheet
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.pictures import Picture
@@ -39,6 +41,44 @@ class ShowSamples(pl.Callback):
         rows = _first_of_each(pictures, self.count)
         pixels, _ = data.dataset(part)[torch.tensor(rows)]
         return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows])
+
+
+def augmented_sheet(
+    data: PictureDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
+) -> NDArray[np.uint8]:
+    """Rows of training pictures, each as it is and then as `augment` shows it; global random state is left alone.
+
+    Args:
+        data: After `setup`.
+        augment: In training.
+        rows: Pictures, half of them GO.
+        columns: The picture itself and one less augmented ones.
+        seed: Decides what is drawn.
+
+    Returns:
+        `(height, width, 3)` uint8; a caption has the picture's class, or its share of NG where pictures were mixed.
+    """
+    pictures = data.part("train")
+    taken = _first_of_each(pictures, rows)
+    pixels, labels = data.dataset("train")[torch.tensor(taken)]
+    scaled = data.preprocess.scaled(pixels)
+    shown = [_cells(scaled, [_caption(pictures[row]) for row in taken])]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for _ in range(columns - 1):
+            changed, shares = augment(scaled, labels)
+            shown.append(_cells(changed, [_share(*pair) for pair in zip(labels, shares, strict=True)]))
+    cells = [column[row] for row in range(len(taken)) for column in shown]
+    return contact_sheet([picture for picture, _ in cells], [caption for _, caption in cells], columns)
+
+
+def _cells(scaled: Tensor, captions: Sequence[str]) -> list[tuple[NDArray[np.uint8], str]]:
+    pictures = scaled.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return list(zip(pictures, captions, strict=True))
+
+
+def _share(label: Tensor, share: Tensor) -> str:
+    return "" if torch.equal(label, share) else f"{float(share):.0%} NG"
 
 
 def _first_of_each(pictures: Sequence[Picture], count: int) -> list[int]:

@@ -64,12 +64,13 @@ def epoch_scores(
 
     Args:
         logits: `(n,)`, of NG.
-        labels: `(n,)`, 0 GO and 1 NG, floats.
+        labels: `(n,)`, 0 GO and 1 NG, floats; of a mixture of both (see `fancnn.augmentation.mixing`) the loss is
+            that of the mixture, and the other scores take it for what most of it is.
         loss: Takes logits and labels.
         threshold: NG if the probability is above it.
     """
     # probabilities, never logits: torchmetrics guesses which of them it got, batch by batch
-    probabilities, truth = logits.sigmoid(), labels.long()
+    probabilities, truth = logits.sigmoid(), labels.round().long()
     tp, fp, tn, fn, _ = binary_stat_scores(probabilities, truth, threshold).tolist()
     defined = {
         "accuracy": True,

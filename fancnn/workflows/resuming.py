@@ -22,6 +22,7 @@ FREE = (
     "calibration",
     "decision",
     "line",
+    "augment_preview",
 )
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 

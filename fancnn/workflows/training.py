@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -22,6 +23,7 @@ from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
+from fancnn.learning.samples import augmented_sheet
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.pictures import PARTS, Picture, split_hash, write_split
@@ -70,6 +72,8 @@ def train(settings: TrainSettings) -> Trained:
         _leave_data(data, run)
         tell_data(data)
         say("precision: {} ({})".format(*assembly.precision(settings)))
+        if settings.augment_preview and classifier.augment is not None:
+            _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
     _fit(trainer, classifier, data, earlier, settings)
     if not trainer.is_global_zero:
         return Trained(run, None)
@@ -102,6 +106,13 @@ def _leave_data(data: PictureDataModule, run: Path) -> None:
         with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
             for item in data.skipped:
                 add({"path": item.path, "reason": item.reason})
+
+
+def _leave_preview(trainer: Trainer, sheet: NDArray[np.uint8], path: Path) -> None:
+    Image.fromarray(sheet).save(path)
+    for board in _boards(trainer):
+        board.experiment.add_image("samples/augmented", sheet, 0, dataformats="HWC")
+    say(f"augmented pictures: {path}")
 
 
 def _fit(

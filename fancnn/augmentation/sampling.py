@@ -1,0 +1,93 @@
+"""Moving pictures: one map of positions for each picture, read once.
+
+A map is a `(3, 3)` matrix that takes a position in the new picture to the position in the old one that is seen
+there: `(x, y, 1)`, pixels from the middle of the picture, x to the right and y down. Pixels, not shares of a side,
+so that a rotation is one in pictures that are not square, too.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Border = Literal["reflection", "edge"] | float
+MODES = {"reflection": "reflection", "edge": "border"}  # torch's names
+
+
+def maps(count: int, device: torch.device, **entries: Tensor) -> Tensor:
+    """`(count, 3, 3)` identities with `entries`, `(count,)` each, called by row and column: `xy`, `yx`, ...
+
+    Example:
+        >>> maps(1, torch.device("cpu"), x1=torch.tensor([5.0]))[0].tolist()
+        [[1.0, 0.0, 5.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    made = torch.eye(3, device=device).repeat(count, 1, 1)
+    for name, values in entries.items():
+        made[:, "xy".index(name[0]), "xy1".index(name[1])] = values
+    return made
+
+
+def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> Tensor:
+    """Read each picture at the mapped positions, bilinearly between pixels.
+
+    Not made for shrinking much: below half the size fine texture would alias.
+
+    Args:
+        images: `(batch, 3, height, width)`, float.
+        matrices: `(batch, 3, 3)`, new positions to old ones.
+        border: What is seen beyond the edges: `reflection` (the outermost pixel comes twice), `edge` (it goes on
+            for ever) or a grey level.
+
+    Returns:
+        `(batch, 3, height, width)`, contiguous; a picture whose map is the identity comes back bit for bit.
+    """
+    grid = _grid(matrices.to(images.dtype), *images.shape[-2:])
+    if isinstance(border, str):
+        found = F.grid_sample(images, grid, padding_mode=MODES[border], align_corners=False)
+    else:  # zeros beyond the edges of pictures that are too dark by `border`
+        found = F.grid_sample(images - border, grid, align_corners=False).add_(border)
+    resting = (matrices == torch.eye(3, device=matrices.device)).all(dim=(1, 2))
+    return torch.where(resting.view(-1, 1, 1, 1), images, found).contiguous()
+
+
+def rearranged(images: Tensor, matrices: Tensor) -> Tensor:
+    """Move whole pixels: exact for maps that only flip and turn by quarters (these in square pictures only).
+
+    Args:
+        images: `(batch, 3, height, width)`, of any type.
+        matrices: `(batch, 3, 3)` with nothing but -1, 0 and 1, and no shift.
+
+    Returns:
+        `(batch, 3, height, width)`, contiguous.
+    """
+    height, width = images.shape[-2:]
+    x, y = _centres(width, images.device), _centres(height, images.device).view(-1, 1)
+    old_x, old_y = (
+        matrices[:, row, 0].view(-1, 1, 1) * x + matrices[:, row, 1].view(-1, 1, 1) * y  # (batch, height, width)
+        for row in (0, 1)
+    )
+    index = (old_y + (height - 1) / 2) * width + old_x + (width - 1) / 2
+    index = index.long().flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, index).view(images.shape)
+
+
+def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
+    """`(batch, height, width, 2)`: where to read, as `grid_sample` wants it: -1 and 1 are the outer edges.
+
+    `affine_grid` takes eight times as long, and in bfloat16 under autocast.
+    """
+    device = matrices.device
+    scale = torch.tensor([2 / width, 2 / height, 1.0], dtype=matrices.dtype, device=device)
+    relative = matrices * scale.view(1, 3, 1) / scale  # of shares of a side, not pixels
+    x, y = _centres(width, device) * scale[0], _centres(height, device).view(-1, 1) * scale[1]
+    grid = matrices.new_empty(len(matrices), height, width, 2)
+    for row in (0, 1):
+        xx, xy, x1 = relative[:, row].view(-1, 3, 1, 1).unbind(1)
+        torch.add(xx * x, xy * y + x1, out=grid[..., row])
+    return grid
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    """`(side,)`: of the pixels of a row, from the middle of the row."""
+    return torch.arange(side, device=device) - (side - 1) / 2
