@@ -48,7 +48,8 @@ def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> 
     else:  # zeros beyond the edges of pictures that are too dark by `border`
         found = F.grid_sample(images - border, grid, align_corners=False).add_(border)
     resting = (matrices == torch.eye(3, device=matrices.device)).all(dim=(1, 2))
-    return torch.where(resting.view(-1, 1, 1, 1), images, found).contiguous()
+    # into `found`: a new tensor might take the order of `images` in memory, and cost a copy later
+    return torch.where(resting.view(-1, 1, 1, 1), images, found, out=found)
 
 
 def rearranged(images: Tensor, matrices: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
     device = matrices.device
     scale = torch.tensor([2 / width, 2 / height, 1.0], dtype=matrices.dtype, device=device)
     relative = matrices * scale.view(1, 3, 1) / scale  # of shares of a side, not pixels
-    x, y = _centres(width, device) * scale[0], _centres(height, device).view(-1, 1) * scale[1]
+    x, y = _centres(width, device) * 2 / width, _centres(height, device).view(-1, 1) * 2 / height
     grid = matrices.new_empty(len(matrices), height, width, 2)
     for row in (0, 1):
         xx, xy, x1 = relative[:, row].view(-1, 3, 1, 1).unbind(1)

@@ -37,7 +37,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Blur:
-    """A Gaussian of up to `sigma` pixels, cut off at three; beyond the edges the outermost pixel goes on.
+    """A Gaussian of between half and all of `sigma`, cut off at three; beyond the edges the outermost pixel goes on.
 
     Assumes a focus that varies by so much, and that a defect outlasts it: a hairline may not.
 
@@ -54,7 +54,7 @@ class Blur:
         check_range(probability=self.probability)
 
     def retouched(self, images: Tensor) -> Tensor:
-        sigmas = uniform(len(images), 0.0, self.sigma, images.device)
+        sigmas = uniform(len(images), self.sigma / 2, self.sigma, images.device)
         return blurred(images, occasional(sigmas, 0.0, self.probability), math.ceil(3 * self.sigma))
 
 
