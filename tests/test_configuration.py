@@ -102,6 +102,17 @@ MISTAKES = [
     ("+model.optimizer.momentun=0.9", "model.optimizer: .*momentun.*It takes: params, lr"),
     ("model.optimizer._partial_=false", "model.optimizer"),
     ("seed=-1", "seed=-1 should be from 0 to"),
+    ("augment_preview=true", "augment_preview=true has nothing to show: .*augment=light"),
+    ("augment=light|augment.border=wrap", "augment.border='wrap' is none of reflection, edge, or a grey level"),
+    ("augment=light|+augment.shift=3", "configuration: .*shift"),
+    ("augment=light|augment.transforms.shift.share=2", "augment.transforms.shift: share=2 should be a number from 0"),
+    ("augment=part|+augment.transforms.rotation.degres=2", "augment.transforms.rotation: .*It takes: degrees, prob"),
+    ("augment=light|+augment.transforms.blur=3", "augment.transforms.blur=3 should be a _target_ and its arguments"),
+    ("augment=light|augment.transforms.shift._target_=os.system", "augment.transforms.shift: _target_='os.system' is"),
+    (
+        "augment=light|+augment.transforms.it._target_=torch.nn.Identity",
+        "augment.transforms: Identity is none. Expected those of fancnn.augmentation",
+    ),
     ("callbacks.checkpoint.monitor=val/zzz", "callbacks.checkpoint: monitor='val/zzz' is no score"),
     ("callbacks.early_stopping.patience=-1", "callbacks.early_stopping: patience=-1 should be 1 or more"),
     ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
@@ -121,7 +132,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("mistake", "text"), MISTAKES, ids=[mistake for mistake, _ in MISTAKES])
 def test_a_mistake_is_told_by_its_key_before_anything_is_read(mistake: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.compile(text, re.DOTALL)):
-        _check(compose_train(tmp_path, "trainer.accelerator=cpu", mistake))
+        _check(compose_train(tmp_path, "trainer.accelerator=cpu", *mistake.split("|")))
 
 
 def test_a_misspelt_key_without_plus_is_refused_by_hydra(tmp_path: Path) -> None:

@@ -65,10 +65,14 @@ class Classifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer)}
 
     def on_train_epoch_start(self) -> None:
-        # whatever is random in an epoch starts from (seed, epoch): a resumed run is then the same run
-        torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
         # read here: at the end of the epoch the schedule has already gone on to the next rate
         self.rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # whatever is random in an epoch starts from (seed, epoch): a resumed run is then the same run. Not earlier:
+        # the loader draws a number when it starts, in a run's first epoch before on_train_epoch_start, later after
+        if batch_idx == 0:
+            torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch

@@ -62,6 +62,16 @@ def test_scaling_and_normalisation() -> None:
     torch.testing.assert_close(found, torch.tensor([-0.1, 0.0, 2.0]))
 
 
+def test_the_two_steps_after_the_resize_are_the_whole_and_change_nothing_they_are_given() -> None:
+    image = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8)
+    for preprocess in (Preprocess((9, 7)), Preprocess((9, 7), mean=(0.1, 0.2, 0.5), std=(1.0, 0.5, 0.25))):
+        scaled = preprocess.scaled(image)
+        before = scaled.clone()
+        assert 0 <= scaled.min() <= scaled.max() <= 1
+        assert torch.equal(preprocess.normalised(scaled), preprocess(image))
+        assert torch.equal(scaled, before)
+
+
 def test_without_the_filter_fine_texture_would_come_out_wrong() -> None:
     """The reason for one kernel everywhere: another one moves pixels by tens of grey levels."""
     stripes = torch.zeros(1, 3, 240, 240, dtype=torch.uint8)

@@ -82,11 +82,14 @@ def test_another_seed_gives_another_split_and_other_weights(train_settings: Sett
     )
 
 
-def test_a_resumed_run_is_the_run_that_was_not_interrupted(train_settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("augment", ["none", "strong"])
+def test_a_resumed_run_is_the_run_that_was_not_interrupted(
+    augment: str, train_settings: Settings, tmp_path: Path
+) -> None:
     whole, half, rest = tmp_path / "whole", tmp_path / "half", tmp_path / "rest"
-    train(train_settings("trainer.max_epochs=4", output=whole))
-    train(train_settings("trainer.max_epochs=2", output=half))
-    train(train_settings("trainer.max_epochs=4", f"ckpt={half}", output=rest))
+    train(train_settings("trainer.max_epochs=4", f"augment={augment}", output=whole))
+    train(train_settings("trainer.max_epochs=2", f"augment={augment}", output=half))
+    train(train_settings("trainer.max_epochs=4", f"augment={augment}", f"ckpt={half}", output=rest))
     for name in ("best.ckpt", "last.ckpt"):
         assert_same_weights(whole / "checkpoints" / name, rest / "checkpoints" / name)
     assert (whole / "predictions.csv").read_bytes() == (rest / "predictions.csv").read_bytes()
