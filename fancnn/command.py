@@ -169,10 +169,22 @@ def _run(compose: Callable[[], None]) -> None:
         cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
         sys.exit(f"{error}{cause}{hint}")
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        sys.exit(_group_without_option(sys.argv[1:]))
     except OSError as error:
         if HydraConfig.initialized() and Path(HydraConfig.get().runtime.output_dir).is_dir():
             raise
         sys.exit(f"cannot make the run folder: {error}. Work where you can write, or name one: hydra.run.dir=...")
+
+
+def _group_without_option(arguments: Sequence[str]) -> str:
+    """What to say where a group is set to null, or to a number."""
+    said = [argument.partition("=") for argument in arguments]
+    groups = [(key, value) for key, _, value in said if (conf_dir() / key).is_dir()]
+    options = {key: ", ".join(sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))) for key, _ in groups}
+    return "\n".join(f"{key}={value} is none of {options[key]}" for key, value in groups if value not in options[key])
 
 
 def _told(error: UserError) -> None:
