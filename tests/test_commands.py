@@ -73,6 +73,11 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.report", "run=nowhere"], "nowhere does not exist or is no folder"),
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
+        (["fancnn.describe", "data.image_size=[80]"], "data.image_size=[80] should be two whole numbers"),
+        (
+            ["fancnn.describe", "model=residual", "data.image_size=[16,16]"],
+            "model.network: stage 3 of 3 gets 2x2 pixels",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -13,6 +13,7 @@ from fancnn.networks.layers import (
     MONOTONE,
     activation_layer,
     check_choice,
+    check_lists,
     check_rates,
     check_widths,
     dropout_layers,
@@ -86,6 +87,7 @@ class ConvNet(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
+        check_lists(filters=filters, hidden=hidden)
         kernels = [int(side) for side in each("kernel_size", kernel_size, len(filters), "blocks")]
         channel_rates = each("spatial_dropout", spatial_dropout, len(filters), "blocks")
         value_rates = each("block_dropout", block_dropout, len(filters), "blocks")

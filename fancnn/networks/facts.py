@@ -118,7 +118,8 @@ def _kind(layer: nn.Module) -> str:
         stride = "" if layer.stride == (1, 1) else f" /{layer.stride[0]}"
         return f"conv {_pair(layer.kernel_size)}{stride}"
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
-        return f"{'max' if isinstance(layer, nn.MaxPool2d) else 'mean'} pool {_pair(layer.kernel_size)}"
+        overlap = "" if layer.stride == layer.kernel_size else f" /{layer.stride}"
+        return f"{'max' if isinstance(layer, nn.MaxPool2d) else 'mean'} pool {_pair(layer.kernel_size)}{overlap}"
     names = {nn.AdaptiveAvgPool2d: "mean of all", nn.BatchNorm2d: "batch norm", nn.Dropout2d: "drop channels"}
     if isinstance(layer, nn.GroupNorm):
         return "layer norm" if layer.num_groups == 1 else "group norm"

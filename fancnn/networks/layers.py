@@ -60,7 +60,7 @@ def each(name: str, value: float | Sequence[float], count: int, of: str) -> list
     """`value` once for each of `count`: one number for all of them, or a sequence of as many.
 
     Raises:
-        ValueError: If a sequence has another length.
+        ValueError: If a sequence has another length, or is none of numbers.
 
     Example:
         >>> each("dropout", 0.5, 2, "hidden layers")
@@ -68,6 +68,10 @@ def each(name: str, value: float | Sequence[float], count: int, of: str) -> list
     """
     if isinstance(value, int | float):
         return [value] * count
+    given: Sequence[object] = value  # a configuration may hold anything
+    if isinstance(given, str) or not all(isinstance(item, int | float) for item in given):
+        shown = given if isinstance(given, str) else list(given)
+        raise ValueError(f"{name}={shown!r} must be a number or a list of numbers")
     if len(value) != count:
         raise ValueError(f"{name}={list(value)} has {len(value)} values for {count} {of}: give one number, or {count}")
     return list(value)
@@ -76,6 +80,13 @@ def each(name: str, value: float | Sequence[float], count: int, of: str) -> list
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, choices))}")
+
+
+def check_lists(**lists: object) -> None:
+    """Refuse a single number where there may be several, by its name."""
+    for name, value in lists.items():
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"{name}={value!r} must be a list of numbers, e.g. [{value}]")
 
 
 def check_widths(**widths: Sequence[float]) -> None:

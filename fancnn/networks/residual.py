@@ -11,6 +11,7 @@ from fancnn.networks.layers import (
     MONOTONE,
     activation_layer,
     check_choice,
+    check_lists,
     check_rates,
     check_widths,
     dropout_layers,
@@ -77,6 +78,7 @@ class ResidualNet(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
+        check_lists(widths=widths)
         if not widths:
             raise ValueError("widths=[] has no stage: give the channels of one or more, e.g. [32, 64]")
         blocks = [int(depth) for depth in each("depths", depths, len(widths), "stages")]

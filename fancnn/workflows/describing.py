@@ -26,12 +26,11 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     found = facts(network, (height, width))
     say(f"{type(network).__name__} for pictures of {height}x{width}\n")
     _tell(LAYERS, [_layer_row(layer) for layer in found.layers], left=2)
-    say(
-        "\nsees: pixels of the picture that a unit depends on, every: pixels from one unit to the next; "
-        "MFLOP: millions of multiplications and additions, for one picture\n"
-    )
+    say("\nMFLOP   millions of multiplications and additions, for one picture")
+    say("sees    pixels of the picture, a side, that a unit depends on")
+    say("every   pixels from one unit to the next\n")
     _tell(STARTS, [_start_row(layer) for layer in found.layers if layer.std is not None], left=2)
-    say("\nin theory, measured: standard deviation of the kernel's values\n")
+    say("\nin theory, measured   standard deviation of the kernel's values\n")
     say(_totals(found))
     return found
 
@@ -41,8 +40,8 @@ def _totals(found: NetworkFacts) -> str:
     parts = [f"{found.frozen:,} of them frozen"] if found.frozen else []
     parts += [f"{others:,} of them outside of these layers"] if others else []
     more = f" ({', '.join(parts)})" if parts else ""
-    megabytes = found.parameters * 4 / 1e6
-    return f"{found.parameters:,} parameters{more}, {megabytes:.1f} MB in float32; {found.flops / 1e6:,.1f} MFLOP a picture"
+    size = f"{found.parameters:,} parameters{more}, {found.parameters * 4 / 1e6:.1f} MB in float32"
+    return f"{size}; {found.flops / 1e6:,.1f} MFLOP a picture"
 
 
 def _layer_row(layer: LayerFacts) -> list[str]:
@@ -51,9 +50,13 @@ def _layer_row(layer: LayerFacts) -> list[str]:
         layer.kind,
         "x".join(map(str, layer.output)),
         f"{layer.parameters:,}" if layer.parameters else "",
-        f"{layer.flops / 1e6:.2f}" if layer.flops else "",
+        _millions(layer.flops) if layer.flops else "",
         *_field_cells(layer.field),
     ]
+
+
+def _millions(flops: int) -> str:
+    return f"{flops / 1e6:,.2f}" if flops >= 5e3 else "<0.01"
 
 
 def _field_cells(field: Field | None) -> list[str]:
