@@ -27,7 +27,8 @@ finally:
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     judging = {"evaluate", "decide", "certify", "report", "compare"}
-    assert set(COMMANDS) == {"train", "crossval", "ensemble", "predict", *judging, "fans", "cache", "describe", "benchmark"}
+    training = {"train", "crossval", "ensemble", "describe"}
+    assert set(COMMANDS) == {*training, "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
         assert f'fancnn-{name} = "fancnn.{name}:main"' in (REPOSITORY / "pyproject.toml").read_text()

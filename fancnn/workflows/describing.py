@@ -6,6 +6,7 @@ import torch
 
 from fancnn import assembly
 from fancnn.console import say
+from fancnn.networks import TimmNet
 from fancnn.networks.facts import LayerFacts, NetworkFacts, facts
 from fancnn.networks.receptive import Field
 from fancnn.settings import DescribeSettings
@@ -23,8 +24,11 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     height, width = settings.data.image_size
     torch.manual_seed(settings.seed)
     network = assembly.network(settings.model.network)
-    found = facts(network, (height, width))
-    say(f"{type(network).__name__} for pictures of {height}x{width}\n")
+    # of a network inside another the inner names say enough
+    inner = network.network if isinstance(network, TimmNet) else network
+    found = facts(inner, (height, width))
+    name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
+    say(f"{name} for pictures of {height}x{width}\n")
     _tell(LAYERS, [_layer_row(layer) for layer in found.layers], left=2)
     say("\nMFLOP   millions of multiplications and additions, for one picture")
     say("sees    pixels of the picture, a side, that a unit depends on")
