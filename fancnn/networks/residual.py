@@ -37,8 +37,8 @@ class ResidualNet(nn.Module):
         depths: Blocks of each stage: one number, or one for each stage.
         stem_kernel_size: Side of the first convolution's kernel, pixels, odd.
         stem_stride: By how much the stem makes pictures smaller: 1, 2 (its convolution) or 4 (and a max pool).
-        order: `post`: convolution, norm, activation. `pre`: norm, activation, convolution, which leaves the sum
-            untouched (He et al. 2016, identity mappings).
+        order: `pre`: norm, activation, convolution, which leaves the sum untouched (He et al. 2016, identity
+            mappings) and learns sooner. `post`: convolution, norm, activation.
         norm: `batch`, `layer`, `group` or `none`, of every convolution.
         activation: A name of `fancnn.networks.layers`.
         dropout: Share of the channel means dropped before the logit.
@@ -68,7 +68,7 @@ class ResidualNet(nn.Module):
         *,
         stem_kernel_size: int = 3,
         stem_stride: int = 4,
-        order: str = "post",
+        order: str = "pre",
         norm: str = "batch",
         activation: str = "relu",
         dropout: float = 0.0,

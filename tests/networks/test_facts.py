@@ -17,7 +17,7 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "kernels": lambda: ConvNet((SIDE, SIDE), filters=(4, 4, 4), kernel_size=(5, 3, 2), norm="batch", head="average"),
     "same": lambda: ConvNet((SIDE, SIDE), filters=(4, 4), kernel_size=(7, 3), padding="same", pooling="average"),
     "strided": lambda: ConvNet((SIDE, SIDE), filters=(4, 8), pooling="strided", dropout=0.5, spatial_dropout=0.1),
-    "residual": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6, 8), depths=(1, 2, 1)),
+    "residual": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6, 8), depths=(1, 2, 1), order="post"),
     "pre": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6), order="pre", stem_stride=2, stem_kernel_size=5),
 }
 
