@@ -48,7 +48,7 @@ def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
         >>> from fancnn.networks import ConvNet
         >>> found = facts(ConvNet((80, 80)), (80, 80))
         >>> found.parameters, found.flops, found.layers[0].output
-        (2673857, 66384128, (32, 78, 78))
+        (2673857, 66288640, (32, 78, 78))
     """
     calls = _calls(network, image_size)
     fields = receptive_fields(network)
