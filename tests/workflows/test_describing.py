@@ -1,6 +1,7 @@
 """What `python -m fancnn.describe` says of each model option."""
 
 import importlib.util
+import re
 
 import pytest
 from samples import compose_command
@@ -26,6 +27,9 @@ def test_every_network_of_ours_is_told_in_80_columns(option: str, capsys: pytest
     assert all(layer.name in told for layer in found.layers)
     assert told.splitlines()[-1].startswith(f"{found.parameters:,} parameters, ")
     assert "?" not in told  # what every layer sees is known
+    opening = (conf_dir() / f"model/{option}.yaml").read_text().splitlines()[0]
+    if stated := re.search(r"([\d,]+) parameters", opening):
+        assert stated[1] == f"{found.parameters:,}"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
