@@ -49,7 +49,7 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
     return {
         "format": FORMAT,
         "version": VERSION,
-        "network": settings.model.network,
+        "network": _without_file(settings.model.network),
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "classes": list(model.classes),
         "go_class": model.go_class,
@@ -60,6 +60,11 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
         "settings": asdict(settings),
         "versions": versions(),
     }
+
+
+def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's weights are in the checkpoint; the file that they started from need not be where it is loaded."""
+    return {**network, "weights": None} if "weights" in network else dict(network)
 
 
 def versions() -> dict[str, str]:

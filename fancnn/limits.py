@@ -140,14 +140,18 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def check_preprocess(
-    image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
-) -> None:
+def check_image_size(image_size: Sequence[int]) -> None:
     if len(image_size) != 2 or not all(isinstance(side, int) and 1 <= side <= 4096 for side in image_size):
         raise UserError(
             f"data.image_size={list(image_size)} should be two whole numbers from 1 to 4096, height and width, "
             "e.g. data.image_size=[80,80]"
         )
+
+
+def check_preprocess(
+    image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    check_image_size(image_size)
     _check_choice("data.resize", resize, RESIZES)
     _check_choice("data.background", background, BACKGROUNDS)
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):

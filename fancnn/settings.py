@@ -234,6 +234,29 @@ class CacheSettings:
 
 
 @dataclass
+class PixelSettings:
+    """How large the pictures are that a network gets, height and width."""
+
+    image_size: list[int]
+
+
+@dataclass
+class NetworkSettings:
+    """A network by `_target_`, without what trains it."""
+
+    network: dict[str, Any]
+
+
+@dataclass
+class DescribeSettings:
+    """Everything `python -m fancnn.describe` can be told."""
+
+    seed: int
+    data: PixelSettings
+    model: NetworkSettings
+
+
+@dataclass
 class BenchmarkSettings(TrainSettings):
     """Everything `python -m fancnn.benchmark` can be told; the training it measures is one as any."""
 

@@ -13,7 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FLOORS = (
     (
         *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
-        *("fans", "cache", "benchmark", "__main__", "__init__"),
+        *("describe", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),
     ("benchmarks",),

@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from samples import compose_train
 
 import fancnn
+from fancnn import assembly, checkpoints
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import UNCALIBRATED
 from fancnn.inspection.decisions import Thresholds
@@ -31,6 +33,15 @@ def test_a_checkpoint_is_plain_data(checkpoint: Path) -> None:
     known = {"network", "preprocess", "classes", "go_class", "thresholds", "calibration", "split_sha256", "versions"}
     assert known <= set(about)
     assert about["settings"]["seed"] == 0
+
+
+def test_a_checkpoint_does_not_need_the_weights_that_its_training_started_from(tmp_path: Path) -> None:
+    settings = compose_train(tmp_path, "model=timm", "model.network.weights=pretrained.pth")
+    model = assembly.model(compose_train(tmp_path, "model=tiny"), ("GO", "NG"))
+    about = checkpoints.describe(settings, model, tmp_path, "")
+    assert about["network"]["weights"] is None
+    assert about["network"]["name"] == settings.model.network["name"]
+    assert about["settings"]["model"]["network"]["weights"] == "pretrained.pth"
 
 
 def changed(path: Path, **values: object) -> Path:

@@ -27,7 +27,8 @@ finally:
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     judging = {"evaluate", "decide", "certify", "report", "compare"}
-    assert set(COMMANDS) == {"train", "crossval", "ensemble", "predict", *judging, "fans", "cache", "benchmark"}
+    training = {"train", "crossval", "ensemble", "describe"}
+    assert set(COMMANDS) == {*training, "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
         assert f'fancnn-{name} = "fancnn.{name}:main"' in (REPOSITORY / "pyproject.toml").read_text()
@@ -74,6 +75,11 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.report", "run=nowhere"], "nowhere does not exist or is no folder"),
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
+        (["fancnn.describe", "data.image_size=[80]"], "data.image_size=[80] should be two whole numbers"),
+        (
+            ["fancnn.describe", "model=residual", "data.image_size=[16,16]"],
+            "model.network: stage 3 of 3 gets 2x2 pixels",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -1,9 +1,12 @@
 """Every option of every group can be built, and every mistake is told by its key."""
 
+import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from samples import compose_train
@@ -21,11 +24,35 @@ def override(group: str, option: str, root: Path) -> list[str]:
     return [f"{group}={option}", *([f"data.root={root}"] if option == "folder" else [])]
 
 
-@pytest.mark.parametrize(("group", "option"), CHOSEN)
+def chosen() -> list[Any]:
+    """Every group and option; those of packages that are not installed are left out, and say so."""
+    missing = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
+    return [pytest.param(*item, marks=[missing] if item == ("model", "timm") else []) for item in CHOSEN]
+
+
+@pytest.mark.parametrize(("group", "option"), chosen())
 def test_every_option_can_be_built(group: str, option: str, tmp_path: Path) -> None:
     settings = compose_train(tmp_path, *override(group, option, tmp_path), "trainer.accelerator=cpu")
     assembly.check(settings)
     assert assembly.trainer(settings).max_epochs == settings.trainer["max_epochs"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("group", "option"), [item for item in chosen() if item.values[0] == "model"])
+def test_every_model_trains(group: str, option: str, precision: str, tmp_path: Path) -> None:
+    """One step moves the first and the last kernel, and leaves numbers."""
+    settings = compose_train(tmp_path, f"{group}={option}", "data.image_size=[48,40]")
+    classifier = assembly.classifier(settings, assembly.model(settings, ("GO", "NG")), {}).train()
+    optimizer = classifier.configure_optimizers()["optimizer"]
+    kernels = [weight for weight in classifier.model.parameters() if weight.ndim > 1]
+    before = [kernels[0].clone(), kernels[-1].clone()]
+    images = torch.randint(0, 256, (6, 3, 48, 40), dtype=torch.uint8)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        classifier.training_step((images, torch.tensor([0.0, 1, 0, 1, 0, 1])), 0).backward()
+    optimizer.step()
+    for old, now in zip(before, (kernels[0], kernels[-1]), strict=True):
+        assert not torch.equal(old, now)
+    assert all(bool(weight.isfinite().all()) for weight in classifier.parameters())
 
 
 def test_the_default_has_every_callback_and_logger_there_is(tmp_path: Path) -> None:
@@ -85,6 +112,10 @@ MISTAKES = [
     ("data.batch_size=0", "data.batch_size=0 should be 1 or more"),
     ("data.image_size=[80]", "data.image_size=\\[80\\] should be two whole numbers"),
     ("data.image_size=[4,4]", "model.network: block 1 of 2 gets 4x4|model.network: block 2 of 2 gets 1x1"),
+    ("model.network.pooling=min", "model.network: pooling='min' is none of max, average, strided"),
+    ("model.network.hidden=128", "model.network: hidden=128 must be a list of numbers, e.g. \\[128\\]"),
+    ("model.network.first_layer=canny", "model.network: first_layer='canny' is none of null, sobel, "),
+    ("model.network.initializer=glorot", "model.network: initializer='glorot' is none of glorot_normal, "),
     ("data.split=random", "data.split='random' is none of stratified, ordered, grouped"),
     ("data.split=grouped", "data.split=grouped needs data.group"),
     ("data.on_bad_file=ignore", "data.on_bad_file='ignore' is none of error, skip"),

@@ -2,5 +2,7 @@
 
 from fancnn.networks.convnet import ConvNet
 from fancnn.networks.ensemble import Ensemble
+from fancnn.networks.residual import ResidualNet
+from fancnn.networks.timm_net import TimmNet
 
-__all__ = ["ConvNet", "Ensemble"]
+__all__ = ["ConvNet", "Ensemble", "ResidualNet", "TimmNet"]

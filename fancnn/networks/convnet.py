@@ -1,33 +1,64 @@
 """The original's network, of any depth and width."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
+from typing import Literal
 
 from torch import Tensor, nn
 
+from fancnn.networks.filters import prepare_first_layer
 from fancnn.networks.initializers import initialize
+from fancnn.networks.layers import (
+    MONOTONE,
+    activation_layer,
+    check_choice,
+    check_lists,
+    check_rates,
+    check_widths,
+    dropout_layers,
+    each,
+    norm_layers,
+    too_small,
+)
+
+POOLINGS = ("max", "average", "strided")
+HEADS = ("flatten", "average")
+Padding = Literal[False, "same"]
 
 
 class ConvNet(nn.Module):
-    r"""Convolution-pool-ReLU blocks, fully connected ReLU layers, and one logit per image.
+    r"""Blocks of convolution, norm, activation and pool, fully connected layers, and one logit per image.
 
-    Convolutions have no padding and pools drop an odd last row, as in the original: with the
-    defaults 80 > 78 > 39 > 37 > 18, so `Flatten` gives 18 * 18 * 64 = 20,736 values and the
-    network has 2,673,857 parameters.
+    By default convolutions have no padding and pools drop an odd last row, as in the original:
+    80 > 78 > 39 > 37 > 18, so `Flatten` gives 18 * 18 * 64 = 20,736 values and the network has
+    2,673,857 parameters.
 
     Args:
         image_size: Height and width of the pictures, pixels.
         filters: Output channels of each block, shallow to deep.
-        hidden: Width of each fully connected layer before the logit.
-        kernel_size: Side of the square kernels, pixels.
+        hidden: Width of each fully connected layer before the logit; may be empty.
+        kernel_size: Side of the square kernels, pixels: one number, or one for each block.
         initializer: A name of `fancnn.networks.initializers`; biases start at zero.
+        padding: False, or `same`: zeros around, so that convolutions keep the size (odd kernels only).
+        activation: A name of `fancnn.networks.layers`, for blocks and hidden layers.
+        pooling: What halves height and width: `max`, `average`, or `strided`, a 2x2 convolution of stride 2 with
+            an activation (Springenberg et al. 2015).
+        head: `flatten`, or `average`: the mean of each channel (global average pooling, Lin et al. 2014).
+        norm: `none`, `batch`, `layer` or `group`, after the convolution of each block; hidden layers have none.
+        dropout: Share of the values dropped after the activation of the hidden layers: one number, or one for each.
+        spatial_dropout: Share of whole channels dropped at the end of the blocks (Tompson et al. 2015), likewise.
+        block_dropout: Share of single values dropped at the end of the blocks, likewise.
+        first_layer: A bank of `fancnn.networks.filters` that the first convolution starts with.
+        freeze_first_layer: Whether the first convolution stays as it starts.
+        outputs: Logits for each picture.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float, as `Preprocess` returns it.
-        - Output: `(batch,)`, float. A logit: its sigmoid is P(NG).
+        - Output: `(batch,)`, float. A logit: its sigmoid is P(NG). With k > 1 outputs `(batch, k)`.
 
     Raises:
-        ValueError: If a width is not positive, or the pictures are too small for the blocks.
+        ValueError: If an argument is out of range, or the pictures are too small for the blocks.
 
     Example:
         >>> import torch
@@ -40,50 +71,104 @@ class ConvNet(nn.Module):
         image_size: Sequence[int],
         filters: Sequence[int] = (32, 64),
         hidden: Sequence[int] = (128,),
-        kernel_size: int = 3,
+        kernel_size: int | Sequence[int] = 3,
         initializer: str = "glorot_uniform",
+        *,
+        padding: Padding = False,
+        activation: str = "relu",
+        pooling: str = "max",
+        head: str = "flatten",
+        norm: str = "none",
+        dropout: float | Sequence[float] = 0.0,
+        spatial_dropout: float | Sequence[float] = 0.0,
+        block_dropout: float | Sequence[float] = 0.0,
+        first_layer: str | None = None,
+        freeze_first_layer: bool = False,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
-        _check_widths(filters=filters, hidden=hidden, kernel_size=[kernel_size])
-        height, width = _sizes_after_blocks(image_size, kernel_size, len(filters))[-1]
+        check_lists(filters=filters, hidden=hidden)
+        kernels = [int(side) for side in each("kernel_size", kernel_size, len(filters), "blocks")]
+        channel_rates = each("spatial_dropout", spatial_dropout, len(filters), "blocks")
+        value_rates = each("block_dropout", block_dropout, len(filters), "blocks")
+        rates = each("dropout", dropout, len(hidden), "hidden layers")
+        if not filters:
+            raise ValueError("filters=[] has no block: give the output channels of one or more, e.g. [32, 64]")
+        check_widths(filters=filters, hidden=hidden, kernel_size=kernels, outputs=[outputs])
+        check_rates(dropout=rates, spatial_dropout=channel_rates, block_dropout=value_rates)
+        _check_choices(padding, kernels, pooling, head)
+        height, width = _size_after_blocks(image_size, kernels, padding)
         channels = [3, *filters]
-        self.blocks = nn.Sequential(*(_block(a, b, kernel_size) for a, b in pairwise(channels)))
-        features = [height * width * channels[-1], *hidden]
-        self.hidden = nn.Sequential(nn.Flatten(), *(_dense(a, b) for a, b in pairwise(features)))
-        self.logit = nn.Linear(features[-1], 1)
-        initialize(self, initializer)
+        block = partial(_block, padding=padding, activation=activation, pooling=pooling, norm=norm)
+        plan = zip(pairwise(channels), kernels, channel_rates, value_rates, strict=True)
+        self.blocks = nn.Sequential(*(block(*ends, kernel, dropped, rate) for ends, kernel, dropped, rate in plan))
+        features = [channels[-1] * (height * width if head == "flatten" else 1), *hidden]
+        dense = (_dense(a, b, activation, rate) for (a, b), rate in zip(pairwise(features), rates, strict=True))
+        self.hidden = nn.Sequential(_head(head), *dense)
+        self.logit = nn.Linear(features[-1], outputs)
+        self.outputs = outputs
+        self.initialized = initialize(self, initializer)
+        prepare_first_layer(self, "blocks.0.0", self.initialized, first_layer, freeze_first_layer)
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.hidden(self.blocks(images))  # (batch, 3, 80, 80) > (batch, 64, 18, 18) > (batch, 128)
-        logits: Tensor = self.logit(features).squeeze(1)
-        return logits
+        logits: Tensor = self.logit(features)
+        return logits.squeeze(1) if self.outputs == 1 else logits
 
 
-def _block(channels_in: int, channels_out: int, kernel_size: int) -> nn.Module:
-    # the pool comes first: ReLU keeps order, so function and gradient are those of the original's ReLU and
-    # pool, and ReLU has a quarter of the work
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, kernel_size), nn.MaxPool2d(2), nn.ReLU())
+def _block(
+    channels_in: int,
+    channels_out: int,
+    kernel_size: int,
+    spatial_dropout: float,
+    block_dropout: float,
+    *,
+    padding: Padding,
+    activation: str,
+    pooling: str,
+    norm: str,
+) -> nn.Module:
+    # batch norm takes off what a bias adds
+    sides = kernel_size // 2 if padding else 0
+    convolution = nn.Conv2d(channels_in, channels_out, kernel_size, padding=sides, bias=norm != "batch")
+    active = activation_layer(activation)
+    if pooling == "strided":
+        halved = [active, nn.Conv2d(channels_out, channels_out, 2, stride=2), activation_layer(activation)]
+    elif pooling == "average":
+        halved = [active, nn.AvgPool2d(2)]
+    elif activation in MONOTONE:
+        # the pool comes first: an activation that keeps order gives the function and the gradient of the original's
+        # ReLU and pool either way, and it has a quarter of the work
+        halved = [nn.MaxPool2d(2), active]
+    else:
+        halved = [active, nn.MaxPool2d(2)]
+    dropped = [*dropout_layers(nn.Dropout2d, spatial_dropout), *dropout_layers(nn.Dropout, block_dropout)]
+    return nn.Sequential(convolution, *norm_layers(norm, channels_out), *halved, *dropped)
 
 
-def _dense(features_in: int, features_out: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(features_in, features_out), nn.ReLU())
+def _head(name: str) -> nn.Module:
+    return nn.Flatten() if name == "flatten" else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-def _check_widths(**widths: Sequence[int]) -> None:
-    for name, values in widths.items():
-        if not all(value >= 1 for value in values):
-            raise ValueError(f"{name} must be 1 or more, got {list(values)}")
+def _dense(features_in: int, features_out: int, activation: str, dropout: float) -> nn.Module:
+    linear = nn.Linear(features_in, features_out)
+    return nn.Sequential(linear, activation_layer(activation), *dropout_layers(nn.Dropout, dropout))
 
 
-def _sizes_after_blocks(image_size: Sequence[int], kernel_size: int, blocks: int) -> list[tuple[int, int]]:
-    sizes = [(image_size[0], image_size[1])]
-    for block in range(1, blocks + 1):
-        height, width = ((side - kernel_size + 1) // 2 for side in sizes[-1])
+def _check_choices(padding: Padding, kernels: Sequence[int], pooling: str, head: str) -> None:
+    check_choice("padding", padding, (False, "same"))
+    check_choice("pooling", pooling, POOLINGS)
+    check_choice("head", head, HEADS)
+    if padding and not all(side % 2 for side in kernels):
+        raise ValueError(f"padding=same needs odd kernels, to have as much on either side; kernel_size={list(kernels)}")
+
+
+def _size_after_blocks(image_size: Sequence[int], kernels: Sequence[int], padding: Padding) -> tuple[int, int]:
+    height, width = image_size
+    for block, kernel in enumerate(kernels, start=1):
+        before, lost = (height, width), 0 if padding else kernel - 1
+        height, width = (height - lost) // 2, (width - lost) // 2
         if height < 1 or width < 1:
-            raise ValueError(
-                f"block {block} of {blocks} gets {sizes[-1][0]}x{sizes[-1][1]} pixels and its {kernel_size}x"
-                f"{kernel_size} convolution and 2x2 pool leave none. Take larger pictures "
-                f"(data.image_size={list(image_size)} now) or fewer blocks"
-            )
-        sizes.append((height, width))
-    return sizes
+            why = f"its {kernel}x{kernel} convolution and 2x2 pool leave none"
+            raise too_small(f"block {block} of {len(kernels)}", before, why, image_size, "fewer blocks")
+    return height, width
