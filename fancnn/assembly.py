@@ -4,7 +4,6 @@ The only module that knows `hydra.utils.instantiate`. It builds what these packa
 that a configuration, which a checkpoint file carries too, cannot name just any function.
 """
 
-import inspect
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,15 +22,20 @@ from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.imbalance import ClassCounts
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.makers import accepted, check_makers
+from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
+from fancnn.learning.regularization import KernelPenalty
 from fancnn.limits import check_training
 from fancnn.model import Model
 from fancnn.settings import AugmentSettings, DataSettings, DecisionSettings, TrainSettings
 from fancnn.splits import SplitPlan
 
+EQUAL = ClassCounts(1, 1)  # where the training part is not known yet
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
 
@@ -54,7 +58,7 @@ def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
         return instantiate(dict(config), **more, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__ or error
-        raise UserError(f"{key}: {cause}{_accepted(cause, get_object(config['_target_']))}") from error
+        raise UserError(f"{key}: {cause}{accepted(cause, get_object(config['_target_']))}") from error
 
 
 def preprocess(data: DataSettings) -> Preprocess:
@@ -79,6 +83,7 @@ def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
         plan,
         cache=_decoded_folder(data.cache),
         on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
+        sampler=data.sampler,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
         seed=seed,
@@ -101,10 +106,12 @@ def network(config: Mapping[str, Any]) -> nn.Module:
     return built
 
 
-def model(settings: TrainSettings, classes: Iterable[str]) -> Model:
-    """A fresh model; its first weights depend on the seed alone."""
+def model(settings: TrainSettings, classes: Iterable[str], counts: ClassCounts = EQUAL) -> Model:
+    """A fresh model; its first weights depend on the seed alone, its output bias on the training part if asked for."""
     torch.manual_seed(settings.seed)
     fresh = network(settings.model.network)
+    if settings.model.output_bias is not None:
+        set_output_bias(fresh, counts.logit)
     return Model(
         fresh,
         preprocess(settings.data),
@@ -120,17 +127,21 @@ def thresholds(decision: DecisionSettings) -> Thresholds:
     return Thresholds(lower, decision.threshold)
 
 
-def classifier(settings: TrainSettings, fresh: Model, description: Mapping[str, Any]) -> Classifier:
-    """The training of `fresh`."""
+def classifier(
+    settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts = EQUAL
+) -> Classifier:
+    """The training of `fresh` on a part with so many GO and NG."""
     optimizer = build(settings.model.optimizer, "model.optimizer")
     schedule = build(settings.schedule, "schedule") if settings.schedule else None
-    _check_makers(optimizer, schedule, fresh)
+    check_makers(optimizer, schedule, fresh)
+    strength = settings.regularization
     return Classifier(
         fresh,
-        build(settings.model.loss, "model.loss"),
+        build(_weighted(settings.model.loss, counts), "model.loss"),
         optimizer,
         schedule,
         augment=augment(settings.augment),
+        penalty=KernelPenalty(strength.l1, strength.l2) if strength.l1 or strength.l2 else None,
         seed=settings.seed,
         description=description,
     )
@@ -142,6 +153,13 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
         return None
     nodes = {f"augment.transforms.{name}": node for name, node in settings.transforms.items() if node is not None}
     return Augment([build(node, key) for key, node in nodes.items()], settings.border)
+
+
+def _weighted(loss: Mapping[str, Any], counts: ClassCounts) -> Mapping[str, Any]:
+    if loss.get("pos_weight") != "balanced":
+        return loss
+    go, ng = counts.weights
+    return {**loss, "neg_weight": go, "pos_weight": ng}
 
 
 def trainer(settings: TrainSettings) -> Trainer:
@@ -197,23 +215,6 @@ def _refuse_processes_in_a_sweep(made: Trainer) -> None:
         )
 
 
-def _check_makers(optimizer: Any, schedule: Any, fresh: Model) -> None:
-    """Lightning calls them in the middle of `fit`; a wrong argument should be told before."""
-    for key, maker, argument in (
-        ("model.optimizer", optimizer, fresh.parameters()),
-        ("schedule", schedule, None),
-    ):
-        if maker is None:
-            continue
-        if not callable(maker):
-            raise UserError(f"{key} should have _partial_: true, since what it acts on is made later")
-        try:
-            made = maker(argument if argument is not None else torch.optim.SGD(fresh.parameters(), lr=0.1))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{key}: {error}{_accepted(error, getattr(maker, 'func', maker))}") from error
-        del made
-
-
 def _targets(config: Any) -> list[str]:
     if isinstance(config, Mapping):
         own = [str(config["_target_"])] if "_target_" in config else []
@@ -241,11 +242,3 @@ def _check_target(target: str, key: str) -> None:
 
 def _within(name: str) -> bool:
     return any(name.startswith(f"{package}.") for package in ALLOWED)
-
-
-def _accepted(error: BaseException, target: Any) -> str:
-    """After an unknown argument: those there are."""
-    if "unexpected keyword argument" not in str(error):
-        return ""
-    names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]
-    return f". It takes: {', '.join(names)}"

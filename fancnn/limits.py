@@ -11,12 +11,13 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.pictures import PARTS
-from fancnn.settings import DecisionSettings, LineSettings, TrainSettings
+from fancnn.settings import DecisionSettings, LineSettings, LrFindSettings, TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")
 SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
+SAMPLERS = ("shuffled", "balanced", "undersampled")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
@@ -36,6 +37,10 @@ def check_training(settings: TrainSettings) -> None:
     check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
     check_split(data.split, data.group)
     check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size)
+    check_sampler(data.sampler)
+    check_regularization(settings.regularization.l1, settings.regularization.l2)
+    if settings.model.output_bias is not None:
+        _check_choice("model.output_bias", settings.model.output_bias, ("balanced",))
     check_seed(settings.seed)
     if settings.augment is not None:
         check_border(settings.augment.border)
@@ -174,6 +179,26 @@ def check_batches(on_bad_file: str, batch_size: int, eval_batch_size: int) -> No
     for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
         if value < 1:
             raise UserError(f"data.{name}={value} should be 1 or more")
+
+
+def check_sampler(sampler: str) -> None:
+    _check_choice("data.sampler", sampler, SAMPLERS)
+
+
+def check_regularization(l1: float, l2: float) -> None:
+    for name, value in (("l1", l1), ("l2", l2)):
+        if not is_number(value) or value < 0:
+            raise UserError(f"regularization.{name}={value} should be 0 (none) or above, e.g. 1e-4")
+
+
+def check_range_test(settings: LrFindSettings) -> None:
+    low, high = settings.min_lr, settings.max_lr
+    if not (is_number(low) and is_number(high) and 0 < low < high):
+        raise UserError(f"min_lr={low} and max_lr={high} should be above 0, the second above the first")
+    if settings.steps < 20:
+        raise UserError(f"steps={settings.steps} should be 20 or more: fewer make no curve")
+    if settings.ckpt is not None:
+        raise UserError(f"ckpt={settings.ckpt}: a range test starts from fresh weights; leave ckpt out")
 
 
 def check_seed(seed: int) -> None:

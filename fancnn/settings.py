@@ -36,6 +36,7 @@ class DataSettings:
     std: list[float]
     cache: str | None
     on_bad_file: str
+    sampler: str
     batch_size: int
     eval_batch_size: int
     fans: FansSettings | None
@@ -56,6 +57,15 @@ class ModelSettings:
     network: dict[str, Any]
     loss: dict[str, Any]
     optimizer: dict[str, Any]
+    output_bias: str | None = None
+
+
+@dataclass
+class RegularizationSettings:
+    """Penalties on kernels; see `fancnn.learning.regularization`."""
+
+    l1: float
+    l2: float
 
 
 @dataclass
@@ -107,6 +117,7 @@ class TrainSettings:
     data: DataSettings
     augment: AugmentSettings | None
     model: ModelSettings
+    regularization: RegularizationSettings
     schedule: dict[str, Any] | None
     decision: DecisionSettings
     line: LineSettings
@@ -131,6 +142,15 @@ class EnsembleSettings:
     decision: DecisionSettings
     line: LineSettings
     output_dir: str
+
+
+@dataclass
+class LrFindSettings(TrainSettings):
+    """Everything `python -m fancnn.lr_find` can be told; the training whose rate it finds is one as any."""
+
+    min_lr: float
+    max_lr: float
+    steps: int
 
 
 @dataclass

@@ -13,7 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FLOORS = (
     (
         *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
-        *("describe", "fans", "cache", "benchmark", "__main__", "__init__"),
+        *("describe", "lr_find", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),
     ("benchmarks",),
@@ -107,6 +107,7 @@ KNOWN_PARENTS = {
     "ImageFolder",
     "Dataset",
     "Sampler",
+    "ReduceLROnPlateau",
     "TorchCheckpointIO",
     "ModelCheckpoint",
     "Checkpoint",

@@ -1,19 +1,22 @@
 """The training of a `Model`: loss, optimiser, schedule and the scores of each epoch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fancnn.augmentation import Augment
 from fancnn.errors import UserError
 from fancnn.learning.datasets import Batch
+from fancnn.learning.regularization import optimizer_of
 from fancnn.learning.sampling import epoch_seed
+from fancnn.learning.schedules import scheduled
 from fancnn.learning.scores import EpochScores, epoch_scores
 from fancnn.model import Model
 
@@ -21,12 +24,18 @@ from fancnn.model import Model
 class Classifier(pl.LightningModule):
     """Trains `model` to give the logit of NG, and logs `train/...` and `val/...` once an epoch.
 
+    `train/loss` and `val/loss` are both the plain cross-entropy, whatever training makes small: so they can be
+    compared. What it makes small, if that is more (a weighted or smoothed loss, a penalty), is `train/criterion`.
+    `lr` is the rate of the epoch's first step.
+
     Args:
         model: What is trained; after `fit` it holds the last weights.
         loss: Takes `(batch,)` logits and `(batch,)` labels, gives their mean loss.
-        optimizer: Takes the parameters, gives the optimiser.
-        schedule: Takes the optimiser, gives a scheduler that steps once an epoch; None keeps the rate.
+        optimizer: Takes parameters or groups of them, gives the optimiser; its weight decay acts on kernels alone.
+        schedule: Takes the optimiser (and `total_steps`, to step after every batch), gives a scheduler that steps
+            once an epoch; None keeps the rate.
         augment: Takes pictures scaled to [0, 1] and labels, gives both; only in training.
+        penalty: Takes the network, gives what is added to the loss of training.
         seed: With the epoch, decides whatever is random inside it (dropout, augmentation).
         description: Plain data that makes a checkpoint explain itself; see `fancnn.checkpoints`.
 
@@ -38,10 +47,11 @@ class Classifier(pl.LightningModule):
         self,
         model: Model,
         loss: nn.Module,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
-        schedule: Callable[[Optimizer], LRScheduler] | None = None,
+        optimizer: Callable[..., Optimizer],
+        schedule: Callable[..., LRScheduler] | None = None,
         *,
         augment: Augment | None = None,
+        penalty: Callable[[nn.Module], Tensor] | None = None,
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
@@ -49,7 +59,8 @@ class Classifier(pl.LightningModule):
         self.model = model
         self.loss = loss
         self.augment = augment
-        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.make_optimizer, self.make_schedule, self.penalty = optimizer, schedule, penalty
+        self.criteria: list[Tensor] | None = [] if penalty or not getattr(loss, "is_plain", False) else None
         self.seed, self.description = seed, description
         self.train_scores, self.val_scores = EpochScores(), EpochScores()
         self.rate = 0.0  # learning rate of the epoch under way
@@ -59,10 +70,15 @@ class Classifier(pl.LightningModule):
         return logits
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.make_optimizer(self.model.parameters())
+        optimizer = optimizer_of(self.model, self.make_optimizer)
         if self.make_schedule is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.make_schedule(optimizer)}
+        schedule = scheduled(self.make_schedule, optimizer, lambda: self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if not isinstance(scheduler, ReduceLROnPlateau):  # Lightning steps that after the checkpoint: too late for it
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_start(self) -> None:
         # read here: at the end of the epoch the schedule has already gone on to the next rate
@@ -84,6 +100,10 @@ class Classifier(pl.LightningModule):
         logits = logits.float()  # the loss in float32 where the network ran in bfloat16
         self.train_scores.update(logits, labels)
         loss: Tensor = self.loss(logits, labels)
+        if self.penalty is not None:
+            loss = loss + self.penalty(self.model)
+        if self.criteria is not None:
+            self.criteria.append(loss.detach())
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -106,13 +126,19 @@ class Classifier(pl.LightningModule):
             )
         self._log_scores("train", logits, labels)
         self._log({"lr": torch.tensor(self.rate)})
+        if self.criteria:
+            self._log({"train/criterion": torch.stack(self.criteria).mean()})
+            self.criteria = []
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(float(self.trainer.callback_metrics[str(config.monitor)]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.description:
             checkpoint["fancnn"] = {**self.description, "epoch": self.current_epoch + 1}
 
     def _log_scores(self, part: str, logits: Tensor, labels: Tensor) -> None:
-        scores = epoch_scores(logits, labels, self.loss, self.model.thresholds.upper)
+        scores = epoch_scores(logits, labels, F.binary_cross_entropy_with_logits, self.model.thresholds.upper)
         self._log({f"{part}/{name}": value for name, value in scores.items()})
 
     def _log(self, values: Mapping[str, Tensor]) -> None:

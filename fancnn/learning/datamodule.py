@@ -19,10 +19,11 @@ from fancnn.errors import UserError
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line
 from fancnn.images.preprocess import Preprocess
+from fancnn.inspection.imbalance import ClassCounts
 from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
-from fancnn.learning.sampling import EpochBatches
-from fancnn.limits import check_batches
+from fancnn.learning.sampling import SAMPLERS, EpochBatches
+from fancnn.limits import check_batches, check_sampler
 from fancnn.pictures import Picture
 from fancnn.splits import SplitPlan
 
@@ -48,6 +49,7 @@ class PictureDataModule(pl.LightningDataModule):
         plan: Which picture is in which part.
         cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
         on_bad_file: `error` refuses unreadable files, naming all; `skip` leaves them out (see `skipped`).
+        sampler: Which training pictures an epoch has, a name of `fancnn.learning.sampling.SAMPLERS`.
         batch_size: Pictures a training step.
         eval_batch_size: Pictures at once where nothing is learnt.
         seed: Decides the order of training pictures.
@@ -66,12 +68,14 @@ class PictureDataModule(pl.LightningDataModule):
         *,
         cache: Path | None = None,
         on_bad_file: OnBadFile = "error",
+        sampler: str = "shuffled",
         batch_size: int = 32,
         eval_batch_size: int = 64,
         seed: int = 0,
     ) -> None:
         super().__init__()
         check_batches(on_bad_file, batch_size, eval_batch_size)
+        check_sampler(sampler)
         self.root, self.go_class, self.preprocess, self.plan = (
             Path(root).expanduser(),
             go_class,
@@ -79,7 +83,7 @@ class PictureDataModule(pl.LightningDataModule):
             plan,
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
-        self.cache, self.seed = cache, seed
+        self.cache, self.seed, self.sampler = cache, seed, sampler
         self.classes: tuple[str, ...] = ()
         self.pictures: list[Picture] = []
         self.skipped: list[Skipped] = []
@@ -112,7 +116,8 @@ class PictureDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset, device = self._near("train"), self._device()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batches = EpochBatches(len(dataset), self.batch_size, self.seed, rank, world_size)
+        draw = SAMPLERS[self.sampler](self._labels_of("train"))
+        batches = EpochBatches(draw, self.batch_size, self.seed, rank, world_size)
         return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -128,13 +133,24 @@ class PictureDataModule(pl.LightningDataModule):
         """The pictures of `train`, `val` or `test`."""
         return [picture for picture in self.pictures if picture.split == name]
 
+    def class_counts(self) -> ClassCounts:
+        """How many training pictures are GO and NG."""
+        labels = self._labels_of("train")
+        return ClassCounts(go=int((labels == 0).sum()), ng=int((labels > 0).sum()))
+
     def dataset(self, part: str) -> PixelDataset | FileDataset:
         """The pictures of `train`, `val` or `test`, in the order of `part`."""
-        chosen = torch.tensor([picture.split == part for picture in self.pictures])
+        chosen = self._rows_of(part)
         if self._pixels is None:
             files = [self.root / picture.path for picture in self.part(part)]
             return FileDataset(files, self._labels[chosen], self.preprocess)
         return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
+
+    def _rows_of(self, part: str) -> Tensor:
+        return torch.tensor([picture.split == part for picture in self.pictures])
+
+    def _labels_of(self, part: str) -> Tensor:
+        return self._labels[self._rows_of(part)]
 
     def _near(self, part: str) -> PixelDataset | FileDataset:
         """The dataset, in the memory of the GPU if training runs on one and it takes half of what is free there."""

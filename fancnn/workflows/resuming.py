@@ -1,6 +1,6 @@
 """Go on with an interrupted run: the same pictures, the same model, the same settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ FREE = (
     "line",
     "augment_preview",
 )
+MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 
@@ -42,8 +43,7 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
         for key in sorted(there | here)
-        if there.get(key) != here.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in FREE + MAY_MOVE)
+        if there.get(key) != here.get(key) and (_is_of(key, MUST_STAY) or not _is_of(key, FREE + MAY_MOVE))
     ]
     if differing:
         raise UserError(
@@ -65,6 +65,10 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
             f"to do. To train longer: python -m fancnn.train ckpt={ckpt} trainer.max_epochs={2 * epochs}"
         )
     return path
+
+
+def _is_of(key: str, names: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

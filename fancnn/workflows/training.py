@@ -63,11 +63,11 @@ def train(settings: TrainSettings) -> Trained:
     assembly.check(settings)
     data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
-    fresh = assembly.model(settings, data.classes)
+    fresh = assembly.model(settings, data.classes, data.class_counts())
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
     trainer = assembly.trainer(settings)
-    classifier = assembly.classifier(settings, fresh, about)
+    classifier = assembly.classifier(settings, fresh, about, data.class_counts())
     if trainer.is_global_zero:
         _leave_data(data, run)
         tell_data(data)

@@ -1,0 +1,55 @@
+"""What keeps weights small, and which of them: kernels, never biases nor the scale and shift of a norm."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def kernels(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Weights that are learnt and multiply: those with two axes or more; biases, scales and shifts have one."""
+    return (weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1)
+
+
+class KernelPenalty:
+    """`l1 * sum |w| + l2 * sum w^2` over all kernels, as Keras counts: no half, no mean.
+
+    It acts through the gradient, `l1 sign(w) + 2 l2 w`, and so through an adaptive optimiser's scaling; decoupled
+    weight decay (optimizer=adamw) does not (Loshchilov and Hutter 2019).
+
+    Args:
+        l1: From 0 on.
+        l2: From 0 on.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0) -> None:
+        self.l1, self.l2 = l1, l2
+
+    def __call__(self, network: nn.Module) -> Tensor:
+        weights = list(kernels(network))
+        terms = []
+        if self.l1:
+            terms += [self.l1 * weight.abs().sum() for weight in weights]
+        if self.l2:
+            terms += [self.l2 * weight.square().sum() for weight in weights]
+        return torch.stack(terms).sum() if terms else torch.zeros(())
+
+
+def optimizer_of(network: nn.Module, make: Callable[..., Optimizer]) -> Optimizer:
+    """The optimiser of what is learnt; its weight decay, if it has one, acts on kernels alone.
+
+    Args:
+        network: What is trained.
+        make: Takes parameters, or groups of them, gives the optimiser.
+    """
+    learnt = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = make(learnt)
+    if not optimizer.defaults.get("weight_decay"):
+        return optimizer
+    groups: Sequence[dict[str, Any]] = [
+        {"params": list(kernels(network))},
+        {"params": [weight for weight in learnt if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return make([group for group in groups if group["params"]])
