@@ -38,8 +38,9 @@ class RangeTest(pl.LightningModule):
     def configure_optimizers(self) -> Optimizer:
         return optimizer_of(self.classifier.model, self.classifier.make_optimizer)
 
-    def on_train_epoch_start(self) -> None:
-        torch.manual_seed(epoch_seed(self.classifier.seed, self.current_epoch))
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if batch_idx == 0:  # as in training
+            torch.manual_seed(epoch_seed(self.classifier.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss = self.classifier.training_step(batch, batch_idx)

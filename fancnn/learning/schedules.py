@@ -27,7 +27,8 @@ def scheduled(
         optimizer: Whose rate changes.
         total_steps: How many steps the optimiser will make; asked only where it is needed.
     """
-    if "total_steps" in inspect.signature(make).parameters:
+    function = getattr(make, "func", make)  # of a partial, which has no signature where it binds a wrong name
+    if "total_steps" in inspect.signature(function).parameters:
         return {"scheduler": make(optimizer, total_steps=int(total_steps())), "interval": "step"}
     scheduler = make(optimizer)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": getattr(scheduler, "monitor", "val/loss")}
