@@ -24,6 +24,8 @@ def shuffled(labels: Tensor) -> Draw:
 def balanced(labels: Tensor) -> Draw:
     """As many pictures as there are, drawn with replacement, GO and NG with the same chance.
 
+    The scores `train/...` are of what was drawn, here and where it is undersampled; `val/...` are of all pictures.
+
     Args:
         labels: `(n,)`, 0 GO and 1 NG, both present.
     """
