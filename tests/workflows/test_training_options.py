@@ -21,7 +21,14 @@ from fancnn.settings import TrainSettings
 from fancnn.workflows.training import train
 
 Settings = Callable[..., TrainSettings]
+QUICK = ("report=false", "logger.tensorboard=null")
 LONG = ("trainer.max_epochs=5", "callbacks.early_stopping=null", "data.batch_size=16")
+
+
+@pytest.fixture
+def train_settings(train_settings: Settings) -> Settings:
+    """Without what is drawn for a person."""
+    return lambda *overrides, **options: train_settings(*QUICK, *overrides, **options)
 
 
 def column(run: Path, name: str) -> list[float]:
@@ -123,10 +130,10 @@ def test_with_the_output_bias_the_first_loss_is_the_entropy_of_the_classes_share
             pixels[index // 16, index % 16] = 1  # copies would have to stay in one part
             Image.fromarray(pixels).save(tmp_path / "black" / name / f"{index}.png")
     still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", f"data.root={tmp_path / 'black'}"]
-    train(compose_train(tmp_path / "run", *SMALL, *still, "model.output_bias=balanced"))
+    train(compose_train(tmp_path / "run", *SMALL, *QUICK, *still, "model.output_bias=balanced"))
     entropy = -(0.25 * log(0.25) + 0.75 * log(0.75))
     assert column(tmp_path / "run", "train/loss") == pytest.approx([entropy], abs=2e-3)
-    train(compose_train(tmp_path / "plain", *SMALL, *still))
+    train(compose_train(tmp_path / "plain", *SMALL, *QUICK, *still))
     assert column(tmp_path / "plain", "train/loss") == pytest.approx([log(2)], abs=2e-3)
 
 
