@@ -23,12 +23,13 @@ FLOORS = (
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
     ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
     ("settings",),
+    ("group_settings",),
     ("tables",),
     ("errors",),
 )
 PURE = (
     *("inspection", "rendering", "reporting", "splits"),
-    *("pictures", "tables", "settings", "limits", "errors", "cache_folder", "memory"),
+    *("pictures", "tables", "settings", "group_settings", "limits", "errors", "cache_folder", "memory"),
 )
 TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}
 HYDRA = {"hydra", "omegaconf"}

@@ -1,0 +1,97 @@
+"""The keys and types of each group of the configuration; `fancnn.settings` puts them together for each command."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class FansSettings:
+    """Rendered fans; see `fancnn.rendering.render_fans`."""
+
+    count: int
+    seed: int
+    ng_fraction: float
+    size: int
+    severity: float
+
+
+@dataclass
+class DataSettings:
+    """Pictures, their parts and their pixels; see `PictureDataModule`, `SplitPlan` and `Preprocess`."""
+
+    root: str | None
+    go_class: str
+    split: str
+    val_fraction: float
+    test_fraction: float
+    group: str | None
+    split_file: str | None
+    image_size: list[int]
+    resize: str
+    background: str
+    mean: list[float]
+    std: list[float]
+    cache: str | None
+    on_bad_file: str
+    sampler: str
+    batch_size: int
+    eval_batch_size: int
+    fans: FansSettings | None
+
+
+@dataclass
+class AugmentSettings:
+    """What training pictures go through, see `fancnn.augmentation`; transforms by `_target_`, null leaves one out."""
+
+    border: Any  # reflection, edge, or a number
+    transforms: dict[str, Any]
+
+
+@dataclass
+class ModelSettings:
+    """Three objects by `_target_`: the network (group `model`), its loss and its optimiser (groups of their own)."""
+
+    network: dict[str, Any]
+    loss: dict[str, Any]
+    optimizer: dict[str, Any]
+    output_bias: str | None = None
+
+
+@dataclass
+class RegularizationSettings:
+    """Penalties on kernels; see `fancnn.learning.regularization`."""
+
+    l1: float
+    l2: float
+
+
+@dataclass
+class DecisionSettings:
+    """Where the thresholds come from; see `fancnn.inspection.thresholds`."""
+
+    rule: str
+    part: str
+    threshold: float
+    recheck: float | None
+    most_rechecked: float
+    escape_rate: float
+    confidence: float
+
+
+@dataclass
+class CostSettings:
+    """What one part of each kind costs; see `fancnn.inspection.line.Costs`."""
+
+    escape: float | None
+    overkill: float | None
+    look: float | None
+
+
+@dataclass
+class LineSettings:
+    """The line that the inspector stands at; see `fancnn.inspection.line.Line`."""
+
+    ng_rate: float | None
+    parts_per_shift: int | None
+    shifts_per_month: float | None
+    costs: CostSettings
