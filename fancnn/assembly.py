@@ -20,6 +20,7 @@ from torch import nn
 from fancnn.augmentation import Augment
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
+from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.imbalance import ClassCounts
@@ -32,7 +33,7 @@ from fancnn.learning.precision import hardware_precision
 from fancnn.learning.regularization import KernelPenalty
 from fancnn.limits import check_training
 from fancnn.model import Model
-from fancnn.settings import AugmentSettings, DataSettings, DecisionSettings, TrainSettings
+from fancnn.settings import TrainSettings
 from fancnn.splits import SplitPlan
 
 EQUAL = ClassCounts(1, 1)  # where the training part is not known yet

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
+from fancnn.group_settings import DecisionSettings, LineSettings
 from fancnn.pictures import PARTS
-from fancnn.settings import DecisionSettings, LineSettings, LrFindSettings, TrainSettings
+from fancnn.settings import LrFindSettings, TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")

@@ -7,28 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fancnn.group_settings import (
-    AugmentSettings as AugmentSettings,
-)
-from fancnn.group_settings import (
-    CostSettings as CostSettings,
-)
-from fancnn.group_settings import (
-    DataSettings as DataSettings,
-)
-from fancnn.group_settings import (
-    DecisionSettings as DecisionSettings,
-)
-from fancnn.group_settings import (
-    FansSettings as FansSettings,
-)
-from fancnn.group_settings import (
-    LineSettings as LineSettings,
-)
-from fancnn.group_settings import (
-    ModelSettings as ModelSettings,
-)
-from fancnn.group_settings import (
-    RegularizationSettings as RegularizationSettings,
+    AugmentSettings,
+    DataSettings,
+    DecisionSettings,
+    FansSettings,
+    LineSettings,
+    ModelSettings,
+    RegularizationSettings,
 )
 
 

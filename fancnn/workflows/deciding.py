@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
+from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
@@ -20,7 +21,7 @@ from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
 from fancnn.model import Model
 from fancnn.pictures import Picture
-from fancnn.settings import CostSettings, DecideSettings, DecisionSettings, LineSettings
+from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
 from fancnn.workflows.telling import tell_scores
 

@@ -9,6 +9,7 @@ from typing import Any
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
+from fancnn.group_settings import LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import (
@@ -24,7 +25,7 @@ from fancnn.limits import check_line, check_thresholds
 from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
-from fancnn.settings import EvaluateSettings, LineSettings
+from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line, line_of

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from fancnn.group_settings import CostSettings, LineSettings
 from fancnn.inspection.line import Costs, Line
-from fancnn.settings import CostSettings, LineSettings
 
 SHIFTS_PER_MONTH = 60  # two a day
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from fancnn.cache_folder import cache_folder
 from fancnn.console import progress_bar, say
 from fancnn.errors import UserError
+from fancnn.group_settings import FansSettings
 from fancnn.rendering import VERSION, render_fans
-from fancnn.settings import FansSettings, RenderSettings
+from fancnn.settings import RenderSettings
 
 
 def render(settings: RenderSettings) -> Path:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from fancnn.console import say
 from fancnn.errors import UserError
+from fancnn.group_settings import CostSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.limits import check_line, check_thresholds
 from fancnn.reporting.figures import figures_of
 from fancnn.reporting.ink import Drawing
 from fancnn.reporting.material import Material, of_run, of_table, with_line
 from fancnn.reporting.page import report_page
-from fancnn.settings import CostSettings, LineSettings, ReportSettings
+from fancnn.settings import ReportSettings
 from fancnn.tables import replacing
 from fancnn.workflows.lines import known_line, line_of
 
