@@ -23,7 +23,6 @@ import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,8 @@ from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.metrics_file import check_whole
+from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
 from fancnn.settings import TrainSettings
@@ -67,23 +68,21 @@ def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
     return {**network, "weights": None} if "weights" in network else dict(network)
 
 
-def versions() -> dict[str, str]:
-    """Versions that decide numbers."""
-    packages = ("torch", "torchvision", "pytorch-lightning")
-    return {"fancnn": fancnn.__version__, **{name: installed_version(name) for name in packages}}
-
-
-def load(run: str | Path, device: str | torch.device = "cpu") -> Model:
+def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool = False) -> Model:
     """Rebuild the model of a run from its checkpoint file alone.
 
     Args:
         run: A run folder (its best checkpoint, else its last) or a checkpoint file.
         device: Where to put it.
+        deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
 
     Raises:
-        UserError: If there is no checkpoint, the file is damaged or not one of fancnn's, or it is of a newer format.
+        UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
+            damaged, not one of fancnn's or of a newer format.
     """
     path = find(run, (BEST, LAST))
+    if not deciding:
+        check_whole(run_folder(path))
     checkpoint = read(path)
     about = checkpoint["fancnn"]
     thresholds, calibration = _decision(about, path)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 T = TypeVar("T")
 console = Console(highlight=False, soft_wrap=True)
@@ -36,10 +37,10 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(columns[0])
+    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    table.add_column(Text(columns[0]))
     for name in columns[1:]:
-        table.add_column(name, justify="right")
+        table.add_column(Text(name), justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # brackets in names are no markup
     console.print(table)

@@ -8,9 +8,15 @@ from fancnn.settings import EvaluateSettings
 
 @command("evaluate", EvaluateSettings)
 def main(settings: EvaluateSettings) -> None:
-    from fancnn.workflows.evaluation import evaluate  # lazy: --help must not wait for torch
+    from fancnn.workflows.scoring import evaluate_table  # lazy: --help must not wait for scipy, nor a table for torch
 
-    if evaluate(settings).unread:
+    if settings.table is not None:
+        evaluated = evaluate_table(settings)
+    else:
+        from fancnn.workflows.evaluation import evaluate_run
+
+        evaluated = evaluate_run(settings)
+    if evaluated.unread:
         sys.exit(2)  # as predict does: what could be read is scored
 
 

@@ -1,8 +1,10 @@
-"""Installations that cannot work, told in words."""
+"""What is installed: versions, and installations that cannot work, told in words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as installed_version
 
+import fancnn
 from fancnn.errors import UserError
 
 
@@ -23,3 +25,9 @@ def explained_imports() -> Iterator[None]:
             "source. Make a new environment and install both at once: `pip install torch torchvision`, or without "
             "CUDA `pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu`"
         ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide numbers."""
+    packages = ("torch", "torchvision", "pytorch-lightning")
+    return {"fancnn": fancnn.__version__, **{name: installed_version(name) for name in packages}}

@@ -95,6 +95,11 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
                 f"decision.rule=cost needs {', '.join(missing)}: the share of the line's parts that are NG, and what "
                 "one mistake of each kind costs, e.g. line.ng_rate=0.02 line.costs.escape=250 line.costs.overkill=2"
             )
+        if not line.costs.escape or not line.costs.overkill:
+            raise UserError(
+                f"line.costs.escape={line.costs.escape} and line.costs.overkill={line.costs.overkill}: where one "
+                "mistake costs nothing, it is best to reject all parts or none. Say what both cost"
+            )
 
 
 def check_calibration(method: str) -> None:

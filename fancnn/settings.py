@@ -89,7 +89,7 @@ class CertifySettings:
     escape: float
     confidence: float
     threshold: Any  # a number, `run`, or None
-    unit: str
+    unit: str | None
     store: bool
     output: str
     output_dir: str

@@ -48,9 +48,13 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
         UserError: If the file is missing, is no CSV, lacks a required column or is of a newer version.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # -sig: spreadsheets add a byte-order mark
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
+        with path.open(encoding=_encoding(path), newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            # spreadsheets of countries with decimal commas separate by semicolons
+            reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
+            reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
+            columns = list(reader.fieldnames)
             rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
@@ -62,3 +66,10 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
     if newer:
         raise UserError(f"{path} has format version {newer}; this fancnn reads up to {version}: update it")
     return rows
+
+
+def _encoding(path: Path) -> str:
+    """UTF-8, or what a byte-order mark says: spreadsheets write one."""
+    with path.open("rb") as file:
+        mark = file.read(2)
+    return "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, exact_interval, parts_needed, simultaneous_upper_bound, upper_bound
-from fancnn.inspection.predictions import Prediction, with_truth
-from fancnn.inspection.thresholds import allowed_escapes, few_escapes
+from fancnn.inspection.predictions import Prediction, check_each_once, with_truth
+from fancnn.inspection.thresholds import allowed_escapes, few_escapes, percent
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-certificate", 1
@@ -79,25 +79,30 @@ def certified(
     confidence: float = 0.95,
     thresholds: Thresholds | None = None,
     recheck_above: float | None = None,
-    unit: Unit = "picture",
+    unit: Unit | None = None,
     caveats: Sequence[str] = (),
 ) -> Certificate:
     """State the claim on the escape rate that `rows` can prove.
 
     Args:
-        rows: Pictures with truth and probability; others are passed over.
+        rows: Pictures, each once; those without truth or probability are passed over, and said.
         escape_rate: Largest share of NG parts that may pass, in (0, 1).
         confidence: In (0, 1).
         thresholds: Chosen on other pictures; None finds the largest threshold for which the claim holds, on these.
         recheck_above: Where NG begins if the threshold that is found shall only divide GO from RECHECK.
         unit: What the claim counts. With `group` a lot, panel or patient passes as a whole if any of its NG pictures
-            passes, which makes claims honest where pictures of a group are alike.
+            passes, which makes claims honest where pictures of a group are alike; None counts groups where each
+            picture has one and some have several.
         caveats: Known already.
 
     Raises:
-        UserError: If there are no NG pictures, or `unit` is group and a picture has none.
+        UserError: If there are no NG pictures, a picture stands there twice, or `unit` is group and a picture has
+            none.
     """
+    rows = list(rows)
+    check_each_once(rows)
     known = with_truth(rows)
+    unit = unit or _natural_unit(known)
     units = _groups(known) if unit == "group" else known
     ng, go = [row for row in units if row.label == 1], [row for row in units if row.label == 0]
     if not ng:
@@ -118,7 +123,10 @@ def certified(
     granted = not refusal and bound <= escape_rate
     return Certificate(
         granted=granted,
-        statement=refusal or _statement(granted, bound, escape_rate, confidence, escapes, len(ng), overkills, len(go)),
+        statement=refusal
+        or _statement(
+            granted, bound, escape_rate, confidence, escapes, len(ng), _overkill(overkills, len(go), interval)
+        ),
         escape_rate=escape_rate,
         confidence=confidence,
         thresholds=thresholds,
@@ -131,8 +139,8 @@ def certified(
         overkill=interval,
         rechecked=sum(thresholds.lower < _chance(row) <= thresholds.upper for row in units) if thresholds else 0,
         needed=parts_needed(escape_rate, confidence),
-        by_type=escapes_by_type(ng, thresholds, confidence) if thresholds else (),
-        caveats=(*caveats, *_caveats(known, unit)),
+        by_type=escapes_by_type(ng, thresholds, confidence, searched=searched) if thresholds else (),
+        caveats=(*caveats, *_caveats(rows, unit), *_useless(overkills, len(go))),
     )
 
 
@@ -144,12 +152,22 @@ def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, 
         file.write("\n")
 
 
+def _overkill(overkills: int, go: int, interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    return f"; overkill {percent(overkills / go)} ({100 * interval.low:.3g} to {100 * interval.high:.3g})"
+
+
 def _statement(
-    granted: bool, bound: float, asked: float, confidence: float, escapes: int, ng: int, overkills: int, go: int
+    granted: bool,
+    bound: float,
+    asked: float,
+    confidence: float,
+    escapes: int,
+    ng: int,
+    overkill: str,
 ) -> str:
-    interval = exact_interval(overkills, go, confidence)
-    overkill = f"; overkill {overkills / go:.2%} ({interval.low:.2%} to {interval.high:.2%})" if interval else ""
-    claim = f"escape rate <= {bound:.2%} at {confidence:.4g} confidence{overkill}"
+    claim = f"escape rate <= {percent(bound)} at {percent(confidence)} confidence{overkill}"
     seen = f"{escapes} of {ng} NG parts pass"
     if granted:
         return f"{claim} ({seen})"
@@ -159,7 +177,7 @@ def _statement(
         if needed <= 10**7
         else "the share seen is itself too large: lower the threshold"
     )
-    return f"{claim} is all that can be said, and {asked:.2%} was asked for ({seen}; {way_out})"
+    return f"{claim} is all that can be said, and {percent(asked)} was asked for ({seen}; {way_out})"
 
 
 def _growing(count: int) -> Iterable[int]:
@@ -169,11 +187,12 @@ def _growing(count: int) -> Iterable[int]:
 
 
 def escapes_by_type(
-    rows: Iterable[Prediction], thresholds: Thresholds, confidence: float = 0.95
+    rows: Iterable[Prediction], thresholds: Thresholds, confidence: float = 0.95, *, searched: bool = False
 ) -> tuple[TypeEscapes, ...]:
     """Escapes by defect type, the worst bound first; empty where no types are known.
 
-    The bounds hold together, for all types and wherever the thresholds were put, also on these very pictures.
+    The bounds hold for all types together (Bonferroni). With `searched` they hold wherever the thresholds were put,
+    also on these very pictures, and are wider for it.
     """
     scores: dict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -182,7 +201,10 @@ def escapes_by_type(
     found = []
     for name, values in scores.items():
         escapes = sum(value <= thresholds.lower for value in values)
-        bound = simultaneous_upper_bound(escapes, len(values), confidence, families=len(scores))
+        together = 1 - (1 - confidence) / len(scores)
+        bound = upper_bound(escapes, len(values), together)
+        if searched:
+            bound = simultaneous_upper_bound(escapes, len(values), confidence, families=len(scores))
         found.append(TypeEscapes(name, len(values), escapes, bound))
     return tuple(sorted(found, key=lambda item: (-item.bound, item.defect_type)))
 
@@ -200,12 +222,24 @@ def _groups(rows: Sequence[Prediction]) -> list[Prediction]:
     return list(worst.values())
 
 
+def _natural_unit(rows: Sequence[Prediction]) -> Unit:
+    groups = {row.group for row in rows}
+    return "group" if "" not in groups and len(groups) < len(rows) else "picture"
+
+
+def _useless(overkills: int, go: int) -> Iterable[str]:
+    if go and 2 * overkills > go:
+        yield f"of little use as it is: {overkills} of {go} good parts would be rejected"
+
+
 def _caveats(rows: Sequence[Prediction], unit: Unit) -> Iterable[str]:
     parts = {row.split for row in rows}
+    if unread := sum(row.label == 1 and row.probability is None for row in rows):
+        yield f"optimistic: {unread} NG pictures have no probability and do not count; hard ones may be among them"
     if "train" in parts:
         yield "optimistic: some of these pictures were trained on"
     if "val" in parts:
-        yield "optimistic: some of these pictures chose the epoch, the calibration and the threshold of the model"
+        yield "optimistic: some of these pictures chose the epoch and fitted the calibration"
     if "" in parts:
         yield "it is taken that the model has never seen these pictures"
     groups = {row.group for row in rows if row.group}

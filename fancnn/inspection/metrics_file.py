@@ -14,6 +14,7 @@ Format version 2:
 | go_class, classes | as in the model |
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
+| scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | unread | how many files could not be read |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
@@ -42,12 +43,26 @@ from fancnn.inspection.uncertainty import bootstrapped, exact_intervals
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-metrics", 2
+DECIDING = ".deciding"  # stands in a run folder while checkpoint, predictions.csv and metrics.json change together
 
 
 def part_metrics(
-    predictions: Iterable[Prediction], thresholds: Thresholds, line: Line | None = None, costs: Costs | None = None
+    predictions: Iterable[Prediction],
+    thresholds: Thresholds,
+    line: Line | None = None,
+    costs: Costs | None = None,
+    *,
+    searched: bool = False,
 ) -> dict[str, Any]:
-    """Counts, scores and intervals of one part, as `metrics.json` has them."""
+    """Counts, scores and intervals of one part, as `metrics.json` has them.
+
+    Args:
+        predictions: Of the part.
+        thresholds: Of the decisions.
+        line: For a forecast, with `costs`.
+        costs: Of mistakes on that line.
+        searched: Whether the thresholds were chosen on this part.
+    """
     rows = with_truth(predictions)
     counts, scores = scored(rows, thresholds)
     return {
@@ -55,7 +70,7 @@ def part_metrics(
         **asdict(counts),
         **scores,
         "intervals": _intervals(rows, thresholds, counts),
-        "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds)],
+        "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
         "forecast": _forecast(counts, thresholds, line, costs),
     }
 
@@ -67,12 +82,25 @@ def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Map
         file.write("\n")
 
 
-def read_metrics(path: Path) -> dict[str, Any]:
+def check_whole(run: Path) -> None:
+    """Refuse a run whose decision was cut short: its model and its tables may speak of other thresholds.
+
+    Raises:
+        UserError: With the way out.
+    """
+    if (run / DECIDING).exists():
+        raise UserError(f"{run} was being decided anew when that was stopped: run python -m fancnn.decide again")
+
+
+def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     """Read a `metrics.json`; what version 1 lacks is filled in.
 
     Raises:
-        UserError: If it is missing, damaged, of another kind or of a newer version.
+        UserError: If it is missing, damaged, of another kind or of a newer version; or as `check_whole`, unless
+            `deciding`.
     """
+    if not deciding:
+        check_whole(path.parent)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -82,8 +110,10 @@ def read_metrics(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no metrics.json of fancnn")
     if found["version"] > VERSION:
         raise UserError(f"{path} has format version {found['version']}; this fancnn reads up to {VERSION}: update it")
+    if not isinstance(found.get("parts"), dict) or not {"threshold", "thresholds"} & set(found):
+        raise UserError(f"{path} is damaged: it lacks its parts or its thresholds")
     if found["version"] == 1:
-        both = [found["threshold"]] * 2
+        both = [found.get("threshold", 0.5)] * 2
         found |= {
             "thresholds": both,
             "decision": "",

@@ -14,9 +14,10 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a pictur
 | error | why a picture could not be read; empty otherwise |
 | version | 1 |
 
-A table of another program needs `path`, `label` and `probability` alone.
+A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
 
 VERSION = 1
+LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
 COLUMNS = ("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error")
 
 
@@ -94,11 +96,11 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _prediction(row: Mapping[str, str], place: str) -> Prediction:
-    label, probability = row["label"], row["probability"]
-    if label not in ("", "0", "1"):
+    label, probability = row["label"].strip(), row["probability"].strip()
+    if label.lower() not in LABELS:
         raise UserError(f"{place}: label={label!r} should be 0 (GO), 1 (NG) or empty")
     try:
-        chance = float(probability) if probability else None
+        chance = float(probability.replace(",", ".")) if probability else None
     except ValueError:
         chance = float("nan")
     if chance is not None and not 0 <= chance <= 1:
@@ -108,9 +110,22 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
         path=row["path"],
         probability=chance,
         class_name=row.get("class", ""),
-        label=int(label) if label else None,
+        label=LABELS[label.lower()],
         **{name: row.get(name, "") for name in optional},
     )
+
+
+def check_each_once(predictions: Iterable[Prediction]) -> None:
+    """Refuse a table in which a picture stands more than once: it would count as so many parts.
+
+    Raises:
+        UserError: Naming the first such picture.
+    """
+    seen: Counter[str] = Counter(row.path for row in predictions)
+    twice = [path for path, count in seen.items() if count > 1]
+    if twice:
+        more = f", and {len(twice) - 1} more so" if len(twice) > 1 else ""
+        raise UserError(f"{twice[0]} stands {seen[twice[0]]} times in the table{more}: each picture counts once")
 
 
 def with_truth(predictions: Iterable[Prediction]) -> list[Prediction]:

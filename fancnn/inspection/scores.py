@@ -35,10 +35,10 @@ class Confusion:
     def in_words(self) -> str:
         """One sentence for a console or a report."""
         looked = self.ng_rechecked + self.go_rechecked
-        recheck = f"; {looked} of {self.ng + self.go} to RECHECK ({self.ng_rechecked} NG)" if looked else ""
+        ng, go = (f", {count} to RECHECK" if looked else "" for count in (self.ng_rechecked, self.go_rechecked))
         return (
-            f"{self.ng_found} of {self.ng} NG parts found, {_plural(self.escapes, 'escape')}; "
-            f"{self.go_passed} of {self.go} GO parts passed, {_plural(self.overkills, 'overkill')}{recheck}"
+            f"{self.ng_found} of {self.ng} NG parts found{ng}, {_plural(self.escapes, 'escape')}; "
+            f"{self.go_passed} of {self.go} GO parts passed{go}, {_plural(self.overkills, 'overkill')}"
         )
 
 

@@ -126,22 +126,31 @@ def few_escapes(ng_probabilities: ArrayLike, escape_rate: float, confidence: flo
     place = allowed_escapes(len(scores), escape_rate, confidence)
     if place < 0:
         raise UserError(
-            f"{len(scores)} NG pictures cannot prove an escape rate of {escape_rate:.3g} at {confidence:.3g} "
+            f"{len(scores)} NG parts cannot prove an escape rate of {percent(escape_rate)} at {percent(confidence)} "
             f"confidence: {parts_needed(escape_rate, confidence):,} are needed. "
-            f"{upper_bound(0, len(scores), confidence):.3g} is the least they could prove"
+            f"{percent(upper_bound(0, len(scores), confidence))} is the least they could prove"
         )
     threshold = scores[place] * (1 - HAIR)
     escapes = int(np.sum(scores <= threshold))
     if escapes > place:  # only where NG parts have a probability of 0: no threshold rejects them
         raise UserError(
-            f"{escapes} of {len(scores)} NG pictures have probability 0 and pass at any threshold: an escape rate of "
-            f"{escape_rate:.3g} at {confidence:.3g} confidence allows {place}"
+            f"{escapes} of {len(scores)} NG parts have probability 0 and pass at any threshold: an escape rate of "
+            f"{percent(escape_rate)} at {percent(confidence)} confidence allows {place}"
         )
     bound = upper_bound(place, len(scores), confidence)
-    reason = (
-        f"escape rate at most {bound:.3g} at {confidence:.3g} confidence ({escapes} of {len(scores)} NG pictures pass)"
-    )
+    seen = f"{escapes} of {len(scores)} NG parts pass"
+    reason = f"escape rate at most {percent(bound)} at {percent(confidence)} confidence ({seen})"
     return Chosen(Thresholds.single(float(threshold)), reason)
+
+
+def percent(share: float) -> str:
+    """A share as people say it.
+
+    Example:
+        >>> percent(0.95), percent(0.009976), percent(0.00001)
+        ('95 %', '0.998 %', '0.001 %')
+    """
+    return f"{100 * share:.3g} %"
 
 
 def allowed_escapes(count: int, escape_rate: float, confidence: float) -> int:

@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike
 
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals, exact_interval
-from fancnn.inspection.reliability import bin_numbers
 from fancnn.inspection.scores import (
     Confusion,
     Scores,
@@ -17,7 +16,7 @@ from fancnn.inspection.scores import (
     rates,
 )
 
-BINS = 10
+MOST_DRAWN = 20_000_000  # pictures, over all samples
 
 
 def exact_intervals(counts: Confusion, confidence: float = 0.95) -> dict[str, Interval | None]:
@@ -56,15 +55,19 @@ def bootstrapped(
 ) -> dict[str, Interval | None]:
     """95 % bootstrap intervals of the scores that are no rates; see `bootstrap_intervals` for groups and None.
 
-    Of `loss`, `balanced_accuracy`, `f1`, `mcc`, `auroc`, `average_precision`, `brier` and `calibration_error`. That
-    of `calibration_error` lies high, even above its score: it counts chance as error, and drawing adds chance.
+    Of `loss`, `balanced_accuracy`, `f1`, `mcc`, `auroc`, `average_precision` and `brier`. Not of `calibration_error`,
+    which counts chance as error: drawing adds chance, so its interval would lie high, even above its score. None also
+    where all samples agree: then drawing says nothing of what was not seen, least of all that it cannot be.
 
     Example:
-        >>> bootstrapped([0, 1] * 50, [0.1, 0.9] * 50, Thresholds.single(0.5))["auroc"]
-        Interval(low=1.0, high=1.0)
+        >>> found = bootstrapped([0, 1] * 50, [0.1, 0.9, 0.6, 0.4] * 25, Thresholds.single(0.5))["auroc"]
+        >>> 0.5 < found.low < 0.75 < found.high
+        True
     """
     sampled = sampled_scores(labels, probabilities, thresholds)
-    return bootstrap_intervals(sampled, groups, np.size(labels), draws=draws, seed=seed)
+    fewer = min(draws, max(200, MOST_DRAWN // max(np.size(labels), 1)))  # of many pictures all samples are alike
+    found = bootstrap_intervals(sampled, groups, np.size(labels), draws=fewer, seed=seed)
+    return {name: interval if interval and interval.low < interval.high else None for name, interval in found.items()}
 
 
 def sampled_scores(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -> Callable[[Sample], Scores]:
@@ -77,7 +80,7 @@ def sampled_scores(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thre
         0.6666666666666666
     """
     truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
-    losses, gaps, places = log_losses(truth, chances), chances - truth, bin_numbers(chances, BINS)
+    losses, gaps = log_losses(truth, chances), chances - truth
     values, ranks = np.unique(chances, return_inverse=True)
     called = np.where(truth == 1, chances > thresholds.lower, chances > thresholds.upper)  # RECHECK counts as right
     cells, kinds = 2 * ranks + truth, 2 * truth + called
@@ -86,15 +89,13 @@ def sampled_scores(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thre
         go_passed, overkills, escapes, ng_found = np.bincount(kinds[sample], minlength=4).tolist()
         at_threshold = rates(Confusion(ng_found=ng_found, escapes=escapes, overkills=overkills, go_passed=go_passed))
         go, ng = np.bincount(cells[sample], minlength=2 * values.size).reshape(-1, 2).T
-        gap, size = gaps[sample], sample.size
-        drifts = np.bincount(places[sample], weights=gap)
+        size = sample.size
         return {
             "loss": float(losses[sample].mean()) if size else None,
             **{name: at_threshold[name] for name in ("balanced_accuracy", "f1", "mcc")},
             "auroc": auroc_of_counts(go, ng),
             "average_precision": average_precision_of_counts(go, ng),
-            "brier": float(np.mean(gap**2)) if size else None,
-            "calibration_error": float(np.abs(drifts).sum() / size) if size else None,
+            "brier": float(np.mean(gaps[sample] ** 2)) if size else None,
         }
 
     return scores

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from fancnn import assembly, checkpoints
+from fancnn import assembly
 from fancnn.benchmarks.measuring import Result
 from fancnn.benchmarks.original import original_results
 from fancnn.benchmarks.pictures import write_jpegs
@@ -26,6 +26,7 @@ from fancnn.benchmarks.starting import own_megabytes, run_results, start_results
 from fancnn.benchmarks.training import epoch_results, product_rate, step_results, streamed_results
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
+from fancnn.installation import versions
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.memory import keep_freed_memory
@@ -62,6 +63,8 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
         UserError: If a part is unknown, or a process that is measured fails.
     """
     unknown = [part for part in settings.parts if part not in PARTS]
+    if not settings.parts:
+        raise UserError(f"parts=[] measures nothing. There are {', '.join(PARTS)}")
     if unknown:
         raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
     if settings.keras and shutil.which(settings.keras) is None:
@@ -156,7 +159,7 @@ def _write(path: Path, results: list[Result]) -> None:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "gpu": gpu,
-        "versions": checkpoints.versions(),
+        "versions": versions(),
     }
     with replacing(path) as file:
         content = {"format": "fancnn-benchmark", "version": 1, "machine": machine}

@@ -10,7 +10,7 @@ from fancnn.inspection.certificates import Certificate, Unit, certified, write_c
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions
-from fancnn.inspection.thresholds import Chosen
+from fancnn.inspection.thresholds import Chosen, percent
 from fancnn.limits import check_share, check_thresholds
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
@@ -22,12 +22,21 @@ CHOSEN_HERE = (
 
 @dataclass(frozen=True)
 class _Source:
-    """Where predictions come from; `own` are the thresholds of the run, if one is named, `chosen_on` their part."""
+    """Where predictions come from.
+
+    Attributes:
+        rows: Of the part.
+        part: Its name.
+        own: Thresholds of the run, if one is named.
+        chosen_on: The part that chose these.
+        scored_by: In words, where no one model scored the pictures.
+    """
 
     rows: list[Prediction]
     part: str
     own: Thresholds | None
     chosen_on: str | None
+    scored_by: str | None
 
 
 def certify(settings: CertifySettings) -> Certificate:
@@ -47,12 +56,14 @@ def certify(settings: CertifySettings) -> Certificate:
         thresholds,
         recheck_above,
         settings.unit,  # type: ignore[arg-type]  # checked
-        [CHOSEN_HERE] if settings.threshold == "run" and source.chosen_on == source.part else [],
+        _caveats(settings, source),
     )
     about = {"run": settings.run, "table": settings.table, "part": source.part}
     write_certificate(Path(settings.output).expanduser(), certificate, about)
     _tell(certificate, source.part)
     say(f"\ncertificate: {settings.output}")
+    if settings.store and source.scored_by:
+        raise UserError(f"the threshold is not kept: {source.scored_by}, so the claim is not of one model")
     if settings.store and certificate.granted and certificate.thresholds:
         _store(str(settings.run), certificate, source.part)
     return certificate
@@ -63,7 +74,7 @@ def _check(settings: CertifySettings) -> None:
     check_share("confidence", settings.confidence)
     if settings.run is None and settings.table is None:
         raise UserError("say run=outputs/train/<stamp>, or table=predictions.csv of any model")
-    if settings.unit not in get_args(Unit):
+    if settings.unit not in (None, *get_args(Unit)):
         raise UserError(f"unit={settings.unit!r} is none of {', '.join(get_args(Unit))}")
     if settings.part not in (None, *PARTS):
         raise UserError(f"part={settings.part!r} is none of {', '.join(PARTS)}")
@@ -72,13 +83,14 @@ def _check(settings: CertifySettings) -> None:
 
 
 def _read(settings: CertifySettings) -> _Source:
-    own, chosen_on = None, None
+    own, chosen_on, scored_by = None, None, None
     table = Path(settings.table).expanduser() if settings.table else None
     if settings.run is not None:
         run = Path(settings.run).expanduser()
         metrics = read_metrics(run / "metrics.json")
         own = Thresholds(*metrics["thresholds"])
         chosen_on = None if table else metrics["decision_part"]
+        scored_by = None if table else metrics.get("scored_by")
         table = table or run / "predictions.csv"
     assert table is not None  # `_check` has seen to it
     rows = read_predictions(table)
@@ -86,7 +98,7 @@ def _read(settings: CertifySettings) -> _Source:
     part = settings.part or next((name for name in ("test", "val") if name in present), "")
     if settings.part and settings.part not in present:
         raise UserError(f"part={settings.part}: {table} has {', '.join(sorted(present - {''})) or 'no parts'} alone")
-    return _Source([row for row in rows if part in ("", row.split)], part or "all", own, chosen_on)
+    return _Source([row for row in rows if part in ("", row.split)], part or "all", own, chosen_on, scored_by)
 
 
 def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds | None:
@@ -104,6 +116,18 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
     return Thresholds(threshold, max(threshold, own.upper if own and own.has_recheck else threshold))
 
 
+def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
+    """What is known of the threshold and of the scores, beside what the pictures say themselves."""
+    found = []
+    if settings.threshold == "run" and source.chosen_on == source.part:
+        found.append(CHOSEN_HERE)
+    elif settings.threshold not in (None, "run"):
+        found.append("it is taken that the threshold was fixed before these pictures were looked at")
+    if source.scored_by:
+        found.append(f"not a claim on one model: {source.scored_by}")
+    return found
+
+
 def _tell(certificate: Certificate, part: str) -> None:
     say(f"{'granted' if certificate.granted else 'REFUSED'} on {part}: {certificate.statement}")
     if certificate.thresholds:
@@ -115,7 +139,7 @@ def _tell(certificate: Certificate, part: str) -> None:
         rows = [
             [item.defect_type, str(item.ng), str(item.escapes), f"{item.bound:.2%}"] for item in certificate.by_type
         ]
-        title = f"by defect type; bounds hold together at {certificate.confidence:.4g} confidence, at any threshold"
+        title = f"by defect type; bounds hold together at {percent(certificate.confidence)} confidence"
         print_table(title, ["", "NG", "escapes", "escape rate at most"], rows)
 
 

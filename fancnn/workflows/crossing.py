@@ -26,7 +26,7 @@ from fancnn.pictures import Picture, read_split, split_hash, write_split
 from fancnn.settings import CrossvalSettings, TrainSettings
 from fancnn.splits.crossing import crossed
 from fancnn.workflows.lines import line_of
-from fancnn.workflows.telling import SHOWN, tell_scores
+from fancnn.workflows.scoring import SHOWN, tell_scores
 from fancnn.workflows.training import read_pictures, train
 
 SCORES = tuple(score([], [], Thresholds.single(0.5)))
@@ -112,6 +112,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         **{name: value for name, value in first.items() if name not in ("format", "version", "parts")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
         **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "as configured", "decision_part": None},
+        **{"scored_by": "each picture was scored by one model that had not seen it; no one model scored them all"},
         **{"split_sha256": split_sha256, "line": asdict(settings.line)},
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }

@@ -14,7 +14,7 @@ from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import parts_needed
-from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
+from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import columns, read_predictions, write_predictions
 from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
 from fancnn.learning.checkpointing import BEST
@@ -23,7 +23,7 @@ from fancnn.model import Model
 from fancnn.pictures import Picture
 from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
-from fancnn.workflows.telling import tell_scores
+from fancnn.workflows.scoring import tell_scores
 
 NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
 
@@ -37,7 +37,7 @@ def decide(settings: DecideSettings) -> Thresholds:
         UserError: If the run has no predictions of the part, or they cannot carry the rule.
     """
     run = Path(settings.run).expanduser()
-    line = known_line(settings.line, read_metrics(run / "metrics.json")["line"])
+    line = known_line(settings.line, read_metrics(run / "metrics.json", deciding=True)["line"])
     check_decision(settings.decision, line)
     rows = read_predictions(run / "predictions.csv")
     part = [row for row in rows if row.split == settings.decision.part]
@@ -45,23 +45,24 @@ def decide(settings: DecideSettings) -> Thresholds:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
     chosen = choose(settings.decision, line, *columns(part))
-    tell_decision(chosen, settings.decision.part)
-    checkpoint = keep(run, chosen, settings.decision.part, line)
+    tell_decision(chosen, chosen_part(settings.decision))
+    checkpoint = keep(run, chosen, chosen_part(settings.decision), line)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
     return chosen.thresholds
 
 
-def keep(run: Path, chosen: Chosen, part: str, line: LineSettings | None = None) -> Path:
+def keep(run: Path, chosen: Chosen, part: str | None, line: LineSettings | None = None) -> Path:
     """Put thresholds into a run: its best checkpoint, its predictions and its metrics; tell what they come to.
 
     Returns:
         The checkpoint.
     """
-    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json")
-    model = checkpoints.load(checkpoint)
+    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json", deciding=True)
+    model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
     facts = decision_facts(chosen.reason, part, known)
+    (run / DECIDING).touch()  # three files change; whoever finds one changed and another not should not go on
     checkpoints.store_decision(checkpoint, model, facts)
     rows = [
         row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
@@ -70,10 +71,13 @@ def keep(run: Path, chosen: Chosen, part: str, line: LineSettings | None = None)
     write_predictions(rows, run / "predictions.csv")
     names = list(about.pop("parts"))
     parts = {
-        name: part_metrics([row for row in rows if row.split == name], model.thresholds, *line_of(known))
+        name: part_metrics(
+            [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == part
+        )
         for name in names
     }
     write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts})
+    (run / DECIDING).unlink()
     tell_scores("with these thresholds", parts)
     return checkpoint
 
@@ -113,7 +117,12 @@ def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> N
         raise UserError(f"decision.rule={decision.rule} needs GO and NG pictures in {decision.part}")
 
 
-def decision_facts(reason: str, part: str, line: LineSettings) -> dict[str, Any]:
+def chosen_part(decision: DecisionSettings) -> str | None:
+    """The part that the rule looks at; None where it looks at none."""
+    return None if decision.rule == "fixed" else decision.part
+
+
+def decision_facts(reason: str, part: str | None, line: LineSettings) -> dict[str, Any]:
     """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
     return {"decision": reason, "decision_part": part, "line": asdict(line)}
 
@@ -128,5 +137,8 @@ def model_facts(model: Model) -> dict[str, Any]:
     }
 
 
-def tell_decision(chosen: Chosen, part: str) -> None:
-    say(f"thresholds: {chosen.thresholds.in_words()} (chosen on {part}: {chosen.reason})")
+def tell_decision(chosen: Chosen, part: str | None) -> None:
+    where = f"chosen on {part}: " if part else ""
+    say(f"thresholds: {chosen.thresholds.in_words()} ({where}{chosen.reason})")
+    if part == "test":
+        say("warning: the test part has chosen the thresholds: what is stated on it is too good")

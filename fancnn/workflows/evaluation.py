@@ -2,65 +2,39 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
-from fancnn.group_settings import LineSettings
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import (
-    Prediction,
     predicted,
-    read_predictions,
-    with_truth,
-    write_predictions,
 )
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
-from fancnn.limits import check_line, check_thresholds
 from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
-from fancnn.workflows.lines import known_line, line_of
-from fancnn.workflows.telling import tell_scores
-
-ALL = "all"  # the part of a folder that is not divided into parts
+from fancnn.workflows.lines import known_line
+from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, state
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """Counts and scores by part, as `metrics.json` has them, and how many files could not be read."""
-
-    parts: dict[str, dict[str, Any]]
-    unread: int
-
-
-def evaluate(settings: EvaluateSettings) -> Evaluated:
-    """Score a run's model, or a prediction table of any model; leave `predictions.csv` and `metrics.json`.
+def evaluate_run(settings: EvaluateSettings) -> Evaluated:
+    """Score the model of a run; `predictions.csv` and `metrics.json` are left in a folder of their own.
 
     Raises:
         UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
     """
-    if settings.split not in (None, *PARTS):
-        raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
-    check_line(settings.line)
-    if (settings.run is None) == (settings.table is None):
-        raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
-    return _evaluate_table(settings) if settings.table is not None else _evaluate_run(settings)
-
-
-def _evaluate_run(settings: EvaluateSettings) -> Evaluated:
+    check_evaluation(settings)
     keep_freed_memory()
     checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
-    model.thresholds = _thresholds(settings, model.thresholds)
+    model.thresholds = asked_thresholds(settings, model.thresholds)
     table = checkpoints.run_folder(checkpoint) / "split.csv"
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
@@ -80,52 +54,7 @@ def _evaluate_run(settings: EvaluateSettings) -> Evaluated:
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
-    return _state(settings, title, rows, model.thresholds, line, {**_about(settings, model), "root": str(root)})
-
-
-def _evaluate_table(settings: EvaluateSettings) -> Evaluated:
-    read = read_predictions(Path(str(settings.table)).expanduser())
-    rows = [row for row in read if settings.split in (None, row.split)]
-    if not with_truth(rows):
-        part = f" of the part {settings.split}" if settings.split else ""
-        raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
-    thresholds = _thresholds(settings, Thresholds.single(0.5))
-    decided = [
-        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
-    ]
-    return _state(settings, str(settings.table), decided, thresholds, settings.line, dict.fromkeys(_ABOUT))
-
-
-def _thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
-    """Those of this command line, and where it says none its model's own."""
-    if settings.threshold is None and settings.recheck is None:
-        return own
-    upper = own.upper if settings.threshold is None else settings.threshold
-    lower = upper if settings.recheck is None else settings.recheck
-    check_thresholds(upper, lower)
-    return Thresholds(lower, upper)
-
-
-def _state(
-    settings: EvaluateSettings,
-    title: str,
-    rows: Sequence[Prediction],
-    thresholds: Thresholds,
-    line: LineSettings,
-    about: Mapping[str, Any],
-) -> Evaluated:
-    """Score the rows, tell it and write it."""
-    output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
-    write_predictions(rows, output / "predictions.csv")
-    parts = {
-        part: part_metrics([row for row in rows if (row.split or ALL) == part], thresholds, *line_of(line))
-        for part in _parts(rows)
-    }
-    facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
-    write_metrics(output / "metrics.json", parts, {**facts, "versions": checkpoints.versions()})
-    tell_scores(f"{title}: {thresholds.in_words()}", parts)
-    say(f"\npredictions.csv and metrics.json: {output}")
-    return Evaluated(parts, unread)
+    return state(settings, title, rows, model.thresholds, line, {**_about(settings, model), "root": str(root)})
 
 
 def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
@@ -192,16 +121,6 @@ def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[F
             f"{len(wrong)} of {len(pictures)} pictures under {root} are not what the run was split on: "
             f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
         )
-
-
-def _parts(rows: Sequence[Prediction]) -> list[str]:
-    return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
-
-
-_ABOUT = (
-    *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
-    *("go_class", "classes", "root", "split_sha256"),
-)
 
 
 def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:

@@ -16,15 +16,18 @@ from fancnn.errors import UserError
 from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
+from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.limits import check_calibration, check_decision
 from fancnn.model import Model
 from fancnn.pictures import PARTS, read_split, write_split
 from fancnn.settings import EnsembleSettings
-from fancnn.workflows.deciding import choose, decision_facts, model_facts, tell_decision
+from fancnn.workflows.deciding import choose, chosen_part, decision_facts, model_facts, tell_decision
 from fancnn.workflows.lines import known_line, line_of
-from fancnn.workflows.telling import tell_next, tell_scores
+from fancnn.workflows.scoring import tell_scores
+from fancnn.workflows.telling import tell_next
 
+MEMBERS = "each picture was scored by one model that had not seen it, not by the ensemble"
 CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
 
 
@@ -48,10 +51,12 @@ def ensemble(settings: EnsembleSettings) -> Path:
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
         rows = _calibrated(joined, rows, settings.calibration)
-    part = settings.decision.part if one_split else "test"
-    chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == part]))
+    part = chosen_part(settings.decision)
+    looked_at = settings.decision.part if one_split else "test"
+    chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
     joined.thresholds = chosen.thresholds
     rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
+    part = looked_at if part else None
     facts = decision_facts(chosen.reason, part, line)
     tell_decision(chosen, part)
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
@@ -64,7 +69,8 @@ def ensemble(settings: EnsembleSettings) -> Path:
         if any(row.split == name for row in rows)
     }
     about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}
-    about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": checkpoints.versions()}
+    about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": versions()}
+    about["scored_by"] = None if one_split else MEMBERS
     write_metrics(run / "metrics.json", parts, {**about, **model_facts(joined), **facts})
     title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
     tell_scores(f"{len(members)} members; {title}", parts)
@@ -81,6 +87,8 @@ def _members(runs: Sequence[str]) -> list[Path]:
     for run in runs:
         folder = Path(run).expanduser()
         found += sorted(folder.glob("fold-*"), key=lambda fold: int(fold.name[5:])) or [folder]
+    if len({member.resolve() for member in found}) < len(found):
+        raise UserError("an ensemble takes each run once: " + ", ".join(map(str, found)))
     if len(found) < 2:
         raise UserError("an ensemble takes two runs or more, or one cross-validation: fancnn.ensemble RUN RUN ...")
     return found
@@ -151,7 +159,7 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         **model.about,
         "thresholds": astuple(model.thresholds),
         "calibration": model.calibration.as_plain(),
-        "versions": checkpoints.versions(),
+        "versions": versions(),
         **facts,
     }
     weights: dict[str, torch.Tensor] = {f"model.{name}": value for name, value in model.state_dict().items()}

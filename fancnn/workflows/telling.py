@@ -1,18 +1,13 @@
 """What a run says to the person at the console."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from fancnn.console import print_table, say
-from fancnn.inspection.scores import Confusion
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.folders import kinds_in_words
 from fancnn.pictures import PARTS, Picture
 from fancnn.splits import copies_across_parts
-
-SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
 
 def tell_data(data: PictureDataModule) -> None:
@@ -45,36 +40,6 @@ def data_warnings(data: PictureDataModule) -> list[str]:
     return found
 
 
-def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row a score with its 95 % interval, and the confusion counts in words."""
-    looked = any(metrics["recheck_rate"] for metrics in parts.values())
-    names = (*SHOWN, "recheck_rate") if looked else SHOWN
-    rows = [[name.replace("_", " "), *(_with_interval(metrics, name) for metrics in parts.values())] for name in names]
-    print_table(title, ["95 % intervals", *parts], rows)
-    if looked:
-        say("scores count a RECHECK as right, since a person looks")
-    for part, metrics in parts.items():
-        counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
-        say(f"{part}: {counts.in_words()}")
-        if len(metrics["by_type"]) > 1:
-            worst = metrics["by_type"][0]
-            say(
-                f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
-                f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"
-            )
-        if metrics["forecast"]:
-            tell_forecast(metrics["forecast"])
-
-
-def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
-    """What the line may expect, with where it may lie."""
-    known = {name: values for name, values in expected.items() if values is not None}
-    rows = [
-        [name.replace("_", " "), f"{v:,.4g}", f"{low:,.4g} to {high:,.4g}"] for name, (v, low, high) in known.items()
-    ]
-    print_table("what the line may expect", ["", "as seen", "95 %"], rows)
-
-
 def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
     """Where things are, and the commands that use them."""
     shown = _short(run)
@@ -101,13 +66,6 @@ def _in_two_classes(pictures: Sequence[Picture]) -> int:
     for picture in pictures:
         labels.setdefault(picture.sha256, set()).add(picture.label)
     return sum(len(labels[picture.sha256]) > 1 for picture in pictures)
-
-
-def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
-    value, interval = metrics[name], metrics["intervals"].get(name)
-    if value is None:
-        return "undefined"
-    return f"{value:.4f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
 
 
 def _short(path: Path) -> Path:

@@ -19,6 +19,7 @@ from fancnn.errors import UserError
 from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, predicted, write_predictions
+from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
@@ -32,6 +33,7 @@ from fancnn.tables import table_writer
 from fancnn.workflows.deciding import (
     check_pictures,
     choose,
+    chosen_part,
     decision_facts,
     model_facts,
     tell_decision,
@@ -39,7 +41,8 @@ from fancnn.workflows.deciding import (
 from fancnn.workflows.lines import line_of
 from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
-from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next, tell_scores
+from fancnn.workflows.scoring import tell_scores
+from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
 
 
 @dataclass(frozen=True)
@@ -143,13 +146,17 @@ def _judge(
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
     logits = {part: _logits(model, data, part) for part in {*names, "val", settings.decision.part}}
     reason = _decide(model, settings, data, logits)
-    facts = decision_facts(reason, settings.decision.part, settings.line)
+    facts = decision_facts(reason, chosen_part(settings.decision), settings.line)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     predictions = {part: _predictions(model, data.part(part), logits[part]) for part in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
     line, costs = line_of(settings.line)
-    parts = {part: part_metrics(rows, model.thresholds, line, costs) for part, rows in predictions.items()}
+    searched = chosen_part(settings.decision)
+    parts = {
+        part: part_metrics(rows, model.thresholds, line, costs, searched=part == searched)
+        for part, rows in predictions.items()
+    }
     epochs = trainer.current_epoch
     about = {
         "run": str(run.resolve()),
@@ -161,7 +168,7 @@ def _judge(
         "root": str(data.root.resolve()),
         "split_sha256": split_hash(data.pictures),
         "unread": len(data.skipped),
-        "versions": checkpoints.versions(),
+        "versions": versions(),
     }
     write_metrics(run / "metrics.json", parts, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"

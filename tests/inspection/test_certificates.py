@@ -22,17 +22,15 @@ def test_299_pictures_carry_one_percent_and_298_do_not() -> None:
     granted, refused = certified(table(299), 0.01), certified(table(298), 0.01)
     assert granted.granted
     assert granted.bound == pytest.approx(upper_bound(0, 299))
-    assert granted.statement.startswith("escape rate <= 1.00% at 0.95 confidence; overkill ")
+    assert granted.statement.startswith("escape rate <= 0.997 % at 95 % confidence; overkill ")
     assert not refused.granted
     assert refused.thresholds is None
-    assert refused.statement.startswith(
-        "298 NG pictures cannot prove an escape rate of 0.01 at 0.95 confidence: 299 are"
-    )
+    assert refused.statement.startswith("298 NG parts cannot prove an escape rate of 1 % at 95 % confidence: 299 are")
 
 
 def test_fifty_pictures_prove_less_than_six_percent() -> None:
     refused = certified(table(50), 0.01)
-    assert "0.0582 is the least they could prove" in refused.statement
+    assert "5.82 % is the least they could prove" in refused.statement
     assert certified(table(50), 0.0583).granted
 
 
@@ -49,7 +47,7 @@ def test_a_threshold_from_elsewhere_is_judged_as_it_is() -> None:
     assert (found.searched, found.escapes, found.ng) == (False, 4, 400)
     assert found.bound == pytest.approx(stats.beta.ppf(0.95, 5, 396))
     assert not found.granted
-    assert "is all that can be said, and 1.00% was asked for (4 of 400 NG parts pass" in found.statement
+    assert "is all that can be said, and 1 % was asked for (4 of 400 NG parts pass" in found.statement
 
 
 def test_overkill_has_its_exact_interval() -> None:
@@ -75,9 +73,9 @@ def test_what_makes_a_claim_optimistic_is_said(split: str, caveat: str) -> None:
 
 def test_groups_can_be_what_is_counted() -> None:
     rows = [replace(row, group=str(i // 3)) for i, row in enumerate(table(900, go=0))]
-    by_picture = certified(rows, 0.01)
+    by_picture = certified(rows, 0.01, unit="picture")
     assert any("300 groups" in caveat for caveat in by_picture.caveats)
-    by_group = certified(rows, 0.01, unit="group")
+    by_group = certified(rows, 0.01)  # where there are groups, they are what is counted
     assert (by_group.ng, by_group.caveats) == (300, ())
     assert by_group.thresholds.lower < by_picture.thresholds.lower
     with pytest.raises(UserError, match="unit=group needs a group for each picture"):
@@ -90,7 +88,9 @@ def test_types_have_bounds_of_their_own_the_worst_first() -> None:
     ]
     worst, other = escapes_by_type(rows, Thresholds.single(0.4))
     assert (worst.defect_type, worst.ng, worst.escapes) == ("stain", 3, 1)
-    assert (other.escapes, other.bound) == (0, pytest.approx(stats.beta.ppf(1 - 0.05 / 4, 1, 100)))
+    assert (other.escapes, other.bound) == (0, pytest.approx(stats.beta.ppf(1 - 0.05 / 2, 1, 100)))
+    searched = escapes_by_type(rows, Thresholds.single(0.4), searched=True)
+    assert all(wide.bound > narrow.bound for wide, narrow in zip(searched, (worst, other), strict=True))
 
 
 def test_without_ng_parts_there_is_nothing_to_certify() -> None:
@@ -112,3 +112,15 @@ def test_recheck_may_begin_where_the_claim_ends() -> None:
     assert found.thresholds.upper == 0.8
     assert found.thresholds.lower < 0.5
     assert found.rechecked > 0
+
+
+def test_what_was_not_scored_and_what_stands_twice_is_not_passed_over_in_silence() -> None:
+    unread = [Prediction(f"unread/{i}", None, label=1, split="test", error="empty") for i in range(5)]
+    assert any("5 NG pictures have no probability" in caveat for caveat in certified(table(299) + unread, 0.01).caveats)
+    with pytest.raises(UserError, match="ng/0 stands 299 times"):
+        certified([replace(row, path="ng/0") for row in table(299, go=0)], 0.01)
+
+
+def test_a_claim_that_rejects_most_good_parts_is_called_of_little_use() -> None:
+    rows = [replace(row, probability=0.6) if row.label == 0 else row for row in table(299)]
+    assert certified(rows, 0.01).caveats == ("of little use as it is: 200 of 200 good parts would be rejected",)

@@ -83,7 +83,7 @@ def test_the_simultaneous_bound_is_the_weighted_quantile(
     part: tuple[int, int], confidence: float, families: int
 ) -> None:
     count, total = part[0] % 30, part[1] + 30
-    tail = (1 - confidence) / families * 2.0 ** -(count + 1)
+    tail = (1 - confidence) / families * 6 / (np.pi * (count + 1)) ** 2
     expected = stats.beta.ppf(1 - tail, count + 1, total - count)
     assert simultaneous_upper_bound(count, total, confidence, families) == pytest.approx(expected, rel=1e-5)
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.predictions import Prediction, read_predictions, scored, write_predictions
+from fancnn.inspection.predictions import Prediction, check_each_once, read_predictions, scored, write_predictions
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 rows = st.builds(
@@ -39,6 +39,27 @@ def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:
     assert [(row.path, row.label, row.probability) for row in table] == [("a.png", 1, 0.9), ("b.png", None, 0.2)]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Path,Label,Probability\na.png,1.0,0.9\nb.png,False,0.2\n",
+        b"path, label, probability\na.png, NG, 0.9\nb.png, GO, 0.2\n",
+        "path;label;probability\na.png;1;0,9\nb.png;0;0,2\n".encode("utf-16"),
+    ],
+    ids=["pandas", "spaces", "spreadsheet with decimal commas"],
+)
+def test_tables_are_read_as_other_programs_write_them(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    table = read_predictions(tmp_path / "t.csv")
+    assert [(row.path, row.label, row.probability) for row in table] == [("a.png", 1, 0.9), ("b.png", 0, 0.2)]
+
+
+def test_a_picture_that_stands_twice_is_named() -> None:
+    rows = [Prediction("a", 0.5), Prediction("b", 0.5), Prediction("a", 0.6)]
+    with pytest.raises(UserError, match="^a stands 2 times in the table: each picture counts once"):
+        check_each_once(rows)
+
+
 def test_rows_without_truth_or_probability_are_not_scored() -> None:
     table = [
         Prediction("a", 0.9, label=1),
@@ -68,7 +89,7 @@ def test_a_value_that_makes_no_sense_is_told_with_its_line(line: str, text: str,
 
 
 def test_a_file_that_is_no_table_is_said(tmp_path: Path) -> None:
-    (tmp_path / "picture.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\x00\x01")
     with pytest.raises(UserError, match="cannot read the table"):
         read_predictions(tmp_path / "picture.csv")
     with pytest.raises(UserError, match="cannot read the table .*No such file"):

@@ -96,7 +96,7 @@ def test_f1_needs_ng_pictures() -> None:
 def test_one_picture_too_few_is_refused_with_the_number_needed(rate: float, needed: int) -> None:
     scores = np.linspace(0.5, 0.9, needed)
     assert (scores > few_escapes(scores, rate).thresholds.upper).all()
-    with pytest.raises(UserError, match=f"{needed - 1} NG pictures cannot prove .*: {needed:,} are needed"):
+    with pytest.raises(UserError, match=f"{needed - 1} NG parts cannot prove .*: {needed:,} are needed"):
         few_escapes(scores[1:], rate)
 
 
@@ -112,7 +112,7 @@ def test_the_escapes_that_are_allowed_are_the_most_whose_exact_bound_holds(
 
 def test_parts_that_are_certain_to_pass_cannot_be_promised_away() -> None:
     scores = np.r_[np.zeros(10), np.linspace(0.5, 1, 290)]
-    with pytest.raises(UserError, match="10 of 300 NG pictures have probability 0 and pass at any threshold"):
+    with pytest.raises(UserError, match="10 of 300 NG parts have probability 0 and pass at any threshold"):
         few_escapes(scores, 0.01)
 
 

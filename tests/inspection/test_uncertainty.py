@@ -37,7 +37,7 @@ def test_every_score_has_an_interval_of_one_kind() -> None:
     labels, probabilities = noisy(60)
     exact = exact_intervals(confusion(labels, probabilities, HALF))
     drawn = bootstrapped(labels, probabilities, HALF, draws=50)
-    assert sorted([*exact, *drawn]) == sorted(score(labels, probabilities, HALF))
+    assert sorted([*exact, *drawn, "calibration_error"]) == sorted(score(labels, probabilities, HALF))
 
 
 @given(tables)
@@ -71,6 +71,11 @@ def test_one_class_alone_has_no_interval_of_what_needs_both() -> None:
     found = bootstrapped([1] * 20, np.linspace(0, 1, 20), HALF, draws=20)
     undefined = {name for name, interval in found.items() if interval is None}
     assert undefined == {"balanced_accuracy", "mcc", "auroc"}
+
+
+def test_a_score_that_is_the_same_in_every_sample_has_no_interval() -> None:
+    labels = [0, 1] * 10
+    assert bootstrapped(labels, [0.1, 0.9] * 10, HALF)["auroc"] is None  # perfect here is not perfect for certain
 
 
 def test_groups_of_like_pictures_make_intervals_wider() -> None:

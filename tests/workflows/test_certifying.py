@@ -10,8 +10,9 @@ import fancnn
 from fancnn.errors import UserError
 from fancnn.inspection.certificates import Certificate
 from fancnn.inspection.predictions import Prediction, write_predictions
-from fancnn.settings import CertifySettings
+from fancnn.settings import CertifySettings, DecideSettings
 from fancnn.workflows.certifying import certify
+from fancnn.workflows.deciding import decide
 
 Certify = Callable[..., Certificate]
 
@@ -58,8 +59,17 @@ def test_defect_types_are_bounded_too(run_certify: Certify, trained_run: Path) -
 def test_the_runs_own_threshold_can_be_judged(run_certify: Certify, trained_run: Path) -> None:
     found = run_certify(f"run={trained_run}", "threshold=run", "escape=0.9")
     assert (found.searched, found.thresholds.upper) == (False, 0.5)  # type: ignore[union-attr]
-    chosen_there = run_certify(f"run={trained_run}", "threshold=run", "escape=0.9", "part=val")
-    assert chosen_there.caveats[0].startswith("optimistic: this threshold was chosen on these pictures")
+    given = run_certify(f"run={trained_run}", "threshold=0.4", "escape=0.9")
+    assert given.caveats[0] == "it is taken that the threshold was fixed before these pictures were looked at"
+
+
+def test_a_threshold_chosen_on_the_same_pictures_is_said(
+    run_certify: Certify, trained_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(trained_run, tmp_path / "copied"))
+    decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))
+    found = run_certify(f"run={run}", "threshold=run", "escape=0.9", "part=val")
+    assert found.caveats[0].startswith("optimistic: this threshold was chosen on these pictures")
 
 
 def test_a_certified_threshold_can_be_kept(run_certify: Certify, trained_run: Path, tmp_path: Path) -> None:

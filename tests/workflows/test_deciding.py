@@ -14,9 +14,10 @@ from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import columns, read_predictions
 from fancnn.inspection.thresholds import best_f1
-from fancnn.settings import DecideSettings, EvaluateSettings, TrainSettings
+from fancnn.settings import CertifySettings, DecideSettings, EvaluateSettings, TrainSettings
+from fancnn.workflows.certifying import certify
 from fancnn.workflows.deciding import decide
-from fancnn.workflows.evaluation import evaluate
+from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.training import train
 
 Settings = Callable[..., TrainSettings]
@@ -57,9 +58,29 @@ def test_another_rule_changes_checkpoint_predictions_and_metrics_together(run: P
 def test_what_is_known_of_the_line_is_known_to_evaluate(run: Path, tmp_path: Path) -> None:
     decided(run, "decision.rule=cost", *COSTS, "line.parts_per_shift=1000")
     given = [f"run={run}", "device=cpu", f"output_dir={tmp_path / 'out'}"]
-    found = evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts["test"]
+    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts["test"]
     assert found["forecast"]["looks_per_shift"][0] >= 0
     assert found["forecast"]["cost_per_month"] is not None
+
+
+def test_a_decision_that_was_cut_short_is_noticed_and_can_be_made_again(run: Path) -> None:
+    (run / ".deciding").touch()  # as a kill between its three files leaves it
+    for use in (fancnn.load, lambda run: certify_settings(run)):
+        with pytest.raises(UserError, match="was being decided anew when that was stopped: run .*decide again"):
+            use(run)
+    thresholds = decided(run, "decision.rule=f1")
+    assert fancnn.load(run).thresholds == thresholds
+
+
+def certify_settings(run: Path) -> None:
+    certify(compose_command("certify", CertifySettings, f"run={run}", f"output_dir={run}"))
+
+
+def test_costs_of_nothing_choose_nothing(run: Path) -> None:
+    with pytest.raises(
+        UserError, match="line.costs.escape=0.0 and line.costs.overkill=2.0: where one mistake costs nothing"
+    ):
+        decided(run, "decision.rule=cost", "line.ng_rate=0.1", "line.costs.escape=0", "line.costs.overkill=2")
 
 
 def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
@@ -69,7 +90,7 @@ def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
 
 def test_a_rule_that_the_pictures_cannot_carry_changes_nothing(run: Path) -> None:
     before = (run / "metrics.json").read_bytes()
-    with pytest.raises(UserError, match=r"NG pictures cannot prove an escape rate of 0.01 .*: 299 are needed"):
+    with pytest.raises(UserError, match=r"6 NG parts cannot prove an escape rate of 1 % .*: 299 are needed"):
         decided(run, "decision.rule=escape")
     with pytest.raises(UserError, match="decision.part=train: the run has predictions of test, val alone"):
         decided(run, "decision.part=train")

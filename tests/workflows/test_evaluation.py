@@ -10,7 +10,8 @@ from samples import compose_command, write_pictures
 from fancnn.errors import UserError
 from fancnn.inspection.predictions import read_predictions
 from fancnn.settings import EvaluateSettings
-from fancnn.workflows.evaluation import evaluate
+from fancnn.workflows.evaluation import evaluate_run
+from fancnn.workflows.scoring import evaluate_table
 
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
@@ -19,7 +20,7 @@ Evaluate = Callable[..., dict[str, dict[str, Any]]]
 def run_evaluate(trained_run: Path, tmp_path: Path) -> Evaluate:
     def run(*overrides: str) -> dict[str, dict[str, Any]]:
         given = [f"run={trained_run}", "device=cpu", f"output_dir={tmp_path / 'out'}", *overrides]
-        return evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts
+        return evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts
 
     return run
 
@@ -103,7 +104,7 @@ def test_a_checkpoint_alone_scores_another_folder(trained_run: Path, tmp_path: P
     alone = shutil.copy(trained_run / "checkpoints/best.ckpt", tmp_path / "model.ckpt")
     root = write_pictures(tmp_path / "other", {"GO": 5, "NG": 4})
     given = [f"run={alone}", f"data.root={root}", f"output_dir={tmp_path / 'out'}"]
-    found = evaluate(compose_command("evaluate", EvaluateSettings, *given))
+    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
     assert found.parts["all"]["pictures"] == 9
 
 
@@ -120,7 +121,7 @@ def test_pictures_that_have_changed_since_are_refused(trained_run: Path, picture
     (moved / row.path).unlink()
     given = [f"run={run}", f"output_dir={tmp_path / 'out'}", "split=val"]
     with pytest.raises(UserError, match=rf"1 of \d+ pictures under .*moved are not what .*{row.path} \(no such file"):
-        evaluate(compose_command("evaluate", EvaluateSettings, *given))
+        evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: E
 
 def evaluated(tmp_path: Path, *overrides: str) -> dict[str, dict[str, Any]]:
     given = [*overrides, f"output_dir={tmp_path / 'out'}"]
-    return evaluate(compose_command("evaluate", EvaluateSettings, *given)).parts
+    return evaluate_table(compose_command("evaluate", EvaluateSettings, *given)).parts
 
 
 def test_the_table_of_any_model_is_scored_by_itself(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from fancnn.errors import UserError
 from fancnn.inspection.predictions import read_predictions
 from fancnn.settings import CrossvalSettings, EnsembleSettings, EvaluateSettings, TrainSettings
 from fancnn.workflows.crossing import crossval
-from fancnn.workflows.evaluation import evaluate
+from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble
 from fancnn.workflows.training import train
 
@@ -39,7 +39,7 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
     found = fancnn.load(run).predict([root / row.path for row in rows])
     np.testing.assert_allclose(found.probabilities, [row.probability for row in rows], atol=1e-5)
     assert fancnn.load(run).calibration.method == "temperature"
-    again = evaluate(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'out'}"))
+    again = evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'out'}"))
     assert again.parts["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["parts"]["test"]["auroc"]
 
 

@@ -1,0 +1,142 @@
+"""What predictions are worth: scored, told and written; the story of `fancnn.evaluate table=...`, without torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from fancnn.console import print_table, say
+from fancnn.errors import UserError
+from fancnn.group_settings import LineSettings
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.metrics_file import part_metrics, write_metrics
+from fancnn.inspection.predictions import Prediction, check_each_once, read_predictions, with_truth, write_predictions
+from fancnn.inspection.scores import Confusion
+from fancnn.installation import versions
+from fancnn.limits import check_line, check_thresholds
+from fancnn.pictures import PARTS
+from fancnn.settings import EvaluateSettings
+from fancnn.workflows.lines import line_of
+
+ALL = "all"  # the part of a folder that is not divided into parts
+SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Counts and scores by part, as `metrics.json` has them, and how many files could not be read."""
+
+    parts: dict[str, dict[str, Any]]
+    unread: int
+
+
+def check_evaluation(settings: EvaluateSettings) -> None:
+    """What can be refused before anything is read.
+
+    Raises:
+        UserError: Naming the key.
+    """
+    if settings.split not in (None, *PARTS):
+        raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
+    check_line(settings.line)
+    if (settings.run is None) == (settings.table is None):
+        raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
+
+
+def evaluate_table(settings: EvaluateSettings) -> Evaluated:
+    """Score a prediction table of any model.
+
+    Raises:
+        UserError: If it is no such table, a picture stands in it twice, or nothing in it can be scored.
+    """
+    check_evaluation(settings)
+    read = read_predictions(Path(str(settings.table)).expanduser())
+    rows = [row for row in read if settings.split in (None, row.split)]
+    check_each_once(rows)
+    if not with_truth(rows):
+        part = f" of the part {settings.split}" if settings.split else ""
+        raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
+    thresholds = asked_thresholds(settings, Thresholds.single(0.5))
+    decided = [
+        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
+    ]
+    return state(settings, str(settings.table), decided, thresholds, settings.line, dict.fromkeys(_ABOUT))
+
+
+def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
+    """Those of this command line, and where it says none its model's own."""
+    if settings.threshold is None and settings.recheck is None:
+        return own
+    upper = own.upper if settings.threshold is None else settings.threshold
+    lower = upper if settings.recheck is None else settings.recheck
+    check_thresholds(upper, lower)
+    return Thresholds(lower, upper)
+
+
+def state(
+    settings: EvaluateSettings,
+    title: str,
+    rows: Sequence[Prediction],
+    thresholds: Thresholds,
+    line: LineSettings,
+    about: Mapping[str, Any],
+) -> Evaluated:
+    """Score the rows, tell it and write it."""
+    output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
+    write_predictions(rows, output / "predictions.csv")
+    parts = {
+        part: part_metrics([row for row in rows if (row.split or ALL) == part], thresholds, *line_of(line))
+        for part in _parts(rows)
+    }
+    facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
+    write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
+    tell_scores(f"{title}: {thresholds.in_words()}", parts)
+    say(f"\npredictions.csv and metrics.json: {output}")
+    return Evaluated(parts, unread)
+
+
+def _parts(rows: Sequence[Prediction]) -> list[str]:
+    return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
+
+
+def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """A row a score with its 95 % interval, and the confusion counts in words."""
+    looked = any(metrics["recheck_rate"] for metrics in parts.values())
+    names = (*SHOWN, "recheck_rate") if looked else SHOWN
+    rows = [[name.replace("_", " "), *(_with_interval(metrics, name) for metrics in parts.values())] for name in names]
+    print_table(title, ["95 % intervals", *parts], rows)
+    if looked:
+        say("scores count a RECHECK as right, since a person looks")
+    for part, metrics in parts.items():
+        counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
+        say(f"{part}: {counts.in_words()}")
+        if len(metrics["by_type"]) > 1:
+            worst = metrics["by_type"][0]
+            say(
+                f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
+                f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"
+            )
+        if metrics["forecast"]:
+            tell_forecast(metrics["forecast"])
+
+
+def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
+    """What the line may expect, with where it may lie."""
+    known = {name: values for name, values in expected.items() if values is not None}
+    rows = [
+        [name.replace("_", " "), f"{v:,.4g}", f"{low:,.4g} to {high:,.4g}"] for name, (v, low, high) in known.items()
+    ]
+    print_table("what the line may expect", ["", "as seen", "95 %"], rows)
+
+
+def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
+    value, interval = metrics[name], metrics["intervals"].get(name)
+    if value is None:
+        return "undefined"
+    return f"{value:.4f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
+
+
+_ABOUT = (
+    *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
+    *("go_class", "classes", "root", "split_sha256"),
+)
