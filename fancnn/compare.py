@@ -5,7 +5,7 @@ import sys
 from fancnn.command import command
 from fancnn.settings import CompareSettings
 
-NEW_ESCAPES = 3  # mistakes in use are 1
+NEW_ESCAPES = 3  # or not known that there are none; mistakes in use are 1
 
 
 @command("compare", CompareSettings, listed="runs")

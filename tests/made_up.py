@@ -1,13 +1,16 @@
 """Run folders and prediction tables without a training: what reports and comparisons read."""
 
+import hashlib
+import io
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from samples import write_pictures
+from PIL import Image
 
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
@@ -64,19 +67,25 @@ def write_run(folder: Path, rows: Sequence[Prediction], thresholds: Thresholds =
 
 
 def write_files(root: Path, rows: Sequence[Prediction]) -> Path:
-    """A small picture for each row."""
-    (source,) = write_pictures(root / ".source", {"GO": 1}).rglob("*.png")
+    """The small picture of each row, as the `split.csv` of `write_run` knows it."""
     for row in rows:
         path = root / row.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(source.read_bytes())
+        path.write_bytes(content_of(row.path))
     return root
 
 
+def content_of(path: str) -> bytes:
+    """The file of a picture: for each path another one."""
+    random = np.random.default_rng(zlib.crc32(path.encode()))
+    file = io.BytesIO()
+    Image.fromarray(random.integers(0, 255, (24, 20, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
 def _picture(row: Prediction) -> Picture:
-    return Picture(
-        row.path, row.class_name, row.label or 0, row.split, f"sha of {row.path}", row.group, row.defect_type
-    )
+    sha256 = hashlib.sha256(content_of(row.path)).hexdigest()
+    return Picture(row.path, row.class_name, row.label or 0, row.split, sha256, row.group, row.defect_type)
 
 
 CONFIGURATION = {

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
 
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals
 
 Statistic = Callable[[NDArray[np.int64], NDArray[np.float64]], float | None]
@@ -135,6 +136,32 @@ def new_escapes(labels: ArrayLike, first_decisions: ArrayLike, second_decisions:
     truth, first, second = np.asarray(labels), np.asarray(first_decisions), np.asarray(second_decisions)
     _check_lengths(truth, first, second)
     return np.flatnonzero((truth == 1) & (second == "GO") & (first != "GO"))
+
+
+def equal_overkill(go_probabilities: ArrayLike, overkills: int, rechecked: int = 0) -> Thresholds | None:
+    """The thresholds at which a model does to good parts what another one does, so that their escapes compare.
+
+    The lowest ones of all that do not treat more good parts badly: those with the fewest escapes.
+
+    Args:
+        go_probabilities: `(pictures,)`, P(NG) of good parts.
+        overkills: How many of them may be rejected.
+        rechecked: How many more may go to a person.
+
+    Returns:
+        None where there is no good part.
+
+    Example:
+        >>> equal_overkill([0.1, 0.2, 0.4, 0.8], overkills=1, rechecked=1)
+        Thresholds(lower=0.2, upper=0.4)
+    """
+    falling = np.sort(np.asarray(go_probabilities, dtype=np.float64))[::-1]
+    if not falling.size:
+        return None
+    lower, upper = (
+        float(falling[count]) if count < falling.size else 0.0 for count in (overkills + rechecked, overkills)
+    )
+    return Thresholds(lower, upper)
 
 
 def _check_lengths(*columns: NDArray[np.generic]) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.reporting import words
-from fancnn.reporting.contenders import Common, Contender
+from fancnn.reporting.contenders import Common, Contender, LeftOut
 from fancnn.reporting.duels import Change, Duel
 from fancnn.reporting.gallery import Thumbnail, thumbnails
 from fancnn.reporting.html import rendered
 from fancnn.reporting.page import PART_NAMES, score_rows, score_title
+from fancnn.reporting.verdicts import ESCAPE_COLUMNS, equal_note, escape_rows, threshold_note, verdict
 
 LISTED = 200  # flips of a pair in the page; flips.csv has all
 PICTURED = 48  # of those with a thumbnail
@@ -31,6 +32,11 @@ class Pair:
     duel: Duel
     differences: list[tuple[str, str, str]]
     flipped: list[Flipped]
+    left_out: tuple[LeftOut, ...]
+    verdict: str
+    threshold_note: str
+    equal_note: str
+    escapes: list[list[str]]
 
 
 def comparison_page(
@@ -58,6 +64,7 @@ def comparison_page(
         part=PART_NAMES[common.part],
         sizes=(len(common.rows[0]), go, len(common.rows[0]) - go),
         letters=list(parts),
+        escape_columns=ESCAPE_COLUMNS,
         scores=score_rows(parts, recheck=recheck),
         pairs=[_pair(duel, contenders[0], root) for duel in duels],
     )
@@ -73,9 +80,18 @@ def difference_rows(duel: Duel) -> list[tuple[str, str, str]]:
 
 def _pair(duel: Duel, first: Contender, root: Path) -> Pair:
     shown = duel.changes[:LISTED]
-    pictures = thumbnails((change.first for change in shown[:PICTURED]), root, first.thresholds)
+    pictures = thumbnails((change.first for change in shown[:PICTURED]), root, first.thresholds, first.hashes)
     padded = [*pictures, *[None] * (len(shown) - len(pictures))]
-    return Pair(duel, difference_rows(duel), [Flipped(*pair) for pair in zip(shown, padded, strict=True)])
+    return Pair(
+        duel=duel,
+        differences=difference_rows(duel),
+        flipped=[Flipped(*pair) for pair in zip(shown, padded, strict=True)],
+        left_out=duel.left_out[:LISTED],
+        verdict=verdict(duel),
+        threshold_note=threshold_note(duel),
+        equal_note=equal_note(duel),
+        escapes=escape_rows(duel),
+    )
 
 
 def _signed(interval: Any) -> str:

@@ -1,7 +1,6 @@
 """Models to be compared: their decisions, brought onto the same pictures."""
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_uppercase
@@ -11,7 +10,9 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions, with_truth
 from fancnn.pictures import PARTS, read_split
+from fancnn.reporting.matching import Key, Name, by_name, differing, keyed, namer, why_not
 from fancnn.reporting.material import ALL
+from fancnn.reporting.words import plural
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Contender:
         place: The run folder or table.
         rows: With truth and probability.
         thresholds: That it decides by.
+        undecided: Rows that lack truth or probability.
         hashes: SHA-256 of the pictures by path, where a `split.csv` says them.
         trained_on: SHA-256 of the pictures that it was trained on, as far as known.
         root: Folder that the paths are relative to; None where not known.
@@ -32,6 +34,7 @@ class Contender:
     place: Path
     rows: tuple[Prediction, ...]
     thresholds: Thresholds
+    undecided: tuple[Prediction, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     trained_on: frozenset[str] = frozenset()
     root: Path | None = None
@@ -42,12 +45,29 @@ class Contender:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A bad part that the first contender decided and that is not compared; `why` names who lacks it."""
+
+    row: Prediction
+    letter: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Common:
-    """Decisions on the same pictures: one list of rows a contender, in the same order."""
+    """Decisions on the same pictures: one list of rows a contender, in the same order.
+
+    Attributes:
+        part: The part of the data.
+        rows: By contender.
+        notes: What makes the comparison less than it seems.
+        left_out: Bad parts that the first contender decided and another did not, once for each that did not.
+    """
 
     part: str
     rows: tuple[tuple[Prediction, ...], ...]
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def read_contender(place: Path, letter: str, threshold: float) -> Contender:
@@ -63,10 +83,12 @@ def read_contender(place: Path, letter: str, threshold: float) -> Contender:
     beside = folder / "metrics.json"
     metrics = read_metrics(beside) if beside.is_file() and table.name == "predictions.csv" else {}
     split = read_split(folder / "split.csv") if metrics and (folder / "split.csv").is_file() else []
+    rows = read_predictions(table)
     return Contender(
         letter=letter,
         place=place,
-        rows=tuple(with_truth(read_predictions(table))),
+        rows=tuple(with_truth(rows)),
+        undecided=tuple(row for row in rows if row.label is None or row.probability is None),
         thresholds=Thresholds(*metrics["thresholds"]) if metrics else Thresholds.single(threshold),
         hashes={picture.path: picture.sha256 for picture in split},
         trained_on=frozenset(picture.sha256 for picture in split if picture.split == "train"),
@@ -94,7 +116,7 @@ def common_pictures(contenders: Sequence[Contender], part: str | None) -> Common
     """The pictures that all have decided on.
 
     Pictures are the same if their content is, where every contender has a `split.csv` that says so, and elsewhere if
-    their path and label are.
+    their path is. Those whose labels differ from table to table are left out.
 
     Args:
         contenders: Two or more.
@@ -106,11 +128,14 @@ def common_pictures(contenders: Sequence[Contender], part: str | None) -> Common
     chosen = part or next((name for name in ("test", "val") if all(_of(item, name) for item in contenders)), ALL)
     if chosen not in (*PARTS, ALL):
         raise UserError(f"part={chosen!r} is none of {', '.join((*PARTS, ALL))}")
-    by_content = all(row.path in item.hashes for item in contenders for row in _of(item, chosen))
-    tables = [_keyed(item, chosen, by_content=by_content) for item in contenders]
-    for item, table in zip(contenders, tables, strict=True):
-        if not table:
+    decided = [_of(item, chosen) for item in contenders]
+    for item, rows in zip(contenders, decided, strict=True):
+        if not rows:
             raise UserError(f"{item.place} has no pictures of known truth in the part {chosen}: part=all takes all")
+    by_content = all(row.path in item.hashes for item, rows in zip(contenders, decided, strict=True) for row in rows)
+    names = [namer(item.hashes, by_content=by_content) for item in contenders]
+    apart = differing(decided, names)
+    tables = [keyed(rows, name, apart) for rows, name in zip(decided, names, strict=True)]
     keys = [key for key in tables[0] if all(key in table for table in tables[1:])]
     if not keys:
         places = " and ".join(str(item.place) for item in contenders)
@@ -118,37 +143,26 @@ def common_pictures(contenders: Sequence[Contender], part: str | None) -> Common
             f"no picture of the part {chosen} is common to {places}: they "
             "can be compared on pictures that all have decided on, e.g. after python -m fancnn.evaluate on one folder"
         )
-    rows = tuple(tuple(table[key] for key in keys) for table in tables)
-    return Common(chosen, rows, tuple(_notes(contenders, chosen, tables, rows)))
+    rows_of = tuple(tuple(table[key] for key in keys) for table in tables)
+    notes = [*_notes(contenders, chosen, rows_of), *_label_notes(len(apart), "picture" if by_content else "path")]
+    wanted = {key: row for key, row in keyed(decided[0], names[0], frozenset()).items() if row.label == 1}
+    others = zip(contenders[1:], tables[1:], names[1:], strict=True)
+    left_out = [found for item, table, name in others for found in _left_out(wanted, item, table, name)]
+    return Common(chosen, rows_of, tuple(notes), tuple(left_out))
 
 
 def _of(item: Contender, part: str) -> list[Prediction]:
     return [row for row in item.rows if part in (ALL, row.split)]
 
 
-def _keyed(item: Contender, part: str, *, by_content: bool) -> dict[Hashable, Prediction]:
-    """Rows by what makes a picture the same one; equal ones are told apart by their order."""
-    seen: Counter[Hashable] = Counter()
-    found: dict[Hashable, Prediction] = {}
-    for row in _of(item, part):
-        key = (item.hashes[row.path] if by_content else row.path, row.label)
-        found[key, seen[key]] = row
-        seen[key] += 1
-    return found
-
-
-def _notes(
-    contenders: Sequence[Contender],
-    part: str,
-    tables: Sequence[dict[Hashable, Prediction]],
-    rows: Sequence[Sequence[Prediction]],
-) -> list[str]:
+def _notes(contenders: Sequence[Contender], part: str, rows: Sequence[Sequence[Prediction]]) -> list[str]:
     """What makes the comparison less than it seems."""
     notes, count = [], len(rows[0])
     known = {path: sha for item in contenders for path, sha in item.hashes.items()}
-    for item, table, own in zip(contenders, tables, rows, strict=True):
-        if len(table) > count:
-            notes.append(f"{item.letter} has {len(table):,} pictures in this part; {count:,} are common to all.")
+    for item, own in zip(contenders, rows, strict=True):
+        if (has := len(_of(item, part))) > count:
+            common = f"{count:,} {'is' if count == 1 else 'are'} common to all"
+            notes.append(f"{item.letter} has {plural(has, 'picture')} in this part; {common}.")
         seen = sum(known.get(row.path, "") in item.trained_on for row in own)
         if seen:
             notes.append(f"{item.letter} was trained on {seen:,} of these pictures: its scores are too good.")
@@ -157,9 +171,21 @@ def _notes(
             notes.append(f"{validated:,} of these pictures chose the epoch of {item.letter}: it has an advantage.")
     if part == "val":
         notes.append("Validation chose the epoch of each model: all of them are somewhat worse on new parts.")
-    labels = [{row.path: row.label for row in item.rows} for item in contenders]
-    if differing := sum(
-        any(path in other and other[path] != label for other in labels[1:]) for path, label in labels[0].items()
-    ):
-        notes.append(f"{differing:,} paths have different labels in different tables and are left out.")
     return notes
+
+
+def _label_notes(count: int, noun: str) -> list[str]:
+    """What there is to say of labels that differ."""
+    has, is_ = ("has", "is") if count == 1 else ("have", "are")
+    return [f"{plural(count, noun)} {has} different labels in different tables and {is_} left out."] if count else []
+
+
+def _left_out(
+    wanted: Mapping[Key, Prediction], item: Contender, table: Mapping[Key, Prediction], name: Name
+) -> list[LeftOut]:
+    """Those of `wanted` that a contender's table lacks."""
+    rows = by_name((*item.rows, *item.undecided), name)
+    lacking = {key: row for key, row in wanted.items() if key not in table}
+    return [
+        LeftOut(row, item.letter, why_not(item.letter, row, rows.get(key[0][0], []))) for key, row in lacking.items()
+    ]

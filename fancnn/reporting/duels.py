@@ -2,22 +2,23 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.inspection.comparison import flips, mcnemar, new_escapes, paired_difference
+from fancnn.inspection.comparison import equal_overkill, flips, mcnemar, new_escapes, paired_difference
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals
 from fancnn.inspection.predictions import Prediction, columns
 from fancnn.inspection.scores import Confusion, Scores, auroc, rates
-from fancnn.reporting.contenders import Common, Contender
-from fancnn.reporting.words import plural
+from fancnn.reporting.contenders import Common, Contender, LeftOut
 
 Difference = tuple[float | None, Interval | None]
 """Second less first, and where that may lie; None where undefined."""
 
 CHANGES = ("new escape", "escape caught", "new overkill", "overkill gone", "now to RECHECK", "no longer to RECHECK")
+VERDICTS = ("no new escapes", "new escapes", "not all compared")
 RATES = ("accuracy", "f1", "escape_rate", "overkill_rate")
 
 
@@ -33,45 +34,79 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Equal:
+    """The second model where it does to good parts what the first one does.
+
+    Attributes:
+        thresholds: Of the second model, the lowest that do not treat more good parts badly.
+        overkills: Good parts that they reject.
+        new_escapes: Bad parts that pass there and not the first model as it is.
+        caught: The other way round.
+    """
+
+    thresholds: Thresholds
+    overkills: int
+    new_escapes: int
+    caught: int
+
+
+@dataclass(frozen=True)
 class Duel:
     """What changes if `second` takes the place of `first`.
 
     Attributes:
         first: Letter of the model in use.
         second: Letter of the other.
+        thresholds: Of both.
+        ng: How many bad parts both have decided.
         changes: Every picture decided differently, the worst change first.
         counts: How many of each of `CHANGES`.
         mcnemar: How probable so uneven a difference in mistakes is by chance.
         differences: `auroc`, `accuracy`, `f1`, `escape_rate` and `overkill_rate`: second less first, and the 95 %
             interval of that by the paired bootstrap; None where undefined.
+        overkills: Good parts that each of them rejects.
+        equal: The second at equal overkill; None where no good part is common.
+        left_out: Bad parts that the first decided and that are not compared.
     """
 
     first: str
     second: str
+    thresholds: tuple[Thresholds, Thresholds]
+    ng: int
     changes: tuple[Change, ...]
     counts: Mapping[str, int]
     mcnemar: float
     differences: Mapping[str, Difference]
+    overkills: tuple[int, int]
+    equal: Equal | None
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def new_escapes(self) -> int:
         return self.counts["new escape"]
 
-    def verdict(self) -> str:
-        """One sentence on what matters most."""
-        caught = self.counts["escape caught"]
-        if not self.new_escapes:
-            also = f", and catches {caught} that {self.first} passes" if caught else ""
-            return f"No new escapes: {self.second} passes no bad part that {self.first} does not pass{also}."
-        number, parts = plural(self.new_escapes, "new escape"), plural(self.new_escapes, "bad part")
-        other_way = f" ({caught} the other way round)" if caught else ""
-        return f"{number}: {self.second} passes {parts} that {self.first} does not pass{other_way}."
+    @property
+    def outcome(self) -> str | None:
+        """One of `VERDICTS`; None where no bad part is common."""
+        if not self.ng:
+            return None
+        return "new escapes" if self.new_escapes else "not all compared" if self.left_out else "no new escapes"
 
 
 def duels(contenders: Sequence[Contender], common: Common) -> list[Duel]:
     """The first contender against each of the others."""
     first, *others = zip(contenders, common.rows, strict=True)
-    return [duel(*first, *other) for other in others]
+    found = [duel(*first, *other) for other in others]
+    return [replace(item, left_out=_left_out(common, item.second)) for item in found]
+
+
+def _left_out(common: Common, second: str) -> tuple[LeftOut, ...]:
+    """The bad parts that a duel lacks, each once: those that its second model lacks, then those that another does."""
+    ordered = sorted(common.left_out, key=lambda item: item.letter != second)
+    once: dict[int, LeftOut] = {}
+    for item in ordered:
+        once.setdefault(id(item.row), item)  # a path may be there twice
+    return tuple(once.values())
 
 
 def duel(
@@ -92,6 +127,8 @@ def duel(
     return Duel(
         first=first.letter,
         second=second.letter,
+        thresholds=(first.thresholds, second.thresholds),
+        ng=int(labels.sum()),
         changes=changes,
         counts={what: counts[what] for what in CHANGES},
         mcnemar=mcnemar(*right),
@@ -99,6 +136,8 @@ def duel(
             "auroc": paired_difference(labels, of_first, of_second, auroc, together),
             **_rate_differences(labels, ranks, together),
         },
+        overkills=(_rejected(labels, ranks[0]), _rejected(labels, ranks[1])),
+        equal=_equal(labels, ranks[0], of_second),
     )
 
 
@@ -112,7 +151,28 @@ def _changes(
         for flip in flips(numbers, labels, first_decided, second_decided)
         for at in [int(flip.path)]
     ]
-    return tuple(sorted(found, key=lambda item: (CHANGES.index(item.what), item.first.path)))
+    return tuple(sorted(found, key=lambda item: (CHANGES.index(item.what), _surety(item), item.first.path)))
+
+
+def _surety(change: Change) -> float:
+    """Orders changes of one kind: the surest mistake of the second model first."""
+    chance = change.second.probability or 0.0
+    return {"new escape": chance, "new overkill": -chance}.get(change.what, 0.0)
+
+
+def _rejected(labels: NDArray[np.int64], ranks: NDArray[np.int64]) -> int:
+    return int(np.sum((labels == 0) & (ranks == 2)))
+
+
+def _equal(labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.float64]) -> Equal | None:
+    """The second's probabilities at equal overkill with the first's decisions."""
+    looked_at = int(np.sum((labels == 0) & (first == 1)))
+    thresholds = equal_overkill(second[labels == 0], _rejected(labels, first), looked_at)
+    if thresholds is None:
+        return None
+    ranks, bad = thresholds.ranks(second), labels == 1
+    escapes, caught = bad & (ranks == 0) & (first != 0), bad & (ranks != 0) & (first == 0)
+    return Equal(thresholds, _rejected(labels, ranks), int(escapes.sum()), int(caught.sum()))
 
 
 def change(label: int | None, first: str, second: str) -> str:

@@ -1,14 +1,15 @@
 """Thumbnails: the pictures that deserve a look, small and inside the page."""
 
 import base64
+import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
-from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.images.reading import UnreadablePicture, read_content, read_picture
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction
 from fancnn.pictures import Picture
@@ -16,6 +17,8 @@ from fancnn.pictures import Picture
 SIDE = 168  # pixels, of the longer side
 SHOWN = 12  # of each kind
 QUALITY = 80
+CHANGED = "changed since: this is not the picture that was scored"
+NO_HASHES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Thumbnail:
     probability: float | None = None
     decision: str = ""
 
+    @property
+    def changed(self) -> bool:
+        """Whether the file is there with another content."""
+        return self.missing == CHANGED
+
 
 @dataclass(frozen=True)
 class Shelf:
@@ -41,8 +49,17 @@ class Shelf:
     total: int
 
 
-def shelves(rows: Sequence[Prediction], thresholds: Thresholds, root: Path) -> list[Shelf]:
-    """The worst escapes and overkills, the pictures to RECHECK and the least sure, of rows that can be scored."""
+def shelves(
+    rows: Sequence[Prediction], thresholds: Thresholds, root: Path, hashes: Mapping[str, str] = NO_HASHES
+) -> list[Shelf]:
+    """The worst escapes and overkills, the pictures to RECHECK and the least sure, of rows that can be scored.
+
+    Args:
+        rows: With truth and probability.
+        thresholds: That they are decided by.
+        root: Folder that the paths are relative to.
+        hashes: SHA-256 by path, as far as known; a file with another one is not shown.
+    """
     lower, upper = thresholds.lower, thresholds.upper
 
     def distance(row: Prediction) -> float:
@@ -53,7 +70,7 @@ def shelves(rows: Sequence[Prediction], thresholds: Thresholds, root: Path) -> l
     rechecked = sorted((row for row in rows if lower < _chance(row) <= upper), key=_chance, reverse=True)
     rows_shown = {row.path for row in (*escapes[:SHOWN], *overkills[:SHOWN], *rechecked[:SHOWN])}
     unsure = sorted((row for row in rows if row.path not in rows_shown), key=distance)
-    look = _looker(root, thresholds)
+    look = _looker(root, thresholds, hashes)
     found = [
         ("escapes", "Escapes", "Bad parts that would pass, the surest mistake first.", escapes),
         ("overkills", "Overkills", "Good parts that would be rejected, the surest mistake first.", overkills),
@@ -73,14 +90,16 @@ def samples(pictures: Iterable[Picture], root: Path, each: int = 4, kinds: int =
     shelves = []
     for kind, members in sorted(by_kind.items(), key=lambda item: (item[1][0].label, item[0]))[:kinds]:
         places = sorted({len(members) * i // each for i in range(each)})
-        shown = tuple(_thumbnail(members[place].path, kind, root) for place in places)
+        shown = tuple(_thumbnail(members[place].path, kind, root, members[place].sha256) for place in places)
         shelves.append(Shelf(kind, kind, "", shown, len(members)))
     return shelves
 
 
-def thumbnails(rows: Iterable[Prediction], root: Path, thresholds: Thresholds) -> list[Thumbnail]:
-    """A thumbnail of each row."""
-    return list(map(_looker(root, thresholds), rows))
+def thumbnails(
+    rows: Iterable[Prediction], root: Path, thresholds: Thresholds, hashes: Mapping[str, str] = NO_HASHES
+) -> list[Thumbnail]:
+    """A thumbnail of each row; `hashes` as in `shelves`."""
+    return list(map(_looker(root, thresholds, hashes), rows))
 
 
 def kind_of(class_name: str, defect_type: str) -> str:
@@ -93,25 +112,30 @@ def kind_of(class_name: str, defect_type: str) -> str:
     return "/".join(filter(None, (class_name, defect_type)))
 
 
-def _looker(root: Path, thresholds: Thresholds) -> Callable[[Prediction], Thumbnail]:
+def _looker(root: Path, thresholds: Thresholds, hashes: Mapping[str, str]) -> Callable[[Prediction], Thumbnail]:
     def look(row: Prediction) -> Thumbnail:
         kind = kind_of(row.class_name, row.defect_type) or {0: "GO", 1: "NG"}.get(row.label or 0, "")
         chance = row.probability
-        return _thumbnail(row.path, kind, root, chance, "" if chance is None else thresholds.decide(chance))
+        decision = "" if chance is None else thresholds.decide(chance)
+        return _thumbnail(row.path, kind, root, hashes.get(row.path, ""), chance, decision)
 
     return look
 
 
-def _thumbnail(path: str, kind: str, root: Path, probability: float | None = None, decision: str = "") -> Thumbnail:
+def _thumbnail(
+    path: str, kind: str, root: Path, sha256: str, probability: float | None = None, decision: str = ""
+) -> Thumbnail:
     try:
-        source, missing = _address(root.expanduser() / path), ""
+        content = read_content(root.expanduser() / path)
+        changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
+        source, missing = ("", CHANGED) if changed else (_address(content), "")
     except UnreadablePicture as error:
         source, missing = "", str(error)
     return Thumbnail(path, kind, source, missing, probability, decision)
 
 
-def _address(path: Path) -> str:
-    image = Image.fromarray(read_picture(path))
+def _address(file: bytes) -> str:
+    image = Image.fromarray(read_picture(file))
     image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY, optimize=True)

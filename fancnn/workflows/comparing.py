@@ -4,7 +4,11 @@ Formats, version 1 each. `flips.csv`: a row for each picture that two models dec
 defect_type, group, label, first and second (letters), the probability and decision of both, and the change (one of
 `fancnn.reporting.duels.CHANGES`). `compare.json`: `format` (`fancnn-comparison`), `version`, `part`, `pictures`, `go`,
 `ng`, `models` (by letter: place, thresholds, scores as in `metrics.json`), `pairs` (first, second, counts of changes,
-`mcnemar`, `differences` as [value, low, high], `no_new_escapes`), `notes` and `no_new_escapes` over all pairs.
+`mcnemar`, `differences` as [value, low, high], `equal_overkill`: the second's thresholds that do to as many good parts
+what the first does, overkills and new escapes there, null where no good part is common; `not_compared`: path and reason
+of each bad part that the first decided and that is not compared; `verdict`, `no_new_escapes`), `notes`, and `verdict`
+and `no_new_escapes` over all pairs. `verdict` is one of `fancnn.reporting.duels.VERDICTS`, null where a pair has no bad
+part in common; `no_new_escapes` is null where bad parts are not compared and no new escape is among the others.
 """
 
 import json
@@ -19,8 +23,9 @@ from fancnn.limits import check_thresholds
 from fancnn.reporting import words
 from fancnn.reporting.comparison_page import comparison_page, difference_rows
 from fancnn.reporting.contenders import Common, Contender, common_pictures, letters, read_contender
-from fancnn.reporting.duels import Duel, duels
+from fancnn.reporting.duels import Duel, Equal, duels
 from fancnn.reporting.page import score_rows, score_title
+from fancnn.reporting.verdicts import ESCAPE_COLUMNS, equal_note, escape_rows, overall, threshold_note, verdict
 from fancnn.settings import CompareSettings
 from fancnn.tables import replacing, table_writer
 
@@ -30,14 +35,20 @@ COLUMNS = (
     *("first_probability", "second_probability", "first_decision", "second_decision", "change"),
 )
 SHOWN = ("escape_rate", "overkill_rate", "recheck_rate", "accuracy", "f1", "auroc")
+TOLD = 10  # bad parts that are not compared, on the terminal; compare.json has all
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison came to: its page, and whether no new model passes what the first does not."""
+    """What a comparison came to: its page, and one of `VERDICTS`, or None where there is none."""
 
     page: Path
-    no_new_escapes: bool
+    verdict: str | None
+
+    @property
+    def no_new_escapes(self) -> bool:
+        """Whether it is known that no new model passes what the first does not."""
+        return self.verdict == "no new escapes"
 
 
 def compare(settings: CompareSettings) -> Compared:
@@ -65,7 +76,7 @@ def compare(settings: CompareSettings) -> Compared:
         file.write("\n")
     _tell(contenders, common, parts, found)
     say(f"\ncompare.html, flips.csv and compare.json: {output}")
-    return Compared(output / "compare.html", not any(duel.new_escapes for duel in found))
+    return Compared(output / "compare.html", overall(found))
 
 
 def _write_flips(path: Path, found: Sequence[Duel]) -> None:
@@ -101,7 +112,7 @@ def _plain(
         },
         "pairs": [_plain_pair(duel) for duel in found],
         "notes": list(common.notes),
-        "no_new_escapes": not any(duel.new_escapes for duel in found),
+        **_plain_verdict(overall(found)),
     }
 
 
@@ -112,8 +123,18 @@ def _plain_pair(duel: Duel) -> dict[str, Any]:
             name: [value, *(asdict(interval).values() if interval else (None, None))]
             for name, (value, interval) in duel.differences.items()
         },
-        "no_new_escapes": duel.new_escapes == 0,
+        "equal_overkill": None if duel.equal is None else _plain_equal(duel.equal),
+        "not_compared": [{"path": item.row.path, "reason": item.why} for item in duel.left_out],
+        **_plain_verdict(duel.outcome),
     }
+
+
+def _plain_equal(equal: Equal) -> dict[str, Any]:
+    return {**asdict(equal), "thresholds": [equal.thresholds.lower, equal.thresholds.upper]}
+
+
+def _plain_verdict(verdict: str | None) -> dict[str, Any]:
+    return {"verdict": verdict, "no_new_escapes": {"no new escapes": True, "new escapes": False}.get(verdict or "")}
 
 
 def _tell(
@@ -133,8 +154,21 @@ def _tell(
         differences = [list(row) for row in difference_rows(duel)]
         print_table(f"{duel.second} less {duel.first}", ["", "difference", "95 %"], differences)
         counts = ", ".join(f"{what} {number}" for what, number in duel.counts.items() if number) or "none"
+        print_table(f"new escapes of {duel.second}", ["", *ESCAPE_COLUMNS], escape_rows(duel))
         say(f"decided differently: {counts}; McNemar p {words.probability(duel.mcnemar)}")
     for note in common.notes:
         say(f"warning: {note}")
     for duel in found:
-        say(duel.verdict())
+        _tell_verdict(duel)
+
+
+def _tell_verdict(duel: Duel) -> None:
+    """The verdict and what it hangs on, with the first of the bad parts that are not compared."""
+    for item in duel.left_out[:TOLD]:
+        say(f"not compared: {item.row.path} ({item.why})")
+    if len(duel.left_out) > TOLD:
+        say(f"not compared: {len(duel.left_out) - TOLD:,} more, in compare.html and compare.json")
+    if note := threshold_note(duel):
+        say(f"warning: {note}")
+    say(equal_note(duel))
+    say(verdict(duel))

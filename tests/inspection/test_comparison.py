@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fancnn.inspection.comparison import Flip, flips, mcnemar, new_escapes, paired_difference
+from fancnn.inspection.comparison import Flip, equal_overkill, flips, mcnemar, new_escapes, paired_difference
 from fancnn.inspection.scores import auroc
 
 decisions = st.sampled_from(["GO", "RECHECK", "NG"])
@@ -114,3 +114,21 @@ def test_columns_of_different_lengths_are_refused() -> None:
         paired_difference([1], [0.1, 0.2], [0.3], auroc)
     with pytest.raises(ValueError, match="shorter"):
         flips(["a", "b"], [1], ["GO"], ["NG"])
+
+
+levels = st.integers(0, 8).map(lambda level: level / 8)  # with ties
+
+
+@given(st.lists(levels, min_size=1, max_size=30), st.integers(0, 30), st.integers(0, 30))
+def test_equal_overkill_takes_the_lowest_thresholds_that_treat_no_more_good_parts_badly(
+    chances: list[float], overkills: int, rechecked: int
+) -> None:
+    found = equal_overkill(chances, overkills, rechecked)
+    assert found is not None
+    for threshold, allowed in ((found.upper, overkills), (found.lower, overkills + rechecked)):
+        enough = [place for place in (0.0, *chances) if sum(chance > place for chance in chances) <= allowed]
+        assert threshold == min(enough)
+
+
+def test_without_good_parts_there_is_no_equal_overkill() -> None:
+    assert equal_overkill([], 0) is None

@@ -1,14 +1,17 @@
 import csv
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import rows_of, write_files, write_table
+from made_up import rows_of, write_files, write_run, write_table
 from samples import compose_command, run_command
 
 from fancnn.command import with_listed
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.predictions import read_predictions
 from fancnn.settings import CompareSettings
 from fancnn.workflows.comparing import Compared, compare
 
@@ -80,9 +83,64 @@ def test_runs_are_compared_at_their_own_thresholds(trained_run: Path, tmp_path: 
     assert found["part"] == "test"
 
 
-def test_one_class_alone_leaves_differences_undefined(tmp_path: Path) -> None:
+def test_one_class_alone_leaves_differences_undefined_and_gives_no_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = write_table(tmp_path / "go.csv", [row for row in rows_of() if row.label == 0])
-    assert "undefined" in compared(tmp_path, table, table).page.read_text(encoding="utf-8")
+    found = compared(tmp_path, table, table)
+    page, said = found.page.read_text(encoding="utf-8"), capsys.readouterr().out
+    assert "undefined" in page
+    assert not found.no_new_escapes
+    assert all("No verdict: A and B have no bad part in common." in text for text in (page, said))
+    plain = json.loads((tmp_path / "out/compare.json").read_text())
+    assert (plain["verdict"], plain["no_new_escapes"]) == (None, None)
+    assert (plain["pairs"][0]["verdict"], plain["pairs"][0]["no_new_escapes"]) == (None, None)
+
+
+def test_bad_parts_that_the_new_model_lacks_are_listed_and_no_verdict_passes_it(
+    tables: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_predictions(tables[2])
+    lost = write_table(tmp_path / "lost.csv", [rows[0], replace(rows[1], probability=None), *rows[2:]])
+    found = compared(tmp_path, tables[2], lost)
+    page, said = found.page.read_text(encoding="utf-8"), capsys.readouterr().out
+    assert (found.verdict, found.no_new_escapes) == ("not all compared", False)
+    for text in (page, said):
+        assert "B has not decided 1 bad part that A decided" in text
+        assert rows[1].path in text
+        assert "B has no probability of it" in text
+        assert "No new escapes" not in text
+    plain = json.loads((tmp_path / "out/compare.json").read_text())
+    assert plain["pairs"][0]["not_compared"] == [{"path": rows[1].path, "reason": "B has no probability of it"}]
+    assert (plain["verdict"], plain["no_new_escapes"]) == ("not all compared", None)
+
+
+def test_different_thresholds_are_said_and_taken_out_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(tmp_path / f"{at}", rows_of(100), Thresholds.single(at)) for at in (0.1, 0.5)]
+    found = compared(tmp_path, *runs)
+    page, said = found.page.read_text(encoding="utf-8"), capsys.readouterr().out
+    for text in (html.unescape(page), said):
+        assert "The thresholds differ: A decides NG above 0.1; B decides NG above 0.5." in text
+        assert "At B's threshold that rejects as many good parts as A does now (" in text
+        assert "): 0 new escapes." in text
+        assert "equal overkill" in text
+    (pair,) = json.loads((tmp_path / "out/compare.json").read_text())["pairs"]
+    assert pair["changes"]["new escape"] > 0
+    assert (pair["equal_overkill"]["new_escapes"], pair["equal_overkill"]["caught"]) == (0, 0)
+    assert pair["equal_overkill"]["thresholds"][0] < 0.5
+
+
+def test_a_picture_that_has_changed_is_not_shown_beside_its_old_score(tmp_path: Path) -> None:
+    rows = rows_of(10)
+    root = write_files(tmp_path / "files", rows)
+    first = write_run(tmp_path / "a", rows, root=str(root))
+    flipped = [replace(row, probability=1 - (row.probability or 0)) for row in rows]
+    second = write_run(tmp_path / "b", flipped, root=str(root))
+    assert "changed since" not in compared(tmp_path, first, second).page.read_text(encoding="utf-8")
+    (root / rows[1].path).write_bytes((root / rows[0].path).read_bytes())
+    assert compared(tmp_path, first, second).page.read_text(encoding="utf-8").count("changed since") == 1
 
 
 @pytest.mark.parametrize(
@@ -112,10 +170,13 @@ def test_the_command_answers_by_its_exit_code(tmp_path: Path) -> None:
     good, bad = Path("day [1]/good.csv"), Path("day [1]/bad.csv")
     write_table(tmp_path / good, rows)
     write_table(tmp_path / bad, [rows[0], replace(rows[1], probability=0.3), *rows[2:]])
+    few = Path("few.csv")
+    write_table(tmp_path / few, [rows[0], *rows[2:]])
     answers = [
-        run_command("fancnn.compare", *order, "output=out", cwd=tmp_path) for order in ((good, bad), (bad, good))
+        run_command("fancnn.compare", *order, "output=out", cwd=tmp_path)
+        for order in ((good, bad), (bad, good), (good, few))
     ]
-    assert [answer.returncode for answer in answers] == [3, 0], answers[0].stderr
+    assert [answer.returncode for answer in answers] == [3, 0, 3], answers[0].stderr
     assert "1 new escape: B passes 1 bad part" in answers[0].stdout
     assert (tmp_path / "out/compare.html").is_file()
 
