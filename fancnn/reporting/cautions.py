@@ -1,12 +1,12 @@
 """What makes the numbers of a report less than they seem, in sentences."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fancnn.inspection.intervals import parts_needed, upper_bound
 from fancnn.pictures import copies_across_parts
-from fancnn.reporting.gallery import kind_of
+from fancnn.reporting.gallery import Thumbnail, kind_of
 from fancnn.reporting.material import Material
 from fancnn.reporting.words import percent, plural
 
@@ -33,10 +33,10 @@ def rests_on(material: Material) -> str:
     return f"These numbers rest on {said} ({sizes})."
 
 
-def cautions(material: Material) -> list[str]:
-    """Sentences, what matters most first; empty where nothing deserves one."""
+def cautions(material: Material, shown: Iterable[Thumbnail] = ()) -> list[str]:
+    """Sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
     sources = (_of_the_part, _of_numbers, _of_the_training, _of_the_split, _of_files)
-    return [sentence for source in sources for sentence in source(material)]
+    return [*(sentence for source in sources for sentence in source(material)), *_of_pictures(shown)]
 
 
 def proof(ng: int) -> str:
@@ -124,6 +124,18 @@ def _of_files(material: Material) -> Iterator[str]:
         )
     if unread := sum(row.probability is None for row in material.rows):
         yield f"{plural(unread, 'picture')} could not be read and have no decision."
+
+
+def _of_pictures(shown: Iterable[Thumbnail]) -> Iterator[str]:
+    """Of files that are not what was scored; a picture that is shown twice counts once."""
+    once = {thumbnail.path: thumbnail for thumbnail in shown}.values()
+    changed = sum(thumbnail.changed for thumbnail in once)
+    gone = sum(bool(thumbnail.missing) for thumbnail in once) - changed
+    if changed:
+        has = "has" if changed == 1 else "have"
+        yield f"Of {plural(len(once), 'picture')} on this page {changed:,} {has} changed since the model scored them."
+    if gone:
+        yield f"Of {plural(len(once), 'picture')} on this page {gone:,} cannot be shown: missing or unreadable now."
 
 
 def _chosen_on(material: Material, part: str) -> bool:

@@ -40,6 +40,7 @@ class Material:
         configuration: Of the training, as text; `settings` is the same as a tree.
         line: Where the inspector stands; None where not known.
         costs: Of a part there; None where not known.
+        hashes: SHA-256 of the pictures by path, as far as a `split.csv` says them.
         own_thresholds: Whether the thresholds are the model's, not said for this report.
     """
 
@@ -57,6 +58,7 @@ class Material:
     settings: Mapping[str, Any] = field(default_factory=dict)
     line: Line | None = None
     costs: Costs | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
     own_thresholds: bool = True
 
     @property
@@ -91,14 +93,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
     Raises:
         UserError: If it is no folder, has no results or one of its files is damaged.
     """
-    if not run.is_dir():
-        raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
-    if not (run / "metrics.json").is_file():
-        raise UserError(
-            f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
-            f"python -m fancnn.train ckpt={run}, or report on a table: python -m fancnn.report table=predictions.csv"
-        )
-    metrics = read_metrics(run / "metrics.json")
+    metrics = metrics_of(run)
     rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["parts"]
@@ -114,14 +109,29 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         about={key: value for key, value in metrics.items() if key != "parts"},
         pictures=tuple(read_split(run / "split.csv")) if (run / "split.csv").is_file() else (),
         history=_history(trained / "metrics.csv"),
-        skipped=tuple(read_table(run / "skipped.csv", ("path", "reason"), 1))
-        if (run / "skipped.csv").is_file()
-        else (),
+        skipped=_skipped(run / "skipped.csv"),
         overrides=tuple(map(str, _listed(trained / ".hydra" / "overrides.yaml"))),
         configuration=_text(trained / ".hydra" / "config.yaml"),
         settings=settings,
+        hashes=_hashes(trained, metrics.get("root")),
         own_thresholds=used == own,
     )
+
+
+def metrics_of(run: Path) -> dict[str, Any]:
+    """The `metrics.json` of a run folder.
+
+    Raises:
+        UserError: If it is no folder or has none.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
+    if not (run / "metrics.json").is_file():
+        raise UserError(
+            f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
+            f"python -m fancnn.train ckpt={run}, or report on a table: python -m fancnn.report table=predictions.csv"
+        )
+    return read_metrics(run / "metrics.json")
 
 
 def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material:
@@ -162,6 +172,14 @@ def _setting(tree: Mapping[str, Any], key: str) -> Any:
     if isinstance(node, str) and node.startswith("${") and node.endswith("}") and ":" not in node:
         return _setting(tree, node[2:-1])
     return node
+
+
+def _hashes(trained: Path, root: Any) -> Mapping[str, str]:
+    """What the training's `split.csv` says of the pictures; nothing where the rows are of another folder's."""
+    table, metrics = trained / "split.csv", trained / "metrics.json"
+    if not table.is_file() or not metrics.is_file() or read_metrics(metrics).get("root") != root:
+        return {}
+    return {picture.path: picture.sha256 for picture in read_split(table)}
 
 
 def _skipped(path: Path) -> tuple[Mapping[str, str], ...]:

@@ -41,6 +41,7 @@ FORECAST = {
 }
 PART_NAMES = {"train": "training", "val": "validation", "test": "test", ALL: "all"}
 GROUPS_SHOWN = 10
+CERTIFIED = "certified: "  # how `metrics.json` says it
 NAMES = ("GO", "NG")
 
 ScoreRow = tuple[str, str, list[tuple[str, str]]]
@@ -50,6 +51,8 @@ ScoreRow = tuple[str, str, list[tuple[str, str]]]
 def report_page(material: Material, figures: Figures) -> str:
     """The whole page; the same material gives the same bytes."""
     groups = by_group(material.judged, material.thresholds)
+    shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
+    sampled = samples(_pictures(material), material.root)
     return rendered(
         "report.html.j2",
         title=material.place.name or str(material.place),
@@ -58,7 +61,8 @@ def report_page(material: Material, figures: Figures) -> str:
         claims=claims(material.counts, recheck=material.thresholds.has_recheck),
         rests=rests_on(material),
         proof=proof(material.counts.ng) if material.counts.ng >= ENOUGH else "",  # else it is a caution
-        cautions=cautions(material),
+        certificate=certificate(material),
+        cautions=cautions(material, (item for of in (*shelved, *sampled) for item in of.pictures)),
         parts=[PART_NAMES.get(part, part) for part in material.parts],
         scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
         figures=figures,
@@ -66,12 +70,19 @@ def report_page(material: Material, figures: Figures) -> str:
         groups=groups[:GROUPS_SHOWN],
         group_count=len(groups),
         forecast=_forecast(material),
-        shelves=shelves(material.judged, material.thresholds, material.root),
+        shelves=shelved,
         counts=_counts(material),
-        samples=samples(_pictures(material), material.root),
+        samples=sampled,
         command=origins.command(material),
         facts=origins.facts(material),
     )
+
+
+def certificate(material: Material) -> str:
+    """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
+    said = str(material.about.get("decision") or "")
+    ours = material.own_thresholds and material.pictures  # evaluate's folder may be about other thresholds
+    return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
 
 
 def claims(counts: Confusion, *, recheck: bool) -> list[words.Claim]:
@@ -148,6 +159,7 @@ def _pictures(material: Material) -> Sequence[Picture]:
             class_name=row.class_name or NAMES[row.label or 0],
             label=row.label or 0,
             split=row.split or ALL,
+            sha256=material.hashes.get(row.path, ""),
             defect_type=row.defect_type,
         )
         for row in known

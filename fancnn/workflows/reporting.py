@@ -10,7 +10,7 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.limits import check_line, check_thresholds
 from fancnn.reporting.figures import figures_of
 from fancnn.reporting.ink import Drawing
-from fancnn.reporting.material import Material, of_run, of_table, with_line
+from fancnn.reporting.material import Material, metrics_of, of_run, of_table, with_line
 from fancnn.reporting.page import report_page
 from fancnn.settings import ReportSettings
 from fancnn.tables import replacing
@@ -18,6 +18,7 @@ from fancnn.workflows.lines import known_line, line_of
 
 NAME = "report.html"
 SUFFIX = ".report"  # of the event file with the figures
+TABLES_OWN = Thresholds.single(0.5)
 NOTHING_SAID = LineSettings(None, None, None, CostSettings(None, None, None))
 
 
@@ -41,7 +42,7 @@ def report(settings: ReportSettings) -> Path:
         page = _of_run(run, thresholds, root, settings.line, settings.output)
     else:
         table = Path(str(settings.table)).expanduser()
-        material = with_line(of_table(table, thresholds or Thresholds.single(0.5), root), *line_of(settings.line))
+        material = with_line(of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line))
         page = Path(settings.output or Path(settings.output_dir) / NAME).expanduser()
         _write(page, report_page(material, figures_of(material)))
     say(f"report: {page}")
@@ -70,14 +71,20 @@ def _of_run(
 
 
 def _thresholds(settings: ReportSettings) -> Thresholds | None:
-    """Those of this command line; None where it says none."""
+    """Those of this command line, RECHECK alone below the model's own threshold; None where it says none."""
     if settings.threshold is None and settings.recheck is None:
         return None
-    if settings.threshold is None:
-        raise UserError(f"recheck={settings.recheck} needs threshold=..., where NG begins, e.g. threshold=0.8")
-    lower = settings.threshold if settings.recheck is None else settings.recheck
-    check_thresholds(settings.threshold, lower)
-    return Thresholds(lower, settings.threshold)
+    upper = _own_upper(settings) if settings.threshold is None else settings.threshold
+    lower = upper if settings.recheck is None else settings.recheck
+    check_thresholds(upper, lower)
+    return Thresholds(lower, upper)
+
+
+def _own_upper(settings: ReportSettings) -> float:
+    """Where NG begins for the run; 0.5 for a table."""
+    if settings.run is None:
+        return TABLES_OWN.upper
+    return float(metrics_of(Path(settings.run).expanduser())["thresholds"][1])
 
 
 def _write(path: Path, page: str) -> None:

@@ -192,6 +192,37 @@ def test_pictures_that_are_gone_leave_a_place_that_says_so(run: Path, page: str,
     assert there.count("no such file") < gone.count("no such file")
 
 
+def test_a_picture_that_has_changed_since_is_not_shown_and_counted(run: Path, tmp_path: Path) -> None:
+    rows = rows_of()
+    root = write_files(tmp_path / "files", [*rows, *(replace(row, path=f"{row.path}.train") for row in rows_of(20))])
+    assert "on this page" not in words(page_of(of_run(run, None, root)))
+    worst = min((row for row in rows if row.label), key=lambda row: row.probability or 0)
+    best = max((row for row in rows if not row.label), key=lambda row: row.probability or 0)
+    (root / worst.path).write_bytes((root / best.path).read_bytes())
+    (root / best.path).unlink()
+    text = words(page_of(of_run(run, None, root)))
+    assert "changed since: this is not the picture that was scored" in text
+    assert re.search(r"Of \d+ pictures on this page 1 has changed since the model scored them\.", text)
+    assert re.search(r"Of \d+ pictures on this page 1 cannot be shown: missing or unreadable now\.", text)
+
+
+def test_evaluation_on_the_runs_own_folder_is_checked_by_the_runs_split(run: Path, tmp_path: Path) -> None:
+    own, other = (write_run(tmp_path / name, rows_of(), run=str(run), root=f"/{name}") for name in ("nowhere", "else"))
+    for place in (own, other):
+        (place / "split.csv").unlink()
+    assert of_run(own, None, None).hashes == of_run(run, None, None).hashes != {}
+    assert of_run(other, None, None).hashes == {}
+
+
+def test_a_certificate_is_quoted_for_the_thresholds_that_it_is_about(tmp_path: Path) -> None:
+    said = "certified: escape rate at most 0.01 at 0.95 confidence"
+    run = write_run(tmp_path / "run", rows_of(), decision=said, decision_part="test")
+    text = words(page_of(of_run(run, None, None)))
+    assert "Certified on test: escape rate at most 0.01 at 0.95 confidence" in text
+    assert text.index("Certified on test") < text.index("These numbers rest on")
+    assert "Certified" not in words(page_of(of_run(run, Thresholds.single(0.7), None)))
+
+
 def test_the_line_is_forecast_where_it_is_known(run: Path, page: str) -> None:
     material = of_run(run, None, None)
     assert "Say line.ng_rate=0.02 line.parts_per_shift=5000" in words(page)

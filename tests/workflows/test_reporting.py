@@ -10,6 +10,7 @@ from samples import compose_command, process_environment
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import read_predictions
 from fancnn.settings import ReportSettings
 from fancnn.workflows.reporting import report, write_report
@@ -65,6 +66,13 @@ def test_said_thresholds_are_those_of_the_whole_page(tmp_path: Path) -> None:
     assert f"{passed} of 20 NG parts" in page
 
 
+def test_recheck_alone_lies_below_the_runs_own_threshold(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rows_of(), Thresholds(0.3, 0.8))
+    assert "GO up to 0.1, RECHECK up to 0.8, NG above" in made(tmp_path, f"run={run}", "recheck=0.1")
+    table = write_table(tmp_path / "table.csv", rows_of())
+    assert "GO up to 0.1, RECHECK up to 0.5, NG above" in made(tmp_path, f"table={table}", "recheck=0.1")
+
+
 def test_the_runs_line_is_taken_and_can_be_overruled(tmp_path: Path) -> None:
     costs = {"escape": None, "overkill": None, "look": None}
     line = {"ng_rate": 0.04, "parts_per_shift": 3000, "shifts_per_month": None, "costs": costs}
@@ -90,7 +98,7 @@ def test_an_older_metrics_json_is_read(tmp_path: Path) -> None:
         (["run=nowhere"], "nowhere does not exist or is no folder. Expected a run folder"),
         (["run=."], "has no metrics.json: no run, or one that has not ended"),
         (["table=nowhere.csv"], "cannot read the table nowhere.csv"),
-        (["table=x.csv", "recheck=0.2"], "recheck=0.2 needs threshold="),
+        (["table=x.csv", "recheck=0.6"], "decision.recheck=0.6 should be from 0 to"),
         (["table=x.csv", "threshold=0.2", "recheck=0.3"], "decision.recheck=0.3 should be from 0 to"),
         (["table=x.csv", "line.ng_rate=2"], "line.ng_rate=2"),
     ],
