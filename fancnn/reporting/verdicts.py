@@ -49,16 +49,16 @@ def equal_note(duel: Duel) -> str:
 
 
 def escape_rows(duel: Duel) -> list[list[str]]:
-    """How the second model stands, the thresholds there, good parts rejected, new escapes and escapes caught."""
-    now = (duel.overkills[1], duel.new_escapes, duel.counts["escape caught"])
-    rows = [["as it is", duel.thresholds[1].in_words(), *(f"{count:,}" for count in now)]]
+    """How the second model stands, and there the `ESCAPE_COLUMNS`."""
+    now = (duel.new_escapes, duel.counts["escape caught"], duel.overkills[1])
+    rows = [["as it is", *(f"{count:,}" for count in now), duel.thresholds[1].in_words()]]
     if duel.equal is not None:
-        there = (duel.equal.overkills, duel.equal.new_escapes, duel.equal.caught)
-        rows.append(["equal overkill", duel.equal.thresholds.in_words(), *(f"{count:,}" for count in there)])
+        there = (duel.equal.new_escapes, duel.equal.caught, duel.equal.overkills)
+        rows.append(["equal overkill", *(f"{count:,}" for count in there), duel.equal.thresholds.in_words()])
     return rows
 
 
-ESCAPE_COLUMNS = ("thresholds", "overkills", "new escapes", "caught")
+ESCAPE_COLUMNS = ("new escapes", "caught", "overkills", "thresholds")
 
 
 def _gap(duel: Duel) -> str:
