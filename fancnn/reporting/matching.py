@@ -62,7 +62,8 @@ def why_not(letter: str, row: Prediction, others: Sequence[Prediction]) -> str:
     if any(other.label is None for other in others):
         return f"{letter} does not say what it is"
     if any(other.label != row.label for other in others):
-        return f"{letter} calls it GO"
+        both = any(other.label == row.label for other in others)
+        return f"{letter} calls it both GO and NG" if both else f"{letter} calls it GO"
     part = others[0].split
     if part and part != row.split:
         return f"{letter} has it in the part {part}"

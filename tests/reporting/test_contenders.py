@@ -88,6 +88,10 @@ def fought(tmp_path: Path, *tables: Sequence[Prediction]) -> list[Duel]:
     return duels(contenders, common_pictures(contenders, None))
 
 
+def conflicting(path: str) -> list[Prediction]:
+    return [Prediction(path, 0.9, split="test", label=label) for label in (0, 1)]
+
+
 def sure(rows: Sequence[Prediction]) -> list[Prediction]:
     return [replace(row, probability=0.9 if row.label else 0.1) for row in rows]
 
@@ -144,6 +148,8 @@ def test_a_path_with_two_labels_in_one_table_is_left_out_and_counted(tmp_path: P
     assert [len(of) for of in common.rows] == [19, 19]
     assert "1 path has different labels in different tables and is left out." in common.notes
     assert "A has 20 pictures in this part; 19 are common to all." in common.notes
+    (found,) = fought(tmp_path, [*rows, replace(rows[1], path="b.png")], [*rows, *conflicting("b.png")])
+    assert [item.why for item in found.left_out] == ["B calls it both GO and NG"]
     same = common_pictures([read_contender(paths[1], name, 0.5) for name in "AB"], None)
     assert (len(same.rows[0]), same.notes) == (21, ())
 
