@@ -66,7 +66,7 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.decide"], "run is missing: say run=..."),
         (["fancnn.train", "decision.rule=cost"], "decision.rule=cost needs line.ng_rate, line.costs.escape"),
         (["fancnn.train", "data.root=/a (b)"], "need quotes of their own inside the shell's"),
-        (["fancnn.train", "schedule=null"], "schedule=null is none of exponential"),
+        (["fancnn.train", "schedule=null"], "schedule=null is none of constant, cosine"),
         (["fancnn.train", "data.rot=x"], "Could not override 'data.rot'"),
         (["fancnn.train", "hydra.run.dir=/proc/x"], "cannot make the run folder: "),
         (["fancnn.predict", "run=nowhere", "input=."], "nowhere does not exist"),
