@@ -18,8 +18,8 @@ Format version 2:
 | unread | how many files could not be read |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
-| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, and the fields of `Confusion`), the scores of
-`fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score), `by_type`
+| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
+scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score), `by_type`
 (defect types, the worst bound first) and `forecast` (null where the line is not known) |
 
 Version 1 had one `threshold`, and neither decision, calibration, root, line, intervals, by_type nor forecast.
@@ -67,6 +67,7 @@ def part_metrics(
     counts, scores = scored(rows, thresholds)
     return {
         **{"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
+        "groups": len({row.group for row in rows if row.group}),
         **asdict(counts),
         **scores,
         "intervals": _intervals(rows, thresholds, counts),

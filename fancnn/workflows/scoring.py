@@ -91,6 +91,8 @@ def state(
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
     write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
     tell_scores(f"{title}: {thresholds.in_words()}", parts)
+    if about.get("decision_part") in parts:
+        say(f"warning: {about['decision_part']} has chosen the thresholds: what is stated on it is too good")
     say(f"\npredictions.csv and metrics.json: {output}")
     return Evaluated(parts, unread)
 
@@ -110,6 +112,8 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
     for part, metrics in parts.items():
         counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
         say(f"{part}: {counts.in_words()}")
+        if 0 < metrics["groups"] < metrics["pictures"]:
+            say(f"  note: they come in {metrics['groups']} groups; intervals of rates take pictures for independent")
         if len(metrics["by_type"]) > 1:
             worst = metrics["by_type"][0]
             say(

@@ -185,6 +185,13 @@ def test_what_to_score_must_be_said(overrides: list[str], text: str, tmp_path: P
         evaluated(tmp_path, *overrides)
 
 
+def test_pictures_that_come_in_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "lots.csv"
+    table.write_text("path,label,probability,group\na,1,0.9,x\nb,1,0.4,x\nc,0,0.6,y\nd,0,0.1,y\n")
+    assert evaluated(tmp_path, f"table={table}")["all"]["groups"] == 2
+    assert "note: they come in 2 groups; intervals of rates take pictures for independent" in capsys.readouterr().out
+
+
 def test_a_table_without_truth_cannot_be_scored(tmp_path: Path) -> None:
     table = tmp_path / "new.csv"
     table.write_text("path,label,probability\na,,0.9\n")
