@@ -19,8 +19,8 @@ Format version 2:
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
 | parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
-scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score), `by_type`
-(defect types, the worst bound first) and `forecast` (null where the line is not known) |
+scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
+`by_type` (defect types, the worst bound first) and `forecast` (null where the line is not known) |
 
 Version 1 had one `threshold`, and neither decision, calibration, root, line, intervals, by_type nor forecast.
 """
