@@ -167,3 +167,23 @@ def test_two_processes_train_one_model_and_leave_one_run(pictures: Path, tmp_pat
     assert len([row for row in read_predictions(run / "predictions.csv") if row.split == "val"]) == 14
     assert fancnn.load(run).about["epoch"] in (1, 2)
     assert answer.stdout.count("epoch  1/2") == 1
+
+
+def test_a_command_leaves_at_once_with_its_output_and_its_code(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("path,label,probability\na,1,0.9\nb,0,0.1\n")
+    for arguments, code in ((("fancnn.evaluate",), 0), (("fancnn.certify", "escape=0.01"), 1)):
+        answer = run_command(*arguments, f"table={table}", cwd=tmp_path)
+        assert answer.returncode == code, answer.stderr
+        last = answer.stdout.strip().splitlines()[-1]
+        assert last.startswith(("predictions.csv and metrics.json: ", "certificate: "))
+
+
+def test_a_program_that_calls_a_command_goes_on_after_it(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(
+        "import atexit, sys\nfrom fancnn.cache import main\natexit.register(print, 'last words')\n"
+        "sys.argv[1:] = []\nmain()\nsys.exit(7)\n"
+    )
+    answer = run_command("caller", cwd=tmp_path)
+    assert answer.returncode == 7, answer.stderr
+    assert answer.stdout.endswith("last words\n")
