@@ -14,12 +14,14 @@ from typing import Any, Literal
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, exact_interval, parts_needed, simultaneous_upper_bound, upper_bound
-from fancnn.inspection.predictions import Prediction, check_each_once, with_truth
+from fancnn.inspection.predictions import Prediction, check_each_once, columns, with_truth
+from fancnn.inspection.scores import Confusion, confusion
 from fancnn.inspection.thresholds import allowed_escapes, few_escapes, percent
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-certificate", 1
 Unit = Literal["picture", "group"]
+NONE_REJECTED = Thresholds.single(1.0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Certificate:
         statement: The claim, or why it is refused and how many pictures it takes.
         escape_rate: Asked for.
         confidence: Of the claim.
-        thresholds: That it holds for; None where none was found.
+        thresholds: That it holds for; None where none was found, and nothing is taken to be rejected.
         searched: Whether they were found on these very pictures (which the claim takes into account).
         bound: Largest escape rate that is compatible with what was seen, at this confidence.
         ng: NG parts counted.
@@ -104,44 +106,46 @@ def certified(
     known = with_truth(rows)
     unit = unit or _natural_unit(known)
     units = _groups(known) if unit == "group" else known
-    ng, go = [row for row in units if row.label == 1], [row for row in units if row.label == 0]
+    ng = [row for row in units if row.label == 1]
     if not ng:
         raise UserError("a certificate is about NG parts, and there are none among these pictures")
-    scores = [_chance(row) for row in ng]
-    refusal = ""
-    if searched := thresholds is None:
-        try:
-            lower = few_escapes(scores, escape_rate, confidence).thresholds.lower
-            thresholds = Thresholds(lower, max(lower, recheck_above or lower))
-        except UserError as error:
-            refusal = str(error)
-    escapes = sum(score <= thresholds.lower for score in scores) if thresholds else len(ng)
-    allowed = allowed_escapes(len(ng), escape_rate, confidence)
-    bound = upper_bound(max(allowed, escapes) if searched and thresholds else escapes, len(ng), confidence)
-    overkills = sum(_chance(row) > thresholds.upper for row in go) if thresholds else 0
-    interval = exact_interval(overkills, len(go), confidence) if thresholds else None
+    refusal, searched = "", thresholds is None
+    if thresholds is None:
+        thresholds, refusal = _found([_chance(row) for row in ng], escape_rate, confidence, recheck_above)
+    counts = confusion(*columns(units), thresholds or NONE_REJECTED)
+    allowed = allowed_escapes(len(ng), escape_rate, confidence) if searched and thresholds else 0
+    bound = upper_bound(max(allowed, counts.escapes), len(ng), confidence)
+    interval = exact_interval(counts.overkills, counts.go, confidence) if thresholds else None
     granted = not refusal and bound <= escape_rate
     return Certificate(
         granted=granted,
-        statement=refusal
-        or _statement(
-            granted, bound, escape_rate, confidence, escapes, len(ng), _overkill(overkills, len(go), interval)
-        ),
+        statement=refusal or _statement(granted, bound, escape_rate, confidence, counts, interval),
         escape_rate=escape_rate,
         confidence=confidence,
         thresholds=thresholds,
         searched=searched,
         bound=bound,
-        ng=len(ng),
-        escapes=escapes,
-        go=len(go),
-        overkills=overkills,
+        ng=counts.ng,
+        escapes=counts.escapes,
+        go=counts.go,
+        overkills=counts.overkills,
         overkill=interval,
-        rechecked=sum(thresholds.lower < _chance(row) <= thresholds.upper for row in units) if thresholds else 0,
+        rechecked=counts.ng_rechecked + counts.go_rechecked,
         needed=parts_needed(escape_rate, confidence),
         by_type=escapes_by_type(ng, thresholds, confidence, searched=searched) if thresholds else (),
-        caveats=(*caveats, *_caveats(rows, unit), *_useless(overkills, len(go))),
+        caveats=(*caveats, *_caveats(rows, unit), *_useless(counts)),
     )
+
+
+def _found(
+    scores: Sequence[float], escape_rate: float, confidence: float, recheck_above: float | None
+) -> tuple[Thresholds | None, str]:
+    """The largest threshold for which the claim holds, or why there is none."""
+    try:
+        lower = few_escapes(scores, escape_rate, confidence).thresholds.lower
+    except UserError as error:
+        return None, str(error)
+    return Thresholds(lower, max(lower, recheck_above or lower)), ""
 
 
 def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, Any]) -> None:
@@ -152,23 +156,14 @@ def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, 
         file.write("\n")
 
 
-def _overkill(overkills: int, go: int, interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    return f"; overkill {percent(overkills / go)} ({100 * interval.low:.3g} to {100 * interval.high:.3g})"
-
-
 def _statement(
-    granted: bool,
-    bound: float,
-    asked: float,
-    confidence: float,
-    escapes: int,
-    ng: int,
-    overkill: str,
+    granted: bool, bound: float, asked: float, confidence: float, counts: Confusion, overkill: Interval | None
 ) -> str:
-    claim = f"escape rate <= {percent(bound)} at {percent(confidence)} confidence{overkill}"
-    seen = f"{escapes} of {ng} NG parts pass"
+    claim = f"escape rate <= {percent(bound)} at {percent(confidence)} confidence"
+    if overkill is not None:
+        rate = percent(counts.overkills / counts.go)
+        claim += f"; overkill {rate} ({100 * overkill.low:.3g} to {100 * overkill.high:.3g})"
+    seen, escapes, ng = f"{counts.escapes} of {counts.ng} NG parts pass", counts.escapes, counts.ng
     if granted:
         return f"{claim} ({seen})"
     needed = next(n for n in _growing(ng) if upper_bound(round(escapes * n / ng), n, confidence) <= asked or n > 10**7)
@@ -227,9 +222,9 @@ def _natural_unit(rows: Sequence[Prediction]) -> Unit:
     return "group" if "" not in groups and len(groups) < len(rows) else "picture"
 
 
-def _useless(overkills: int, go: int) -> Iterable[str]:
-    if go and 2 * overkills > go:
-        yield f"of little use as it is: {overkills} of {go} good parts would be rejected"
+def _useless(counts: Confusion) -> Iterable[str]:
+    if 2 * counts.overkills > counts.go:
+        yield f"of little use as it is: {counts.overkills} of {counts.go} good parts would be rejected"
 
 
 def _caveats(rows: Sequence[Prediction], unit: Unit) -> Iterable[str]:

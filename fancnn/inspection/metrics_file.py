@@ -22,6 +22,8 @@ Format version 2:
 scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
 `by_type` (defect types, the worst bound first) and `forecast` (null where the line is not known) |
 
+A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
+
 Version 1 had one `threshold`, and neither decision, calibration, root, line, intervals, by_type nor forecast.
 """
 
