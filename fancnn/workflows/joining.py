@@ -51,12 +51,11 @@ def ensemble(settings: EnsembleSettings) -> Path:
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
         rows = _calibrated(joined, rows, settings.calibration)
-    part = chosen_part(settings.decision)
     looked_at = settings.decision.part if one_split else "test"
     chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
     joined.thresholds = chosen.thresholds
     rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
-    part = looked_at if part else None
+    part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line)
     tell_decision(chosen, part)
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
@@ -64,7 +63,9 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if one_split:
         write_split(read_split(members[0] / "split.csv"), run / "split.csv")
     parts = {
-        name: part_metrics([row for row in rows if row.split == name], chosen.thresholds, *line_of(line))
+        name: part_metrics(
+            [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == part
+        )
         for name in PARTS
         if any(row.split == name for row in rows)
     }

@@ -85,7 +85,12 @@ def state(
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, output / "predictions.csv")
     parts = {
-        part: part_metrics([row for row in rows if (row.split or ALL) == part], thresholds, *line_of(line))
+        part: part_metrics(
+            [row for row in rows if (row.split or ALL) == part],
+            thresholds,
+            *line_of(line),
+            searched=part == about.get("decision_part"),
+        )
         for part in _parts(rows)
     }
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}

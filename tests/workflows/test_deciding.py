@@ -83,6 +83,13 @@ def test_costs_of_nothing_choose_nothing(run: Path) -> None:
         decided(run, "decision.rule=cost", "line.ng_rate=0.1", "line.costs.escape=0", "line.costs.overkill=2")
 
 
+def test_evaluate_states_what_the_decision_did_of_the_part_that_chose(run: Path, tmp_path: Path) -> None:
+    decided(run, "decision.rule=f1")
+    given = [f"run={run}", "split=val", "device=cpu", f"output_dir={tmp_path / 'out'}"]
+    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts["val"]
+    assert found["by_type"] == json.loads((run / "metrics.json").read_text())["parts"]["val"]["by_type"]
+
+
 def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
     decided(run, "decision.rule=f1")
     assert fancnn.load(run / "checkpoints/last.ckpt").thresholds.upper == 0.5
