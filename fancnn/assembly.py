@@ -104,6 +104,8 @@ def network(config: Mapping[str, Any]) -> nn.Module:
         raise UserError(
             f"model.network._target_={config.get('_target_')!r} is no torch network but {type(built).__name__}"
         )
+    if (outputs := getattr(built, "outputs", 1)) != 1:
+        raise UserError(f"model.network.outputs={outputs}: an inspector has one output, the logit of NG")
     return built
 
 

@@ -157,6 +157,7 @@ MISTAKES = [
     ("callbacks.checkpoint.monitor=val/zzz", "callbacks.checkpoint: monitor='val/zzz' is no score"),
     ("callbacks.early_stopping.patience=-1", "callbacks.early_stopping: patience=-1 should be 1 or more"),
     ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
+    ("+model.network.outputs=2", "model.network.outputs=2: an inspector has one output, the logit of NG"),
     ("model.network._target_=os.system", "model.network: _target_='os.system' is not allowed"),
     (
         "model.network._target_=fancnn.command.sys.exit",
