@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fancnn.networks.filters import prepare_first_layer
 from fancnn.networks.initializers import initialize
 from fancnn.networks.layers import (
+    GLOBAL_POOLS,
     MONOTONE,
     activation_layer,
     check_choice,
@@ -18,12 +19,13 @@ from fancnn.networks.layers import (
     check_widths,
     dropout_layers,
     each,
+    global_pool,
     norm_layers,
     too_small,
 )
 
 POOLINGS = ("max", "average", "strided")
-HEADS = ("flatten", "average")
+HEADS = ("flatten", *GLOBAL_POOLS)
 Padding = Literal[False, "same"]
 
 
@@ -44,7 +46,7 @@ class ConvNet(nn.Module):
         activation: A name of `fancnn.networks.layers`, for blocks and hidden layers.
         pooling: What halves height and width: `max`, `average`, or `strided`, a 2x2 convolution of stride 2 with
             an activation (Springenberg et al. 2015).
-        head: `flatten`, or `average`: the mean of each channel (global average pooling, Lin et al. 2014).
+        head: `flatten`, or what is left of each channel: `average`, `max` or `both`, see `layers.global_pool`.
         norm: `none`, `batch`, `layer` or `group`, after the convolution of each block; hidden layers have none.
         dropout: Share of the values dropped after the activation of the hidden layers: one number, or one for each.
         spatial_dropout: Share of whole channels dropped at the end of the blocks (Tompson et al. 2015), likewise.
@@ -102,9 +104,10 @@ class ConvNet(nn.Module):
         block = partial(_block, padding=padding, activation=activation, pooling=pooling, norm=norm)
         plan = zip(pairwise(channels), kernels, channel_rates, value_rates, strict=True)
         self.blocks = nn.Sequential(*(block(*ends, kernel, dropped, rate) for ends, kernel, dropped, rate in plan))
-        features = [channels[-1] * (height * width if head == "flatten" else 1), *hidden]
+        values = {"flatten": height * width, "both": 2}.get(head, 1)  # of each channel
+        features = [channels[-1] * values, *hidden]
         dense = (_dense(a, b, activation, rate) for (a, b), rate in zip(pairwise(features), rates, strict=True))
-        self.hidden = nn.Sequential(_head(head), *dense)
+        self.hidden = nn.Sequential(nn.Flatten() if head == "flatten" else global_pool(head), *dense)
         self.logit = nn.Linear(features[-1], outputs)
         self.outputs = outputs
         self.initialized = initialize(self, initializer)
@@ -144,10 +147,6 @@ def _block(
         halved = [active, nn.MaxPool2d(2)]
     dropped = [*dropout_layers(nn.Dropout2d, spatial_dropout), *dropout_layers(nn.Dropout, block_dropout)]
     return nn.Sequential(convolution, *norm_layers(norm, channels_out), *halved, *dropped)
-
-
-def _head(name: str) -> nn.Module:
-    return nn.Flatten() if name == "flatten" else nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def _dense(features_in: int, features_out: int, activation: str, dropout: float) -> nn.Module:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fancnn.networks.initializers import Start
+from fancnn.networks.layers import MeanAndMax
 from fancnn.networks.receptive import Field, receptive_fields
 
 
@@ -120,7 +121,8 @@ def _kind(layer: nn.Module) -> str:
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
         overlap = "" if layer.stride == layer.kernel_size else f" /{layer.stride}"
         return f"{'max' if isinstance(layer, nn.MaxPool2d) else 'mean'} pool {_pair(layer.kernel_size)}{overlap}"
-    names = {nn.AdaptiveAvgPool2d: "mean of all", nn.BatchNorm2d: "batch norm", nn.Dropout2d: "drop channels"}
+    pools = {nn.AdaptiveAvgPool2d: "mean of all", nn.AdaptiveMaxPool2d: "max of all", MeanAndMax: "mean and max"}
+    names = {**pools, nn.BatchNorm2d: "batch norm", nn.Dropout2d: "drop channels"}
     if isinstance(layer, nn.GroupNorm):
         return "layer norm" if layer.num_groups == 1 else "group norm"
     return names.get(type(layer), type(layer).__name__.lower())

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -21,6 +22,8 @@ MONOTONE = frozenset({"relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid"})
 
 NORMS = ("none", "batch", "layer", "group")
 GROUP_SIZE = 8  # channels in a group of norm=group, where they divide
+
+GLOBAL_POOLS = ("average", "max", "both")  # one value for each channel, or two
 
 
 def activation_layer(name: str) -> nn.Module:
@@ -49,6 +52,32 @@ def norm_layers(name: str, channels: int) -> list[nn.Module]:
     if name == "batch":
         return [nn.BatchNorm2d(channels)]
     return [nn.GroupNorm(1 if name == "layer" else channels // math.gcd(channels, GROUP_SIZE), channels)]
+
+
+class MeanAndMax(nn.Module):
+    """The mean of each channel, then the largest value of each: `(batch, c, height, width)` to `(batch, 2 c)`.
+
+    The mean asks how much there is of a thing, the maximum whether it is anywhere: a defect of a few pixels hardly
+    moves a mean.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+
+
+def global_pool(kind: str) -> nn.Module:
+    """What is left of each channel, `(batch, c, height, width)` to `(batch, c)`, or `(batch, 2 c)` for `both`.
+
+    Args:
+        kind: `average` (Lin et al. 2014), `max` (Oquab et al. 2015) or `both`.
+
+    Raises:
+        ValueError: If `kind` is none of `GLOBAL_POOLS`.
+    """
+    check_choice("head", kind, GLOBAL_POOLS)
+    if kind == "both":
+        return MeanAndMax()
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1) if kind == "average" else nn.AdaptiveMaxPool2d(1), nn.Flatten())
 
 
 def dropout_layers(layer: Callable[[float], nn.Module], rate: float) -> list[nn.Module]:

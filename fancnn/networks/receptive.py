@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import fx, nn
 
+from fancnn.networks.layers import MeanAndMax
+
 POINTWISE = (
     *(nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.Identity, nn.Dropout, nn.Dropout2d),
     *(nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Tanh, nn.Sigmoid),
@@ -53,7 +55,7 @@ def receptive_fields(network: nn.Module) -> dict[str, list[Field | None]]:
         [3, 4, 8]
     """
     try:
-        graph = fx.symbolic_trace(network).graph
+        graph = _Tracer().trace(network)
     except Exception:  # whatever a foreign network raises when it is run without numbers
         return {}
     found: dict[str, list[Field | None]] = {}
@@ -63,6 +65,13 @@ def receptive_fields(network: nn.Module) -> dict[str, list[Field | None]]:
         if node.op == "call_module":
             found.setdefault(str(node.target), []).append(seen[node])
     return found
+
+
+class _Tracer(fx.Tracer):
+    """Looks into no layer that `_after` knows."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, MeanAndMax) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _of(node: fx.Node, seen: dict[fx.Node, Field | None], network: nn.Module) -> Field | None:
@@ -84,7 +93,9 @@ def _after(layer: nn.Module, before: Field | None) -> Field | None:
     if isinstance(layer, WINDOWED) and before.spans:
         down, across = (_windowed(layer, axis, span) for axis, span in enumerate(before.spans))
         return Field((down, across))
-    if isinstance(layer, nn.AdaptiveAvgPool2d) and layer.output_size in (1, (1, 1)):
+    if isinstance(layer, MeanAndMax) or (
+        isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and layer.output_size in (1, (1, 1))
+    ):
         return WHOLE
     if isinstance(layer, nn.Flatten):
         return Field(before.spans, flat=True)

@@ -16,6 +16,7 @@ from fancnn.networks.layers import (
     check_widths,
     dropout_layers,
     each,
+    global_pool,
     norm_layers,
     too_small,
 )
@@ -25,7 +26,7 @@ ORDERS = ("post", "pre")
 
 
 class ResidualNet(nn.Module):
-    r"""A stem, stages of residual blocks, the mean of each channel, and one logit per image (He et al. 2016).
+    r"""A stem, stages of residual blocks, what is left of each channel, and one logit per image (He et al. 2016).
 
     A block adds to its input what two 3x3 convolutions make of it. Each stage after the first halves height and
     width in its first block, whose input passes a 1x1 convolution of the same stride. What a branch ends with
@@ -41,7 +42,8 @@ class ResidualNet(nn.Module):
             mappings) and learns sooner. `post`: convolution, norm, activation.
         norm: `batch`, `layer`, `group` or `none`, of every convolution.
         activation: A name of `fancnn.networks.layers`.
-        dropout: Share of the channel means dropped before the logit.
+        head: What is left of each channel: `average`, `max` or `both`, see `layers.global_pool`.
+        dropout: Share of that dropped before the logit.
         initializer: A name of `fancnn.networks.initializers`; biases start at zero.
         first_layer: A bank of `fancnn.networks.filters` that the stem's convolution starts with.
         freeze_first_layer: Whether the stem's convolution stays as it starts.
@@ -71,6 +73,7 @@ class ResidualNet(nn.Module):
         order: str = "pre",
         norm: str = "batch",
         activation: str = "relu",
+        head: str = "average",
         dropout: float = 0.0,
         initializer: str = "he_normal",
         first_layer: str | None = None,
@@ -97,8 +100,8 @@ class ResidualNet(nn.Module):
             )
         )
         last = [*norm_layers(norm, widths[-1]), activation_layer(activation)] if order == "pre" else []
-        self.head = nn.Sequential(*last, nn.AdaptiveAvgPool2d(1), nn.Flatten(), *dropout_layers(nn.Dropout, dropout))
-        self.logit = nn.Linear(widths[-1], outputs)
+        self.head = nn.Sequential(*last, global_pool(head), *dropout_layers(nn.Dropout, dropout))
+        self.logit = nn.Linear(widths[-1] * (2 if head == "both" else 1), outputs)
         self.outputs = outputs
         self.initialized = initialize(self, initializer)
         _start_at_zero(self, self.initialized)

@@ -123,11 +123,22 @@ def test_each_block_has_its_kernel() -> None:
     assert sides == [(5, 5), (3, 3), (2, 2)]
 
 
-def test_an_average_head_sees_means_and_has_the_same_weights_at_any_size() -> None:
-    small, large = (ConvNet((side, side), filters=(4, 8), hidden=(), head="average") for side in (20, 40))
-    assert _parameters(small) == _parameters(large) == 3 * 9 * 4 + 4 + 4 * 9 * 8 + 8 + 8 + 1
+@pytest.mark.parametrize(
+    ("head", "left"),
+    [
+        ("average", lambda maps: maps.mean(dim=(2, 3))),
+        ("max", lambda maps: maps.flatten(2).max(dim=2).values),
+        ("both", lambda maps: torch.cat([maps.mean(dim=(2, 3)), maps.flatten(2).max(dim=2).values], dim=1)),
+    ],
+)
+def test_a_global_head_sees_what_is_left_of_each_channel_and_has_the_same_weights_at_any_size(
+    head: str, left: Callable[[Tensor], Tensor]
+) -> None:
+    small, large = (ConvNet((side, side), filters=(4, 8), hidden=(), head=head) for side in (20, 40))
+    values = 16 if head == "both" else 8
+    assert _parameters(small) == _parameters(large) == 3 * 9 * 4 + 4 + 4 * 9 * 8 + 8 + values + 1
     images = torch.rand(3, 3, 20, 20)
-    by_hand = small.blocks(images).mean(dim=(2, 3)) @ small.logit.weight[0] + small.logit.bias
+    by_hand = left(small.blocks(images)) @ small.logit.weight[0] + small.logit.bias
     torch.testing.assert_close(small(images), by_hand)
 
 
@@ -215,7 +226,7 @@ MISTAKES = [
     ({"padding": "same", "kernel_size": (3, 4)}, r"padding=same needs odd kernels.*kernel_size=\[3, 4\]"),
     ({"activation": "swish"}, "activation='swish' is none of relu, leaky_relu"),
     ({"pooling": "min"}, "pooling='min' is none of max, average, strided"),
-    ({"head": "max"}, "head='max' is none of flatten, average"),
+    ({"head": "min"}, "head='min' is none of flatten, average, max, both"),
     ({"norm": "instance"}, "norm='instance' is none of none, batch, layer, group"),
     ({"initializer": "glorot"}, "initializer='glorot' is none of"),
 ]

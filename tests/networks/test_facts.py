@@ -19,6 +19,8 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "strided": lambda: ConvNet((SIDE, SIDE), filters=(4, 8), pooling="strided", dropout=0.5, spatial_dropout=0.1),
     "residual": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6, 8), depths=(1, 2, 1), order="post"),
     "pre": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6), order="pre", stem_stride=2, stem_kernel_size=5),
+    "both": lambda: ResidualNet((SIDE, SIDE), widths=(4, 6), head="both"),
+    "max": lambda: ConvNet((SIDE, SIDE), filters=(4, 8), head="max"),
 }
 
 

@@ -112,6 +112,14 @@ def test_dropout_acts_before_the_logit_and_in_training_alone() -> None:
     assert torch.equal(network.eval().head(features), torch.ones(64, 12))
 
 
+@pytest.mark.parametrize(("head", "sums"), [("average", [4.0]), ("max", [9.0]), ("both", [4.0, 9.0])])
+def test_the_head_says_what_is_left_of_a_channel(head: str, sums: list[float]) -> None:
+    network = small(head=head, order="post")
+    features = torch.tensor([0.0, 3.0, 4.0, 9.0]).view(1, 1, 2, 2).expand(1, 12, 2, 2)
+    assert network.head(features).unique().tolist() == sums
+    assert network.logit.in_features == 12 * len(sums)
+
+
 def test_several_outputs_are_a_row_for_each_image() -> None:
     assert small(outputs=3)(torch.zeros(2, 3, 40, 32)).shape == (2, 3)
     assert small()(torch.zeros(2, 3, 40, 32)).shape == (2,)
