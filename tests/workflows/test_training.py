@@ -99,7 +99,7 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(
             assert one == two
 
 
-def test_a_resumed_run_keeps_the_best_epoch_of_before(train_settings: Settings, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_best_epoch_of_before_and_its_own_last(train_settings: Settings, tmp_path: Path) -> None:
     half, rest = tmp_path / "half", tmp_path / "rest"
     train(train_settings("monitor=train/loss", "trainer.max_epochs=2", output=half))
     path = half / "checkpoints/last.ckpt"
@@ -110,6 +110,8 @@ def test_a_resumed_run_keeps_the_best_epoch_of_before(train_settings: Settings, 
     train(train_settings("monitor=train/loss", "trainer.max_epochs=3", f"ckpt={half}", output=rest))
     assert_same_weights(half / "checkpoints/best.ckpt", rest / "checkpoints/best.ckpt")
     assert json.loads((rest / "metrics.json").read_text())["epoch"] == 2
+    # a last epoch that is not the best is kept too, or the next interruption would lose all since the best
+    assert torch.load(rest / "checkpoints/last.ckpt", weights_only=True)["fancnn"]["epoch"] == 3
 
 
 def test_resuming_with_other_settings_is_refused(train_settings: Settings, trained_run: Path) -> None:
