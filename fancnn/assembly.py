@@ -4,7 +4,7 @@ The only module that knows `hydra.utils.instantiate`. It builds what these packa
 that a configuration, which a checkpoint file carries too, cannot name just any function.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from fancnn.errors import UserError
 from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.imbalance import ClassCounts
+from fancnn.inspection.defect_types import FRESH
+from fancnn.inspection.imbalance import ClassCounts, equal_counts, log_priors
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
-from fancnn.learning.makers import accepted, check_makers
+from fancnn.learning.losses import with_balanced_weights
+from fancnn.learning.makers import accepted, check_makers, check_takes_outputs
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
 from fancnn.learning.regularization import KernelPenalty
@@ -36,7 +38,6 @@ from fancnn.model import Model
 from fancnn.settings import TrainSettings
 from fancnn.splits import SplitPlan
 
-EQUAL = ClassCounts(1, 1)  # where the training part is not known yet
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
 
@@ -67,7 +68,7 @@ def preprocess(data: DataSettings) -> Preprocess:
     return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
 
 
-def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
+def datamodule(data: DataSettings, root: Path, seed: int, kinds: str = "one") -> PictureDataModule:
     """The pictures under `root`, not read yet."""
     plan = SplitPlan(
         method=data.split,  # type: ignore[arg-type]  # checked there
@@ -85,6 +86,7 @@ def datamodule(data: DataSettings, root: Path, seed: int) -> PictureDataModule:
         cache=_decoded_folder(data.cache),
         on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
         sampler=data.sampler,
+        kinds=kinds,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
         seed=seed,
@@ -97,29 +99,37 @@ def _decoded_folder(cache: str | None) -> Path | None:
     return (cache_folder() if cache == "auto" else Path(cache).expanduser()) / "decoded"
 
 
-def network(config: Mapping[str, Any]) -> nn.Module:
-    """The network that a configuration or a checkpoint describes."""
-    built = build(config, "model.network")
+def network(config: Mapping[str, Any], outputs: int = 1) -> nn.Module:
+    """The network that a configuration or a checkpoint describes, told how many `outputs` if these are several."""
+    if outputs > 1 and "_target_" in config:
+        _check_target(str(config["_target_"]), "model.network")
+        check_takes_outputs(get_object(config["_target_"]), outputs)
+    built = build(config, "model.network", **({"outputs": outputs} if outputs > 1 else {}))
     if not isinstance(built, nn.Module):
         raise UserError(
             f"model.network._target_={config.get('_target_')!r} is no torch network but {type(built).__name__}"
         )
-    if (outputs := getattr(built, "outputs", 1)) != 1:
-        raise UserError(f"model.network.outputs={outputs}: an inspector has one output, the logit of NG")
     return built
 
 
-def model(settings: TrainSettings, classes: Iterable[str], counts: ClassCounts = EQUAL) -> Model:
+def model(
+    settings: TrainSettings,
+    classes: Iterable[str],
+    counts: ClassCounts | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Model:
     """A fresh model; its first weights depend on the seed alone, its output bias on the training part if asked for."""
+    names = tuple(outputs or FRESH[settings.model.outputs])
     torch.manual_seed(settings.seed)
-    fresh = network(settings.model.network)
+    fresh = network(settings.model.network, len(names))
     if settings.model.output_bias is not None:
-        set_output_bias(fresh, counts.logit)
+        set_output_bias(fresh, log_priors(counts or equal_counts(names)))
     return Model(
         fresh,
         preprocess(settings.data),
         classes=tuple(classes),
         go_class=settings.data.go_class,
+        outputs=names,
         thresholds=thresholds(settings.decision),
     )
 
@@ -131,16 +141,16 @@ def thresholds(decision: DecisionSettings) -> Thresholds:
 
 
 def classifier(
-    settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts = EQUAL
+    settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts | None = None
 ) -> Classifier:
-    """The training of `fresh` on a part with so many GO and NG."""
+    """The training of `fresh` on a part with so many GO and NG, or of each type."""
     optimizer = build(settings.model.optimizer, "model.optimizer")
     schedule = build(settings.schedule, "schedule") if settings.schedule else None
     check_makers(optimizer, schedule, fresh)
     strength = settings.regularization
     return Classifier(
         fresh,
-        build(_weighted(settings.model.loss, counts), "model.loss"),
+        build(with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs)), "model.loss"),
         optimizer,
         schedule,
         augment=augment(settings.augment),
@@ -156,13 +166,6 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
         return None
     nodes = {f"augment.transforms.{name}": node for name, node in settings.transforms.items() if node is not None}
     return Augment([build(node, key) for key, node in nodes.items()], settings.border)
-
-
-def _weighted(loss: Mapping[str, Any], counts: ClassCounts) -> Mapping[str, Any]:
-    if loss.get("pos_weight") != "balanced":
-        return loss
-    go, ng = counts.weights
-    return {**loss, "neg_weight": go, "pos_weight": ng}
 
 
 def trainer(settings: TrainSettings) -> Trainer:

@@ -1,12 +1,13 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 2:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 3:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 2 |
-| network | `_target_` and arguments of the network |
+| format, version | `fancnn-checkpoint`, 3 |
+| network | `_target_` and arguments of the network, `outputs` among them where it has several |
+| outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
 | preprocess | image_size, resize, background, mean, std |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
@@ -34,23 +35,25 @@ from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.metrics_file import check_whole
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
 from fancnn.settings import TrainSettings
 
-FORMAT, VERSION = "fancnn-checkpoint", 2
+FORMAT, VERSION = "fancnn-checkpoint", 3
 FOLDER = "checkpoints"
 
 
 def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: str) -> dict[str, Any]:
     """What a checkpoint of this training says of itself: plain data."""
-    data = settings.data
+    data, count = settings.data, len(model.outputs)
     return {
         "format": FORMAT,
         "version": VERSION,
-        "network": _without_file(settings.model.network),
+        "network": _without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
+        "outputs": list(model.outputs),
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "classes": list(model.classes),
         "go_class": model.go_class,
@@ -91,6 +94,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
         Preprocess(**about["preprocess"]),
         classes=about["classes"],
         go_class=about["go_class"],
+        outputs=about.get("outputs", ONE),
         thresholds=thresholds,
         calibration=calibration,
         about=about,

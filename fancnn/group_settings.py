@@ -55,6 +55,7 @@ class ModelSettings:
     loss: dict[str, Any]
     optimizer: dict[str, Any]
     output_bias: str | None = None
+    outputs: str = "one"
 
 
 @dataclass

@@ -19,6 +19,7 @@ BACKGROUNDS = ("white", "black")
 SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
 SAMPLERS = ("shuffled", "balanced", "undersampled")
+OUTPUTS = ("one", "two", "types")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
@@ -42,6 +43,9 @@ def check_training(settings: TrainSettings) -> None:
     check_regularization(settings.regularization.l1, settings.regularization.l2)
     if settings.model.output_bias is not None:
         _check_choice("model.output_bias", settings.model.output_bias, ("balanced",))
+    _check_choice("model.outputs", settings.model.outputs, OUTPUTS)
+    if (count := settings.model.network.get("outputs")) is not None:
+        raise UserError(f"model.network.outputs={count}: say model.outputs=one, two or types; the number follows")
     check_seed(settings.seed)
     if settings.augment is not None:
         check_border(settings.augment.border)

@@ -20,6 +20,10 @@ from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Decision, Thresholds
+from fancnn.inspection.defect_types import ONE, guessed, known_type
+from fancnn.inspection.predictions import TypeGuess
+from fancnn.networks.outputs import logit_of_ng
+from fancnn.pictures import Picture as ListedPicture
 
 FORMS = (
     "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
@@ -33,37 +37,44 @@ Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`."""
+    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`.
+
+    `types` has the likeliest type of each that is not GO; empty for GO, and throughout where a model has no types.
+    """
 
     probabilities: NDArray[np.float64]
     decisions: list[Decision]
+    types: list[str]
 
 
 @dataclass(frozen=True)
 class FileScore:
-    """What a model says of one file: P(NG), or None and the reason why it could not be read."""
+    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why it could not be read."""
 
     path: Path
     sha256: str
     probability: float | None
     error: str
+    guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
 class Model(nn.Module):
     """Preprocessing, network, calibration, classes and thresholds in one: all that a decision needs.
 
     Args:
-        network: Takes `(batch, 3, height, width)` float pictures, gives `(batch,)` logits of NG.
+        network: Takes `(batch, 3, height, width)` float pictures, gives `(batch,)` logits of NG, or `(batch, k)`
+            logits of GO and of k - 1 kinds of NG.
         preprocess: Takes uint8 pictures of any size to what the network wants.
         classes: Names of the class folders it was trained on.
         go_class: The one of them that holds good parts.
+        outputs: What the network's outputs are called: `NG` alone, or `GO` and `NG`, or `GO` and each type.
         thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
         calibration: From the network's logit to the logit of P(NG).
         about: Plain data on where it comes from: epoch, configuration, versions.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
-        - Output: `(batch,)`, float32 logits of the network, not calibrated.
+        - Output: `(batch,)`, float32 logits of NG, not calibrated, whatever number of outputs the network has.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class Model(nn.Module):
         *,
         classes: Sequence[str],
         go_class: str,
+        outputs: Sequence[str] = ONE,
         thresholds: Thresholds = Thresholds.single(0.5),  # noqa: B008  # frozen
         calibration: Calibration = UNCALIBRATED,
         about: Mapping[str, Any] = MappingProxyType({}),
@@ -82,6 +94,7 @@ class Model(nn.Module):
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.go_class = go_class
+        self.outputs = tuple(outputs)
         self.thresholds, self.calibration = thresholds, calibration
         self.about = dict(about)
 
@@ -89,22 +102,36 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         return self.preprocess.mean.device
 
+    @property
+    def has_types(self) -> bool:
+        """Whether it tells kinds of NG apart."""
+        return len(self.outputs) > 2
+
+    def true_type(self, picture: ListedPicture) -> str:
+        """What the model calls the true type of a picture; empty for GO, and for types that it does not know."""
+        return known_type(picture, self.classes, self.outputs)
+
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(self.preprocess(images))
-        return logits
+        return logit_of_ng(self.network(self.preprocess(images)))
+
+    def logits(self, images: Tensor) -> NDArray[np.float64]:
+        """Logits of NG of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated."""
+        return self.logits_and_types(images)[0]
 
     @torch.inference_mode()
-    def logits(self, images: Tensor) -> NDArray[np.float64]:
-        """Logits of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
+    def logits_and_types(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess]]:
+        """The same, and the likeliest type of each picture, were it NG; a calibration changes nothing about these.
 
         Always in float32, whatever training used, so that a decision does not depend on the processor.
         """
         was_training = self.training
         self.eval()
         with torch.autocast(self.device.type, enabled=False):
-            found: Tensor = self(images.to(self.device)).double().cpu()
+            outputs: Tensor = self.network(self.preprocess(images.to(self.device)))
+            logits = logit_of_ng(outputs).double().cpu().numpy()
         self.train(was_training)
-        return found.numpy()
+        guesses = guessed(outputs.cpu().numpy(), self.outputs) if self.has_types else [TypeGuess()] * len(logits)
+        return logits, guesses
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
         """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64."""
@@ -135,11 +162,16 @@ class Model(nn.Module):
         from_files = iter(scores)
         others = (item for item in items if not isinstance(item, str | os.PathLike))
         from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))
-        chances = [
-            next(from_files).probability if isinstance(item, str | os.PathLike) else next(from_pixels) for item in items
+        found = [
+            (score.probability, score.guess)
+            if isinstance(item, str | os.PathLike) and (score := next(from_files))
+            else next(from_pixels)
+            for item in items
         ]
-        probabilities = np.array(chances, dtype=np.float64)
-        return Predictions(probabilities, [self.thresholds.decide(chance) for chance in probabilities])
+        probabilities = np.array([chance for chance, _ in found], dtype=np.float64)
+        decisions = [self.thresholds.decide(chance) for chance in probabilities]
+        types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, found, strict=True)]
+        return Predictions(probabilities, decisions, types)
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
         """Score files in order, on all processors; memory does not grow with their number."""
@@ -157,15 +189,17 @@ class Model(nn.Module):
 
     def _score(self, files: Iterable[Decoded]) -> list[FileScore]:
         batch = list(files)
-        chances = iter(self._score_pixels(item.pixels for item in batch if item.pixels is not None))
+        scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
+        found = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
         return [
-            FileScore(item.path, item.sha256, None if item.pixels is None else next(chances), item.error)
-            for item in batch
+            FileScore(item.path, item.sha256, chance, item.error, guess)
+            for item, (chance, guess) in zip(batch, found, strict=True)
         ]
 
-    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[float]:
+    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[tuple[float, TypeGuess]]:
         for batch in _in_batches(pictures):
-            yield from self.probabilities(torch.stack(batch)).tolist()
+            logits, guesses = self.logits_and_types(torch.stack(batch))
+            yield from zip(self.calibration.probabilities(logits).tolist(), guesses, strict=True)
 
     def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
         """One picture as `(3, *image_size)` uint8."""

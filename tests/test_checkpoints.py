@@ -29,7 +29,8 @@ def test_a_checkpoint_alone_rebuilds_the_model(checkpoint: Path, trained_run: Pa
 
 def test_a_checkpoint_is_plain_data(checkpoint: Path) -> None:
     about = torch.load(checkpoint, weights_only=True)["fancnn"]
-    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 2)
+    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 3)
+    assert about["outputs"] == ["NG"]
     known = {"network", "preprocess", "classes", "go_class", "thresholds", "calibration", "split_sha256", "versions"}
     assert known <= set(about)
     assert about["settings"]["seed"] == 0
@@ -52,20 +53,21 @@ def changed(path: Path, **values: object) -> Path:
 
 
 def test_a_newer_format_is_refused_by_name(checkpoint: Path) -> None:
-    newer = changed(checkpoint, version=3, versions={"fancnn": "9.1"})
-    with pytest.raises(UserError, match=r"has checkpoint format 3; this fancnn .* reads up to 2. .*fancnn 9.1: update"):
+    newer = changed(checkpoint, version=4, versions={"fancnn": "9.1"})
+    with pytest.raises(UserError, match=r"has checkpoint format 4; this fancnn .* reads up to 3. .*fancnn 9.1: update"):
         fancnn.load(newer)
 
 
 def test_a_checkpoint_of_version_1_has_one_threshold_and_no_calibration(checkpoint: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
-    for name in ("thresholds", "calibration", "decision", "decision_part", "line"):
+    for name in ("thresholds", "calibration", "decision", "decision_part", "line", "outputs"):
         del content["fancnn"][name]
     content["fancnn"] |= {"version": 1, "threshold": 0.3}
     torch.save(content, checkpoint)
     model = fancnn.load(checkpoint)
     assert model.thresholds == Thresholds.single(0.3)
     assert model.calibration == UNCALIBRATED
+    assert model.outputs == ("NG",)
 
 
 @pytest.mark.parametrize("broken", [{"thresholds": [0.9, 0.1]}, {"calibration": {"slope": 1.0}}])

@@ -157,7 +157,13 @@ MISTAKES = [
     ("callbacks.checkpoint.monitor=val/zzz", "callbacks.checkpoint: monitor='val/zzz' is no score"),
     ("callbacks.early_stopping.patience=-1", "callbacks.early_stopping: patience=-1 should be 1 or more"),
     ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
-    ("+model.network.outputs=2", "model.network.outputs=2: an inspector has one output, the logit of NG"),
+    ("+model.network.outputs=2", "model.network.outputs=2: say model.outputs=one, two or types; the number follows"),
+    ("model.outputs=three", "model.outputs='three' is none of one, two, types"),
+    (
+        "model.outputs=two|model.network={_target_: torch.nn.Flatten}",
+        "model.outputs needs 2 logits for each picture, and Flatten does not take how many. .*model.outputs=one",
+    ),
+    ("model.loss.pos_weight=[1,0]", "model.loss: pos_weight=\\[1, 0\\] should be null, balanced, or a number above 0"),
     ("model.network._target_=os.system", "model.network: _target_='os.system' is not allowed"),
     (
         "model.network._target_=fancnn.command.sys.exit",

@@ -56,7 +56,7 @@ class Augment(nn.Module):
             goes on) or a grey level from 0 to 1.
 
     Shape:
-        - Input: `(batch, 3, height, width)` floats in [0, 1], and `(batch,)` float labels.
+        - Input: `(batch, 3, height, width)` floats in [0, 1], and `(batch,)` float labels or `(batch, k)` shares.
         - Output: the same, pictures channels last in memory. Labels are shares of NG where pictures were mixed.
 
     Raises:

@@ -3,7 +3,7 @@
 The order of a batch is random already (see `fancnn.learning.sampling`), so its neighbour is as good a partner as
 any, and never the picture itself, unless it is alone. A picture keeps at least half of itself: Beta(alpha, alpha)
 favours neither side, so that the mixtures are those of the papers, and no picture of an epoch goes unseen. Labels
-become shares of NG.
+become shares of NG, `(batch,)`, or where there are several classes shares of each, `(batch, k)`.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class MixUp:
 
     def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         share = occasional(larger_share(self.alpha, len(images), images.device), 1.0, self.probability)
-        return _mix(images, share.view(-1, 1, 1, 1)), _mix(labels, share)
+        return _mix(images, share), _mix(labels, share)
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,9 @@ def larger_share(alpha: float, count: int, device: torch.device) -> Tensor:
 
 
 def _mix(values: Tensor, share: Tensor) -> Tensor:
-    """`share` of each of `values`, the rest of the one before it; a share of 1 changes nothing, bit for bit."""
-    return torch.lerp(values, values.roll(1, 0), (1 - share).to(values.dtype))
+    """Of each of `values` its `share`, the rest of the one before it; a share of 1 changes nothing, bit for bit."""
+    rest = (1 - share).to(values.dtype).view(-1, *[1] * (values.ndim - 1))
+    return torch.lerp(values, values.roll(1, 0), rest)
 
 
 def _around(shares: Tensor, side: int) -> tuple[Tensor, Tensor]:

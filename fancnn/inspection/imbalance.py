@@ -1,32 +1,36 @@
-"""What the counts of the two classes say: weights that make them equal, and where a network should start."""
+"""What the counts of the classes say: weights that make them equal, and where a network should start."""
 
+from collections.abc import Sequence
 from math import log
-from typing import NamedTuple
+
+ClassCounts = tuple[int, ...]  # training pictures of GO first, then of NG, or of each NG type; at least one of each
 
 
-class ClassCounts(NamedTuple):
-    """How many training pictures are GO and NG, at least one each."""
+def equal_counts(outputs: Sequence[str]) -> ClassCounts:
+    """Where the training part is not known yet: one of each class that the outputs tell apart."""
+    return (1,) * max(2, len(outputs))
 
-    go: int
-    ng: int
 
-    @property
-    def weights(self) -> tuple[float, float]:
-        """Of a GO and of an NG picture: `N / (2 N_c)`, so that both classes weigh the same and the mean weight is 1.
+def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
+    """Of a picture of each of k classes: `N / (k N_c)`, so that all classes weigh the same and the mean weight is 1.
 
-        Example:
-            >>> ClassCounts(go=75, ng=25).weights
-            (0.6666666666666666, 2.0)
-        """
-        total = self.go + self.ng
-        return total / (2 * self.go), total / (2 * self.ng)
+    Example:
+        >>> balanced_weights((75, 25))
+        (0.6666666666666666, 2.0)
+    """
+    total = sum(counts)
+    return tuple(total / (len(counts) * count) for count in counts)
 
-    @property
-    def logit(self) -> float:
-        """Log of NG to GO: the logit of the share of NG, the best guess before a picture is seen.
 
-        Example:
-            >>> ClassCounts(go=50, ng=50).logit
-            0.0
-        """
-        return log(self.ng / self.go)
+def log_priors(counts: Sequence[int]) -> tuple[float, ...]:
+    """Log of each class's share, the best guess of a softmax before a picture is seen.
+
+    The difference of two is the best guess of one logit: the log of NG to GO.
+
+    Example:
+        >>> go, ng = log_priors((50, 50))
+        >>> ng - go
+        0.0
+    """
+    total = sum(counts)
+    return tuple(log(count / total) for count in counts)

@@ -11,7 +11,7 @@ Format version 2:
 | thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_part | what the thresholds were chosen for, in words, and on which part |
 | calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
-| go_class, classes | as in the model |
+| go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
@@ -20,7 +20,10 @@ Format version 2:
 | line | the line's keys as configured; null where not known |
 | parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
 scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
-`by_type` (defect types, the worst bound first) and `forecast` (null where the line is not known) |
+`by_type` (defect types, the worst bound first), `types` and `forecast` (null where the line is not known) |
+
+`types` says how the NG parts that were found are named, where the model has types (else null, and absent before):
+`right` of `of`, the `share` with its `interval`, and `confusion`: by true type, then by found type, how many.
 
 A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
 
@@ -36,6 +39,7 @@ from typing import Any
 from fancnn.errors import UserError
 from fancnn.inspection.certificates import escapes_by_type
 from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.defect_types import naming
 from fancnn.inspection.forecast import Outcomes, forecast
 from fancnn.inspection.intervals import Interval
 from fancnn.inspection.line import Costs, Line
@@ -74,6 +78,7 @@ def part_metrics(
         **scores,
         "intervals": _intervals(rows, thresholds, counts),
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
+        "types": None if (named := naming(rows, thresholds)) is None else named.as_plain(),
         "forecast": _forecast(counts, thresholds, line, costs),
     }
 

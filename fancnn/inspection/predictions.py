@@ -11,17 +11,23 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a pictur
 | probability | P(NG) in [0, 1]; empty where the picture could not be read |
 | decision | `GO`, `NG` or `RECHECK` at the model's thresholds |
 | group, defect_type | as in `split.csv`, where known |
+| true_type | what the model calls the type of an NG picture; empty where that is not known, or no type of the model |
+| found_type | the likeliest type, were the picture NG; `predict` leaves it out where it decides GO |
+| type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
 | error | why a picture could not be read; empty otherwise |
 | version | 1 |
+
+The three columns of types are there only if the model has types (`model.outputs=types`).
 
 A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +41,7 @@ from fancnn.tables import read_table, table_writer
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
 COLUMNS = ("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error")
+TYPE_COLUMNS = ("true_type", "found_type", "type_share")
 
 
 @dataclass(frozen=True)
@@ -50,16 +57,34 @@ class Prediction:
     group: str = ""
     defect_type: str = ""
     error: str = ""
+    true_type: str = ""
+    found_type: str = ""
+    type_share: float | None = None
 
     def row(self) -> Mapping[str, object]:
         values = {
             "class": self.class_name,
-            **{name: getattr(self, name) for name in COLUMNS if name != "class"},
+            **{name: getattr(self, name) for name in (*COLUMNS, *TYPE_COLUMNS) if name != "class"},
         }
         return {name: "" if value is None else value for name, value in values.items()}
 
 
-def predicted(picture: Picture, probability: float | None, thresholds: Thresholds, error: str = "") -> Prediction:
+class TypeGuess(NamedTuple):
+    """The likeliest type of a picture, were it NG, and the share of P(NG) that it has; no name without types."""
+
+    name: str = ""
+    share: float | None = None
+
+
+def predicted(
+    picture: Picture,
+    probability: float | None,
+    thresholds: Thresholds,
+    error: str = "",
+    *,
+    true_type: str = "",
+    guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
+) -> Prediction:
     """The row of a picture whose truth is known."""
     return Prediction(
         path=picture.path,
@@ -71,18 +96,25 @@ def predicted(picture: Picture, probability: float | None, thresholds: Threshold
         group=picture.group,
         defect_type=picture.defect_type,
         error=error,
+        true_type=true_type,
+        found_type=guess.name,
+        type_share=guess.share,
     )
 
 
-def prediction_writer(path: Path) -> AbstractContextManager[Callable[[Mapping[str, object]], None]]:
-    """A function that adds `Prediction.row()`s to a table that appears whole, at the end."""
-    return table_writer(path, COLUMNS, VERSION)
+@contextmanager
+def prediction_writer(path: Path, *, types: bool = False) -> Iterator[Callable[[Prediction], None]]:
+    """Give a function that adds a row to a table that appears whole, at the end; `types`: with columns of types."""
+    columns = (*COLUMNS, *TYPE_COLUMNS) if types else COLUMNS
+    with table_writer(path, columns, VERSION) as add:
+        yield lambda prediction: add({name: value for name, value in prediction.row().items() if name in columns})
 
 
 def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
-    with prediction_writer(path) as add:
-        for prediction in predictions:
-            add(prediction.row())
+    rows = list(predictions)
+    with prediction_writer(path, types=any(row.true_type or row.found_type for row in rows)) as add:
+        for row in rows:
+            add(row)
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -96,23 +128,29 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _prediction(row: Mapping[str, str], place: str) -> Prediction:
-    label, probability = row["label"].strip(), row["probability"].strip()
+    label = row["label"].strip()
     if label.lower() not in LABELS:
         raise UserError(f"{place}: label={label!r} should be 0 (GO), 1 (NG) or empty")
-    try:
-        chance = float(probability.replace(",", ".")) if probability else None
-    except ValueError:
-        chance = float("nan")
-    if chance is not None and not 0 <= chance <= 1:
-        raise UserError(f"{place}: probability={probability!r} should be a number in [0, 1] or empty")
-    optional = ("decision", "split", "group", "defect_type", "error")
+    optional = ("decision", "split", "group", "defect_type", "error", "true_type", "found_type")
     return Prediction(
         path=row["path"],
-        probability=chance,
+        probability=_share(row, "probability", place),
         class_name=row.get("class", ""),
         label=LABELS[label.lower()],
+        type_share=_share(row, "type_share", place),
         **{name: row.get(name, "") for name in optional},
     )
+
+
+def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
+    said = row.get(column, "").strip()
+    try:
+        share = float(said.replace(",", ".")) if said else None
+    except ValueError:
+        share = float("nan")
+    if share is not None and not 0 <= share <= 1:
+        raise UserError(f"{place}: {column}={said!r} should be a number in [0, 1] or empty")
+    return share
 
 
 def check_each_once(predictions: Iterable[Prediction]) -> None:

@@ -19,6 +19,7 @@ from fancnn.learning.sampling import epoch_seed
 from fancnn.learning.schedules import scheduled
 from fancnn.learning.scores import EpochScores, epoch_scores
 from fancnn.model import Model
+from fancnn.networks.outputs import logit_of_ng, share_of_ng
 
 
 class Classifier(pl.LightningModule):
@@ -30,7 +31,8 @@ class Classifier(pl.LightningModule):
 
     Args:
         model: What is trained; after `fit` it holds the last weights.
-        loss: Takes `(batch,)` logits and `(batch,)` labels, gives their mean loss.
+        loss: Takes the network's outputs and labels of that shape (of several outputs the share of each class), gives
+            their mean loss.
         optimizer: Takes parameters or groups of them, gives the optimiser; its weight decay acts on kernels alone.
         schedule: Takes the optimiser (and `total_steps`, to step after every batch), gives a scheduler that steps
             once an epoch; None keeps the rate.
@@ -60,7 +62,8 @@ class Classifier(pl.LightningModule):
         self.loss = loss
         self.augment = augment
         self.make_optimizer, self.make_schedule, self.penalty = optimizer, schedule, penalty
-        self.criteria: list[Tensor] | None = [] if penalty or not getattr(loss, "is_plain", False) else None
+        is_plain = getattr(loss, "is_plain", False) and not model.has_types  # of two outputs it is that of one
+        self.criteria: list[Tensor] | None = [] if penalty or not is_plain else None
         self.seed, self.description = seed, description
         self.train_scores, self.val_scores = EpochScores(), EpochScores()
         self.rate = 0.0  # learning rate of the epoch under way
@@ -91,26 +94,31 @@ class Classifier(pl.LightningModule):
             torch.manual_seed(epoch_seed(self.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch
+        images, labels = batch[0], self._targets(batch[1])
         if self.augment is None:
-            logits = self(images)
+            outputs = self.model.network(self.model.preprocess(images))
         else:
             pixels, labels = self.augment(self.model.preprocess.scaled(images), labels)
-            logits = self.model.network(self.model.preprocess.normalised(pixels))
-        logits = logits.float()  # the loss in float32 where the network ran in bfloat16
-        self.train_scores.update(logits, labels)
-        loss: Tensor = self.loss(logits, labels)
+            outputs = self.model.network(self.model.preprocess.normalised(pixels))
+        outputs = outputs.float()  # the loss in float32 where the network ran in bfloat16
+        self.train_scores.update(logit_of_ng(outputs), share_of_ng(labels))
+        loss: Tensor = self.loss(outputs, labels)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)
         if self.criteria is not None:
             self.criteria.append(loss.detach())
         return loss
 
+    def _targets(self, classes: Tensor) -> Tensor:
+        """What the loss compares outputs with: of one output the label, of several the share of each class."""
+        count = len(self.model.outputs)
+        return classes if count == 1 else F.one_hot(classes.long(), count).to(torch.float32)
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
         # float32 whatever training uses: what is chosen on these scores is what evaluation finds again
         with torch.autocast(self.device.type, enabled=False):
-            self.val_scores.update(self(images), labels)
+            self.val_scores.update(self(images), labels.clamp(max=1))
 
     def on_validation_epoch_end(self) -> None:
         self._log_scores("val", *self.val_scores.take())

@@ -19,6 +19,7 @@ from fancnn.errors import UserError
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line
 from fancnn.images.preprocess import Preprocess
+from fancnn.inspection.defect_types import FRESH, output_index, output_names
 from fancnn.inspection.imbalance import ClassCounts
 from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.learning.folders import Listing, check_for_training, list_pictures
@@ -49,10 +50,16 @@ class PictureDataModule(pl.LightningDataModule):
         plan: Which picture is in which part.
         cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
         on_bad_file: `error` refuses unreadable files, naming all; `skip` leaves them out (see `skipped`).
-        sampler: Which training pictures an epoch has, a name of `fancnn.learning.sampling.SAMPLERS`.
+        sampler: Which training pictures an epoch has, a name of `fancnn.learning.sampling.SAMPLERS`: by GO and NG,
+            whatever the types.
+        kinds: What labels tell apart, see `fancnn.inspection.defect_types`: `one` and `two` GO (0) and NG (1), `types`
+            each type of NG, too (1, 2, ...).
         batch_size: Pictures a training step.
         eval_batch_size: Pictures at once where nothing is learnt.
         seed: Decides the order of training pictures.
+
+    Attributes:
+        outputs: After `setup`, what outputs of a network that tells these apart are called.
 
     Raises:
         UserError: In `setup`, if the folder cannot be trained on (see `folders` and `fancnn.splits`), or files
@@ -69,6 +76,7 @@ class PictureDataModule(pl.LightningDataModule):
         cache: Path | None = None,
         on_bad_file: OnBadFile = "error",
         sampler: str = "shuffled",
+        kinds: str = "one",
         batch_size: int = 32,
         eval_batch_size: int = 64,
         seed: int = 0,
@@ -83,8 +91,9 @@ class PictureDataModule(pl.LightningDataModule):
             plan,
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
-        self.cache, self.seed, self.sampler = cache, seed, sampler
+        self.cache, self.seed, self.sampler, self.kinds = cache, seed, sampler, kinds
         self.classes: tuple[str, ...] = ()
+        self.outputs = FRESH[kinds]
         self.pictures: list[Picture] = []
         self.skipped: list[Skipped] = []
         self.ignored: Counter[str] = Counter()  # visible files of other kinds among the pictures, by suffix
@@ -103,8 +112,9 @@ class PictureDataModule(pl.LightningDataModule):
         assigned = self.plan.assign(pictures)
         row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}
         self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
-        self._labels = torch.tensor([float(picture.label) for picture in assigned])
         self.classes, self.pictures = listing.classes, assigned
+        self.outputs = output_names(self.kinds, self.part("train"), self.classes)
+        self._labels = torch.tensor([float(output_index(item, self.classes, self.outputs)) for item in assigned])
         self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
 
     def undecoded(self) -> "PictureDataModule":
@@ -116,7 +126,7 @@ class PictureDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset, device = self._near("train"), self._device()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        draw = SAMPLERS[self.sampler](self._labels_of("train"))
+        draw = SAMPLERS[self.sampler](self._labels_of("train").clamp(max=1))
         batches = EpochBatches(draw, self.batch_size, self.seed, rank, world_size)
         return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
 
@@ -134,9 +144,9 @@ class PictureDataModule(pl.LightningDataModule):
         return [picture for picture in self.pictures if picture.split == name]
 
     def class_counts(self) -> ClassCounts:
-        """How many training pictures are GO and NG."""
-        labels = self._labels_of("train")
-        return ClassCounts(go=int((labels == 0).sum()), ng=int((labels > 0).sum()))
+        """How many training pictures are GO and NG, or of each type."""
+        labels = self._labels_of("train").long()
+        return tuple(torch.bincount(labels, minlength=max(2, len(self.outputs))).tolist())
 
     def dataset(self, part: str) -> PixelDataset | FileDataset:
         """The pictures of `train`, `val` or `test`, in the order of `part`."""

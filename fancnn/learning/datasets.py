@@ -13,7 +13,7 @@ from fancnn.errors import UserError
 from fancnn.images.decoding import decode_file
 from fancnn.images.preprocess import Preprocess
 
-Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG
+Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG; of types 1, 2, ...
 
 
 class PixelDataset(Dataset[Batch]):

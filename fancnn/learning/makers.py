@@ -34,6 +34,20 @@ def check_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
             raise UserError(f"{key}: {error}{accepted(error, getattr(maker, 'func', maker))}") from error
 
 
+def check_takes_outputs(network: Any, outputs: int) -> None:
+    """Refuse a class of networks that cannot be told how many logits to give.
+
+    Raises:
+        UserError: With the way out.
+    """
+    arguments = inspect.signature(network).parameters
+    if "outputs" not in arguments and not any(item.kind == item.VAR_KEYWORD for item in arguments.values()):
+        raise UserError(
+            f"model.outputs needs {outputs} logits for each picture, and {network.__name__} does not take how many. "
+            "Give it an argument outputs: int = 1, or take model.outputs=one"
+        )
+
+
 def accepted(error: BaseException, target: Any) -> str:
     """After an unknown argument: those there are."""
     if "unexpected keyword argument" not in str(error):

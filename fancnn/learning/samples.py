@@ -66,8 +66,8 @@ def augmented_sheet(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(columns - 1):
-            changed, shares = augment(scaled, labels)
-            shown.append(_cells(changed, [_share(*pair) for pair in zip(labels, shares, strict=True)]))
+            changed, shares = augment(scaled, labels.clamp(max=1))
+            shown.append(_cells(changed, [_share(*pair) for pair in zip(labels.clamp(max=1), shares, strict=True)]))
     cells = [column[row] for row in range(len(taken)) for column in shown]
     return contact_sheet([picture for picture, _ in cells], [caption for _, caption in cells], columns)
 

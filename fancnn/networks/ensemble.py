@@ -1,6 +1,7 @@
 """Several networks as one: the mean of their probabilities."""
 
 from collections.abc import Mapping, Sequence
+from math import log
 from typing import Any
 
 import torch
@@ -8,21 +9,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.inspection.calibration import Calibration
+from fancnn.networks.outputs import logit_of_ng
 
 
 class Ensemble(nn.Module):
     r"""The logit of the mean probability of the members, each calibrated for itself (Lakshminarayanan et al. 2017).
 
     Args:
-        members: Networks that take the same pictures and give a logit each.
+        members: Networks that take the same pictures and give a logit each, or several.
         calibrations: Of each member, as `Calibration.as_plain` gives them.
+        outputs: 1, or where each member has k, k: then the likeliest type is that of the mean, too.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float.
-        - Output: `(batch,)`, float. A logit: its sigmoid is the mean of the members' P(NG).
+        - Output: `(batch,)`, float. A logit: its sigmoid is the mean of the members' P(NG). With k > 1 outputs
+          `(batch, k)`: logs of the mean probabilities of GO and each kind of NG.
 
     Raises:
-        ValueError: If there is no member, or not a calibration for each.
+        ValueError: If there is no member, not a calibration for each, or one has another number of outputs.
 
     Example:
         >>> one, other = nn.Flatten(0), nn.Flatten(0)
@@ -31,18 +35,29 @@ class Ensemble(nn.Module):
         3.0
     """
 
-    def __init__(self, members: Sequence[nn.Module], calibrations: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, members: Sequence[nn.Module], calibrations: Sequence[Mapping[str, Any]], *, outputs: int = 1
+    ) -> None:
         super().__init__()
         if not members or len(members) != len(calibrations):
             raise ValueError(f"{len(members)} members and {len(calibrations)} calibrations: expected one for each")
+        if outputs > 1 and any(getattr(member, "outputs", 1) != outputs for member in members):
+            raise ValueError(f"outputs={outputs}: expected members with as many outputs each")
+        self.outputs = outputs
         self.members = nn.ModuleList(members)
         self.calibrations = nn.ModuleList(Calibrate(Calibration.from_plain(plain)) for plain in calibrations)
 
     def forward(self, images: Tensor) -> Tensor:
-        pairs = zip(self.members, self.calibrations, strict=True)
-        logits = torch.stack([calibrate(member(images)) for member, calibrate in pairs])  # (members, batch)
+        outputs = [member(images) for member in self.members]
+        pairs = zip(outputs, self.calibrations, strict=True)
+        logits = torch.stack([calibrate(logit_of_ng(of_member)) for of_member, calibrate in pairs])  # (members, batch)
         # log of p / (1 - p) for the mean p, in logarithms: certain members do not round to certainty
-        return torch.logsumexp(F.logsigmoid(logits), 0) - torch.logsumexp(F.logsigmoid(-logits), 0)
+        go = torch.logsumexp(F.logsigmoid(-logits), 0)
+        if self.outputs == 1:
+            return torch.logsumexp(F.logsigmoid(logits), 0) - go
+        shares = torch.stack([F.log_softmax(of_member[:, 1:], 1) for of_member in outputs])  # given NG
+        kinds = torch.logsumexp(F.logsigmoid(logits)[..., None] + shares, 0)  # (batch, k - 1)
+        return torch.cat([go[:, None], kinds], 1) - log(len(outputs))
 
 
 class Calibrate(nn.Module):

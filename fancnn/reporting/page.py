@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fancnn.inspection.defect_types import naming
 from fancnn.inspection.forecast import Outcomes, forecast
 from fancnn.inspection.scores import Confusion
 from fancnn.pictures import PARTS, Picture
@@ -67,6 +68,7 @@ def report_page(material: Material, figures: Figures) -> str:
         scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
         figures=figures,
         kinds=by_type(material.judged, material.thresholds),
+        named=naming(material.judged, material.thresholds),
         groups=groups[:GROUPS_SHOWN],
         group_count=len(groups),
         forecast=_forecast(material),

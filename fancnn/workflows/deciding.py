@@ -134,6 +134,7 @@ def model_facts(model: Model) -> dict[str, Any]:
         "calibration": model.calibration.as_plain(),
         "go_class": model.go_class,
         "classes": list(model.classes),
+        "outputs": list(model.outputs),
     }
 
 

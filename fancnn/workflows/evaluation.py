@@ -9,9 +9,8 @@ from typing import Any
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
-from fancnn.inspection.predictions import (
-    predicted,
-)
+from fancnn.inspection.defect_types import type_of
+from fancnn.inspection.predictions import predicted
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
@@ -48,9 +47,14 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     else:
         _warn_of(pictures, scores, known)
     rows = [
-        predicted(picture, found.probability, model.thresholds, found.error)
+        predicted(
+            *(picture, found.probability, model.thresholds, found.error),
+            true_type=model.true_type(picture),
+            guess=found.guess,
+        )
         for picture, found in zip(pictures, scores, strict=True)
     ]
+    _tell_unknown_types(model, pictures)
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -107,6 +111,20 @@ def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore], known: Se
     trained = {picture.sha256 for picture in known if picture.split == "train"}
     if seen := sum(found.sha256 in trained for found in scores):
         say(f"warning: {seen} of these pictures were trained on: the scores are too good")
+
+
+def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
+    strange = Counter(
+        type_of(picture.class_name, picture.defect_type, model.classes)
+        for picture in pictures
+        if model.has_types and picture.label and not model.true_type(picture)
+    )
+    if strange:
+        names = ", ".join(f"{name} ({count})" for name, count in strange.items())
+        say(
+            f"warning: the model knows no such types: {names}. They can be found, not named. It knows: "
+            f"{', '.join(model.outputs[1:])}"
+        )
 
 
 def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:

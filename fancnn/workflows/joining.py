@@ -14,6 +14,7 @@ from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import fit
+from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
 from fancnn.installation import versions
@@ -104,16 +105,24 @@ def _check_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
 
 
 def _joined(models: Sequence[Model]) -> Model:
-    config = {
+    config: dict[str, Any] = {
         "_target_": "fancnn.networks.Ensemble",
         "members": [model.about["network"] for model in models],
         "calibrations": [model.calibration.as_plain() for model in models],
     }
-    network, first = assembly.network(config), models[0]
+    first = models[0]
+    names = first.outputs if first.has_types and all(model.outputs == first.outputs for model in models) else ONE
+    if names == ONE and any(model.has_types for model in models):
+        say("warning: the members do not all tell the same types apart, so that the ensemble names none")
+    network = assembly.network(config, len(names))
     for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
         member.load_state_dict(model.network.state_dict())
-    about = {**deepcopy(first.about), "network": config, "epoch": None}
-    joined = Model(network, first.preprocess, classes=first.classes, go_class=first.go_class, about=about)
+    config |= {"outputs": len(names)} if len(names) > 1 else {}
+    about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
+    about["version"] = checkpoints.VERSION
+    joined = Model(
+        *(network, first.preprocess), classes=first.classes, go_class=first.go_class, outputs=names, about=about
+    )
     return joined.eval()
 
 
@@ -135,8 +144,11 @@ def _predictions(
 def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     by_path: list[Mapping[str, Prediction]] = [{row.path: row for row in table} for table in tables]
     shared = [row for row in tables[0] if all(row.path in table for table in by_path)]
+    # what the mean's likeliest type is the tables do not say: the likeliest type of each is all they have
+    untyped: dict[str, Any] = {"true_type": "", "found_type": "", "type_share": None}
     return [
-        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path]))) for row in shared
+        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path])), **untyped)
+        for row in shared
     ]
 
 

@@ -12,7 +12,7 @@ from fancnn.errors import UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
-from fancnn.inspection.predictions import Prediction, prediction_writer
+from fancnn.inspection.predictions import Prediction, TypeGuess, prediction_writer
 from fancnn.memory import keep_freed_memory
 from fancnn.model import FileScore, Model
 from fancnn.settings import PredictSettings
@@ -25,6 +25,7 @@ class Counts:
 
     decided: Counter[Decision] = field(default_factory=Counter)
     unread: int = 0
+    types: Counter[str] = field(default_factory=Counter)  # of NG; empty where the model has none
 
 
 def predict(settings: PredictSettings) -> Counts:
@@ -37,12 +38,14 @@ def predict(settings: PredictSettings) -> Counts:
     model = checkpoints.load(settings.run, chosen_device(settings.device))
     paths = input_files(settings.input)
     counts, output = Counts(), Path(settings.output).expanduser()
-    with prediction_writer(output) as add:
+    with prediction_writer(output, types=model.has_types) as add:
         for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(_counted(model, found, counts).row())
+            add(_counted(model, found, counts))
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     say(f"{len(paths)} files: {decided}, {counts.unread} could not be read")
+    if counts.types:
+        say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
     say(f"predictions: {output}")
     return counts
 
@@ -83,4 +86,12 @@ def _counted(model: Model, found: FileScore, counts: Counts) -> Prediction:
         return Prediction(path=str(found.path), probability=None, error=found.error)
     decision = model.thresholds.decide(found.probability)
     counts.decided[decision] += 1
-    return Prediction(path=str(found.path), probability=found.probability, decision=decision)
+    guess = TypeGuess() if decision == "GO" else found.guess
+    counts.types.update([guess.name] if decision == "NG" and guess.name else [])
+    return Prediction(
+        path=str(found.path),
+        probability=found.probability,
+        decision=decision,
+        found_type=guess.name,
+        type_share=guess.share,
+    )

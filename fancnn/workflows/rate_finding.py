@@ -33,7 +33,8 @@ def find_rate(settings: LrFindSettings) -> float:
     assembly.check(settings)
     data = read_pictures(settings)
     counts = data.class_counts()
-    classifier = assembly.classifier(settings, assembly.model(settings, data.classes, counts), {}, counts)
+    fresh = assembly.model(settings, data.classes, counts, data.outputs)
+    classifier = assembly.classifier(settings, fresh, {}, counts)
     trainer = assembly.trainer(_alone(settings))
     say(f"{settings.steps} steps, rates from {settings.min_lr:g} to {settings.max_lr:g}")
     span = settings.min_lr, settings.max_lr, settings.steps

@@ -25,6 +25,8 @@ FREE = (
     "augment_preview",
 )
 MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
+BEFORE = {"model.outputs": "one"}  # keys that came later, as trainings without them went
+RENAMED = {"fancnn.learning.losses.BinaryCrossEntropy": "fancnn.learning.losses.CrossEntropy"}
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 
@@ -39,7 +41,8 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     earlier = checkpoints.read(path)["fancnn"]
     if "runs" in earlier:
         raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
-    there, here = flat(earlier["settings"]), flat(about["settings"])
+    there, here = BEFORE | flat(earlier["settings"]), flat(about["settings"])
+    there |= {key: RENAMED[value] for key, value in there.items() if isinstance(value, str) and value in RENAMED}
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
         for key in sorted(there | here)

@@ -125,8 +125,22 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
                 f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
                 f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"
             )
+        if metrics.get("types"):
+            tell_types(metrics["types"])
         if metrics["forecast"]:
             tell_forecast(metrics["forecast"])
+
+
+def tell_types(named: Mapping[str, Any]) -> None:
+    """How the NG parts that were found are named: a row a true type."""
+    rows = []
+    for name, found in named["confusion"].items():
+        wrong = sorted(((count, other) for other, count in found.items() if other != name), reverse=True)
+        taken = ", ".join(f"{other} {count}" for count, other in wrong)
+        rows.append([name, str(sum(found.values())), str(found.get(name, 0)), taken])
+    print_table("", ["defect type", "found", "named rightly", "taken for"], rows)
+    between = "({:.3f} to {:.3f})".format(*named["interval"]) if named["interval"] else ""
+    say(f"  types: {named['right']} of {named['of']} NG parts that were found are named rightly {between}".rstrip())
 
 
 def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:

@@ -18,7 +18,7 @@ from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, predicted, write_predictions
+from fancnn.inspection.predictions import Prediction, TypeGuess, predicted, write_predictions
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.classifier import Classifier
@@ -66,7 +66,7 @@ def train(settings: TrainSettings) -> Trained:
     assembly.check(settings)
     data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
-    fresh = assembly.model(settings, data.classes, data.class_counts())
+    fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
     trainer = assembly.trainer(settings)
@@ -98,7 +98,7 @@ def read_pictures(settings: TrainSettings) -> PictureDataModule:
         root = cached_fans(settings.data.fans)
     else:
         raise UserError("data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos")
-    data = assembly.datamodule(settings.data, root, settings.seed)
+    data = assembly.datamodule(settings.data, root, settings.seed, settings.model.outputs)
     data.setup()
     return data
 
@@ -144,12 +144,13 @@ def _judge(
     model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
     model.to(trainer.strategy.root_device)
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
-    logits = {part: _logits(model, data, part) for part in {*names, "val", settings.decision.part}}
+    found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+    logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
     facts = decision_facts(reason, chosen_part(settings.decision), settings.line)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
-    predictions = {part: _predictions(model, data.part(part), logits[part]) for part in names}
+    predictions = {part: _predictions(model, data.part(part), *found[part]) for part in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
     line, costs = line_of(settings.line)
     searched = chosen_part(settings.decision)
@@ -197,13 +198,20 @@ def _decide(
     return chosen.reason
 
 
-def _logits(model: Model, data: PictureDataModule, part: str) -> NDArray[np.float64]:
-    return np.concatenate([model.logits(images) for images, _ in data.in_order(part)])
+def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
+    """Logits and likeliest types of the pictures of a part."""
+    batches = [model.logits_and_types(images) for images, _ in data.in_order(part)]
+    return np.concatenate([logits for logits, _ in batches]), [guess for _, guesses in batches for guess in guesses]
 
 
-def _predictions(model: Model, pictures: Sequence[Picture], logits: NDArray[np.float64]) -> list[Prediction]:
-    chances = model.calibration.probabilities(logits).tolist()
-    return [predicted(picture, chance, model.thresholds) for picture, chance in zip(pictures, chances, strict=True)]
+def _predictions(
+    model: Model, pictures: Sequence[Picture], logits: NDArray[np.float64], guesses: Sequence[TypeGuess]
+) -> list[Prediction]:
+    rows = zip(pictures, model.calibration.probabilities(logits).tolist(), guesses, strict=True)
+    return [
+        predicted(picture, chance, model.thresholds, true_type=model.true_type(picture), guess=guess)
+        for picture, chance, guess in rows
+    ]
 
 
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:

@@ -64,6 +64,19 @@ def test_cutmix_pastes_one_rectangle_and_mixes_labels_by_its_area() -> None:
 
 
 @pytest.mark.parametrize("kind", [MixUp, CutMix])
+def test_shares_of_several_classes_are_mixed_as_labels_are(kind: type[MixUp]) -> None:
+    labels = torch.arange(64) % 3
+    images = torch.rand(64, 3, 20, 30)
+    torch.manual_seed(0)
+    _, of_ng = Augment([kind(alpha=1, probability=1)])(images, (labels > 0).float())
+    torch.manual_seed(0)
+    _, shares = Augment([kind(alpha=1, probability=1)])(images, torch.eye(3)[labels])
+    torch.testing.assert_close(shares.sum(1), torch.ones(64))
+    torch.testing.assert_close(1 - shares[:, 0], of_ng)
+    assert ((shares > 0).sum(1) <= 2).all()  # of itself and of the one before it
+
+
+@pytest.mark.parametrize("kind", [MixUp, CutMix])
 def test_a_picture_alone_stays_as_it_is(kind: type[MixUp]) -> None:
     image, label = torch.rand(1, 3, 8, 5), torch.ones(1)
     found, labels = Augment([kind(alpha=1, probability=1)])(image, label)

@@ -20,6 +20,9 @@ rows = st.builds(
     group=texts,
     defect_type=texts,
     error=texts,
+    true_type=texts,
+    found_type=texts,
+    type_share=st.none(),
 )
 
 
@@ -30,6 +33,15 @@ def test_a_table_comes_back_as_it_was_written(
     path = tmp_path_factory.mktemp("table") / "predictions.csv"
     write_predictions(table, path)
     assert read_predictions(path) == table
+
+
+def test_columns_of_types_are_there_only_where_a_model_has_types(tmp_path: Path) -> None:
+    plain, typed = Prediction("a", 0.5), Prediction("b", 0.5, found_type="chip", type_share=0.75)
+    for rows, columns in (([plain], 0), ([plain, typed], 3)):
+        write_predictions(rows, tmp_path / "t.csv")
+        header = (tmp_path / "t.csv").read_text().splitlines()[0]
+        assert sum("type" in name for name in header.split(",")) == columns + 1  # defect_type
+        assert read_predictions(tmp_path / "t.csv") == rows
 
 
 def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:

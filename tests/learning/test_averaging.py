@@ -17,7 +17,7 @@ from fancnn.learning.averaging import Equal, Exponential, WeightAveraging, avera
 from fancnn.learning.checkpointing import BestAndLast
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
-from fancnn.learning.losses import BinaryCrossEntropy
+from fancnn.learning.losses import CrossEntropy
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.model import Model
 from fancnn.splits import SplitPlan
@@ -36,7 +36,7 @@ def classifier(*, norm: bool = False) -> Classifier:
     middle = [nn.BatchNorm2d(4)] if norm else []
     network = nn.Sequential(nn.Conv2d(3, 4, 3), *middle, nn.ReLU(), nn.Flatten(), nn.Linear(144, 1), nn.Flatten(0))
     model = Model(network, Preprocess((8, 8), std=(0.3, 0.3, 0.3)), classes=("GO", "NG"), go_class="GO")
-    return Classifier(model, BinaryCrossEntropy(), lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.9))
+    return Classifier(model, CrossEntropy(), lambda weights: torch.optim.SGD(weights, lr=0.05, momentum=0.9))
 
 
 class Watch(pl.Callback):
