@@ -105,6 +105,7 @@ def test_nothing_inherits_but_from_torch_and_lightning(path: Path) -> None:
 KNOWN_PARENTS = {
     "ValueError",
     "nn.Module",
+    "fx.Tracer",
     "ImageFolder",
     "Dataset",
     "Sampler",
