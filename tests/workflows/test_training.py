@@ -99,7 +99,9 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(
             assert one == two
 
 
-def test_a_resumed_run_keeps_the_best_epoch_of_before_and_its_own_last(train_settings: Settings, tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_the_best_epoch_of_before_and_its_own_last(
+    train_settings: Settings, tmp_path: Path
+) -> None:
     half, rest = tmp_path / "half", tmp_path / "rest"
     train(train_settings("monitor=train/loss", "trainer.max_epochs=2", output=half))
     path = half / "checkpoints/last.ckpt"
