@@ -112,7 +112,11 @@ class Model(nn.Module):
         return known_type(picture, self.classes, self.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
-        return logit_of_ng(self.network(self.preprocess(images)))
+        return self.of_pixels(self.preprocess.scaled(images))
+
+    def of_pixels(self, pixels: Tensor) -> Tensor:
+        """The same logits of NG from pixels `(batch, 3, *image_size)` scaled to [0, 1], and their gradients."""
+        return logit_of_ng(self.network(self.preprocess.normalised(pixels)))
 
     def logits(self, images: Tensor) -> NDArray[np.float64]:
         """Logits of NG of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated."""

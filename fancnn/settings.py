@@ -144,6 +144,26 @@ class ReportSettings:
 
 
 @dataclass
+class ExplainSettings:
+    """Everything `python -m fancnn.explain` can be told."""
+
+    run: str
+    input: str | None
+    split: str | None
+    pictures: int
+    layer: str | None
+    methods: list[str]
+    baseline: str
+    channels: int
+    filters: int
+    check: bool | None
+    check_pictures: int
+    seed: int
+    device: str
+    output_dir: str
+
+
+@dataclass
 class CompareSettings:
     """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
 

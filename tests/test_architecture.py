@@ -13,6 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FLOORS = (
     (
         *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
+        "explain",
         *("describe", "lr_find", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),
@@ -20,6 +21,7 @@ FLOORS = (
     ("assembly", "checkpoints"),
     ("learning",),
     ("model", "reporting"),
+    ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
     ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
     ("settings",),

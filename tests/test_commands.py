@@ -26,7 +26,7 @@ finally:
 
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
-    judging = {"evaluate", "decide", "certify", "report", "compare"}
+    judging = {"evaluate", "decide", "certify", "report", "compare", "explain"}
     training = {"train", "crossval", "ensemble", "describe", "lr_find"}
     assert set(COMMANDS) == {*training, "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:

@@ -87,11 +87,23 @@ class Preprocess(nn.Module):
             return images
         if self.resize == "squash":
             return resized(images, self.image_size)
-        height, width = self._inner_size(*images.shape[-2:])
-        top, left = (self.image_size[0] - height) // 2, (self.image_size[1] - width) // 2
+        top, left, height, width = self.place(*images.shape[-2:])
         canvas = images.new_full((*images.shape[:-2], *self.image_size), GREY_LEVELS[self.background])
         canvas[..., top : top + height, left : left + width] = resized(images, (height, width))
         return canvas
+
+    def place(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Where a picture of that size lies in the network's input: top, left, height and width there, pixels.
+
+        Example:
+            >>> Preprocess((80, 80), resize="pad").place(200, 100)
+            (0, 20, 80, 40)
+        """
+        if self.resize == "squash":
+            return 0, 0, *self.image_size
+        inner_height, inner_width = self._inner_size(height, width)
+        top, left = (self.image_size[0] - inner_height) // 2, (self.image_size[1] - inner_width) // 2
+        return top, left, inner_height, inner_width
 
     def _inner_size(self, height: int, width: int) -> tuple[int, int]:
         scale = min(self.image_size[0] / height, self.image_size[1] / width)
