@@ -75,21 +75,34 @@ def chosen_layer(layers: Sequence[MapLayer], name: str | None = None) -> MapLaye
     return found
 
 
-def feature_maps(network: nn.Module, names: Iterable[str], forward: Callable[[], object]) -> dict[str, Tensor]:
+def feature_maps(
+    network: nn.Module, names: Iterable[str], forward: Callable[[], object], *, inputs: bool = False
+) -> dict[str, Tensor]:
     """What the named layers give while `forward` runs `network`, each the first time that it is called.
+
+    Args:
+        network: That has them.
+        names: Of layers.
+        forward: Runs it once.
+        inputs: What they get instead.
 
     Returns:
         By name `(batch, channels, height, width)`, with gradients where `forward` has them.
     """
     caught: dict[str, Tensor] = {}
 
-    def keep(name: str) -> Callable[[nn.Module, object, Tensor], None]:
-        def hook(_: nn.Module, __: object, output: Tensor) -> None:
-            caught.setdefault(name, output.clone())  # a copy: the next layer may work in place
+    def keep(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, got: tuple[Tensor, ...], output: Tensor | None = None) -> None:
+            found = got[0] if output is None else output
+            caught.setdefault(name, found.clone())  # a copy: the next layer may work in place
 
         return hook
 
-    hooks = [network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    layers = {name: network.get_submodule(name) for name in names}
+    hooks = [
+        layer.register_forward_pre_hook(keep(name)) if inputs else layer.register_forward_hook(keep(name))
+        for name, layer in layers.items()
+    ]
     try:
         forward()
     finally:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fancnn.explaining.feature_maps import feature_maps
+from fancnn.explaining.feature_maps import MapLayer, feature_maps
 from fancnn.explaining.heat_maps import Score
 
 SMOOTHNESS = 0.5  # weight of the total variation beside a filter's answer, in units of its first answer's spread
@@ -15,7 +15,7 @@ SMOOTHNESS = 0.5  # weight of the total variation beside a filter's answer, in u
 def maximised(
     network: nn.Module,
     score: Score,
-    layer: str,
+    layer: MapLayer,
     filters: Sequence[int],
     image_size: Sequence[int],
     *,
@@ -26,12 +26,13 @@ def maximised(
     """Change a grey, slightly noisy picture for each filter so that the filter's map becomes large in the mean.
 
     Gradient ascent by Adam. A sigmoid keeps pixels in [0, 1], and total variation, what neighbours differ by, is
-    kept small, since unhindered ascent ends in noise that no picture has (Mahendran and Vedaldi 2015).
+    kept small, since unhindered ascent ends in noise that no picture has (Mahendran and Vedaldi 2015). For layers
+    beyond the first, pictures are made at half the size and enlarged, against the same noise.
 
     Args:
         network: That `score` runs.
         score: Of pictures `(batch, 3, height, width)` in [0, 1]; only what `layer` gives on the way is used.
-        layer: Name of a layer that gives maps.
+        layer: Gives maps. Of an activation what it gets is made large: below zero ReLU gives no gradient to climb.
         filters: Its channels.
         image_size: Height and width, pixels.
         steps: Of the ascent.
@@ -42,27 +43,35 @@ def maximised(
         Pictures `(filters, 3, height, width)`, and the mean of each filter's map on the first and on the last of its
         pictures, `(filters, 2)`.
     """
-    noise = torch.randn(1, 3, *image_size, generator=torch.Generator().manual_seed(seed))
+    grain = 1 if 2 * layer.height > image_size[0] else 2
+    sides = [-(-side // grain) for side in image_size]
+    noise = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(seed))
     device = next(network.parameters()).device
     hidden = (0.1 * noise).to(device).repeat(len(filters), 1, 1, 1).requires_grad_()
     optimizer = torch.optim.Adam([hidden], lr=rate)
     rows = torch.arange(len(filters), device=device)
     channels = torch.tensor(list(filters), device=device)
+
+    def answers_to(pixels: Tensor) -> Tensor:
+        of_input = layer.step == "activation"
+        return feature_maps(network, [layer.name], lambda: score(pixels), inputs=of_input)[layer.name][rows, channels]
+
+    def pictures() -> Tensor:
+        return F.interpolate(hidden, size=tuple(image_size), mode="bilinear", align_corners=False).sigmoid()
+
     with torch.enable_grad():
-        answers = [_answers(network, score, layer, hidden)[rows, channels].mean((1, 2)).detach()]
+        start = answers_to(pictures()).detach()
         # a filter of a deep layer may answer a thousand times as loud as one of the first
-        scale = _answers(network, score, layer, hidden).detach()[rows, channels].std((1, 2)).clamp(min=1e-3)
+        scale = start.std((1, 2)).clamp(min=1e-3)
         for _ in range(steps):
             optimizer.zero_grad()
-            found = _answers(network, score, layer, hidden)[rows, channels].mean((1, 2))
-            (-found / scale + SMOOTHNESS * _variation(hidden.sigmoid())).sum().backward(inputs=[hidden])  # type: ignore[no-untyped-call]
+            pixels = pictures()
+            loss = SMOOTHNESS * _variation(pixels) - answers_to(pixels).mean((1, 2)) / scale
+            loss.sum().backward(inputs=[hidden])  # type: ignore[no-untyped-call]
             optimizer.step()
-        answers.append(_answers(network, score, layer, hidden)[rows, channels].mean((1, 2)).detach())
-    return hidden.detach().sigmoid(), torch.stack(answers, dim=1)
-
-
-def _answers(network: nn.Module, score: Score, layer: str, hidden: Tensor) -> Tensor:
-    return feature_maps(network, [layer], lambda: score(hidden.sigmoid()))[layer]
+        made = pictures().detach()
+        end = answers_to(made).detach()
+    return made, torch.stack([start.mean((1, 2)), end.mean((1, 2))], dim=1)
 
 
 def _variation(pixels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import numpy as np
 
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals, exact_interval
 
+ENOUGH = 10  # pictures: the bootstrap of fewer says too little
 NAMES = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion", "integrated_gradients": "Integrated gradients"}
 
 
@@ -70,15 +71,18 @@ class Localisation:
 
     @property
     def beats_chance(self) -> bool:
-        """Whether both share and hits are above what guessing gives, beyond what their intervals leave open."""
+        """Whether share and hits are above what guessing gives, beyond what their intervals leave open.
+
+        With fewer than `ENOUGH` pictures they are not.
+        """
         share, hits = self.share.interval, self.pointing.interval
-        found = share is not None and share.low > self.chance_share
+        found = self.pictures >= ENOUGH and share is not None and share.low > self.chance_share
         return found and hits is not None and hits.low > max(self.chance_pointing, self.centre_pointing)
 
     @property
     def beats_untrained(self) -> bool:
         """Whether training brought the heat onto the defect, beyond what the interval leaves open."""
-        return self.gain.interval is not None and self.gain.interval.low > 0
+        return self.pictures >= ENOUGH and self.gain.interval is not None and self.gain.interval.low > 0
 
     def as_plain(self) -> dict[str, Any]:
         """For a JSON file; intervals are [low, high] or null."""
@@ -137,14 +141,21 @@ def verdict(method: str, found: Localisation) -> str:
     """Whether the method can be believed on these pictures, in words."""
     name = NAMES.get(method, method)
     seen = (
-        f"its hottest pixel is on the defect in {found.hits} of {found.pictures} pictures (chance "
-        f"{found.chance_pointing:.0%}, untrained {found.untrained_pointing.value:.0%}), and {found.share.value:.0%} of "
-        f"its heat is inside (even heat {found.chance_share:.0%}, untrained {found.untrained_share.value:.0%})"
+        f"its hottest pixel is on the defect in {found.hits} of {found.pictures} pictures (by chance in "
+        f"{_percent(found.chance_pointing)}, untrained in {_percent(found.untrained_pointing.value)}), and "
+        f"{_percent(found.share.value)} of its heat is inside (even heat {_percent(found.chance_share)}, untrained "
+        f"{_percent(found.untrained_share.value)})"
     )
     if found.beats_chance and found.beats_untrained:
         return f"{name} passes: {seen}."
-    if not found.beats_untrained:
-        why = "training did not bring its heat onto the defects more than random weights do"
+    if found.pictures < ENOUGH:
+        why = f"{found.pictures} pictures are too few to tell ({ENOUGH} or more would do)"
+    elif not found.beats_untrained:
+        why = "nothing shows that training brought its heat onto the defects: random weights do as well"
     else:
         why = "it does not find the defects better than guessing or always pointing at the middle"
     return f"{name} fails: {why}. Do not read its heat as the place of the defect here; {seen}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -121,7 +121,8 @@ def overlay(picture: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
     grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
     weight = 0.85 * np.sqrt(share)[..., None]
     mixed = (1 - weight) * grey + weight * _coloured(share, HEAT)
-    return np.floor(mixed + 0.5).clip(0, 255).astype(np.uint8)
+    found: Pixels = np.floor(mixed + 0.5).clip(0, 255).astype(np.uint8)
+    return found
 
 
 def outlined(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
@@ -135,13 +136,13 @@ def outlined(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
 
 
 def ringed(picture: Pixels, place: tuple[float, float]) -> Pixels:
-    """A ring at a place, given as shares of height and width."""
-    image = Image.fromarray(picture)
-    draw, radius = ImageDraw.Draw(image), max(4, max(picture.shape) // 12)
+    """A ring at a place, given as shares of height and width; a small picture is made larger for it."""
+    image = Image.fromarray(enlarged(picture, -(-240 // max(picture.shape))))
+    draw, radius = ImageDraw.Draw(image), max(image.size) // 12
     down, right = place[0] * image.height, place[1] * image.width
     box = (right - radius, down - radius, right + radius, down + radius)
-    draw.ellipse(box, outline="black", width=5)
-    draw.ellipse((box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1), outline="cyan", width=3)
+    draw.ellipse(box, outline="black", width=max(4, radius // 4))
+    draw.ellipse((box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1), outline="cyan", width=max(2, radius // 4 - 2))
     return np.asarray(image)
 
 
@@ -153,7 +154,7 @@ def beside(pictures: Sequence[Pixels], gap: int = 4) -> Pixels:
 
 
 def _coloured(shares: NDArray[np.floating], name: str) -> Pixels:
-    found: Pixels = colormaps[name](np.clip(shares, 0, 1), bytes=True)[..., :3]
+    found: Pixels = np.asarray(colormaps[name](np.clip(shares, 0, 1), bytes=True), np.uint8)[..., :3]
     return found
 
 

@@ -14,6 +14,7 @@ from fancnn.reporting.material import Material, metrics_of, of_run, of_table, wi
 from fancnn.reporting.page import report_page
 from fancnn.settings import ReportSettings
 from fancnn.tables import replacing
+from fancnn.workflows.boards import events_folder, replace_images
 from fancnn.workflows.lines import known_line, line_of
 
 NAME = "report.html"
@@ -94,22 +95,6 @@ def _write(path: Path, page: str) -> None:
 
 def _onto_board(material: Material, drawings: Iterable[Drawing]) -> None:
     """Put the figures where the run's TensorBoard events lie, in place of earlier ones; without events do nothing."""
-    events = sorted(material.place.rglob("events.out.tfevents.*"))
-    earlier = [path for path in events if path.name.endswith(SUFFIX)]
-    if len(earlier) == len(events):
-        return
-    folder = next(path.parent for path in events if path not in earlier)
-    for path in earlier:
-        path.unlink()
-    # what torch.utils.tensorboard writes with, without torch
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-    step = int(material.about.get("epoch") or 0)
-    writer = EventFileWriter(str(folder), filename_suffix=SUFFIX)
-    for drawing in drawings:
-        image = Summary.Image(encoded_image_string=drawing.png())
-        summary = Summary(value=[Summary.Value(tag=f"report/{drawing.name}", image=image)])
-        writer.add_event(Event(step=step, summary=summary))
-    writer.close()
+    if (folder := events_folder(material.place)) is not None:
+        step = int(material.about.get("epoch") or 0)
+        replace_images(folder, SUFFIX, [(f"report/{drawing.name}", drawing.png()) for drawing in drawings], step)

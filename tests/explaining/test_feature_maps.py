@@ -88,27 +88,38 @@ def test_the_first_convolution_reads_colours() -> None:
     assert first_convolution(nn.Sequential(nn.Conv2d(1, 2, 3))) is None
 
 
-def test_maximised_pictures_please_their_filter_and_another_seed_gives_others() -> None:
+@pytest.mark.parametrize("place", [0, 2])
+def test_maximised_pictures_please_their_filter_and_another_seed_gives_others(place: int) -> None:
     torch.manual_seed(0)
     network = ConvNet((24, 20), filters=(8,)).eval()
+    layer = map_layers(network, (24, 20))[place]
     before = torch.get_rng_state()
-    found, answers = maximised(network, network, "blocks.0.0", [2, 5, 7], (24, 20), steps=40)
+    found, answers = maximised(network, network, layer, [2, 5, 7], (24, 20), steps=40)
     assert torch.equal(torch.get_rng_state(), before)
     assert found.shape == (3, 3, 24, 20)
     assert (found >= 0).all()
     assert (found <= 1).all()
     assert (answers[:, 1] > answers[:, 0]).all()
-    other, _ = maximised(network, network, "blocks.0.0", [2, 5, 7], (24, 20), steps=40, seed=1)
-    again, _ = maximised(network, network, "blocks.0.0", [2, 5, 7], (24, 20), steps=40)
+    other, _ = maximised(network, network, layer, [2, 5, 7], (24, 20), steps=40, seed=1)
+    again, _ = maximised(network, network, layer, [2, 5, 7], (24, 20), steps=40)
     assert torch.equal(found, again)
     assert not torch.equal(found, other)
     assert all(weight.grad is None for weight in network.parameters())
 
 
+def test_a_filter_that_is_silent_on_grey_is_woken_up() -> None:
+    """ReLU has no gradient where it gives nothing: what it gets is made large."""
+    network = nn.Sequential(nn.Conv2d(3, 1, 1), nn.ReLU())
+    network[0].weight.data.fill_(1.0)
+    network[0].bias.data.fill_(-2.0)  # type: ignore[union-attr]
+    found, _ = maximised(network, network, map_layers(network, (8, 8))[-1], [0], (8, 8))
+    assert network(found).min() > 0
+
+
 def test_the_picture_that_pleases_a_colour_filter_has_its_colour() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 1))
     network[0].weight.data = torch.tensor([[4.0, -4, -4], [-4, 4, 4]])[:, :, None, None]
-    found, _ = maximised(network, network, "0", [0, 1], (8, 8))
+    found, _ = maximised(network, network, map_layers(network, (8, 8))[0], [0, 1], (8, 8))
     means = found.mean((2, 3))
     assert means[0, 0] > 0.9 > 0.1 > means[0, 1]
     assert means[1, 0] < 0.1 < 0.9 < means[1, 1]

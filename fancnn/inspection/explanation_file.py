@@ -1,0 +1,32 @@
+"""`explain.json`: what `python -m fancnn.explain` found, as numbers.
+
+Format version 1:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-explain`, 1 |
+| run, epoch, part | the run, the epoch of its weights, and the part its pictures are of (null: `input` said others) |
+| layer, methods, baseline | as configured; `layer` is the one that was taken |
+| pictures | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision |
+| completeness | of integrated gradients: the largest distance of their sum to what the logit gained |
+| first_layer | `layer`, and by filter `change`: its length in lengths of the first weights; or null |
+| check | null where no masks are known; else `part`, `pictures`, and by method `all` and `by_type`, each with |
+| | the fields of `fancnn.inspection.localisation.Localisation`, rates as {value, interval}, and `verdict` |
+| versions | of the packages that decide numbers |
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fancnn.tables import replacing
+
+FORMAT, VERSION = "fancnn-explain", 1
+
+
+def write_explanation(path: Path, found: Mapping[str, Any]) -> None:
+    """Write `explain.json`; `found` has the keys of the table above but the first two."""
+    with replacing(path) as file:
+        json.dump({"format": FORMAT, "version": VERSION, **found}, file, indent=2, allow_nan=False)
+        file.write("\n")
