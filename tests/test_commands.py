@@ -72,6 +72,7 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.predict", "run=nowhere", "input=."], "nowhere does not exist"),
         (["fancnn.fans", "root=set", "count=-1"], "count"),
         (["fancnn.report"], "say either run=outputs/train/<stamp> or table=predictions.csv: neither is said"),
+        (["fancnn.explain"], "run is missing: say run=..."),
         (["fancnn.report", "run=nowhere"], "nowhere does not exist or is no folder"),
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
