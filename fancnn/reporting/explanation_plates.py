@@ -28,7 +28,7 @@ STEPS = {
     "integrated_gradients": "back-propagation down to the pixels",
 }
 READS = {
-    "grad_cam": "one layer's maps, weighted by how much the score would gain from more of each",
+    "grad_cam": "one layer's maps, each with one weight for all its places: what the score would gain from more of it",
     "occlusion": "by how much the score falls where a square is covered",
     "integrated_gradients": "what each pixel adds to the score, from an empty picture to this one",
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,17 +22,13 @@ from fancnn.explaining.heat_maps import (
     negated,
 )
 from fancnn.explaining.localisation import restored
-from fancnn.inspection.explanation_file import write_explanation
-from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.model import Model
 from fancnn.networks import Ensemble
 from fancnn.pictures import Picture, read_split
-from fancnn.reporting.explanation_page import Checked, Explanation, explanation_page
+from fancnn.reporting.explanation_page import Checked, Explanation
 from fancnn.reporting.explanation_plates import Subject, heat_plate
 from fancnn.settings import ExplainSettings
-from fancnn.tables import replacing
-from fancnn.workflows.boards import events_folder, replace_images
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps
 from fancnn.workflows.explained_pictures import (
@@ -44,11 +39,9 @@ from fancnn.workflows.explained_pictures import (
     survey,
     telling,
 )
+from fancnn.workflows.explanation_files import cautions, facts, write_numbers, write_page
 from fancnn.workflows.heat_checks import check_heat, with_network
 from fancnn.workflows.prediction import input_files
-
-NAME = "explain.html"
-SUFFIX = ".explain"  # of the event file with the figures
 
 
 def explain(settings: ExplainSettings) -> Path:
@@ -73,14 +66,16 @@ def explain(settings: ExplainSettings) -> Path:
     chosen = _chosen(settings, model, found, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
     heats, completeness = _heats(settings, model, layer, pixels)
-    checked = _checked(settings, model, layer, root, found.pictures, masks)
     banks, first_layer = first_filters(model)
     surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
     map_plates, dense, left_out = maps(model, layers, pixels[surest : surest + 1], settings.channels)
+    origin = settings.input or f"{len(found.pictures)} of the {part} part"
     explanation = Explanation(
         title=run.name or str(run),
-        facts=_facts(settings, model, layer, part, found, completeness),
-        cautions=_cautions(model, found, len(chosen) - len(shown), left_out),
+        facts=facts(
+            settings, model, layer, settings.input or f"{len(found.pictures)} of the {part} part", completeness
+        ),
+        cautions=cautions(model, found.left_out, len(chosen) - len(shown), left_out),
         heat=[
             heat_plate(number, subject, _onto_picture(model, subject, heats, number))
             for number, subject in enumerate(shown)
@@ -91,27 +86,16 @@ def explain(settings: ExplainSettings) -> Path:
         maps_of=shown[surest].name,
         dense=dense,
         methods=settings.methods,
-        checked=checked,
+        checked=_checked(settings, model, layer, root, found.pictures, masks),
     )
-    output = Path(settings.output_dir)
-    page = _write(output, explanation, run, model)
-    write_explanation(
-        output / "explain.json",
-        {
-            "run": str(run.resolve()),
-            "epoch": model.about["epoch"],
-            "part": None if settings.input else part,
-            "layer": layer.name,
-            "methods": list(settings.methods),
-            "baseline": settings.baseline,
-            "pictures": [_plain(subject) for subject in shown],
-            "completeness": completeness,
-            "first_layer": first_layer,
-            "check": None if checked is None else _plain_check(checked),
-            "versions": versions(),
-        },
-    )
-    for _, sentence in checked.verdicts() if checked else []:
+    about = {
+        **{"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part},
+        **{"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline},
+    }
+    numbers = {**about, "completeness": completeness, "first_layer": first_layer}
+    write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
+    page = write_page(Path(settings.output_dir), explanation, run, int(model.about["epoch"] or 0))
+    for _, sentence in explanation.checked.verdicts() if explanation.checked else []:
         say(sentence)
     say(f"explanation: {page}")
     return page
@@ -210,81 +194,3 @@ def _checked(
     return check_heat(
         model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
     )
-
-
-def _facts(
-    settings: ExplainSettings, model: Model, layer: MapLayer, part: str, found: Survey, completeness: float | None
-) -> list[tuple[str, str]]:
-    network = str(model.about["network"]["_target_"]).rpartition(".")[2]
-    height, width = model.preprocess.image_size
-    facts = [
-        ("network", f"{network}, pictures of {height}x{width}, weights of epoch {model.about['epoch']}"),
-        ("pictures", settings.input or f"{len(found.pictures)} of the {part} part"),
-        ("layer", f"{layer.name}: {layer.channels} maps of {layer.height}x{layer.width}, {layer.kind}"),
-        ("decides", model.thresholds.in_words()),
-        ("compared with", {"mean": "each picture's mean colour"}.get(settings.baseline, settings.baseline)),
-        ("Grad-CAM", "Selvaraju et al. 2017; on the layer above"),
-        ("occlusion", "Zeiler and Fergus 2014; squares of an eighth of the shorter side, half a square apart"),
-        ("integrated gradients", "Sundararajan et al. 2017; 32 steps" + _distance(completeness)),
-        ("pictures for a filter", f"gradient ascent with total variation, seed {settings.seed}"),
-        ("pointing game", "Zhang et al. 2016; random weights as in Adebayo et al. 2018"),
-    ]
-    return facts
-
-
-def _distance(completeness: float | None) -> str:
-    return "" if completeness is None else f"; they miss the logit's gain by at most {completeness:.2g}"
-
-
-def _cautions(model: Model, found: Survey, unread: int, left_out: str) -> list[str]:
-    cautions = []
-    trained, here = model.about.get("versions", {}).get("torch", ""), versions()["torch"]
-    if trained.partition("+")[0] != here.partition("+")[0]:
-        cautions.append(
-            f"The run was trained with torch {trained}, this is {here}: the first weights are drawn anew here, and "
-            "another version may draw others."
-        )
-    if found.left_out:
-        cautions.append(f"{found.left_out} pictures of the part are gone or have changed since, and are left out.")
-    if unread:
-        cautions.append(f"{unread} of the chosen pictures cannot be read.")
-    return [*cautions, *([left_out] if left_out else [])]
-
-
-def _write(output: Path, explanation: Explanation, run: Path, model: Model) -> Path:
-    """The page, the figures as files, and the figures on TensorBoard."""
-    page, figures = output / NAME, output / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    with replacing(page) as file:
-        file.write(explanation_page(explanation))
-    images = [(plate.name, plate.png()) for plate in explanation.plates()]
-    images += [(drawing.name, drawing.png()) for drawing in explanation.drawings()]
-    for name, png in images:
-        (figures / f"{name}.png").write_bytes(png)
-    tagged = [(f"explain/{name}", png) for name, png in images]
-    replace_images(events_folder(run) or output, SUFFIX, tagged, int(model.about["epoch"] or 0))
-    return page
-
-
-def _plain(subject: Subject) -> dict[str, Any]:
-    return {
-        "path": subject.name,
-        "why": subject.why,
-        **{name: getattr(subject, name) for name in ("label", "logit", "probability", "decision")},
-    }
-
-
-def _plain_check(checked: Checked) -> dict[str, Any]:
-    sentences = dict(zip(checked.found, checked.verdicts(), strict=True))
-    return {
-        "part": checked.part,
-        "pictures": next(iter(checked.found.values())).pictures,
-        "methods": {
-            method: {
-                "all": found.as_plain(),
-                "by_type": {kind: one.as_plain() for kind, one in checked.by_type[method].items()},
-                "verdict": sentences[method][1],
-            }
-            for method, found in checked.found.items()
-        },
-    }
