@@ -72,9 +72,7 @@ def explain(settings: ExplainSettings) -> Path:
     origin = settings.input or f"{len(found.pictures)} of the {part} part"
     explanation = Explanation(
         title=run.name or str(run),
-        facts=facts(
-            settings, model, layer, settings.input or f"{len(found.pictures)} of the {part} part", completeness
-        ),
+        facts=facts(settings, model, layer, origin, completeness),
         cautions=cautions(model, found.left_out, len(chosen) - len(shown), left_out),
         heat=[
             heat_plate(number, subject, _onto_picture(model, subject, heats, number))
