@@ -147,8 +147,8 @@ def ringed(picture: Pixels, place: tuple[float, float]) -> Pixels:
 
 
 def beside(pictures: Sequence[Pixels], gap: int = 4) -> Pixels:
-    """Pictures of one height side by side, white between them."""
-    space = np.full((pictures[0].shape[0], gap, 3), 255, np.uint8)
+    """Pictures of one height side by side, grey between them: seen on a light page and on a dark one."""
+    space = np.full((pictures[0].shape[0], gap, 3), 128, np.uint8)
     parts = [part for picture in pictures for part in (space, picture)][1:]
     return np.concatenate(parts, axis=1)
 
