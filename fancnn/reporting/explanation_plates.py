@@ -173,7 +173,7 @@ def exciting_plate(layer: str, excited: Excited) -> Plate:
     says = (
         f"First a picture that gradient ascent made for filter {excited.index}: its mean answer, before any ReLU, rose "
         f"from {first:.2g} to {last:.2g}. Then the pictures that it answers to most, with its greatest answer and a "
-        "ring where that is."
+        "ring in the middle of what it sees there."
     )
     name = f"filter-{excited.index}"
     return Plate(name, f"Filter {excited.index} of {layer}", says, "convolution", (made, *tiles), "medium")
