@@ -36,8 +36,16 @@ class Checked:
     by_type: Mapping[str, Mapping[str, Localisation]]
 
     def verdicts(self) -> list[tuple[bool, str]]:
-        """For each method whether it passes, and why."""
-        return [(one.beats_chance and one.beats_untrained, verdict(method, one)) for method, one in self.found.items()]
+        """For each method whether it passes, why, and which defect types it mostly misses."""
+        return [
+            (one.beats_chance and one.beats_untrained, verdict(method, one) + self._missed(method))
+            for method, one in self.found.items()
+        ]
+
+    def _missed(self, method: str) -> str:
+        of = self.by_type[method]
+        missed = [f"{kind} ({one.hits} of {one.pictures})" for kind, one in of.items() if 2 * one.hits < one.pictures]
+        return f" It mostly points beside the defect on: {', '.join(missed)}." if missed and len(of) > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Explanation:
     exciting: Sequence[Plate]
     maps: Sequence[Plate]
     maps_of: str
+    maps_note: str
     dense: Sequence[Drawing]
     methods: Sequence[str]
     checked: Checked | None

@@ -73,7 +73,7 @@ def explain(settings: ExplainSettings) -> Path:
     explanation = Explanation(
         title=run.name or str(run),
         facts=facts(settings, model, layer, origin, completeness),
-        cautions=cautions(model, found.left_out, len(chosen) - len(shown), left_out),
+        cautions=cautions(model, found.left_out, len(chosen) - len(shown)),
         heat=[
             heat_plate(number, subject, _onto_picture(model, subject, heats, number))
             for number, subject in enumerate(shown)
@@ -82,6 +82,7 @@ def explain(settings: ExplainSettings) -> Path:
         exciting=exciting(model, layer, found, root, settings.filters, settings.seed),
         maps=map_plates,
         maps_of=shown[surest].name,
+        maps_note=left_out,
         dense=dense,
         methods=settings.methods,
         checked=_checked(settings, model, layer, root, found.pictures, masks),

@@ -42,7 +42,7 @@ def _distance(completeness: float | None) -> str:
     return "" if completeness is None else f"; they miss the logit's gain by at most {completeness:.2g}"
 
 
-def cautions(model: Model, gone: int, unread: int, left_out: str) -> list[str]:
+def cautions(model: Model, gone: int, unread: int) -> list[str]:
     """What is to be known before the page is believed."""
     found = []
     trained, here = model.about.get("versions", {}).get("torch", ""), versions()["torch"]
@@ -55,7 +55,7 @@ def cautions(model: Model, gone: int, unread: int, left_out: str) -> list[str]:
         found.append(f"{gone} pictures of the part are gone or have changed since, and are left out.")
     if unread:
         found.append(f"{unread} of the chosen pictures cannot be read.")
-    return [*found, *([left_out] if left_out else [])]
+    return found
 
 
 def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) -> Path:
