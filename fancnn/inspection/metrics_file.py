@@ -16,6 +16,7 @@ Format version 2:
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | unread | how many files could not be read |
+| warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
 | parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the

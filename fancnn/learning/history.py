@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from rich.progress import Progress, TaskID
 
 from fancnn.console import console, say
+from fancnn.inspection.diagnosis import constant_output
 from fancnn.tables import table_writer
 
 VERSION = 1
@@ -18,12 +19,14 @@ class History(Checkpoint):
     """One row an epoch in `metrics.csv` (version 1: epoch, seconds, lr, `train/...`, `val/...`), and one line.
 
     It is a `Checkpoint` to Lightning, which calls those after the scores of the epoch are logged. A resumed run
-    has the rows of the epochs before.
+    has the rows of the epochs before. Where the network is sure to have stopped learning it warns at once; `told` has
+    the kinds of what it warned of.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, float]] = []
+        self.told: set[str] = set()
         self._started = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -36,12 +39,19 @@ class History(Checkpoint):
         if trainer.is_global_zero:
             self._write()
             say(epoch_line(self.rows[-1], trainer.max_epochs or 0))
+            self._warn()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "told": sorted(self.told)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = list(state_dict["rows"])
+        self.rows, self.told = list(state_dict["rows"]), set(state_dict.get("told", ()))  # runs of before have none
+
+    def _warn(self) -> None:
+        finding = constant_output(self.rows)
+        if finding and finding.kind not in self.told:
+            self.told.add(finding.kind)
+            say(f"warning: {finding}")
 
     def _write(self) -> None:
         first = ("epoch", "seconds", "lr")

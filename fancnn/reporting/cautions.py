@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fancnn.inspection.diagnosis import diagnose
 from fancnn.inspection.intervals import parts_needed, upper_bound
 from fancnn.pictures import copies_across_parts
 from fancnn.reporting.gallery import Thumbnail, kind_of
@@ -93,7 +94,10 @@ def _of_the_training(material: Material) -> Iterator[str]:
             f"At the chosen epoch the loss is {train:.3f} on training and {val:.3f} on validation: the network knows "
             "its training pictures better than others. More pictures help most."
         )
-    if len(material.history) > 1 and chosen == len(material.history):
+    found = diagnose(material.history)
+    yield from material.about.get("warnings", map(str, found))  # those of the run itself know dead layers, too
+    unfinished = any(finding.kind == "still falling" for finding in found)
+    if len(material.history) > 1 and chosen == len(material.history) and not unfinished:
         yield "The last epoch was the best: longer training (trainer.max_epochs) may still help."
 
 

@@ -109,7 +109,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     means = {name: mean_over_folds([test[name] for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES}
     first = read_metrics(folders[0] / "metrics.json")
     about = {
-        **{name: value for name, value in first.items() if name not in ("format", "version", "parts")},
+        **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
         **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "as configured", "decision_part": None},
         **{"scored_by": "each picture was scored by one model that had not seen it; no one model scored them all"},

@@ -38,6 +38,7 @@ from fancnn.workflows.deciding import (
     model_facts,
     tell_decision,
 )
+from fancnn.workflows.diagnosing import findings_of, tell_findings
 from fancnn.workflows.lines import line_of
 from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
@@ -169,11 +170,13 @@ def _judge(
         "root": str(data.root.resolve()),
         "split_sha256": split_hash(data.pictures),
         "unread": len(data.skipped),
+        "warnings": [str(finding) for finding in findings_of(trainer)],
         "versions": versions(),
     }
     write_metrics(run / "metrics.json", parts, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
     tell_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
+    tell_findings(trainer)
     _log_hyperparameters(trainer, settings, parts)
     return parts
 
