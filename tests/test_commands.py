@@ -168,6 +168,7 @@ def test_two_processes_train_one_model_and_leave_one_run(pictures: Path, tmp_pat
     assert len([row for row in read_predictions(run / "predictions.csv") if row.split == "val"]) == 14
     assert fancnn.load(run).about["epoch"] in (1, 2)
     assert answer.stdout.count("epoch  1/2") == 1
+    assert (run / "dynamics.csv").is_file()  # one process looks inside, and the other does not wait for it
 
 
 def test_a_command_leaves_at_once_with_its_output_and_its_code(tmp_path: Path) -> None:

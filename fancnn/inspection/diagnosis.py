@@ -105,7 +105,7 @@ def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] 
     """Whether the training loss ends well above its lowest, goes up and down to the end, or steps are huge."""
     losses = _known(history, "train/loss")
     if len(losses) >= 5:
-        low, end = min(losses), median(losses[-3:])
+        low, end = min(losses[:-3]), median(losses[-3:])
         if end > 1.5 * low and end - low > NOTICEABLE:
             lowest = losses.index(low) + 1
             seen = f"The training loss rose from {low:.3f} in epoch {lowest} to {end:.3f} in the last three"

@@ -216,7 +216,10 @@ class Activations:
     def _add(self, name: str, layer: nn.Module, values: Tensor) -> None:
         if not values.numel():
             return
-        variance, mean = torch.var_mean(values, correction=0)
+        mean = values.mean()
+        variance = (
+            torch.linalg.vector_norm(values - mean).square() / values.numel()
+        )  # torch's var takes 20 times as long
         self._seen.setdefault(name, []).append((values.numel(), mean, variance))
         if isinstance(layer, NEVER_BELOW_ZERO):
             units = 1 if values.ndim == 4 else values.ndim - 1

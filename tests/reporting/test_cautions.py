@@ -81,6 +81,14 @@ def test_a_best_epoch_at_the_end_asks_for_more(material: Material) -> None:
     assert "longer training" in said(replace(material, about={**material.about, "epoch": 3}))
 
 
+def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itself(material: Material) -> None:
+    rows = tuple({"epoch": i, "lr": 1e-7, "train/loss": 0.69 - 1e-5 * i, "val/loss": 0.69} for i in range(1, 6))
+    assert "Raise model.optimizer.lr" in said(replace(material, history=rows))
+    known = {**material.about, "warnings": ["Since epoch 2 it is dead."]}
+    assert "Since epoch 2 it is dead." in said(replace(material, history=rows, about=known))
+    assert "Raise model.optimizer.lr" not in said(replace(material, history=rows, about=known))
+
+
 def test_parts_more_apart_than_chance_are_told(tmp_path: Path) -> None:
     rows = [*rows_of(200, part="val", shift=8), *rows_of(200, seed=2, shift=0)]
     assert "more apart than chance explains" in said(of_run(write_run(tmp_path / "run", rows), None, None))
