@@ -13,8 +13,8 @@ from typing import Any
 
 Row = Mapping[str, float]
 
-GUESSING = math.log(2)  # cross-entropy of even odds: the unit of all differences of losses here
-NOTICEABLE = 0.1 * GUESSING
+EVEN = math.log(2)  # cross-entropy of even odds: the unit of all differences of losses here
+NOTICEABLE = 0.1 * EVEN
 CONSTANT_EPOCHS = 3  # epochs of one and the same probability, before it is sure
 RISE = 1.25  # of validation's loss over its lowest, to be called overfitting
 FALL_PER_EPOCH = 0.03  # of the training loss, to be called fast
@@ -59,7 +59,7 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
 def constant_output(history: Sequence[Row]) -> Finding | None:
     """Whether every picture of validation had one probability in each of the last epochs, three or more.
 
-    Then each area under the curve is exactly a half and all pictures are called the same.
+    Then AUROC is exactly a half, average precision is the share of NG, and all pictures are called the same.
     """
     since = len(history)
     while since and _is_constant(history[since - 1]):
@@ -67,26 +67,22 @@ def constant_output(history: Sequence[Row]) -> Finding | None:
     if len(history) - since < CONSTANT_EPOCHS:
         return None
     seen = f"Since epoch {history[since]['epoch']:.0f} every validation picture gets the same probability"
-    losses = _known(history, "train/loss")
-    if losses and max(losses) > 2 * GUESSING:
-        worst = max(losses)
-        seen += f", after a training loss of up to {worst:.3g} (guessing has {GUESSING:.3f})"
-        means = f"the learning rate, {_rate(history):.2g} at most, is too high and has thrown the network off"
-        return Finding("constant", seen, means, f"Lower {RATE}; {FIND_RATE}")
+    if thrown := _thrown_off("constant", seen, history):
+        return thrown
     means = "nothing of the pictures reaches the output any more, mostly since units are dead"
     return Finding("constant", seen, means, f"Lower {RATE} ({FIND_RATE}), or take another model.network.initializer")
 
 
 def rate_too_low(history: Sequence[Row]) -> Finding | None:
-    """Whether the training loss falls from epoch to epoch and has come nowhere."""
+    """Whether the training loss falls, or rests, from epoch to epoch and has come nowhere."""
     losses = _known(history, "train/loss")
-    if len(losses) < 3 or min(losses) < 0.9 * GUESSING or losses[0] - losses[-1] > SLOW * (len(losses) - 1):
+    if len(losses) < 3 or min(losses) < 0.9 * EVEN or losses[0] - losses[-1] > SLOW * (len(losses) - 1):
         return None
     steps = [after - before for before, after in pairwise(losses)]
-    if sum(step < 0 for step in steps) < 0.8 * len(steps) or max(steps) > SLOW:
+    if sum(step < SLOW / 50 for step in steps) < 0.8 * len(steps) or max(steps) > SLOW:
         return None
-    seen = f"In {len(losses)} epochs the training loss fell from {losses[0]:.4f} to {losses[-1]:.4f}"
-    means = f"it falls, but at a learning rate of {_rate(history):.2g} it gets nowhere (guessing has {GUESSING:.3f})"
+    seen = f"In {len(losses)} epochs the training loss went from {losses[0]:.4f} to {losses[-1]:.4f}"
+    means = f"at a learning rate of {_rate(history):.2g} it gets nowhere"
     return Finding("rate too low", seen, means, f"Raise {RATE}; {FIND_RATE}")
 
 
@@ -96,7 +92,10 @@ def at_chance(history: Sequence[Row]) -> Finding | None:
     if len(history) < 5 or not train or not val or max(*train, *val) > 0.6:
         return None
     seen = f"After {len(history)} epochs the AUROC is {train[-1]:.2f} on training and {val[-1]:.2f} on validation"
-    means = "0.5 is guessing: nothing was found that tells the classes apart"
+    seen += ", and guessing has 0.5"
+    if thrown := _thrown_off("at chance", seen, history):
+        return thrown
+    means = "nothing was found that tells the classes apart"
     change = f"Look whether the defect can be seen at data.image_size and the labels are right; try another {RATE}"
     return Finding("at chance", seen, means, f"{change} ({FIND_RATE})")
 
@@ -171,7 +170,7 @@ def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
         while since and looks[since - 1][1] >= 1:
             since -= 1
         if since < len(looks):
-            seen = f"Since epoch {looks[since][0]} all units of the layer {layer} are zero for every picture"
+            seen = f"Since epoch {looks[since][0]:.0f} all units of the layer {layer} are zero for every picture"
             means = "it is dead: it passes nothing on, and no gradient ever revives what lies before it"
             change = f"Lower {RATE} ({FIND_RATE}), or take an activation that cannot die: model.network.activation=elu"
             found.append(Finding(f"dead {layer}", seen, means, change))
@@ -192,11 +191,22 @@ def _too_high(seen: str, history: Sequence[Row]) -> Finding:
     return Finding("rate too high", seen, means, f"Lower {RATE}; {FIND_RATE}")
 
 
+def _thrown_off(kind: str, seen: str, history: Sequence[Row]) -> Finding | None:
+    """Of a network that has not learnt, the reason where its loss was once far worse than where it rests."""
+    losses = _known(history, "train/loss")
+    if not losses or max(losses) < 2 * median(losses[-3:]):
+        return None
+    seen += f", after a training loss of up to {max(losses):.3g}"
+    means = f"the learning rate, {_rate(history):.2g} at most, is too high and has thrown the network off"
+    return Finding(kind, seen, means, f"Lower {RATE}; {FIND_RATE}")
+
+
 def _is_constant(row: Row) -> bool:
-    recall, specificity, auroc = (row.get(f"val/{name}") for name in ("recall", "specificity", "auroc"))
-    if auroc is None or abs(auroc - 0.5) > 1e-6:
-        return False
-    return (recall, specificity) in ((0, 1), (1, 0)) and row.get("train/auroc", 0.5) < 0.6
+    names = ("recall", "specificity", "auroc", "accuracy", "average_precision")
+    recall, specificity, auroc, accuracy, precision = (row.get(f"val/{name}", math.nan) for name in names)
+    share = accuracy if recall == 1 else 1 - accuracy  # of NG, where all pictures are called the same
+    same = (recall, specificity) in ((0, 1), (1, 0)) and abs(auroc - 0.5) < 1e-6
+    return same and abs(precision - share) < 1e-4  # AUROC alone may be a half by accident
 
 
 def _rate(history: Sequence[Row]) -> float:

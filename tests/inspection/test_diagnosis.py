@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.inspection.diagnosis import (
-    GUESSING,
+    EVEN,
     NOTICEABLE,
     at_chance,
     constant_output,
@@ -30,11 +30,12 @@ def course(train: list[float], val: list[float] | None = None, lr: float = 1e-3,
     return [{"epoch": i, "train/loss": a, "val/loss": b, **same} for i, (a, b) in enumerate(pairs, start=1)]
 
 
-def constant(count: int, first: float = GUESSING) -> list[Row]:
-    """Epochs in which all pictures get one probability."""
-    sides = [{"val/recall": float(i % 2), "val/specificity": float(1 - i % 2)} for i in range(count)]
-    rows = course([first, *[GUESSING] * (count - 1)], lr=0.1, auroc=0.5)
-    return [{**row, **side} for row, side in zip(rows, sides, strict=True)]
+def constant(count: int, first: float = EVEN) -> list[Row]:
+    """Epochs in which all pictures, a quarter NG, get one probability."""
+    ng = {"val/recall": 1.0, "val/specificity": 0.0, "val/accuracy": 0.25, "val/average_precision": 0.25}
+    go = {"val/recall": 0.0, "val/specificity": 1.0, "val/accuracy": 0.75, "val/average_precision": 0.25}
+    rows = course([first, *[EVEN] * (count - 1)], lr=0.1, auroc=0.5)
+    return [{**row, **(ng, go)[i % 2]} for i, row in enumerate(rows)]
 
 
 def layer(name: str, **values: list[float]) -> list[dict[str, Any]]:
@@ -97,7 +98,7 @@ def test_nothing_is_said_of_nothing() -> None:
 
 def test_a_rate_that_gets_nowhere_is_to_be_raised() -> None:
     said = str(rate_too_low(course([0.6925 - 0.0003 * i for i in range(10)], lr=1e-6)))
-    assert said.startswith("In 10 epochs the training loss fell from 0.6925 to 0.6898")
+    assert said.startswith("In 10 epochs the training loss went from 0.6925 to 0.6898")
     assert "learning rate of 1e-06" in said
     assert "Raise model.optimizer.lr" in said
 
@@ -121,6 +122,10 @@ def test_one_probability_for_all_without_a_huge_loss_blames_no_rate() -> None:
     assert "is too high" not in said
 
 
+def test_an_area_of_a_half_by_accident_is_not_constant() -> None:
+    assert constant_output([{**row, "val/average_precision": 0.4} for row in constant(5)]) is None
+
+
 def test_two_constant_epochs_are_not_sure_and_a_recovery_takes_it_back() -> None:
     assert constant_output(constant(2)) is None
     assert constant_output(constant(3)) is not None
@@ -131,6 +136,8 @@ def test_scores_of_guessing_after_many_epochs_are_told() -> None:
     rows = course([0.693, 0.71, 0.69, 0.70, 0.692], auroc=0.53)
     assert "the AUROC is 0.53 on training and 0.53 on validation" in str(at_chance(rows))
     assert at_chance(rows[:4]) is None
+    thrown = str(at_chance(course([1.97, 0.69, 0.69, 0.69, 0.69], lr=0.01, auroc=0.53)))
+    assert "after a training loss of up to 1.97: the learning rate, 0.01 at most, is too high" in thrown
     assert at_chance(course([0.693, 0.71, 0.69, 0.70, 0.692], auroc=0.7)) is None
 
 
