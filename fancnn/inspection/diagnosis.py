@@ -20,7 +20,7 @@ RISE = 1.25  # of validation's loss over its lowest, to be called overfitting
 FALL_PER_EPOCH = 0.03  # of the training loss, to be called fast
 SLOW = 0.005  # of the training loss in an epoch, up or down
 OSCILLATING = 0.4  # share of epochs in which the training loss rises noticeably
-LARGE_STEP = 0.1  # of the weights; a thousandth is usual
+LARGE_STEP = 0.03  # of the weights; a thousandth is usual
 RATE = "model.optimizer.lr"
 FIND_RATE = "python -m fancnn.lr_find prints one to copy"
 
@@ -52,7 +52,8 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
         return [*dead, slow]
     if chance := at_chance(history):
         return [*dead, chance]
-    found = (rate_too_high(history, dynamics), overfitting(history), still_falling(history))
+    high = rate_too_high(history, dynamics)  # then validation rises for that, too
+    found = (high or overfitting(history), still_falling(history))
     return [*dead, *(finding for finding in found if finding)]
 
 
@@ -101,7 +102,7 @@ def at_chance(history: Sequence[Row]) -> Finding | None:
 
 
 def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ()) -> Finding | None:
-    """Whether the training loss ends well above its lowest, goes up and down to the end, or steps are huge."""
+    """Whether a loss goes up and down to the end, training's ends well above its lowest, or steps are huge."""
     losses = _known(history, "train/loss")
     if len(losses) >= 5:
         low, end = min(losses[:-3]), median(losses[-3:])
@@ -113,12 +114,18 @@ def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] 
     if len(rises) >= 4 and sum(rises) >= OSCILLATING * len(rises):
         seen = f"In {sum(rises)} of the last {len(rises)} epochs the training loss rose by {NOTICEABLE / 2:.2f} or more"
         return _too_high(seen, history)
-    ratio = last_update_ratio(dynamics)
-    if ratio is not None and ratio > LARGE_STEP:
-        seen = (
-            f"A step of the optimiser changes the layers' weights by {ratio:.0%} of their norm (a thousandth is usual)"
-        )
+    val = _known(history, "val/loss")
+    second = list(pairwise(val[len(val) // 2 :]))
+    jumps, doubled = sum(_jumps(*pair) for pair in second), sum(_jumps(a, b) and b > a for a, b in second)
+    if doubled >= 2 and jumps >= OSCILLATING * len(second):
+        seen = f"In {jumps} of the last {len(second)} epochs the validation loss doubled or was halved"
         return _too_high(seen, history)
+    step = largest_step(dynamics)
+    if step is not None and step[1] > LARGE_STEP:
+        seen = (
+            f"In epoch {step[0]:.0f} a step of the optimiser changed the layers' weights by {step[1]:.0%} of their norm"
+        )
+        return _too_high(f"{seen} (a thousandth is usual)", history)
     return None
 
 
@@ -147,7 +154,8 @@ def overfitting(history: Sequence[Row]) -> Finding | None:
     smooth = _smooth(val)
     turn = smooth.index(min(smooth))
     end, trained = median(val[-3:]), median(train[-3:])
-    if end < RISE * smooth[turn] or end - smooth[turn] < NOTICEABLE or trained > 0.8 * _smooth(train)[turn]:
+    least = min(val[-2:])  # the last epoch alone may be a spike
+    if least < RISE * smooth[turn] or least - smooth[turn] < NOTICEABLE or trained > 0.8 * _smooth(train)[turn]:
         return None
     near = range(max(0, turn - 1), min(len(val), turn + 2))
     lowest = min(near, key=lambda at: val[at])
@@ -177,13 +185,14 @@ def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
     return found
 
 
-def last_update_ratio(dynamics: Iterable[Mapping[str, Any]]) -> float | None:
-    """The middle of the layers' ratios of update to weight, when they were looked at last after the first epoch."""
-    ratios: dict[Any, list[float]] = {}
+def largest_step(dynamics: Iterable[Mapping[str, Any]]) -> tuple[float, float] | None:
+    """The epoch, of those looked at, with the largest ratio of update to weight, and that: the middle of its layers."""
+    ratios: dict[float, list[float]] = {}
     for row in dynamics:
-        if "update_ratio" in row and row["epoch"] > 1:  # the first steps of an adaptive optimiser are large
+        if "update_ratio" in row:
             ratios.setdefault(row["epoch"], []).append(row["update_ratio"])
-    return median(ratios[max(ratios)]) if ratios else None
+    middles = {epoch: median(of_layers) for epoch, of_layers in ratios.items()}
+    return max(middles.items(), key=lambda item: item[1]) if middles else None
 
 
 def _too_high(seen: str, history: Sequence[Row]) -> Finding:
@@ -207,6 +216,10 @@ def _is_constant(row: Row) -> bool:
     share = accuracy if recall == 1 else 1 - accuracy  # of NG, where all pictures are called the same
     same = (recall, specificity) in ((0, 1), (1, 0)) and abs(auroc - 0.5) < 1e-6
     return same and abs(precision - share) < 1e-4  # AUROC alone may be a half by accident
+
+
+def _jumps(before: float, after: float) -> bool:
+    return max(before, after) > 2 * min(before, after) and abs(after - before) > NOTICEABLE
 
 
 def _rate(history: Sequence[Row]) -> float:

@@ -13,7 +13,7 @@ from fancnn.inspection.diagnosis import (
     constant_output,
     dead_layers,
     diagnose,
-    last_update_ratio,
+    largest_step,
     overfitting,
     rate_too_high,
     rate_too_low,
@@ -75,9 +75,9 @@ def test_overfitting_is_told_from_the_epoch_of_the_lowest_loss_on(down: int, up:
     val = [2 - 1.5 * i / down for i in range(down)] + [0.5 + step * i for i in range(up)]
     train = [1 / (i + 1) ** 2 for i in range(down + up)]
     found = overfitting(course(train, val))
-    rise = sorted(val[-3:])[1] - 0.5
+    rise, least = sorted(val[-3:])[1] - 0.5, min(val[-2:])
     lowest = 0.5 + step  # at most, of the middle of three epochs
-    if 0.5 + rise > max(1.25 * lowest, lowest + NOTICEABLE) + 1e-9:
+    if least > max(1.25 * lowest, lowest + NOTICEABLE) + 1e-9:
         assert found is not None
         assert f"From epoch {down + 1} to the end the validation loss rose from 0.500 to {0.5 + rise:.3f}" in str(found)
     if rise < NOTICEABLE - 1e-9:
@@ -159,12 +159,23 @@ def test_a_rise_in_the_middle_is_not_told() -> None:
     assert rate_too_high(course([0.7, 0.3, 0.5, 0.6, 0.4, 0.2, 0.1, 0.09, 0.08, 0.07])) is None
 
 
-def test_huge_steps_are_too_high_a_rate_but_not_the_first_ones() -> None:
-    steps = [row for name in "abc" for row in layer(name, update_ratio=[10.0, 0.25, 0.2])]
+def test_a_validation_loss_that_jumps_to_the_end_is_too_high_a_rate_and_no_overfitting() -> None:
+    val = [0.7, 0.7, 0.3, 0.8, 0.35, 1.8, 0.4, 3.5, 0.4, 5.4]
+    rows = course([0.7 * 0.8**i for i in range(10)], val)
+    assert "In 4 of the last 4 epochs the validation loss doubled or was halved" in str(rate_too_high(rows))
+    assert overfitting(rows) is None
+    assert rate_too_high(course([0.7 * 0.8**i for i in range(10)], [*val[:5], 0.3, 0.31, 0.3, 0.29, 0.3])) is None
+
+
+def test_huge_steps_of_the_layers_in_the_middle_are_too_high_a_rate() -> None:
+    steps = [row for name in "abc" for row in layer(name, update_ratio=[0.25, 0.2, 0.01])]
     rows = course([0.7, 0.6, 0.5])
-    assert last_update_ratio(steps) == 0.2
-    assert "changes the layers' weights by 20% of their norm" in str(rate_too_high(rows, steps))
-    assert rate_too_high(rows, [row for row in steps if row["epoch"] == 1]) is None
+    assert largest_step(steps) == (1, 0.25)
+    assert "In epoch 1 a step of the optimiser changed the layers' weights by 25% of their norm" in (
+        str(rate_too_high(rows, steps))
+    )
+    one = [*layer("a", update_ratio=[9.0]), *layer("b", update_ratio=[1e-3]), *layer("c", update_ratio=[1e-3])]
+    assert rate_too_high(rows, one) is None  # a kernel that starts at zero
 
 
 def test_a_training_that_ended_too_soon_is_told() -> None:
