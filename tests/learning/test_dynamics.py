@@ -16,7 +16,7 @@ from fancnn.learning.averaging import WeightAveraging, ema
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.dynamics import Activations, Dynamics, StepNorms
-from fancnn.learning.losses import BinaryCrossEntropy
+from fancnn.learning.losses import CrossEntropy
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.model import Model
 from fancnn.splits import SplitPlan
@@ -40,7 +40,7 @@ def fitted(
     data: PictureDataModule, *callbacks: pl.Callback, epochs: int = 3, net: nn.Module | None = None, **more: Any
 ) -> Model:
     model = Model(net or network(), Preprocess((8, 8)), classes=("GO", "NG"), go_class="GO")
-    module = Classifier(model, BinaryCrossEntropy(), lambda weights: torch.optim.SGD(weights, lr=RATE, momentum=0.9))
+    module = Classifier(model, CrossEntropy(), lambda weights: torch.optim.SGD(weights, lr=RATE, momentum=0.9))
     quiet_lightning()
     trainer = pl.Trainer(
         accelerator="cpu",
