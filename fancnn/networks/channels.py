@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fancnn.networks.convnet import ConvNet
+from fancnn.networks.layers import MeanAndMax
 from fancnn.networks.residual import ResidualBlock, ResidualNet
 
 
@@ -26,12 +27,14 @@ class ChannelGroup:
         producers: Convolutions or linear layers, a filter for each channel; the first one names the group.
         norms: Batch norms of the channels. (Norms over several channels are in no group: see `check_separable`.)
         consumers: The layers that read the channels.
+        mean_and_max: Those of them that read two values of each channel, as `MeanAndMax` gives them.
     """
 
     argument: tuple[str, int]
     producers: tuple[str, ...]
     norms: tuple[str, ...]
     consumers: tuple[str, ...]
+    mean_and_max: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,6 +43,13 @@ class ChannelGroup:
     def width(self, network: nn.Module) -> int:
         """How many channels."""
         return len(network.get_submodule(self.name).weight)  # type: ignore[arg-type]
+
+    def by_channel(self, layer: str, values: Tensor, width: int) -> Tensor:
+        """What a consumer reads, or its kernel, as `(batch, rounds, channels, values)`.
+
+        Flattening put the values of a channel together; with mean and max the channels come round a second time.
+        """
+        return values.reshape(len(values), 2 if layer in self.mean_and_max else 1, width, -1)
 
 
 def channel_groups(network: nn.Module) -> list[ChannelGroup]:
@@ -78,22 +88,21 @@ def check_separable(network: nn.Module) -> None:
 @contextmanager
 def silenced(network: nn.Module, group: ChannelGroup, channels: Sequence[int]) -> Iterator[None]:
     """Inside, the layers that read `channels` of `group` read zeros."""
-
-    def zero(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
-        return (by_channel(inputs[0], width).index_fill(1, places.to(inputs[0].device), 0.0).view_as(inputs[0]),)
-
     width, places = group.width(network), torch.tensor(channels, dtype=torch.int64)
-    hooks = [network.get_submodule(name).register_forward_pre_hook(zero) for name in group.consumers]
+
+    def zero(name: str, values: Tensor) -> tuple[Tensor]:
+        parts = group.by_channel(name, values, width)
+        return (parts.index_fill(2, places.to(values.device), 0.0).view_as(values),)
+
+    hooks = [
+        network.get_submodule(name).register_forward_pre_hook(lambda _, inputs, name=name: zero(name, inputs[0]))
+        for name in group.consumers
+    ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def by_channel(values: Tensor, width: int) -> Tensor:
-    """What a layer reads, or its kernel, as `(batch, channels, values)`: flattening put those of a channel together."""
-    return values.reshape(len(values), width, -1)
 
 
 def without_others(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]]) -> dict[str, Tensor]:
@@ -115,7 +124,7 @@ def without_others(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]
                     weights[name] = weights[name][places.to(weights[name].device)]
         for layer in group.consumers:
             kernel = weights[f"{layer}.weight"]
-            chosen = by_channel(kernel, width)[:, places.to(kernel.device)]
+            chosen = group.by_channel(layer, kernel, width)[:, :, places.to(kernel.device)]
             weights[f"{layer}.weight"] = chosen.reshape(len(kernel), -1, *kernel.shape[2:])
     return weights
 
@@ -143,12 +152,13 @@ def _of_convnet(network: ConvNet) -> Iterator[ChannelGroup]:
     dense = [f"hidden.{place}.0" for place in range(1, len(network.hidden))] + ["logit"]
     blocks = [_Row(f"blocks.{place}", block) for place, block in enumerate(network.blocks)]
     readers = [*(row.convolutions[0] for row in blocks[1:]), dense[0]]
+    twice = (dense[0],) if isinstance(network.hidden[0], MeanAndMax) else ()
     for place, (row, reader) in enumerate(zip(blocks, readers, strict=True)):
         argument, norms = ("filters", place), row.norms()
         if len(row.convolutions) == 2:  # the second makes pictures smaller, in place of a pool
             yield ChannelGroup(argument, row.convolutions[:1], norms, row.convolutions[1:])
             norms = ()
-        yield ChannelGroup(argument, row.convolutions[-1:], norms, (reader,))
+        yield ChannelGroup(argument, row.convolutions[-1:], norms, (reader,), twice if reader == dense[0] else ())
     for place, (linear, reader) in enumerate(pairwise(dense)):
         yield ChannelGroup(("hidden", place), (linear,), (), (reader,))
 
@@ -171,7 +181,9 @@ def _of_residual(network: ResidualNet) -> Iterator[ChannelGroup]:
                 producers, norms, consumers = shortcut.convolutions, shortcut.norms(), ()
             yield ChannelGroup(("widths", stage), (first,), branch.norms(after=first, before=second), (second,))
             producers, norms = (*producers, second), norms + branch.norms(after=second)
-    yield ChannelGroup(("widths", len(network.stages) - 1), producers, norms + head.norms(), (*consumers, "logit"))
+    twice = ("logit",) if any(isinstance(layer, MeanAndMax) for layer in network.head) else ()
+    reading = (*consumers, "logit")
+    yield ChannelGroup(("widths", len(network.stages) - 1), producers, norms + head.norms(), reading, twice)
 
 
 class _Row:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fancnn.inspection.cross_entropy import binary_cross_entropy_of_logits
 from fancnn.inspection.scores import auroc
-from fancnn.networks.channels import ChannelGroup, by_channel, silenced
+from fancnn.networks.channels import ChannelGroup, silenced
 
 Values = NDArray[np.float64]
 Batch = tuple[Tensor, Tensor]  # pictures as the model takes them, and (batch,) labels: 0 GO, 1 NG
@@ -126,11 +126,13 @@ def of_values(
         for group in groups:
             change = torch.zeros(len(labels), group.width(network), dtype=torch.float64)
             for name in group.consumers:
-                values = by_channel(read[name].detach(), group.width(network))  # (batch, channels, places)
-                change += (values * by_channel(slopes[name], group.width(network))).sum(2).cpu()
-                sums[group][0] += values.abs().sum((0, 2)).cpu()
-                sums[group][1] += (values == 0).sum((0, 2)).cpu()
-                counts[group] += values.shape[0] * values.shape[2]
+                values, slope = (
+                    group.by_channel(name, found, group.width(network)) for found in (read[name].detach(), slopes[name])
+                )  # (batch, rounds, channels, places)
+                change += (values * slope).sum((1, 3)).cpu()
+                sums[group][0] += values.abs().sum((0, 1, 3)).cpu()
+                sums[group][1] += (values == 0).sum((0, 1, 3)).cpu()
+                counts[group] += values.numel() // group.width(network)
             sums[group][2] += change.abs().sum(0)
     return {
         group: {

@@ -29,7 +29,7 @@ CONVNETS = st.fixed_dictionaries(
         "padding": st.sampled_from([False, "same"]),
         "activation": st.sampled_from(["relu", "gelu", "sigmoid"]),
         "pooling": st.sampled_from(["max", "average", "strided"]),
-        "head": st.sampled_from(["flatten", "average"]),
+        "head": st.sampled_from(["flatten", "average", "both"]),
         "norm": st.sampled_from(["none", "batch"]),
         "dropout": st.sampled_from([0.0, 0.5]),
         "spatial_dropout": st.sampled_from([0.0, 0.5]),
@@ -41,6 +41,7 @@ RESIDUALS = st.fixed_dictionaries(
         "depths": st.integers(1, 3),
         "stem_stride": st.sampled_from([1, 2, 4]),
         "order": st.sampled_from(["pre", "post"]),
+        "head": st.sampled_from(["average", "max", "both"]),
         "norm": st.sampled_from(["none", "batch"]),
         "activation": st.sampled_from(["relu", "gelu", "sigmoid"]),
     }
