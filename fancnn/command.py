@@ -84,8 +84,8 @@ def command(
     return decorate
 
 
-def checked(cfg: DictConfig, schema: type[S]) -> S:
-    """The configuration as an object of `schema`, interpolations resolved.
+def checked(cfg: DictConfig | dict[str, Any], schema: type[S]) -> S:
+    """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
 
     Raises:
         UserError: If a key is unknown or missing, or a value has the wrong type, naming the key.

@@ -12,7 +12,7 @@ from typing import Any
 from fancnn.errors import UserError
 from fancnn.group_settings import DecisionSettings, LineSettings
 from fancnn.pictures import PARTS
-from fancnn.settings import LrFindSettings, TrainSettings
+from fancnn.settings import LrFindSettings, PruneSettings, TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")
@@ -23,6 +23,7 @@ OUTPUTS = ("one", "two", "types")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
+CRITERIA = ("order", "l1", "l2", "activation", "taylor", "sparsity", "similarity", "performance", "performance_auroc")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 # precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
@@ -209,6 +210,19 @@ def check_range_test(settings: LrFindSettings) -> None:
         raise UserError(f"steps={settings.steps} should be 20 or more: fewer make no curve")
     if settings.ckpt is not None:
         raise UserError(f"ckpt={settings.ckpt}: a range test starts from fresh weights; leave ckpt out")
+
+
+def check_pruning(settings: PruneSettings) -> None:
+    shares = settings.keep if isinstance(settings.keep, list) else [settings.keep]
+    if not shares or not all(is_number(share) and 0 < share <= 1 for share in shares) or set(shares) == {1}:
+        raise UserError(f"keep={settings.keep} should be a share above 0 and below 1, or a list of them: [0.5,0.25]")
+    _check_choice("by", settings.by, CRITERIA)
+    if settings.epochs < 1:
+        raise UserError(f"epochs={settings.epochs} should be 1 or more: what is left has to find its balance anew")
+    if not is_number(settings.lr_factor) or settings.lr_factor <= 0:
+        raise UserError(f"lr_factor={settings.lr_factor} should be above 0, e.g. 0.3: a third of the run's own rate")
+    check_share("escape", settings.escape)
+    check_share("confidence", settings.confidence)
 
 
 def check_seed(seed: int) -> None:

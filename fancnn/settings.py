@@ -71,6 +71,32 @@ class LrFindSettings(TrainSettings):
 
 
 @dataclass
+class FilterSettings:
+    """Everything `python -m fancnn.filters` can be told."""
+
+    run: str
+    layer: str | None
+    device: str
+    output_dir: str
+
+
+@dataclass
+class PruneSettings:
+    """Everything `python -m fancnn.prune` can be told."""
+
+    run: str
+    keep: Any  # a share, or a list of them
+    by: str
+    epochs: int
+    lr_factor: float
+    escape: float
+    confidence: float
+    device: str
+    ckpt: str | None
+    output_dir: str
+
+
+@dataclass
 class DecideSettings:
     """Everything `python -m fancnn.decide` can be told."""
 

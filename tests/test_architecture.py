@@ -13,8 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FLOORS = (
     (
         *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
-        "explain",
-        *("describe", "lr_find", "fans", "cache", "benchmark", "__main__", "__init__"),
+        *("explain", "describe", "lr_find", "filters", "prune", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),
     ("benchmarks",),

@@ -27,7 +27,7 @@ finally:
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     judging = {"evaluate", "decide", "certify", "report", "compare", "explain"}
-    training = {"train", "crossval", "ensemble", "describe", "lr_find"}
+    training = {"train", "crossval", "ensemble", "describe", "lr_find", "filters", "prune"}
     assert set(COMMANDS) == {*training, "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()

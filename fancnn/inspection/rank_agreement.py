@@ -33,11 +33,12 @@ def agreement(first: ArrayLike, second: ArrayLike) -> Agreement:
 
     Example:
         >>> agreement([1, 2, 3], [10, 30, 20])
-        Agreement(spearman=0.5, kendall=0.3333333333333333)
+        Agreement(spearman=0.5, kendall=0.333333333333)
     """
     one, other = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if one.shape != other.shape:
         raise ValueError(f"expected as many values twice, got {one.size} and {other.size}")
     if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return Agreement(None, None)
-    return Agreement(round(float(spearmanr(one, other)[0]), 12), float(kendalltau(one, other)[0]))
+    found = spearmanr(one, other)[0], kendalltau(one, other)[0]
+    return Agreement(*(round(float(value), 12) for value in found))  # what rounding errors leave differs by order

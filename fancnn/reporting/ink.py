@@ -57,6 +57,7 @@ class Drawing:
         says: One or two sentences: what it shows and how to read it.
         draw: Fills an empty figure.
         height: In inches.
+        width: In inches; wider ones are not for a page.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Drawing:
     says: str
     draw: Callable[[Figure], None]
     height: float = 3.1
+    width: float = WIDTH
 
     def svg(self) -> str:
         """An `<svg>` element for a page: no ids but its own, no addresses, equal for equal figures."""
@@ -83,7 +85,7 @@ class Drawing:
     def _figure(self) -> Figure:
         """Drawn and laid out, once for both."""
         with matplotlib.rc_context(_STYLE):
-            figure = Figure(figsize=(WIDTH, self.height), layout="constrained")
+            figure = Figure(figsize=(self.width, self.height), layout="constrained")
             FigureCanvasAgg(figure)
             self.draw(figure)
             figure.draw_without_rendering()

@@ -82,16 +82,17 @@ def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSetti
     return replace(
         TrainSettings(**here),
         data=replace(settings.data, root=str(root), split_file=str(folder / "split.csv"), fans=None),
-        callbacks=_moved(settings.callbacks, settings.output_dir, str(folder)),
-        logger=_moved(settings.logger, settings.output_dir, str(folder)),
+        callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
+        logger=moved(settings.logger, settings.output_dir, str(folder)),
         output_dir=str(folder),
         ckpt=str(last) if last.is_file() else None,
     )
 
 
-def _moved(config: Any, old: str, new: str) -> Any:
+def moved(config: Any, old: str, new: str) -> Any:
+    """A configuration with what lies in the folder `old` in the folder `new`."""
     if isinstance(config, Mapping):
-        return {key: _moved(value, old, new) for key, value in config.items()}
+        return {key: moved(value, old, new) for key, value in config.items()}
     return new + config[len(old) :] if isinstance(config, str) and config.startswith(old) else config
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
 
 from fancnn import assembly, checkpoints
 from fancnn.console import say
@@ -54,8 +55,12 @@ class Trained:
     objective: float | None
 
 
-def train(settings: TrainSettings) -> Trained:
+def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) -> Trained:
     """Train an inspector and leave a run folder that explains itself.
+
+    Args:
+        settings: As a command has them.
+        weights: Of the network, to begin with; None takes fresh ones.
 
     Raises:
         UserError: For a mistake in configuration or data, before any training.
@@ -68,6 +73,8 @@ def train(settings: TrainSettings) -> Trained:
     data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
+    if weights is not None:
+        fresh.network.load_state_dict(weights)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
     trainer = assembly.trainer(settings)

@@ -1,0 +1,20 @@
+"""Make a trained network smaller and faster: `python -m fancnn.prune run=RUN keep=0.5`."""
+
+import os
+
+from fancnn.command import command
+from fancnn.limits import check_pruning
+from fancnn.settings import PruneSettings
+
+
+@command("prune", PruneSettings, goes_on_in="ckpt")
+def main(settings: PruneSettings) -> None:
+    check_pruning(settings)  # here: torch takes seconds to import, a mistake need not
+    os.environ.setdefault("TQDM_DISABLE", "1")  # Lightning's bar; ours is silent in a log file
+    from fancnn.workflows.pruning import prune  # lazy: --help must not wait for torch
+
+    prune(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""A finished run, to be worked on: its model, the settings of its training, and its pictures in the parts it had."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from fancnn import checkpoints
+from fancnn.command import checked
+from fancnn.errors import UserError
+from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.learning.datamodule import PictureDataModule
+from fancnn.model import Model
+from fancnn.networks.channels import ChannelGroup, channel_groups
+from fancnn.networks.criteria import Batch
+from fancnn.pictures import split_hash
+from fancnn.settings import TrainSettings
+from fancnn.workflows.devices import chosen_device
+from fancnn.workflows.training import read_pictures
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """What a run was, with its pictures as they are now.
+
+    Attributes:
+        folder: Of the run.
+        model: Its best epoch.
+        groups: Of the model's filters.
+        settings: Of its training, with its own split, on its own pictures.
+        data: Read and split as it was then.
+    """
+
+    folder: Path
+    model: Model
+    groups: list[ChannelGroup]
+    settings: TrainSettings
+    data: PictureDataModule
+
+    def batches(self, part: str) -> list[Batch]:
+        """Pictures and labels of a part, where the model is."""
+        return self._here(self.data.in_order(part))
+
+    def training_batches(self, count: int) -> list[Batch]:
+        """So many training pictures, or all if there are fewer: the first that the training saw."""
+        return self._here(islice(self.data.train_dataloader(), max(1, count // self.settings.data.batch_size)))
+
+    def _here(self, batches: Iterable[Batch]) -> list[Batch]:
+        return [(images.to(self.model.device), labels) for images, labels in batches]
+
+
+def read_run(run: str, device: str) -> EarlierRun:
+    """Load a run with the pictures that it was trained on.
+
+    Raises:
+        UserError: If it or its pictures cannot be found or have changed, or nothing is known of its network's filters.
+    """
+    path = checkpoints.find(run, (BEST, LAST))
+    model, folder = checkpoints.load(path, chosen_device(device)), checkpoints.run_folder(path)
+    if "runs" in model.about:
+        raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.about['runs'])}")
+    try:
+        groups = channel_groups(model.network)
+    except ValueError as error:
+        raise UserError(f"{run}: {error}") from error
+    trained = checked(model.about["settings"], TrainSettings)
+    own = replace(trained.data, root=model.about["root"], split_file=str(folder / "split.csv"), fans=None)
+    settings = replace(trained, data=own, ckpt=None)
+    data = read_pictures(settings)
+    if split_hash(data.pictures) != model.about["split_sha256"]:
+        raise UserError(
+            f"the pictures under {data.root} are not those that {run} was trained on: some were changed or are "
+            "missing. Restore them; python -m fancnn.evaluate names them"
+        )
+    return EarlierRun(folder, model, groups, settings, data)

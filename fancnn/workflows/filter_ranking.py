@@ -1,0 +1,158 @@
+"""The story of `python -m fancnn.filters`: filters in order of what they are worth, by one criterion beside another.
+
+`filters.csv`, version 1: a row a filter, layers in their order: layer (where a residual sum joins several, the first
+of them), filter (its index there, from 0), and for each criterion its value and, as `<criterion>_rank`, its place from
+1 on, the filter worth most first. What the criteria are: `fancnn.networks.criteria.CRITERIA`.
+
+`filters.json`, version 1: format (`fancnn-filters`), version, run, part and pictures (that were looked at), criteria
+(in words, by name), layers (by name: filters, and `spearman` and `kendall`: rank correlation of two criteria by their
+names, of what each counts as worth; null where one of them has no order).
+
+`filters-<layer>.png` for each layer: the ranks as a table, and the kernels in the order of each criterion.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from fancnn.console import print_table, say
+from fancnn.errors import UserError
+from fancnn.inspection.rank_agreement import Agreement, agreement
+from fancnn.memory import keep_freed_memory
+from fancnn.networks.channels import ChannelGroup
+from fancnn.networks.criteria import CRITERIA, Values, measured
+from fancnn.reporting.filter_figures import ranks_drawing
+from fancnn.settings import FilterSettings
+from fancnn.tables import replacing, table_writer
+from fancnn.workflows.earlier_run import read_run
+
+FORMAT, VERSION = "fancnn-filters", 1
+PART = "val"  # chosen on, never stated on: the test part stays for the last look
+TRUTH = "performance"
+COLUMNS = ("layer", "filter", *(name for criterion in CRITERIA for name in (criterion, f"{criterion}_rank")))
+Agreements = dict[tuple[str, str], Agreement]
+
+
+def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
+    """Measure the filters of the layer asked for, or of all, on validation; leave table, JSON and pictures.
+
+    Returns:
+        Values by layer and criterion.
+
+    Raises:
+        UserError: If the run, its pictures or the layer cannot be found.
+    """
+    keep_freed_memory()
+    run = read_run(settings.run, settings.device)
+    groups = chosen_groups(run.groups, settings.layer)
+    batches, output = run.batches(PART), Path(settings.output_dir)
+    values = measured(run.model, run.model.network, groups, batches, tuple(CRITERIA))
+    found = {group.name: of_group for group, of_group in values.items()}
+    agreements = {name: _agreements(of_layer) for name, of_layer in found.items()}
+    _write_table(output / "filters.csv", found)
+    about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}
+    _write_json(output / "filters.json", about, found, agreements)
+    for name, of_layer in found.items():
+        orders = {criterion: CRITERIA[criterion].order(numbers) for criterion, numbers in of_layer.items()}
+        drawing = ranks_drawing(name, orders, _kernel(run.model.network, name), TRUTH)
+        (output / f"filters-{name}.png").write_bytes(drawing.png())
+    say(f"{settings.run} on {about['pictures']} pictures of {PART}\n")
+    for name, criterion in CRITERIA.items():
+        say(f"{_number(name)} {name:17}  {criterion.says}")
+    _tell(found, agreements)
+    say(f"\nfilters.csv, filters.json, filters-<layer>.png: {output}")
+    return found
+
+
+def chosen_groups(groups: Sequence[ChannelGroup], layer: str | None) -> list[ChannelGroup]:
+    """The groups that a layer means, by any of its producers' names; None is the first, `all` all.
+
+    Raises:
+        UserError: If it means none.
+    """
+    if layer is None:
+        return [groups[0]]
+    if chosen := [group for group in groups if layer in ("all", *group.producers)]:
+        return chosen
+    names = ", ".join(name for group in groups for name in group.producers)
+    raise UserError(f"layer={layer} has no filters that can be ranked. There are {names}; or all")
+
+
+def _agreements(values: Mapping[str, Values]) -> Agreements:
+    """Of each two criteria, in what they count as worth."""
+    worth = {name: found if CRITERIA[name].greater_is_worth_more else -found for name, found in values.items()}
+    return {(one, other): agreement(worth[one], worth[other]) for one in worth for other in worth}
+
+
+def _kernel(network: nn.Module, name: str) -> Any:
+    weight = network.get_submodule(name).weight
+    return weight.detach().cpu().numpy()  # type: ignore[operator]
+
+
+def _write_table(path: Path, found: Mapping[str, Mapping[str, Values]]) -> None:
+    with table_writer(path, COLUMNS, VERSION) as add:
+        for layer, values in found.items():
+            ranks = {f"{name}_rank": CRITERIA[name].ranks(of_name) for name, of_name in values.items()}
+            for place in range(len(values["order"])):
+                row = {name: column[place].item() for name, column in {**values, **ranks}.items()}
+                add({"layer": layer, "filter": place, **row})
+
+
+def _write_json(
+    path: Path,
+    about: Mapping[str, Any],
+    found: Mapping[str, Mapping[str, Values]],
+    agreements: Mapping[str, Agreements],
+) -> None:
+    layers = {
+        layer: {
+            "filters": len(values["order"]),
+            **{
+                kind: {one: {other: getattr(agreements[layer][one, other], kind) for other in values} for one in values}
+                for kind in ("spearman", "kendall")
+            },
+        }
+        for layer, values in found.items()
+    }
+    says = {name: criterion.says for name, criterion in CRITERIA.items()}
+    with replacing(path) as file:
+        json.dump({"format": FORMAT, "version": VERSION, **about, "criteria": says, "layers": layers}, file, indent=2)
+        file.write("\n")
+
+
+def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
+    """One layer: each criterion with each other one; several: each with the truth."""
+    if len(found) == 1:
+        ((layer, values),) = found.items()
+        names, of_layer = list(values), agreements[layer]
+        rows = [[one, *(_cell(of_layer, names, one, other) for other in names)] for one in names]
+        title = f"{layer}: do they agree? Spearman's rank correlation above the diagonal, Kendall's below"
+        print_table(title, ["", *map(_number, names)], [[f"{_number(name)} {name}", *cells] for name, *cells in rows])
+    else:
+        others = [name for name in CRITERIA if name != TRUTH]
+        rows = [
+            [layer, str(len(values["order"])), *(_shown(agreements[layer][name, TRUTH].spearman) for name in others)]
+            for layer, values in found.items()
+        ]
+        title = f"do they agree with {TRUTH}? Spearman's rank correlation"
+        print_table(title, ["", "filters", *map(_number, others)], rows)
+    say("1 the same order, 0 none in common, -1 the reverse; - where a criterion gives no order")
+
+
+def _cell(of_layer: Agreements, names: Sequence[str], one: str, other: str) -> str:
+    if one == other:
+        return ""
+    found = of_layer[one, other]
+    return _shown(found.spearman if names.index(one) < names.index(other) else found.kendall)
+
+
+def _number(name: str) -> str:
+    """Of a criterion: a heading that lets ten columns stand side by side."""
+    return str(list(CRITERIA).index(name) + 1)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

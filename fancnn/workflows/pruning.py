@@ -1,0 +1,209 @@
+"""The story of `python -m fancnn.prune`: fewer filters, a short training, and what that costs and saves.
+
+The run folder holds `keep-<share>/` for each share: a run as any, whose network is described by smaller numbers, with
+`compare.html`, `flips.csv`, `compare.json` (against the original) and `certificate.json`. Beside these folders lie
+`certificate-original.json`, and `pruning.json` and `pruning.png`: what the shares come to, side by side (see
+`fancnn.workflows.pruning_curve`).
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fancnn import assembly, checkpoints
+from fancnn.console import say
+from fancnn.errors import UserError
+from fancnn.inspection.metrics_file import read_metrics
+from fancnn.learning.checkpointing import LAST
+from fancnn.memory import keep_freed_memory
+from fancnn.model import Model
+from fancnn.networks.channels import ChannelGroup, check_separable, smaller_arguments, without_others
+from fancnn.networks.criteria import CRITERIA, measured
+from fancnn.settings import CertifySettings, CompareSettings, PruneSettings, TrainSettings
+from fancnn.workflows.certifying import certify
+from fancnn.workflows.comparing import compare
+from fancnn.workflows.crossing import moved
+from fancnn.workflows.earlier_run import EarlierRun, read_run
+from fancnn.workflows.pruning_curve import Point, leave_curve, point_of, scores_of, scores_of_logits
+from fancnn.workflows.telling import tell_next
+from fancnn.workflows.training import train
+
+PART = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
+MEASURED = 512  # training pictures that filters are measured on
+Orders = Mapping[ChannelGroup, NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class _Smaller:
+    """A network without some filters: how it is described, and its weights."""
+
+    network: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def prune(settings: PruneSettings) -> list[Point]:
+    """Remove filters once, train what is left, and compare; where several shares are asked for, each from the original.
+
+    The test part is looked at once, and only where one share is asked for: among several, one is to be chosen first.
+
+    Returns:
+        The original and each share, the largest first.
+
+    Raises:
+        UserError: If the run or its pictures cannot be found, or its network cannot be pruned.
+    """
+    keep_freed_memory()
+    source, output = read_run(settings.run, settings.device), Path(settings.output_dir)
+    try:
+        check_separable(source.model.network)
+    except ValueError as error:
+        raise UserError(f"{settings.run}: {error}") from error
+    shares = shares_of(settings.keep)
+    orders = _orders(source, settings.by)
+    labels = np.array([picture.label for picture in source.data.part(PART)])
+    points = [point_of(1.0, source.folder, source.model, _known_scores(source.folder), None)]
+    for share in shares:
+        folder, smaller = output / f"keep-{share:g}", _without_the_least(source, orders, share)
+        pruned = _model_of(source.model, smaller)
+        before = scores_of_logits(pruned, _logits(source, pruned), labels)
+        say(f"\nkeep={share:g}: {_in_words(source.model.network, smaller.network)}")
+        _fine_tuned(settings, source, smaller, folder, alone=len(shares) == 1)
+        tuned = checkpoints.load(folder)
+        points.append(point_of(share, folder, tuned, _known_scores(folder), before))
+    compared = [_held_against(settings, source, point, alone=len(shares) == 1) for point in points[1:]]
+    leave_curve(output, settings, points, compared)
+    for point in points[1:]:
+        tell_next(point.run, None, can_be_loaded=True, has_board=False)
+    return points
+
+
+def shares_of(keep: Any) -> list[float]:
+    """The shares asked for, the largest first, each once; `limits.check_pruning` has seen that they are shares."""
+    given = keep if isinstance(keep, list | tuple) else [keep]
+    return sorted({float(share) for share in given} - {1.0}, reverse=True)
+
+
+def kept_count(width: int, share: float) -> int:
+    """How many filters stay: the nearest whole number, half a filter counts as one; never none.
+
+    Example:
+        >>> [kept_count(5, share) for share in (0.9, 0.5, 0.01)]
+        [5, 3, 1]
+    """
+    return max(1, int(width * share + 0.5))
+
+
+def _orders(source: EarlierRun, by: str) -> Orders:
+    network = source.model.network
+    values = measured(source.model, network, source.groups, source.training_batches(MEASURED), (by,))
+    return {group: CRITERIA[by].order(of_group[by]) for group, of_group in values.items()}
+
+
+def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Smaller:
+    network = source.model.network
+    kept: dict[ChannelGroup, Sequence[int]] = {
+        group: sorted(order[: kept_count(len(order), share)].tolist()) for group, order in orders.items()
+    }
+    described = {**source.model.about["network"], **smaller_arguments(network, kept)}
+    return _Smaller(described, {name: value.cpu() for name, value in without_others(network, kept).items()})
+
+
+def _model_of(original: Model, smaller: _Smaller) -> Model:
+    """The pruned network as it is, decided as the original."""
+    network = assembly.network(smaller.network)
+    network.load_state_dict(smaller.weights)
+    return Model(
+        network,
+        deepcopy(original.preprocess).cpu(),
+        classes=original.classes,
+        go_class=original.go_class,
+        thresholds=original.thresholds,
+        calibration=original.calibration,
+    ).eval()
+
+
+def _logits(source: EarlierRun, model: Model) -> NDArray[np.float64]:
+    return np.concatenate([model.logits(images) for images, _ in source.data.in_order(PART)])
+
+
+def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
+    """Train what is left, unless that was finished before; begun before, it goes on."""
+    if (folder / "metrics.json").is_file():
+        say("finished before")
+        return
+    try:
+        train(_tuning(settings, source.settings, smaller, folder, alone=alone), smaller.weights)
+    except SystemExit:
+        say(f"it is a part of a pruning, so rather: python -m fancnn.prune ckpt={settings.output_dir}")
+        raise
+
+
+def _tuning(
+    settings: PruneSettings, trained: TrainSettings, smaller: _Smaller, folder: Path, *, alone: bool
+) -> TrainSettings:
+    """The settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
+    rate = trained.model.optimizer["lr"] * settings.lr_factor
+    last = folder / checkpoints.FOLDER / LAST
+    callbacks = moved(trained.callbacks, trained.output_dir, str(folder))
+    if "start_epoch" in (averaging := callbacks.get("averaging") or {}):
+        callbacks["averaging"] = {**averaging, "start_epoch": min(averaging["start_epoch"], settings.epochs)}
+    return replace(
+        trained,
+        model=replace(
+            trained.model,
+            network=smaller.network,
+            optimizer={**trained.model.optimizer, "lr": rate},
+            output_bias=None,  # it is learnt already
+        ),
+        # alone: other processes would start the whole pruning again
+        trainer={**trained.trainer, "max_epochs": settings.epochs, "devices": 1, "strategy": "auto"},
+        callbacks=callbacks,
+        logger=moved(trained.logger, trained.output_dir, str(folder)),
+        output_dir=str(folder),
+        score_test=trained.score_test and alone,
+        augment_preview=False,
+        ckpt=str(last) if last.is_file() else None,
+    )
+
+
+def _known_scores(run: Path) -> Mapping[str, Any]:
+    return scores_of(read_metrics(run / "metrics.json")["parts"][PART])
+
+
+def _held_against(settings: PruneSettings, source: EarlierRun, point: Point, *, alone: bool) -> dict[str, Any]:
+    """Flips and certificates of the original and of what is left; on test where there is one and it may be seen."""
+    part, output = None if alone else PART, Path(settings.output_dir)
+    say(f"\nkeep={point.keep:g} against the original")
+    both = [str(source.folder), str(point.run)]
+    verdict = compare(CompareSettings(both, part, 0.5, None, str(point.run), str(point.run))).verdict
+    granted = {}
+    for run, place in (
+        (source.folder, output / "certificate-original.json"),
+        (point.run, point.run / "certificate.json"),
+    ):
+        say(f"\ncertificate of {run}")
+        asked = CertifySettings(
+            run=str(run),
+            table=None,
+            part=part,
+            escape=settings.escape,
+            confidence=settings.confidence,
+            threshold=None,
+            unit=None,
+            store=False,
+            output=str(place),
+            output_dir=str(output),
+        )
+        granted["original" if run == source.folder else "smaller"] = certify(asked).statement
+    return {"verdict": verdict, "certificates": granted}
+
+
+def _in_words(network: Any, smaller: Mapping[str, Any]) -> str:
+    now = smaller_arguments(network, {})
+    return ", ".join(f"{name} {widths} to {smaller[name]}" for name, widths in now.items())
