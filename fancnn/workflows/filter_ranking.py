@@ -49,17 +49,18 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
     run = read_run(settings.run, settings.device)
     groups = chosen_groups(run.groups, settings.layer)
     batches, output = run.batches(PART), Path(settings.output_dir)
+    about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}
+    count = sum(group.width(run.model.network) for group in groups)
+    say(f"{settings.run}: {count} filters, each left out once on {about['pictures']} pictures of {PART}\n")
     values = measured(run.model, run.model.network, groups, batches, tuple(CRITERIA))
     found = {group.name: of_group for group, of_group in values.items()}
     agreements = {name: _agreements(of_layer) for name, of_layer in found.items()}
     _write_table(output / "filters.csv", found)
-    about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}
     _write_json(output / "filters.json", about, found, agreements)
     for name, of_layer in found.items():
         orders = {criterion: CRITERIA[criterion].order(numbers) for criterion, numbers in of_layer.items()}
         drawing = ranks_drawing(name, orders, _kernel(run.model.network, name), TRUTH)
         (output / f"filters-{name}.png").write_bytes(drawing.png())
-    say(f"{settings.run} on {about['pictures']} pictures of {PART}\n")
     for name, criterion in CRITERIA.items():
         say(f"{_number(name)} {name:17}  {criterion.says}")
     _tell(found, agreements)

@@ -100,8 +100,9 @@ def kept_count(width: int, share: float) -> int:
 
 
 def _orders(source: EarlierRun, by: str) -> Orders:
-    network = source.model.network
-    values = measured(source.model, network, source.groups, source.training_batches(MEASURED), (by,))
+    network, batches = source.model.network, source.training_batches(MEASURED)
+    say(f"filters by {by}, on {sum(len(labels) for _, labels in batches)} training pictures: {CRITERIA[by].says}")
+    values = measured(source.model, network, source.groups, batches, (by,))
     return {group: CRITERIA[by].order(of_group[by]) for group, of_group in values.items()}
 
 
