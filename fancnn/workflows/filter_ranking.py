@@ -12,13 +12,13 @@ names, of what each counts as worth; null where one of them has no order).
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from fancnn.console import print_table, say
+from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.rank_agreement import Agreement, agreement
 from fancnn.memory import keep_freed_memory
@@ -126,21 +126,26 @@ def _write_json(
 
 def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
     """One layer: each criterion with each other one; several: each with the truth."""
+    names = list(CRITERIA)
     if len(found) == 1:
-        ((layer, values),) = found.items()
-        names, of_layer = list(values), agreements[layer]
-        rows = [[one, *(_cell(of_layer, names, one, other) for other in names)] for one in names]
-        title = f"{layer}: do they agree? Spearman's rank correlation above the diagonal, Kendall's below"
-        print_table(title, ["", *map(_number, names)], [[f"{_number(name)} {name}", *cells] for name, *cells in rows])
+        ((layer, of_layer),) = agreements.items()
+        say(f"\n{layer}: do they agree? Spearman's rank correlation above the diagonal, Kendall's below")
+        _tell_row("", map(_number, names))
+        for one in names:
+            _tell_row(f"{_number(one)} {one}", (_cell(of_layer, names, one, other) for other in names))
     else:
-        others = [name for name in CRITERIA if name != TRUTH]
-        rows = [
-            [layer, str(len(values["order"])), *(_shown(agreements[layer][name, TRUTH].spearman) for name in others)]
-            for layer, values in found.items()
-        ]
-        title = f"do they agree with {TRUTH}? Spearman's rank correlation"
-        print_table(title, ["", "filters", *map(_number, others)], rows)
+        others = [name for name in names if name != TRUTH]
+        say(f"\ndo they agree with {TRUTH}? Spearman's rank correlation")
+        _tell_row("", ["count", *map(_number, others)])
+        for layer, values in found.items():
+            cells = (_shown(agreements[layer][name, TRUTH].spearman) for name in others)
+            _tell_row(layer, [str(len(values["order"])), *cells])
     say("1 the same order, 0 none in common, -1 the reverse; - where a criterion gives no order")
+
+
+def _tell_row(heading: str, cells: Iterable[str]) -> None:
+    """Ten narrow columns, for a narrow terminal."""
+    say(f"{heading:22}" + "".join(f"{cell:>6}" for cell in cells))
 
 
 def _cell(of_layer: Agreements, names: Sequence[str], one: str, other: str) -> str:

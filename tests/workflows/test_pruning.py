@@ -149,7 +149,7 @@ def test_what_is_finished_is_not_trained_again(half: Path, trained_run: Path, tm
     shutil.copytree(half, out)
     (out / ".hydra").mkdir()  # as the command leaves it
     (out / ".hydra/overrides.yaml").write_text(f"- run={trained_run}\n- by=l1\n- epochs=2\n")
-    again = run_command("fancnn.prune", f"ckpt={out}", cwd=tmp_path)
+    again = run_command("fancnn.prune", f"ckpt={out}", cwd=tmp_path, COLUMNS="80")
     assert again.returncode == 0, again.stderr
     assert "finished before" in again.stdout
     assert "epoch  1/2" not in again.stdout
