@@ -111,19 +111,20 @@ def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Sma
     kept: dict[ChannelGroup, Sequence[int]] = {
         group: sorted(order[: kept_count(len(order), share)].tolist()) for group, order in orders.items()
     }
-    described = {**source.model.about["network"], **smaller_arguments(network, kept)}
+    described = {**source.settings.model.network, **smaller_arguments(network, kept)}
     return _Smaller(described, {name: value.cpu() for name, value in without_others(network, kept).items()})
 
 
 def _model_of(original: Model, smaller: _Smaller) -> Model:
     """The pruned network as it is, decided as the original."""
-    network = assembly.network(smaller.network)
+    network = assembly.network(smaller.network, len(original.outputs))
     network.load_state_dict(smaller.weights)
     return Model(
         network,
         deepcopy(original.preprocess).cpu(),
         classes=original.classes,
         go_class=original.go_class,
+        outputs=original.outputs,
         thresholds=original.thresholds,
         calibration=original.calibration,
     ).eval()

@@ -158,9 +158,11 @@ def test_what_is_finished_is_not_trained_again(half: Path, trained_run: Path, tm
     assert "…" not in again.stdout, "nothing is cut off"
 
 
-def test_a_residual_network_with_averaged_weights_is_pruned_too(train_settings: Settings, tmp_path: Path) -> None:
+def test_a_residual_network_with_averaged_weights_and_an_output_for_each_type_is_pruned_too(
+    train_settings: Settings, tmp_path: Path
+) -> None:
     small = ["model=residual", "model.network.widths=[4,6]", "model.network.stem_stride=1", "model.network.head=both"]
-    averaged = ["averaging=swa", "callbacks.averaging.start_epoch=2", "schedule=constant"]
+    averaged = ["model.outputs=types", "averaging=swa", "callbacks.averaging.start_epoch=2", "schedule=constant"]
     train(train_settings(*small, *averaged, "report=false", output=tmp_path / "run"))
     out = pruned(tmp_path / "out", f"run={tmp_path / 'run'}", "keep=0.5", "by=activation", "epochs=1")
     assert json.loads((out / "pruning.json").read_text())["points"][1]["network"] == {"widths": [2, 3]}
