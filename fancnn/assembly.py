@@ -28,6 +28,7 @@ from fancnn.inspection.imbalance import ClassCounts, equal_counts, log_priors
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
+from fancnn.learning.freezing import freezing
 from fancnn.learning.losses import with_balanced_weights
 from fancnn.learning.makers import accepted, check_makers, check_takes_outputs
 from fancnn.learning.output_bias import set_output_bias
@@ -35,6 +36,7 @@ from fancnn.learning.precision import hardware_precision
 from fancnn.learning.regularization import KernelPenalty
 from fancnn.limits import check_training
 from fancnn.model import Model
+from fancnn.pretraining_settings import PretrainSettings, UnlabelledSettings
 from fancnn.settings import TrainSettings
 from fancnn.splits import SplitPlan
 
@@ -63,12 +65,14 @@ def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
         raise UserError(f"{key}: {cause}{accepted(cause, get_object(config['_target_']))}") from error
 
 
-def preprocess(data: DataSettings) -> Preprocess:
+def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
     """The preprocessing of the model and of its data."""
     return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
 
 
-def datamodule(data: DataSettings, root: Path, seed: int, kinds: str = "one") -> PictureDataModule:
+def datamodule(
+    data: DataSettings, root: Path, seed: int, kinds: str = "one", *, labelled: bool = True
+) -> PictureDataModule:
     """The pictures under `root`, not read yet."""
     plan = SplitPlan(
         method=data.split,  # type: ignore[arg-type]  # checked there
@@ -90,6 +94,7 @@ def datamodule(data: DataSettings, root: Path, seed: int, kinds: str = "one") ->
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
         seed=seed,
+        labelled=labelled,
     )
 
 
@@ -168,10 +173,12 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
     return Augment([build(node, key) for key, node in nodes.items()], settings.border)
 
 
-def trainer(settings: TrainSettings) -> Trainer:
+def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
     seed_everything(settings.seed, workers=True, verbose=False)
     callbacks = [build(node, f"callbacks.{name}") for name, node in settings.callbacks.items() if node]
+    if isinstance(settings, TrainSettings):
+        callbacks += freezing(settings.freeze.layers, settings.freeze.until_epoch)
     loggers = [build(node, f"logger.{name}") for name, node in settings.logger.items() if node]
     made: Trainer = build(
         {**settings.trainer, "precision": precision(settings)[0]},
@@ -190,7 +197,7 @@ def trainer(settings: TrainSettings) -> Trainer:
     return made
 
 
-def precision(settings: TrainSettings) -> tuple[str, str]:
+def precision(settings: TrainSettings | PretrainSettings) -> tuple[str, str]:
     """The precision of the training, and why it is that."""
     asked = str(settings.trainer.get("precision", "auto"))
     accelerator = str(settings.trainer.get("accelerator", "auto"))
@@ -205,7 +212,10 @@ def check(settings: TrainSettings) -> None:
     """
     check_training(settings)
     datamodule(settings.data, Path(), settings.seed)
-    classifier(settings, model(settings, ()), {})
+    fresh = model(settings, ())
+    classifier(settings, fresh, {})
+    for callback in freezing(settings.freeze.layers):
+        callback.held(fresh.network)
 
 
 def _is_sweep() -> bool:

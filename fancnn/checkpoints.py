@@ -15,6 +15,8 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
 | runs | in an ensemble: the run folders of its members |
+| init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |
+| task, learnt | in a pretraining: what was learnt, and the layers that it taught; no classes nor decisions |
 | root, split_sha256 | where the pictures were, and which split of them |
 | settings | the configuration it was trained with |
 | versions | of fancnn, torch, pytorch-lightning |
@@ -40,6 +42,7 @@ from fancnn.inspection.metrics_file import check_whole
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
+from fancnn.pretraining_settings import PretrainSettings
 from fancnn.settings import TrainSettings
 
 FORMAT, VERSION = "fancnn-checkpoint", 3
@@ -59,6 +62,22 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
         "go_class": model.go_class,
         "thresholds": astuple(model.thresholds),
         "calibration": model.calibration.as_plain(),
+        "root": str(root.resolve()),
+        "split_sha256": split_sha256,
+        "settings": asdict(settings),
+        "versions": versions(),
+    }
+
+
+def describe_pretraining(settings: PretrainSettings, root: Path, split_sha256: str) -> dict[str, Any]:
+    """What a checkpoint of a pretraining says of itself."""
+    data = settings.data
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "task": str(settings.task["_target_"]).rpartition(".")[2].lower(),
+        "network": _without_file(settings.model.network),
+        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
         "settings": asdict(settings),
@@ -88,6 +107,11 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
         check_whole(run_folder(path))
     checkpoint = read(path)
     about = checkpoint["fancnn"]
+    if "task" in about:
+        raise UserError(
+            f"{path} is a pretraining ({about['task']}): it has learnt filters and judges no parts yet. Train an "
+            f"inspector from it: python -m fancnn.train init={run}"
+        )
     thresholds, calibration = _decision(about, path)
     model = Model(
         assembly.network(about["network"]),

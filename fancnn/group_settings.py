@@ -59,6 +59,14 @@ class ModelSettings:
 
 
 @dataclass
+class FreezeSettings:
+    """Layers that stay as they came; see `fancnn.learning.freezing`."""
+
+    layers: Any = None  # how many, all_but_last, or None
+    until_epoch: int | None = None
+
+
+@dataclass
 class RegularizationSettings:
     """Penalties on kernels; see `fancnn.learning.regularization`."""
 

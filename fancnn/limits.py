@@ -12,7 +12,7 @@ from typing import Any
 from fancnn.errors import UserError
 from fancnn.group_settings import DecisionSettings, LineSettings
 from fancnn.pictures import PARTS
-from fancnn.settings import LrFindSettings, PruneSettings, TrainSettings
+from fancnn.settings import LrFindSettings, TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")
@@ -23,7 +23,6 @@ OUTPUTS = ("one", "two", "types")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
-CRITERIA = ("order", "l1", "l2", "activation", "taylor", "sparsity", "similarity", "performance", "performance_auroc")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 # precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
@@ -43,8 +42,8 @@ def check_training(settings: TrainSettings) -> None:
     check_sampler(data.sampler)
     check_regularization(settings.regularization.l1, settings.regularization.l2)
     if settings.model.output_bias is not None:
-        _check_choice("model.output_bias", settings.model.output_bias, ("balanced",))
-    _check_choice("model.outputs", settings.model.outputs, OUTPUTS)
+        check_choice("model.output_bias", settings.model.output_bias, ("balanced",))
+    check_choice("model.outputs", settings.model.outputs, OUTPUTS)
     if (count := settings.model.network.get("outputs")) is not None:
         raise UserError(f"model.network.outputs={count}: say model.outputs=one, two or types; the number follows")
     check_seed(settings.seed)
@@ -52,8 +51,27 @@ def check_training(settings: TrainSettings) -> None:
         check_border(settings.augment.border)
     elif settings.augment_preview:
         raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
+    check_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer["max_epochs"])
     if data.root is not None:
         check_root(data.root, data.go_class)
+
+
+def check_freeze(layers: object, until_epoch: int | None, max_epochs: int) -> None:
+    counted = isinstance(layers, int) and not isinstance(layers, bool) and layers >= 1
+    if not (layers is None or layers == "all_but_last" or counted):
+        raise UserError(
+            f"freeze.layers={layers!r} should be null (none), all_but_last, or how many of the first layers stay as "
+            "they came, 1 or more"
+        )
+    if until_epoch is None:
+        return
+    if layers is None:
+        raise UserError(f"freeze.until_epoch={until_epoch} freezes nothing: say which layers, e.g. freeze.layers=2")
+    if not 1 <= until_epoch < max_epochs:
+        raise UserError(
+            f"freeze.until_epoch={until_epoch} should be from 1 to below trainer.max_epochs={max_epochs}, the epochs "
+            "before all layers learn; null keeps them frozen to the end"
+        )
 
 
 def check_monitor(monitor: str) -> None:
@@ -80,8 +98,8 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 
 def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
     """The rule, and that the line says what it needs."""
-    _check_choice("decision.rule", decision.rule, RULES)
-    _check_choice("decision.part", decision.part, PARTS)
+    check_choice("decision.rule", decision.rule, RULES)
+    check_choice("decision.part", decision.part, PARTS)
     check_thresholds(decision.threshold, decision.recheck)
     if decision.recheck is not None and decision.rule != "fixed":
         raise UserError(
@@ -108,7 +126,7 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
 
 
 def check_calibration(method: str) -> None:
-    _check_choice("calibration", method, CALIBRATIONS)
+    check_choice("calibration", method, CALIBRATIONS)
 
 
 def check_thresholds(threshold: float, recheck: float | None = None) -> None:
@@ -168,8 +186,8 @@ def check_preprocess(
     image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
 ) -> None:
     check_image_size(image_size)
-    _check_choice("data.resize", resize, RESIZES)
-    _check_choice("data.background", background, BACKGROUNDS)
+    check_choice("data.resize", resize, RESIZES)
+    check_choice("data.background", background, BACKGROUNDS)
     if len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
         raise UserError(
             f"data.mean and data.std want three numbers each, std above 0; got {list(mean)} and {list(std)}"
@@ -177,7 +195,7 @@ def check_preprocess(
 
 
 def check_split(method: str, group: str | None) -> None:
-    _check_choice("data.split", method, SPLITS)
+    check_choice("data.split", method, SPLITS)
     if method == "grouped" and not group:
         raise UserError(
             "data.split=grouped needs data.group: a regular expression on the relative path that names the lot, "
@@ -186,14 +204,14 @@ def check_split(method: str, group: str | None) -> None:
 
 
 def check_batches(on_bad_file: str, batch_size: int, eval_batch_size: int) -> None:
-    _check_choice("data.on_bad_file", on_bad_file, ON_BAD_FILE)
+    check_choice("data.on_bad_file", on_bad_file, ON_BAD_FILE)
     for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
         if value < 1:
             raise UserError(f"data.{name}={value} should be 1 or more")
 
 
 def check_sampler(sampler: str) -> None:
-    _check_choice("data.sampler", sampler, SAMPLERS)
+    check_choice("data.sampler", sampler, SAMPLERS)
 
 
 def check_regularization(l1: float, l2: float) -> None:
@@ -212,19 +230,6 @@ def check_range_test(settings: LrFindSettings) -> None:
         raise UserError(f"ckpt={settings.ckpt}: a range test starts from fresh weights; leave ckpt out")
 
 
-def check_pruning(settings: PruneSettings) -> None:
-    shares = settings.keep if isinstance(settings.keep, list) else [settings.keep]
-    if not shares or not all(is_number(share) and 0 < share <= 1 for share in shares) or set(shares) == {1}:
-        raise UserError(f"keep={settings.keep} should be a share above 0 and below 1, or a list of them: [0.5,0.25]")
-    _check_choice("by", settings.by, CRITERIA)
-    if settings.epochs < 1:
-        raise UserError(f"epochs={settings.epochs} should be 1 or more: what is left has to find its balance anew")
-    if not is_number(settings.lr_factor) or settings.lr_factor <= 0:
-        raise UserError(f"lr_factor={settings.lr_factor} should be above 0, e.g. 0.3: a third of the run's own rate")
-    check_share("escape", settings.escape)
-    check_share("confidence", settings.confidence)
-
-
 def check_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise UserError(f"seed={seed} should be from 0 to {2**32 - 1}")
@@ -235,6 +240,11 @@ def check_border(border: object) -> None:
         raise UserError(f"augment.border={border!r} is none of {', '.join(BORDERS)}, or a grey level from 0 to 1")
 
 
+def check_pictures_root(root: str | Path) -> None:
+    if not str(root) or not Path(root).expanduser().is_dir():
+        raise UserError(f"data.root={str(root)!r} is no folder. Expected one with pictures in it or below it")
+
+
 def check_root(root: str | Path, go_class: str) -> None:
     if not str(root) or not Path(root).expanduser().is_dir():
         raise UserError(
@@ -242,6 +252,6 @@ def check_root(root: str | Path, go_class: str) -> None:
         )
 
 
-def _check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{key}={value!r} is none of {', '.join(choices)}")

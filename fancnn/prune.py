@@ -3,7 +3,7 @@
 import os
 
 from fancnn.command import command
-from fancnn.limits import check_pruning
+from fancnn.pruning_limits import check_pruning
 from fancnn.settings import PruneSettings
 
 

@@ -3,7 +3,7 @@
 A value of another type, an unknown key or a missing one is refused with the key's name before anything runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fancnn.group_settings import (
@@ -11,13 +11,14 @@ from fancnn.group_settings import (
     DataSettings,
     DecisionSettings,
     FansSettings,
+    FreezeSettings,
     LineSettings,
     ModelSettings,
     RegularizationSettings,
 )
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainSettings:
     """Everything `python -m fancnn.train` can be told."""
 
@@ -28,12 +29,14 @@ class TrainSettings:
     report: bool
     score_test: bool
     ckpt: str | None
+    init: str | None = None  # absent from checkpoints of before, as `freeze`
     augment_preview: bool
     output_dir: str
     overrides: list[str]
     data: DataSettings
     augment: AugmentSettings | None
     model: ModelSettings
+    freeze: FreezeSettings = field(default_factory=FreezeSettings)
     regularization: RegularizationSettings
     schedule: dict[str, Any] | None
     decision: DecisionSettings
@@ -43,7 +46,7 @@ class TrainSettings:
     logger: dict[str, Any]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class CrossvalSettings(TrainSettings):
     """Everything `python -m fancnn.crossval` can be told."""
 
@@ -61,7 +64,7 @@ class EnsembleSettings:
     output_dir: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LrFindSettings(TrainSettings):
     """Everything `python -m fancnn.lr_find` can be told; the training whose rate it finds is one as any."""
 
@@ -239,7 +242,7 @@ class DescribeSettings:
     model: NetworkSettings
 
 
-@dataclass
+@dataclass(kw_only=True)
 class BenchmarkSettings(TrainSettings):
     """Everything `python -m fancnn.benchmark` can be told; the training it measures is one as any."""
 

@@ -12,7 +12,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # from high to low; a module imports from its own floor and from those below, never from above
 FLOORS = (
     (
-        *("train", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
+        *("train", "pretrain", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
         *("explain", "describe", "lr_find", "filters", "prune", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),
@@ -22,15 +22,26 @@ FLOORS = (
     ("model", "reporting"),
     ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
-    ("pictures", "limits", "installation", "cache_folder", "memory", "console"),
-    ("settings",),
+    ("pictures", "limits", "pretraining_limits", "pruning_limits", "installation", "cache_folder", "memory", "console"),
+    ("settings", "pretraining_settings"),
     ("group_settings",),
     ("tables",),
     ("errors",),
 )
 PURE = (
     *("inspection", "rendering", "reporting", "splits"),
-    *("pictures", "tables", "settings", "group_settings", "limits", "errors", "cache_folder", "memory"),
+    *(
+        "pictures",
+        "tables",
+        "settings",
+        "group_settings",
+        "limits",
+        "pretraining_limits",
+        "pruning_limits",
+        "errors",
+        "cache_folder",
+        "memory",
+    ),
 )
 TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}
 HYDRA = {"hydra", "omegaconf"}

@@ -27,7 +27,7 @@ finally:
 
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     judging = {"evaluate", "decide", "certify", "report", "compare", "explain"}
-    training = {"train", "crossval", "ensemble", "describe", "lr_find", "filters", "prune"}
+    training = {"train", "pretrain", "crossval", "ensemble", "describe", "lr_find", "filters", "prune"}
     assert set(COMMANDS) == {*training, "predict", *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
@@ -76,6 +76,7 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.report", "run=nowhere"], "nowhere does not exist or is no folder"),
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
+        (["fancnn.pretrain", "data.root=nowhere"], "data.root='nowhere' is no folder. Expected one with pictures"),
         (["fancnn.describe", "data.image_size=[80]"], "data.image_size=[80] should be two whole numbers"),
         (
             ["fancnn.describe", "model=residual", "data.image_size=[16,16]"],

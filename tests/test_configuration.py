@@ -19,7 +19,7 @@ from fancnn.learning.quiet import quiet_lightning
 from fancnn.settings import DecideSettings, PredictSettings, RenderSettings
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
-CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans")]
+CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans", "task")]
 
 
 def override(group: str, option: str, root: Path) -> list[str]:

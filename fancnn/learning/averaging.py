@@ -213,7 +213,9 @@ def update_statistics(module: pl.LightningModule, batches: Any) -> None:
 
 
 def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    return [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    """Those that have statistics, but for frozen ones: these keep theirs."""
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
+    return [layer for layer in norms if not layer.affine or layer.weight.requires_grad]
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from fancnn.errors import UserError
 from fancnn.learning.datasets import Batch
 from fancnn.learning.regularization import optimizer_of
 from fancnn.learning.sampling import epoch_seed
-from fancnn.learning.schedules import scheduled
+from fancnn.learning.schedules import scheduled, step_plateaus
 from fancnn.learning.scores import EpochScores, epoch_scores
 from fancnn.model import Model
 from fancnn.networks.outputs import logit_of_ng, share_of_ng
@@ -137,9 +137,7 @@ class Classifier(pl.LightningModule):
         if self.criteria:
             self._log({"train/criterion": torch.stack(self.criteria).mean()})
             self.criteria = []
-        for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
-                config.scheduler.step(float(self.trainer.callback_metrics[str(config.monitor)]))
+        step_plateaus(self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if self.description:

@@ -22,7 +22,7 @@ from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.defect_types import FRESH, output_index, output_names
 from fancnn.inspection.imbalance import ClassCounts
 from fancnn.learning.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
-from fancnn.learning.folders import Listing, check_for_training, list_pictures
+from fancnn.learning.folders import Listing, check_for_training, list_pictures, list_unlabelled
 from fancnn.learning.sampling import SAMPLERS, EpochBatches
 from fancnn.limits import check_batches, check_sampler
 from fancnn.pictures import Picture
@@ -57,6 +57,7 @@ class PictureDataModule(pl.LightningDataModule):
         batch_size: Pictures a training step.
         eval_batch_size: Pictures at once where nothing is learnt.
         seed: Decides the order of training pictures.
+        labelled: Whether folders say what pictures are; otherwise all below `root` count, and each label is 0.
 
     Attributes:
         outputs: After `setup`, what outputs of a network that tells these apart are called.
@@ -80,6 +81,7 @@ class PictureDataModule(pl.LightningDataModule):
         batch_size: int = 32,
         eval_batch_size: int = 64,
         seed: int = 0,
+        labelled: bool = True,
     ) -> None:
         super().__init__()
         check_batches(on_bad_file, batch_size, eval_batch_size)
@@ -91,7 +93,7 @@ class PictureDataModule(pl.LightningDataModule):
             plan,
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
-        self.cache, self.seed, self.sampler, self.kinds = cache, seed, sampler, kinds
+        self.cache, self.seed, self.sampler, self.kinds, self.labelled = cache, seed, sampler, kinds, labelled
         self.classes: tuple[str, ...] = ()
         self.outputs = FRESH[kinds]
         self.pictures: list[Picture] = []
@@ -104,10 +106,11 @@ class PictureDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.pictures:  # Lightning asks again for each stage; the pictures are read once
             return
-        listing = list_pictures(self.root, self.go_class)
-        check_for_training(listing, self.go_class)
+        listing = list_pictures(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
+        if self.labelled:
+            check_for_training(listing, self.go_class)
         pictures, rows = self._read(listing)
-        if self.skipped:
+        if self.labelled and self.skipped:
             check_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
         assigned = self.plan.assign(pictures)
         row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}

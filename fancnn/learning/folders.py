@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 from fancnn.errors import UserError
 from fancnn.images.reading import is_hidden, is_picture
 from fancnn.images.walking import pictures_below
-from fancnn.limits import check_root
+from fancnn.limits import check_pictures_root, check_root
 from fancnn.pictures import PARTS, Picture
 
 
@@ -75,6 +75,32 @@ def list_pictures(root: str | Path, go_class: str) -> Listing:
     )
     if not found.pictures:
         raise UserError(_nothing_found(found))
+    return found
+
+
+def list_unlabelled(root: str | Path) -> Listing:
+    """List all pictures under `root`, in folders of any kind, as one class without a name.
+
+    Where the root holds nothing but folders `train/`, `val/` and `test/`, pictures are in those parts: what is kept for
+    a last look is not learnt from either.
+
+    Raises:
+        UserError: If `root` is missing, or has fewer than two pictures to learn from.
+    """
+    top, ignored = Path(root).expanduser(), Counter[str]()
+    check_pictures_root(top)
+    folders = set(_folders_in(top))
+    parts = folders if folders and folders <= set(PARTS) else set[str]()
+    paths = list(pictures_below(top, ignored))
+    pictures = [Picture(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
+    if parts:  # a picture beside the parts is in none of them
+        pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
+    found = Listing(top, ("",), tuple(pictures), ignored)
+    if sum(picture.split in ("", "train") for picture in pictures) < 2:
+        raise UserError(
+            f"{top} has fewer than two pictures to learn from{_other_kinds(found)}. Expected a folder with files such "
+            "as .jpg, .png, .bmp, .tif or .webp in it or below it"
+        )
     return found
 
 

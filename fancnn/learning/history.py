@@ -1,6 +1,7 @@
 """The course of a run: `metrics.csv` and a line on the console for each epoch, a bar within it."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,14 @@ class History(Checkpoint):
     It is a `Checkpoint` to Lightning, which calls those after the scores of the epoch are logged. A resumed run
     has the rows of the epochs before. Where the network is sure to have stopped learning it warns at once; `told` has
     the kinds of what it warned of.
+
+    Args:
+        path: Of the table.
+        scores: Scores of validation that the line has beside the losses.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, scores: Sequence[str] = ("f1", "auroc")) -> None:
+        self.path, self.scores = Path(path), tuple(scores)
         self.rows: list[dict[str, float]] = []
         self.told: set[str] = set()
         self._started = 0.0
@@ -38,7 +43,7 @@ class History(Checkpoint):
         self.rows.append({"epoch": trainer.current_epoch + 1, "seconds": seconds, **scores})
         if trainer.is_global_zero:
             self._write()
-            say(epoch_line(self.rows[-1], trainer.max_epochs or 0))
+            say(epoch_line(self.rows[-1], trainer.max_epochs or 0, self.scores))
             self._warn()
 
     def state_dict(self) -> dict[str, Any]:
@@ -61,7 +66,7 @@ class History(Checkpoint):
                 add(row)
 
 
-def epoch_line(row: dict[str, float], epochs: int) -> str:
+def epoch_line(row: dict[str, float], epochs: int, scores: Sequence[str] = ("f1", "auroc")) -> str:
     """What the console says of an epoch.
 
     Example:
@@ -72,10 +77,9 @@ def epoch_line(row: dict[str, float], epochs: int) -> str:
     def shown(name: str, digits: int) -> str:
         return f"{row[name]:.{digits}f}" if name in row else "-".rjust(digits + 2)
 
-    return (
-        f"epoch {row['epoch']:2.0f}/{epochs}  train loss {shown('train/loss', 4)}  val loss {shown('val/loss', 4)}  "
-        f"f1 {shown('val/f1', 3)}  auroc {shown('val/auroc', 4)}  {row['seconds']:.1f} s"
-    )
+    losses = f"train loss {shown('train/loss', 4)}  val loss {shown('val/loss', 4)}"
+    more = [f"{name} {shown(f'val/{name}', 4 if name == 'auroc' else 3)}" for name in scores]
+    return "  ".join([f"epoch {row['epoch']:2.0f}/{epochs}", losses, *more, f"{row['seconds']:.1f} s"])
 
 
 class EpochBar(pl.Callback):

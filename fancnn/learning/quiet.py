@@ -14,6 +14,8 @@ NOT_FOR_USERS = (
     # the graph on TensorBoard is traced by torch's own writer, which still traces the old way
     r"`torch\.jit\.trace\w*` is deprecated",
     r"Converting a tensor to a Python (boolean|float|integer)",
+    # batch norms of frozen layers, which keep their statistics
+    r"Found \d+ module\(s\) in eval mode at the start of training",
     # between Lightning and torch
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     r"torch\.distributed\.nn\.functional\.all_gather is deprecated",

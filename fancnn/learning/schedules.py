@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import cos, floor, pi
 from typing import Any
 
+from pytorch_lightning import Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
@@ -32,6 +33,13 @@ def scheduled(
         return {"scheduler": make(optimizer, total_steps=int(total_steps())), "interval": "step"}
     scheduler = make(optimizer)
     return {"scheduler": scheduler, "interval": "epoch", "monitor": getattr(scheduler, "monitor", "val/loss")}
+
+
+def step_plateaus(trainer: Trainer) -> None:
+    """At the end of an epoch, before its checkpoint: Lightning itself would step a `Plateau` after that."""
+    for config in trainer.lr_scheduler_configs:
+        if isinstance(config.scheduler, ReduceLROnPlateau):
+            config.scheduler.step(float(trainer.callback_metrics[str(config.monitor)]))
 
 
 def constant(optimizer: Optimizer) -> LambdaLR:

@@ -1,8 +1,9 @@
 """Networks and initialisers: torch only, uint8 pictures never come here, configuration neither."""
 
 from fancnn.networks.convnet import ConvNet
+from fancnn.networks.decoder import Decoder
 from fancnn.networks.ensemble import Ensemble
 from fancnn.networks.residual import ResidualNet
 from fancnn.networks.timm_net import TimmNet
 
-__all__ = ["ConvNet", "Ensemble", "ResidualNet", "TimmNet"]
+__all__ = ["ConvNet", "Decoder", "Ensemble", "ResidualNet", "TimmNet"]

@@ -118,6 +118,11 @@ class ConvNet(nn.Module):
         logits: Tensor = self.logit(features)
         return logits.squeeze(1) if self.outputs == 1 else logits
 
+    def feature_map(self, images: Tensor) -> Tensor:
+        """What the blocks see, and where: `(batch, channels, rows, columns)`. Pretraining learns these layers."""
+        found: Tensor = self.blocks(images)
+        return found
+
 
 def _block(
     channels_in: int,

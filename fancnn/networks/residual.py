@@ -100,6 +100,7 @@ class ResidualNet(nn.Module):
             )
         )
         last = [*norm_layers(norm, widths[-1]), activation_layer(activation)] if order == "pre" else []
+        self.before_pool = len(last)
         self.head = nn.Sequential(*last, global_pool(head), *dropout_layers(nn.Dropout, dropout))
         self.logit = nn.Linear(widths[-1] * (2 if head == "both" else 1), outputs)
         self.outputs = outputs
@@ -111,6 +112,13 @@ class ResidualNet(nn.Module):
         features = self.stages(self.stem(images))  # (batch, 3, 80, 80) > (batch, 32, 20, 20) > (batch, 128, 5, 5)
         logits: Tensor = self.logit(self.head(features))
         return logits.squeeze(1) if self.outputs == 1 else logits
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """What the stages see, and where: `(batch, channels, rows, columns)`. Pretraining learns these layers."""
+        found: Tensor = self.stages(self.stem(images))
+        for layer in list(self.head)[: self.before_pool]:
+            found = layer(found)  # in `pre` order the last norm and activation belong to the stages
+        return found
 
 
 class ResidualBlock(nn.Module):

@@ -50,6 +50,20 @@ class TimmNet(nn.Module):
         logits: Tensor = self.network(images)
         return logits.squeeze(1) if self.outputs == 1 else logits
 
+    def feature_map(self, images: Tensor) -> Tensor:
+        """What timm's `forward_features` gives, `(batch, channels, rows, columns)`; pretraining learns these layers.
+
+        Raises:
+            ValueError: If it gives something else, as transformers do.
+        """
+        found: Tensor = self.network.forward_features(images)  # type: ignore[operator]
+        if found.ndim != 4 or found.shape[1] != self.network.num_features:
+            raise ValueError(
+                f"features of shape {tuple(found.shape[1:])} are no map (channels, rows, columns): take a "
+                "convolutional network of timm's"
+            )
+        return found
+
 
 def _timm() -> ModuleType:
     try:

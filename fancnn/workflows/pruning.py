@@ -19,6 +19,7 @@ from torch import Tensor
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
+from fancnn.group_settings import FreezeSettings
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.learning.checkpointing import LAST
 from fancnn.memory import keep_freed_memory
@@ -163,6 +164,8 @@ def _tuning(
             optimizer={**trained.model.optimizer, "lr": rate},
             output_bias=None,  # it is learnt already
         ),
+        init=None,  # the weights come from the run itself
+        freeze=FreezeSettings(),
         # alone: other processes would start the whole pruning again
         trainer={**trained.trainer, "max_epochs": settings.epochs, "devices": 1, "strategy": "auto"},
         callbacks=callbacks,

@@ -9,12 +9,14 @@ from matplotlib.figure import Figure
 from fancnn import assembly
 from fancnn.console import progress_bar, say
 from fancnn.errors import UserError
+from fancnn.learning.freezing import freezing, set_frozen
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.range_test import RangeTest, losses_by_rate, smoothed, steepest_rate
 from fancnn.memory import keep_freed_memory
 from fancnn.settings import LrFindSettings
 from fancnn.tables import table_writer
 from fancnn.workflows.training import read_pictures
+from fancnn.workflows.transferring import find_origin, start_from
 
 VERSION = 1
 
@@ -31,10 +33,14 @@ def find_rate(settings: LrFindSettings) -> float:
     keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
+    origin = find_origin(settings)
     data = read_pictures(settings)
     counts = data.class_counts()
     fresh = assembly.model(settings, data.classes, counts, data.outputs)
+    start_from(origin, fresh, settings, counts)
     classifier = assembly.classifier(settings, fresh, {}, counts)
+    for callback in freezing(settings.freeze.layers):  # as in the first epoch; the test runs without callbacks
+        set_frozen(callback.held(fresh.network), True)
     trainer = assembly.trainer(_alone(settings))
     say(f"{settings.steps} steps, rates from {settings.min_lr:g} to {settings.max_lr:g}")
     span = settings.min_lr, settings.max_lr, settings.steps

@@ -30,7 +30,7 @@ RENAMED = {"fancnn.learning.losses.BinaryCrossEntropy": "fancnn.learning.losses.
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 
-def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
+def earlier_checkpoint(ckpt: str, about: Mapping[str, Any], command: str = "train") -> Path:
     """The file to go on from.
 
     Raises:
@@ -41,7 +41,12 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     earlier = checkpoints.read(path)["fancnn"]
     if "runs" in earlier:
         raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
-    there, here = BEFORE | flat(earlier["settings"]), flat(about["settings"])
+    if ("task" in earlier) != ("task" in about):
+        other = "pretrain" if "task" in earlier else "train"
+        start = f", or to start with its layers: init={ckpt}" if other == "pretrain" else ""
+        raise UserError(f"{path} is a run of {other}: go on with it by python -m fancnn.{other} ckpt={ckpt}{start}")
+    here = flat(about["settings"])
+    there = {key: value for key, value in BEFORE.items() if key in here} | flat(earlier["settings"])
     there |= {key: RENAMED[value] for key, value in there.items() if isinstance(value, str) and value in RENAMED}
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
@@ -53,7 +58,7 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
             f"{path} was trained with other settings:\n"
             + "\n".join(differing)
             + "\nTo go on with it leave these out of "
-            f"the command: python -m fancnn.train ckpt={ckpt}"
+            f"the command: python -m fancnn.{command} ckpt={ckpt}"
         )
     if earlier["split_sha256"] != about["split_sha256"]:
         raise UserError(
@@ -65,7 +70,7 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any]) -> Path:
     if earlier["epoch"] >= epochs:
         raise UserError(
             f"{path} has been trained for {earlier['epoch']} epochs, and trainer.max_epochs={epochs}: nothing is left "
-            f"to do. To train longer: python -m fancnn.train ckpt={ckpt} trainer.max_epochs={2 * epochs}"
+            f"to do. To train longer: python -m fancnn.{command} ckpt={ckpt} trainer.max_epochs={2 * epochs}"
         )
     return path
 

@@ -53,10 +53,10 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
         say(f"  curves       tensorboard --logdir {shown}")
 
 
-def tell_interrupted(run: Path) -> None:
+def tell_interrupted(run: Path, command: str = "train") -> None:
     """How to go on with a run that was stopped."""
     if (run / "checkpoints").is_dir():
-        say(f"\ninterrupted; go on with: python -m fancnn.train ckpt={_short(run)}")
+        say(f"\ninterrupted; go on with: python -m fancnn.{command} ckpt={_short(run)}")
     else:
         say("\ninterrupted before the end of the first epoch: nothing to go on from")
 

@@ -45,6 +45,7 @@ from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
+from fancnn.workflows.transferring import earlier_origin, find_origin, start_from, tell_start
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) 
     keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
+    origin = find_origin(settings)
     data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
@@ -77,11 +79,14 @@ def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) 
         fresh.network.load_state_dict(weights)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
+    about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(earlier)
     trainer = assembly.trainer(settings)
     classifier = assembly.classifier(settings, fresh, about, data.class_counts())
     if trainer.is_global_zero:
-        _leave_data(data, run)
+        leave_data(data, run)
         tell_data(data)
+        if origin is not None:
+            tell_start(origin, fresh, about["init"]["layers"], settings)
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview and classifier.augment is not None:
             _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
@@ -93,7 +98,7 @@ def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) 
         from fancnn.workflows.reporting import write_report  # matplotlib takes half a second to import
 
         write_report(run)
-    kept, board = (run / checkpoints.FOLDER).is_dir(), bool(_boards(trainer))
+    kept, board = (run / checkpoints.FOLDER).is_dir(), bool(boards_of(trainer))
     tell_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
 
@@ -111,7 +116,7 @@ def read_pictures(settings: TrainSettings) -> PictureDataModule:
     return data
 
 
-def _leave_data(data: PictureDataModule, run: Path) -> None:
+def leave_data(data: PictureDataModule, run: Path) -> None:
     write_split(data.pictures, run / "split.csv")
     if data.skipped:
         with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
@@ -121,7 +126,7 @@ def _leave_data(data: PictureDataModule, run: Path) -> None:
 
 def _leave_preview(trainer: Trainer, sheet: NDArray[np.uint8], path: Path) -> None:
     Image.fromarray(sheet).save(path)
-    for board in _boards(trainer):
+    for board in boards_of(trainer):
         board.experiment.add_image("samples/augmented", sheet, 0, dataformats="HWC")
     say(f"augmented pictures: {path}")
 
@@ -227,7 +232,7 @@ def _predictions(
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:
     """Settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
     scores = {f"val_best/{name}": value for name, value in parts["val"].items() if isinstance(value, float)}
-    for board in _boards(trainer):
+    for board in boards_of(trainer):
         board.log_hyperparams(_hyperparameters(settings), scores)
         board.finalize("success")
 
@@ -244,5 +249,5 @@ def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def _boards(trainer: Trainer) -> list[TensorBoardLogger]:
+def boards_of(trainer: Trainer) -> list[TensorBoardLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

@@ -11,8 +11,8 @@ from samples import compose_command, run_command
 import fancnn
 from fancnn.errors import UserError
 from fancnn.inspection.rank_agreement import agreement
-from fancnn.limits import CRITERIA as NAMES
 from fancnn.networks.criteria import CRITERIA
+from fancnn.pruning_limits import CRITERIA as NAMES
 from fancnn.reporting.filter_figures import kernel_picture
 from fancnn.settings import FilterSettings
 from fancnn.workflows.filter_ranking import rank_filters

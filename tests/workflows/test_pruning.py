@@ -15,9 +15,9 @@ import fancnn
 from fancnn.errors import UserError
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import read_predictions
-from fancnn.limits import check_pruning
 from fancnn.networks.channels import channel_groups
 from fancnn.networks.convnet import ConvNet
+from fancnn.pruning_limits import check_pruning
 from fancnn.settings import EnsembleSettings, EvaluateSettings, PruneSettings, TrainSettings
 from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble

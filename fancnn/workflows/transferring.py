@@ -1,0 +1,107 @@
+"""What `init=RUN` does: find that run's weights, give the network those that fit, say which."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from fancnn import checkpoints
+from fancnn.console import say
+from fancnn.errors import UserError
+from fancnn.inspection.defect_types import ONE
+from fancnn.inspection.imbalance import ClassCounts, log_priors
+from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.learning.output_bias import set_output_bias
+from fancnn.learning.transfer import carry_over, layer_names, layers_in_words
+from fancnn.model import Model
+from fancnn.settings import TrainSettings
+
+PREFIX = "model.network."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint to start from: what it says of itself, and the weights that it has learnt."""
+
+    path: Path
+    about: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+
+def find_origin(settings: TrainSettings) -> Origin | None:
+    """The checkpoint that `init` names; none where it is null, or where an earlier run goes on, whose weights count.
+
+    Raises:
+        UserError: If there is none, or it is an ensemble.
+    """
+    if settings.init is None or settings.ckpt is not None:
+        return None
+    path = checkpoints.find(settings.init, (BEST, LAST))
+    found = checkpoints.read(path)
+    about, state = found["fancnn"], found["state_dict"]
+    if "runs" in about:
+        raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
+        weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] in learnt}
+    return Origin(path, about, weights)
+
+
+def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, counts: ClassCounts) -> dict[str, Any]:
+    """Give `fresh` the layers of `origin` that fit.
+
+    A first layer of hand-made filters that stays as it starts (`first_layer`, `freeze_first_layer`) is kept: that was
+    asked for by name. So is an output bias, and the last layer where that of the other run tells other types apart.
+
+    Returns:
+        What the checkpoint says of it, under `init`; nothing without an origin.
+    """
+    if origin is None:
+        return {}
+    network, options = fresh.network, settings.model.network
+    keep: set[str] = set()
+    if options.get("first_layer"):
+        keep |= {name.rpartition(".")[0] for name, weight in network.named_parameters() if not weight.requires_grad}
+    if tuple(origin.about.get("outputs", ONE)) != fresh.outputs:
+        keep |= set(_last_linear(network))
+    try:
+        carried = carry_over(network, origin.weights, keep)
+    except UserError as error:
+        raise UserError(f"init={settings.init}: {error}") from error
+    if settings.model.output_bias is not None:
+        set_output_bias(network, log_priors(counts))
+    return {
+        "init": {
+            "path": str(origin.path.resolve()),
+            "epoch": origin.about.get("epoch"),
+            "task": origin.about.get("task", "inspection"),
+            "layers": list(carried.layers),
+            "weights_sha256": carried.sha256,
+        }
+    }
+
+
+def earlier_origin(earlier: Path | None) -> dict[str, Any]:
+    """What an earlier run, which goes on, says of where it came from."""
+    about = {} if earlier is None else checkpoints.read(earlier)["fancnn"]
+    return {"init": about["init"]} if "init" in about else {}
+
+
+def _last_linear(network: nn.Module) -> list[str]:
+    return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1:]
+
+
+def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
+    """Which layers came over and which start fresh, and whether pictures are prepared otherwise than there."""
+    names = layer_names(fresh.network)
+    new = [name for name in names if name not in layers]
+    task = origin.about.get("task")
+    kind = f"a pretraining ({task})" if task else "a training"
+    say(f"init: {len(layers)} of {len(names)} layers start with those of {kind}, {origin.path}")
+    say(f"  from there: {layers_in_words(layers, names)}; fresh: {layers_in_words(new, names) if new else 'none'}")
+    there, data = origin.about["preprocess"], settings.data
+    pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
+    if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
+        say(f"  pictures are prepared otherwise than there: {'; '.join(differing)}")
