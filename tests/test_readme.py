@@ -19,6 +19,13 @@ COMMANDS = [
 COMMANDS += re.findall(r"`(python -m fancnn\.[^`]*)`", README)
 # what makes a training of minutes one of seconds, and leaves everything else as the README has it
 QUICK = ["trainer.max_epochs=1", "data.image_size=[16,16]", "data.fans.count=16", "data.fans.size=48"]
+QUICKER = {
+    "fancnn.train": QUICK,
+    "fancnn.crossval": QUICK,
+    "fancnn.pretrain": ["trainer.max_epochs=1", "data.image_size=[32,32]"],
+    "fancnn.explain": ["pictures=1", "filters=1", "check=false"],
+    "fancnn.prune": ["epochs=1"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +56,7 @@ def runnable(command: str, place: Path) -> list[str]:
         return [*words, "parts=[machine]"]
     if "ckpt=" in command:  # the run's own settings are kept; there must be an epoch left to train
         return [*words, "trainer.max_epochs=2"]
-    trains = words[0] in ("fancnn.train", "fancnn.crossval")
-    return words + [item for item in QUICK if trains and item.split("=")[0] not in command]
+    return words + [item for item in QUICKER.get(words[0], ()) if item.split("=")[0] not in command]
 
 
 @pytest.mark.parametrize("command", sorted({command for command in COMMANDS if "mine" not in command}))
