@@ -144,7 +144,7 @@ def test_balanced_weights_come_from_the_training_part(train_settings: Settings, 
     data.setup()
     assert data.class_counts() == (32, 8)
     loss = assembly.classifier(settings, assembly.model(settings, data.classes), {}, data.class_counts()).loss
-    assert (loss.neg_weight, loss.pos_weight) == (40 / 64, 40 / 16)
+    assert (loss.neg_weight, loss.pos_weight) == (40 / 64, [40 / 16])
 
 
 @pytest.mark.parametrize(
