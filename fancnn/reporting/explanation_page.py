@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fancnn.inspection.localisation import NAMES, Localisation, verdict
 from fancnn.reporting import words
-from fancnn.reporting.explanation_plates import READS, STEPS
+from fancnn.reporting.heat_plates import READS, STEPS
 from fancnn.reporting.html import rendered
 from fancnn.reporting.ink import Drawing
 from fancnn.reporting.localisation_chart import localisation_chart

@@ -1,64 +1,21 @@
-"""The plates of an explanation: filters, feature maps, what excites a filter, heat."""
+"""The plates of an explanation: filters, feature maps, what excites a filter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.inspection.localisation import NAMES
 from fancnn.reporting.plates import (
     Pixels,
     Plate,
     Tile,
-    beside,
-    heat_as_colours,
     map_as_colours,
-    outlined,
-    overlay,
     ringed,
     weights_as_colours,
 )
 
 FILTERS_SHOWN = 64
-MOST = 99.5  # percentile of heat that has the brightest colour: single pixels should not darken all others
-STEPS = {
-    "grad_cam": "back-propagation down to one layer",
-    "occlusion": "forward pass alone",
-    "integrated_gradients": "back-propagation down to the pixels",
-}
-READS = {
-    "grad_cam": "one layer's maps, each with one weight for all its places: what the score would gain from more of it",
-    "occlusion": "by how much the score falls where a square is covered",
-    "integrated_gradients": "what each pixel adds to the score, from an empty picture to this one",
-}
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A picture that is explained.
-
-    Attributes:
-        name: As the page calls it.
-        why: It is shown, in a word or two.
-        truth: Class and defect type; empty where not known.
-        label: 0 GO, 1 NG, None where not known.
-        logit: Of the network, not calibrated; `probability` is P(NG), calibrated, with its `decision`.
-        pixels: `(height, width, 3)`, upright.
-        seen: As the network gets it, enlarged to the height of `pixels`.
-        mask: Of the defect, `(height, width)`; None where not known.
-    """
-
-    name: str
-    why: str
-    truth: str
-    label: int | None
-    logit: float
-    probability: float
-    decision: str
-    pixels: Pixels
-    seen: Pixels
-    mask: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,48 +134,6 @@ def exciting_plate(layer: str, excited: Excited) -> Plate:
     )
     name = f"filter-{excited.index}"
     return Plate(name, f"Filter {excited.index} of {layer}", says, "convolution", (made, *tiles), "medium")
-
-
-def heat_plate(number: int, subject: Subject, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Plate:
-    """The heat of a picture: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above."""
-    tiles = [_picture_tile(subject)]
-    for target in ("NG", "GO"):
-        for (method, of), heat in heats.items():
-            if of == target:
-                tiles.append(_heat_tile(subject, heat, f"{NAMES[method]}, for {target}"))
-    title = f"{subject.why}: {subject.name}"
-    return Plate(f"heat-{number}", title, decision_words(subject), "dense layer and loss", tuple(tiles), "large")
-
-
-def _picture_tile(subject: Subject) -> Tile:
-    known = subject.mask is not None
-    picture = subject.pixels if subject.mask is None else outlined(subject.pixels, subject.mask)
-    caption = f"the picture{' with its defect outlined' if known else ''}, and as the network gets it"
-    return Tile(beside([picture, subject.seen]), caption, sharp=False)
-
-
-def _heat_tile(subject: Subject, heat: NDArray[np.float32], caption: str) -> Tile:
-    most = float(np.percentile(heat, MOST)) or float(heat.max())
-    shown = overlay(subject.pixels, heat, most)
-    shown = shown if subject.mask is None else outlined(shown, subject.mask)
-    blank = "" if heat.max() > 0 else ": none"
-    return Tile(beside([shown, heat_as_colours(heat, most)]), caption + blank, sharp=False)
-
-
-def decision_words(subject: Subject) -> str:
-    """From the logit to the decision, and what the loss makes of it where the truth is known.
-
-    Example:
-        >>> nothing = np.zeros((1, 1, 3), np.uint8)
-        >>> decision_words(Subject("a", "", "NG", 1, 0.0, 0.5, "GO", nothing, nothing))
-        'It is NG. Logit +0.00, calibrated P(NG) 0.500, so GO. Loss 0.693: its gradient at the logit is p - y = -0.500.'
-    """
-    said = f"Logit {subject.logit:+.2f}, calibrated P(NG) {subject.probability:.3f}, so {subject.decision}."
-    if subject.label is None:
-        return f"What it is, is not known. {said}"
-    loss = float(np.logaddexp(0, -subject.logit if subject.label else subject.logit))
-    pull = 1 / (1 + float(np.exp(-subject.logit))) - subject.label
-    return f"It is {subject.truth}. {said} Loss {loss:.3f}: its gradient at the logit is p - y = {pull:+.3f}."
 
 
 def _bank(kept: NDArray[np.float32], scale: float, captions: Sequence[str] = ()) -> tuple[Tile, ...]:

@@ -16,8 +16,8 @@ from fancnn.images.decoding import decode
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.pictures import PARTS, Picture
-from fancnn.reporting.explanation_plates import Subject
 from fancnn.reporting.gallery import kind_of
+from fancnn.reporting.heat_plates import Subject
 from fancnn.reporting.plates import Pixels
 from fancnn.tables import read_table
 

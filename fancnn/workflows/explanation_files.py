@@ -9,7 +9,7 @@ from fancnn.inspection.explanation_file import write_explanation
 from fancnn.installation import versions
 from fancnn.model import Model
 from fancnn.reporting.explanation_page import Checked, Explanation, explanation_page
-from fancnn.reporting.explanation_plates import Subject
+from fancnn.reporting.heat_plates import Subject
 from fancnn.settings import ExplainSettings
 from fancnn.tables import replacing
 from fancnn.workflows.boards import events_folder, replace_images
