@@ -7,11 +7,13 @@ Format version 1:
 | format, version | `fancnn-explain`, 1 |
 | run, epoch, part | the run, the epoch of its weights, and the part its pictures are of (null: `input` said others) |
 | layer, methods, baseline | as configured; `layer` is the one that was taken |
-| pictures | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision |
+| pictures | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision, |
+| | and `found_type`, the likeliest were it NG, with its share of P(NG), `type_share` (empty and null without types) |
 | completeness | of integrated gradients: the largest distance of their sum to what the logit gained |
 | first_layer | `layer`, and by filter `change`: its length in lengths of the first weights; or null |
 | check | null where no masks are known; else `part`, `pictures`, and by method `all` and `by_type`, each with |
-| | the fields of `fancnn.inspection.localisation.Localisation`, rates as {value, interval}, and `verdict` |
+| | the fields of `fancnn.inspection.localisation.Localisation`, rates as {value, interval}, and `outcome`: |
+| | `passes`, `fails` or `too few`; by method a sentence, `verdict`, too |
 | versions | of the packages that decide numbers |
 """
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from fancnn.inspection.localisation import NAMES
+from fancnn.inspection.predictions import TypeGuess
 from fancnn.reporting.plates import Pixels, Plate, Tile, beside, heat_as_colours, outlined, overlay
+from fancnn.reporting.words import percent
 
 MOST = 99.5  # percentile of heat that has the brightest colour: single pixels should not darken all others
 STEPS = {
@@ -35,6 +38,7 @@ class Subject:
         pixels: `(height, width, 3)`, upright.
         seen: As the network gets it, enlarged to the height of `pixels`.
         mask: Of the defect, `(height, width)`; None where not known.
+        guess: The likeliest type, were it NG; without a name where the network has no types.
     """
 
     name: str
@@ -47,17 +51,23 @@ class Subject:
     pixels: Pixels
     seen: Pixels
     mask: NDArray[np.bool_] | None = None
+    guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
 def heat_plate(number: int, subject: Subject, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Plate:
-    """The heat of a picture: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above."""
+    """The heat of a picture: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
+
+    The picture, below it a row of all methods for NG, and one for GO.
+    """
     tiles = [_picture_tile(subject)]
     for target in ("NG", "GO"):
         for (method, of), heat in heats.items():
             if of == target:
                 tiles.append(_heat_tile(subject, heat, f"{NAMES[method]}, for {target}"))
     title = f"{subject.why}: {subject.name}"
-    return Plate(f"heat-{number}", title, decision_words(subject), "dense layer and loss", tuple(tiles), "large")
+    columns = len({method for method, _ in heats})
+    says, step = decision_words(subject), "dense layer and loss"
+    return Plate(f"heat-{number}", title, says, step, tuple(tiles), "large", columns=columns)
 
 
 def _picture_tile(subject: Subject) -> Tile:
@@ -76,16 +86,31 @@ def _heat_tile(subject: Subject, heat: NDArray[np.float32], caption: str) -> Til
 
 
 def decision_words(subject: Subject) -> str:
-    """From the logit to the decision, and what the loss makes of it where the truth is known.
+    """From the logit to the decision and the type, and what the loss makes of it where the truth is known.
+
+    The p of the gradient is that of the logit itself: a calibration comes after training.
 
     Example:
         >>> nothing = np.zeros((1, 1, 3), np.uint8)
-        >>> decision_words(Subject("a", "", "NG", 1, 0.0, 0.5, "GO", nothing, nothing))
-        'It is NG. Logit +0.00, calibrated P(NG) 0.500, so GO. Loss 0.693: its gradient at the logit is p - y = -0.500.'
+        >>> decision_words(Subject("a", "", "NG", 1, 0.0, 0.6, "NG", nothing, nothing)).partition(". Loss")[0]
+        'It is NG. Logit +0.00: P(NG) 0.500, calibrated 0.600, so NG'
     """
-    said = f"Logit {subject.logit:+.2f}, calibrated P(NG) {subject.probability:.3f}, so {subject.decision}."
+    probability = float(expit(subject.logit))
+    calibrated = f"P(NG) {probability:.3f}, calibrated {subject.probability:.3f}"
+    said = f"Logit {subject.logit:+.2f}: {calibrated}, so {subject.decision}{_type_words(subject)}."
     if subject.label is None:
         return f"What it is, is not known. {said}"
     loss = float(np.logaddexp(0, -subject.logit if subject.label else subject.logit))
-    pull = 1 / (1 + float(np.exp(-subject.logit))) - subject.label
-    return f"It is {subject.truth}. {said} Loss {loss:.3f}: its gradient at the logit is p - y = {pull:+.3f}."
+    named = "Loss of GO against NG" if subject.guess.name else "Loss"  # with types, training asks for these, too
+    pull = f"p - y = {probability:.3f} - {subject.label} = {probability - subject.label:+.3f}"
+    also = ", with p before calibration" if abs(probability - subject.probability) > 5e-4 else ""
+    return f"It is {subject.truth}. {said} {named} {loss:.3f}: its gradient at the logit is {pull}{also}."
+
+
+def _type_words(subject: Subject) -> str:
+    name, share = subject.guess
+    if not name or share is None:
+        return ""
+    if subject.decision == "GO":
+        return f"; were it NG, {percent(share)} of that for the type {name}"
+    return f", most likely of the type {name}: it has {percent(share)} of P(NG)"

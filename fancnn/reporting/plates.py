@@ -53,6 +53,7 @@ class Plate:
         tiles: Its pictures, of one size.
         size: How large they are shown: `small`, `medium` or `large`.
         note: What is left out, if anything.
+        columns: Of a `large` plate: tiles in a row. The first has a row of its own.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Plate:
     tiles: tuple[Tile, ...]
     size: str = "small"
     note: str = ""
+    columns: int = 0
 
     def png(self) -> bytes:
         """All tiles on one sheet."""
@@ -70,8 +72,12 @@ class Plate:
         height = max(tile.pixels.shape[0] for tile in self.tiles) * factor
         width = max(tile.pixels.shape[1] for tile in self.tiles) * factor
         pictures = [_on_canvas(enlarged(tile.pixels, factor), height, width) for tile in self.tiles]
-        columns = {"small": 8, "medium": 6, "large": 3}[self.size]
-        sheet = contact_sheet(pictures, [tile.caption for tile in self.tiles], columns)
+        captions = [tile.caption for tile in self.tiles]
+        columns = {"small": 8, "medium": 6, "large": self.columns}[self.size]
+        if self.size == "large":  # the first row is filled up
+            pictures[1:1] = [np.full((height, width, 3), 255, np.uint8)] * (columns - 1)
+            captions[1:1] = [""] * (columns - 1)
+        sheet = contact_sheet(pictures, captions, columns)
         content = io.BytesIO()
         Image.fromarray(sheet).save(content, "PNG", optimize=True)
         return content.getvalue()

@@ -111,8 +111,7 @@ def subjects(
             continue
         fitted = model.preprocess.fit(torch.from_numpy(original).permute(2, 0, 1)[None])
         scaled = model.preprocess.scaled(fitted.to(model.device))
-        with torch.no_grad():
-            logit = model.of_pixels(scaled).double().cpu().numpy()
+        logit, (guess,) = model.logits_and_types(fitted)
         chance = float(model.calibration.probabilities(logit)[0])
         known = bool(picture.class_name)
         shown.append(
@@ -127,6 +126,7 @@ def subjects(
                 pixels=_reduced(original),
                 seen=_seen(fitted, _reduced(original).shape[0]),
                 mask=_mask(masks.get(picture.path), _reduced(original).shape[:2]),
+                guess=guess,
             )
         )
         inputs.append(scaled)

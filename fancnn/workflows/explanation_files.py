@@ -88,6 +88,8 @@ def _plain(subject: Subject) -> dict[str, Any]:
         "path": subject.name,
         "why": subject.why,
         **{name: getattr(subject, name) for name in ("label", "logit", "probability", "decision")},
+        "found_type": subject.guess.name,
+        "type_share": subject.guess.share,
     }
 
 
