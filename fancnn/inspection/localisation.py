@@ -7,13 +7,14 @@ of the same network with random weights.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals, exact_interval
 
 ENOUGH = 10  # pictures: the bootstrap of fewer says too little
+Outcome = Literal["passes", "fails", "too few"]
 NAMES = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion", "integrated_gradients": "Integrated gradients"}
 
 
@@ -84,6 +85,13 @@ class Localisation:
         """Whether training brought the heat onto the defect, beyond what the interval leaves open."""
         return self.pictures >= ENOUGH and self.gain.interval is not None and self.gain.interval.low > 0
 
+    @property
+    def outcome(self) -> Outcome:
+        """Whether the method is to be believed; `too few` where there are not `ENOUGH` pictures to tell."""
+        if self.pictures < ENOUGH:
+            return "too few"
+        return "passes" if self.beats_chance and self.beats_untrained else "fails"
+
     def as_plain(self) -> dict[str, Any]:
         """For a JSON file; intervals are [low, high] or null."""
         plain = asdict(self)
@@ -91,7 +99,8 @@ class Localisation:
             if isinstance(value, dict):
                 interval = value["interval"]
                 plain[name] = {**value, "interval": None if interval is None else [interval["low"], interval["high"]]}
-        return {**plain, "beats_chance": self.beats_chance, "beats_untrained": self.beats_untrained}
+        judged = {"beats_chance": self.beats_chance, "beats_untrained": self.beats_untrained, "outcome": self.outcome}
+        return {**plain, **judged}
 
 
 def localisation(places: Sequence[Place]) -> Localisation:
@@ -146,11 +155,12 @@ def verdict(method: str, found: Localisation) -> str:
         f"{_percent(found.share.value)} of its heat is inside (even heat {_percent(found.chance_share)}, untrained "
         f"{_percent(found.untrained_share.value)})"
     )
-    if found.beats_chance and found.beats_untrained:
+    if found.outcome == "passes":
         return f"{name} passes: {seen}."
-    if found.pictures < ENOUGH:
-        why = f"{found.pictures} pictures are too few to tell ({ENOUGH} or more would do)"
-    elif not found.beats_untrained:
+    if found.outcome == "too few":
+        few = "1 picture is" if found.pictures == 1 else f"{found.pictures} pictures are"
+        return f"{name} is neither shown right nor wrong: {few} too few to tell ({ENOUGH} or more would do); {seen}."
+    if not found.beats_untrained:
         why = "nothing shows that training brought its heat onto the defects: random weights do as well"
     else:
         why = "it does not find the defects better than guessing or always pointing at the middle"

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fancnn.inspection.localisation import NAMES, Localisation, verdict
+from fancnn.inspection.localisation import NAMES, Localisation, Outcome, verdict
 from fancnn.reporting import words
 from fancnn.reporting.heat_plates import READS, STEPS
 from fancnn.reporting.html import rendered
 from fancnn.reporting.ink import Drawing
 from fancnn.reporting.localisation_chart import localisation_chart
 from fancnn.reporting.plates import Plate
+
+ENOUGH_OF_TYPE = 5  # pictures: of fewer, the hits say nothing about a defect type
 
 WORDS = {
     "convolution": "small filters slide over the picture; each writes a map of where the picture looks like it",
@@ -35,22 +37,28 @@ class Checked:
     found: Mapping[str, Localisation]
     by_type: Mapping[str, Mapping[str, Localisation]]
 
-    def verdicts(self) -> list[tuple[bool, str]]:
+    def verdicts(self) -> list[tuple[Outcome, str]]:
         """For each method whether it passes, why, and which defect types it mostly misses."""
-        return [
-            (one.beats_chance and one.beats_untrained, verdict(method, one) + self._missed(method))
-            for method, one in self.found.items()
-        ]
+        return [(one.outcome, verdict(method, one) + self._missed(method)) for method, one in self.found.items()]
 
     def _missed(self, method: str) -> str:
+        if self.found[method].outcome == "too few":
+            return ""
         of = self.by_type[method]
-        missed = [f"{kind} ({one.hits} of {one.pictures})" for kind, one in of.items() if 2 * one.hits < one.pictures]
+        missed = [
+            f"{kind} ({one.hits} of {one.pictures})"
+            for kind, one in of.items()
+            if one.pictures >= ENOUGH_OF_TYPE and 2 * one.hits < one.pictures
+        ]
         return f" It mostly points beside the defect on: {', '.join(missed)}." if missed and len(of) > 1 else ""
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the page shows; empty lists are sections with nothing to show, for the reasons in `cautions`."""
+    """What the page shows; empty lists are sections with nothing to show, for the reasons in `cautions`.
+
+    `dense_note` says why there is no drawing of what the logit is added up from.
+    """
 
     title: str
     facts: Sequence[tuple[str, str]]
@@ -62,6 +70,7 @@ class Explanation:
     maps_of: str
     maps_note: str
     dense: Sequence[Drawing]
+    dense_note: str
     methods: Sequence[str]
     checked: Checked | None
 
@@ -89,7 +98,7 @@ def explanation_page(explanation: Explanation) -> str:
 
 
 def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
-    """For each method: share inside, even heat's, untrained; hits, chance, middle, untrained; blank maps."""
+    """For each method: share inside, even heat's, untrained; hits, chance, middle, untrained; blank, untrained."""
     return [
         (
             NAMES[method],
@@ -101,7 +110,8 @@ def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
                 words.percent(one.chance_pointing),
                 words.percent(one.centre_pointing),
                 f"{one.untrained_hits} of {one.pictures}",
-                f"{one.blank}; {one.untrained_blank}",
+                f"{one.blank}",
+                f"{one.untrained_blank}",
             ],
         )
         for method, one in checked.found.items()

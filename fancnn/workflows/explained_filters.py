@@ -85,10 +85,14 @@ def exciting(model: Model, layer: MapLayer, found: Survey, root: Path, count: in
 
 def maps(
     model: Model, layers: Sequence[MapLayer], pixels: Tensor, channels: int
-) -> tuple[list[Plate], list[Drawing], str]:
-    """Maps of every layer on one picture `(1, 3, height, width)`, what makes its logit, and what is left out."""
+) -> tuple[list[Plate], str, list[Drawing], str]:
+    """Maps of every layer on one picture `(1, 3, height, width)`, and what makes its logit.
+
+    Returns:
+        The maps, which layers are left out, the drawing of the logit, and why there is none.
+    """
     shown = _spread(layers, LAYERS_SHOWN)
-    last = _last_linear(model.network)
+    last = _last_linear(model)
     given: list[Tensor] = []
     hook = last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0])) if last else None
     try:
@@ -103,12 +107,10 @@ def maps(
     ]
     left = len(layers) - len(shown)
     note = f"{left} of {len(layers)} layers with maps are left out of the page." if left else ""
-    charts = []
-    if last is not None and given and given[0].ndim == 2:
-        bias = 0.0 if last.bias is None else float(last.bias[0].detach())
-        weights = last.weight[0].detach().cpu().numpy()
-        charts.append(contributions_chart(given[0][0].cpu().numpy(), weights, bias))
-    return plates, charts, note
+    if last is None or not given or given[0].ndim != 2:
+        return plates, note, [], _why_not_added_up(model)
+    weights, bias = _weights_of_logit(last)
+    return plates, note, [contributions_chart(given[0][0].cpu().numpy(), weights, bias)], ""
 
 
 def _favourites(
@@ -134,10 +136,30 @@ def _spread(layers: Sequence[MapLayer], count: int) -> list[MapLayer]:
     return [layers[round(place)] for place in np.linspace(0, len(layers) - 1, count)]
 
 
-def _last_linear(network: nn.Module) -> nn.Linear | None:
-    """The layer whose one output is the logit; None where there are more, or none."""
-    found = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return found[-1] if found and found[-1].out_features == 1 else None
+def _last_linear(model: Model) -> nn.Linear | None:
+    """The layer whose outputs are the model's; None where the logit of NG is no sum over its inputs."""
+    found = [layer for layer in model.network.modules() if isinstance(layer, nn.Linear)]
+    return found[-1] if found and found[-1].out_features == len(model.outputs) <= 2 else None
+
+
+def _weights_of_logit(last: nn.Linear) -> tuple[NDArray[np.float32], float]:
+    """Weights and bias of the logit of NG: the one output, or of two that of NG less that of GO."""
+    weights = last.weight.detach().float().cpu().numpy()
+    bias = np.zeros(len(weights)) if last.bias is None else last.bias.detach().double().cpu().numpy()
+    if len(weights) == 1:
+        return weights[0], float(bias[0])
+    return weights[1] - weights[0], float(bias[1] - bias[0])
+
+
+def _why_not_added_up(model: Model) -> str:
+    missing = "What the logit is added up from is not shown: "
+    if model.has_types:
+        return (
+            f"{missing}this network has {len(model.outputs)} outputs, {', '.join(model.outputs)}, and the logit of NG "
+            "is the logarithm of the sum of the exponentials of all types, less the output of GO: no single weighted "
+            "sum of the values before."
+        )
+    return f"{missing}the network does not end in one dense layer that gives it."
 
 
 def _weights(layer: nn.Module) -> NDArray[np.float32]:

@@ -22,12 +22,14 @@ from fancnn.explaining.heat_maps import (
     negated,
 )
 from fancnn.explaining.localisation import restored
+from fancnn.inspection.localisation import NAMES
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.model import Model
 from fancnn.networks import Ensemble
 from fancnn.pictures import Picture, read_split
 from fancnn.reporting.explanation_page import Checked, Explanation
 from fancnn.reporting.heat_plates import Subject, heat_plate
+from fancnn.reporting.words import plural
 from fancnn.settings import ExplainSettings
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps
@@ -66,9 +68,13 @@ def explain(settings: ExplainSettings) -> Path:
     chosen = _chosen(settings, model, found, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
     heats, completeness = _heats(settings, model, layer, pixels)
+    say("first filters, before and after training")
     banks, first_layer = first_filters(model)
     surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
-    map_plates, dense, left_out = maps(model, layers, pixels[surest : surest + 1], settings.channels)
+    say(f"maps of {plural(len(layers), 'layer')} on {shown[surest].name}")
+    map_plates, left_out, dense, dense_note = maps(model, layers, pixels[surest : surest + 1], settings.channels)
+    if found.pictures and settings.filters:
+        say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: pictures made by gradient ascent")
     origin = settings.input or f"{len(found.pictures)} of the {part} part"
     explanation = Explanation(
         title=run.name or str(run),
@@ -84,16 +90,20 @@ def explain(settings: ExplainSettings) -> Path:
         maps_of=shown[surest].name,
         maps_note=left_out,
         dense=dense,
+        dense_note=dense_note,
         methods=settings.methods,
         checked=_checked(settings, model, layer, root, found.pictures, masks),
     )
-    about = {
-        **{"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part},
-        **{"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline},
-    }
-    numbers = {**about, "completeness": completeness, "first_layer": first_layer}
+    origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part}
+    taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
+    numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
     write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
-    page = write_page(Path(settings.output_dir), explanation, run, int(model.about["epoch"] or 0))
+    return _leave_page(settings, explanation, run, int(model.about["epoch"] or 0))
+
+
+def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, epoch: int) -> Path:
+    say("drawing the page")
+    page = write_page(Path(settings.output_dir), explanation, run, epoch)
     for _, sentence in explanation.checked.verdicts() if explanation.checked else []:
         say(sentence)
     say(f"explanation: {page}")
@@ -129,7 +139,9 @@ def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[Picture]]
         if settings.input is None:
             raise UserError(f"{run} has no split.csv, so its pictures are not known: say input=PICTURE_OR_FOLDER")
         return "", []
-    return own_part(read_split(table), settings.split)
+    part, pictures = own_part(read_split(table), settings.split)
+    say(f"looking through {plural(len(pictures), 'picture')} of the {part} part")
+    return part, pictures
 
 
 def _chosen(settings: ExplainSettings, model: Model, found: Survey, root: Path) -> list[tuple[Picture, str]]:
@@ -148,6 +160,8 @@ def _heats(
     settings: ExplainSettings, model: Model, layer: MapLayer, pixels: Tensor
 ) -> tuple[dict[tuple[str, str], Tensor], float | None]:
     """Heat by method and target, `(n, height, width)` of the network's input; how incomplete its gradients are."""
+    names = ", ".join(NAMES[method] for method in settings.methods)
+    say(f"heat maps of {plural(len(pixels), 'picture')}: {names}")
     module = model.network.get_submodule(layer.name)
     found = {
         (method, target): heat_map(method, score, module, pixels, settings.baseline).cpu()
@@ -190,6 +204,7 @@ def _checked(
     fresh, _ = first_network(model.about, seed=int(model.about["settings"]["seed"]) + 1)
     assert fresh is not None
     taken = [with_mask[place] for place in places]
+    say(f"check on {plural(len(taken), 'picture')} with known defects, by the trained network and by random weights")
     return check_heat(
         model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
     )

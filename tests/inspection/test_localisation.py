@@ -44,8 +44,17 @@ def test_a_method_that_the_middle_of_the_picture_beats_fails() -> None:
 def test_few_pictures_prove_nothing() -> None:
     few = localisation(places(9, 1.0, 0.2))
     assert not few.beats_chance
-    assert "fails: 9 pictures are too few to tell" in verdict("grad_cam", few)
+    assert few.outcome == few.as_plain()["outcome"] == "too few"
+    said = verdict("grad_cam", few)
+    assert said.startswith("Grad-CAM is neither shown right nor wrong: 9 pictures are too few to tell (10 or more")
+    assert "fails" not in said
+    assert "1 picture is too few" in verdict("grad_cam", localisation(places(1, 1.0, 0.2)))
     assert localisation(places(40, 1.0, 0.2)).beats_chance
+
+
+def test_ten_pictures_are_enough_to_pass_or_fail() -> None:
+    assert localisation(places(10, 1.0, 0.3)).outcome == "passes"
+    assert localisation(places(10, 0.0, 0.3)).outcome == "fails"
 
 
 @settings(max_examples=8)
