@@ -111,6 +111,5 @@ def _type_words(subject: Subject) -> str:
     name, share = subject.guess
     if not name or share is None:
         return ""
-    if subject.decision == "GO":
-        return f"; were it NG, {percent(share)} of that for the type {name}"
-    return f", most likely of the type {name}: it has {percent(share)} of P(NG)"
+    what_if = "; were it NG" if subject.decision == "GO" else ""
+    return f"{what_if}, most likely of the type {name} ({percent(share)} of P(NG))"

@@ -47,12 +47,11 @@ def test_logits_of_any_size_are_put_into_words(logit: float) -> None:
 def test_the_found_type_is_named_with_its_share() -> None:
     guess = TypeGuess("scratch", 0.87)
     found = Subject("a", "", "NG", 1, 2.0, 0.9, "NG", GREY, GREY, guess=guess)
-    assert (
-        "so NG, most likely of the type scratch: it has 87 % of P(NG). Loss of GO against NG 0.127"
-        in decision_words(found)
+    assert "so NG, most likely of the type scratch (87 % of P(NG)). Loss of GO against NG 0.127" in decision_words(
+        found
     )
     passed = Subject("a", "", "NG", 1, -2.0, 0.1, "GO", GREY, GREY, guess=guess)
-    assert "so GO; were it NG, 87 % of that for the type scratch." in decision_words(passed)
+    assert "so GO; were it NG, most likely of the type scratch (87 % of P(NG))." in decision_words(passed)
     assert "type" not in decision_words(subject(2.0, decision="NG"))
 
 
