@@ -13,6 +13,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | thresholds | lower and upper (version 1 had one `threshold`) |
 | calibration | as `Calibration.as_plain` gives it (version 1 had none) |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
+| decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
 | runs | in an ensemble: the run folders of its members |
 | init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |

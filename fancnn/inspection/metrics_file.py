@@ -10,6 +10,7 @@ Format version 2:
 | monitor | the score that chose the epoch |
 | thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_part | what the thresholds were chosen for, in words, and on which part |
+| decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
 | calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
 | root | where the pictures were |

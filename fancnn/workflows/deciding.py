@@ -46,13 +46,26 @@ def decide(settings: DecideSettings) -> Thresholds:
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
     chosen = choose(settings.decision, line, *columns(part))
     tell_decision(chosen, chosen_part(settings.decision))
-    checkpoint = keep(run, chosen, chosen_part(settings.decision), line)
+    checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
     return chosen.thresholds
 
 
-def keep(run: Path, chosen: Chosen, part: str | None, line: LineSettings | None = None) -> Path:
+def keep(
+    run: Path,
+    chosen: Chosen,
+    part: str | None,
+    line: LineSettings | None = None,
+    rule: DecisionSettings | None = None,
+) -> Path:
     """Put thresholds into a run: its best checkpoint, its predictions and its metrics; tell what they come to.
+
+    Args:
+        run: A run folder.
+        chosen: The thresholds and why.
+        part: They were chosen on.
+        line: As it is known now; None leaves it as it was.
+        rule: That chose them; None where no rule did that could choose again.
 
     Returns:
         The checkpoint.
@@ -61,7 +74,7 @@ def keep(run: Path, chosen: Chosen, part: str | None, line: LineSettings | None 
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
-    facts = decision_facts(chosen.reason, part, known)
+    facts = decision_facts(chosen.reason, part, known, rule)
     (run / DECIDING).touch()  # three files change; whoever finds one changed and another not should not go on
     checkpoints.store_decision(checkpoint, model, facts)
     rows = [
@@ -122,9 +135,30 @@ def chosen_part(decision: DecisionSettings) -> str | None:
     return None if decision.rule == "fixed" else decision.part
 
 
-def decision_facts(reason: str, part: str | None, line: LineSettings) -> dict[str, Any]:
+def decision_facts(reason: str, part: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
     """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
-    return {"decision": reason, "decision_part": part, "line": asdict(line)}
+    kept = None if rule is None else asdict(rule)
+    return {"decision": reason, "decision_part": part, "line": asdict(line), "decision_rule": kept}
+
+
+def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, str]:
+    """How the thresholds of another model of the same pictures are chosen as those of this one were.
+
+    Args:
+        model: Of a run, with what its checkpoint says.
+        trained: The rule of its training.
+
+    Returns:
+        The rule, and a sentence where it is known no more, so that the thresholds themselves stay.
+    """
+    if (kept := model.about.get("decision_rule")) is not None:
+        return DecisionSettings(**kept), ""
+    own = model.thresholds
+    fixed = replace(trained, rule="fixed", threshold=own.upper, recheck=own.lower if own.has_recheck else None)
+    if trained.rule == "fixed" and assembly.thresholds(trained) == own:
+        return fixed, ""
+    why = model.about.get("decision") or "as configured"
+    return fixed, f"the rule of the run's thresholds ({why}) is not kept with it, so they stay: {own.in_words()}"
 
 
 def model_facts(model: Model) -> dict[str, Any]:

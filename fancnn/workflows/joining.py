@@ -57,7 +57,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     joined.thresholds = chosen.thresholds
     rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
     part = looked_at if chosen_part(settings.decision) else None
-    facts = decision_facts(chosen.reason, part, line)
+    facts = decision_facts(chosen.reason, part, line, settings.decision)
     tell_decision(chosen, part)
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
     write_predictions(rows, run / "predictions.csv")

@@ -8,7 +8,7 @@ The run folder holds `keep-<share>/` for each share: a run as any, whose network
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from fancnn.settings import CertifySettings, CompareSettings, PruneSettings, Tra
 from fancnn.workflows.certifying import certify
 from fancnn.workflows.comparing import compare
 from fancnn.workflows.crossing import moved
+from fancnn.workflows.deciding import NO_LINE, choose, rule_of
 from fancnn.workflows.earlier_run import EarlierRun, read_run
+from fancnn.workflows.lines import known_line
 from fancnn.workflows.pruning_curve import Point, leave_curve, point_of, scores_of, scores_of_logits
 from fancnn.workflows.telling import tell_next
 from fancnn.workflows.training import train
@@ -60,19 +62,17 @@ def prune(settings: PruneSettings) -> list[Point]:
         UserError: If the run or its pictures cannot be found, or its network cannot be pruned.
     """
     keep_freed_memory()
-    source, output = read_run(settings.run, settings.device), Path(settings.output_dir)
+    source, output = _as_decided(read_run(settings.run, settings.device)), Path(settings.output_dir)
     try:
         check_separable(source.model.network)
     except ValueError as error:
         raise UserError(f"{settings.run}: {error}") from error
     shares = shares_of(settings.keep)
     orders = _orders(source, settings.by)
-    labels = np.array([picture.label for picture in source.data.part(PART)])
     points = [point_of(1.0, source.folder, source.model, _known_scores(source.folder), None)]
     for share in shares:
         folder, smaller = output / f"keep-{share:g}", _without_the_least(source, orders, share)
-        pruned = _model_of(source.model, smaller)
-        before = scores_of_logits(pruned, _logits(source, pruned), labels)
+        before = _scores_before(source, _model_of(source.model, smaller))
         say(f"\nkeep={share:g}: {_in_words(source.model.network, smaller.network)}")
         _fine_tuned(settings, source, smaller, folder, alone=len(shares) == 1)
         tuned = checkpoints.load(folder)
@@ -82,6 +82,15 @@ def prune(settings: PruneSettings) -> list[Point]:
     for point in points[1:]:
         tell_next(point.run, None, can_be_loaded=True, has_board=False)
     return points
+
+
+def _as_decided(source: EarlierRun) -> EarlierRun:
+    """The run, with the rule and the line that its thresholds have now: `decide` may have changed them since."""
+    rule, note = rule_of(source.model, source.settings.decision)
+    if note:
+        say(f"note: {note}")
+    line = known_line(NO_LINE, source.model.about.get("line") or asdict(source.settings.line))
+    return replace(source, settings=replace(source.settings, decision=rule, line=line))
 
 
 def shares_of(keep: Any) -> list[float]:
@@ -117,7 +126,7 @@ def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Sma
 
 
 def _model_of(original: Model, smaller: _Smaller) -> Model:
-    """The pruned network as it is, decided as the original."""
+    """The pruned network as it is, with thresholds and calibration of the original."""
     network = assembly.network(smaller.network, len(original.outputs))
     network.load_state_dict(smaller.weights)
     return Model(
@@ -131,8 +140,20 @@ def _model_of(original: Model, smaller: _Smaller) -> Model:
     ).eval()
 
 
-def _logits(source: EarlierRun, model: Model) -> NDArray[np.float64]:
-    return np.concatenate([model.logits(images) for images, _ in source.data.in_order(PART)])
+def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
+    """Scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
+    decision, line = source.settings.decision, source.settings.line
+    try:
+        logits, labels = _logits(source, pruned, decision.part)
+        pruned.thresholds = choose(decision, line, labels, pruned.calibration.probabilities(logits)).thresholds
+    except UserError as error:
+        say(f"note: without its training, {error}. The original's thresholds are taken for it")
+    return scores_of_logits(pruned, *_logits(source, pruned, PART))
+
+
+def _logits(source: EarlierRun, model: Model, part: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    found = np.concatenate([model.logits(images) for images, _ in source.data.in_order(part)])
+    return found, np.array([picture.label for picture in source.data.part(part)])
 
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:

@@ -160,7 +160,7 @@ def _judge(
     found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
     logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
-    facts = decision_facts(reason, chosen_part(settings.decision), settings.line)
+    facts = decision_facts(reason, chosen_part(settings.decision), settings.line, settings.decision)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     predictions = {part: _predictions(model, data.part(part), *found[part]) for part in names}

@@ -13,12 +13,16 @@ from samples import compose_command, process_environment, run_command
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.line import Costs
 from fancnn.inspection.metrics_file import read_metrics
-from fancnn.inspection.predictions import read_predictions
+from fancnn.inspection.predictions import columns, read_predictions
+from fancnn.inspection.thresholds import least_cost
 from fancnn.networks.channels import channel_groups
 from fancnn.networks.convnet import ConvNet
 from fancnn.pruning_limits import check_pruning
-from fancnn.settings import EnsembleSettings, EvaluateSettings, PruneSettings, TrainSettings
+from fancnn.settings import DecideSettings, EnsembleSettings, EvaluateSettings, PruneSettings, TrainSettings
+from fancnn.workflows.deciding import decide
 from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble
 from fancnn.workflows.pruning import prune, shares_of
@@ -204,3 +208,44 @@ def test_a_mistake_is_told_before_anything_is_read(mistake: str, text: str, tmp_
 def test_each_share_is_taken_once_the_largest_first_and_the_original_is_there_anyway() -> None:
     assert shares_of([0.25, 1, 0.5, 0.25]) == [0.5, 0.25]
     assert shares_of(0.5) == [0.5]
+
+
+def decided_anew(trained_run: Path, place: Path, *rule: str) -> Path:
+    run = Path(shutil.copytree(trained_run, place))
+    decide(compose_command("decide", DecideSettings, f"run={run}", *rule))
+    return run
+
+
+def test_thresholds_are_chosen_by_the_rule_and_for_the_line_that_the_run_has_now(
+    trained_run: Path, tmp_path: Path
+) -> None:
+    cost = ["decision.rule=cost", "line.ng_rate=0.05", "line.costs.escape=100", "line.costs.overkill=2"]
+    run = decided_anew(trained_run, tmp_path / "run", *cost)
+    left = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1") / "keep-0.5"
+    labels, chances = columns([row for row in read_predictions(left / "predictions.csv") if row.split == "val"])
+    expected = least_cost(labels, chances, Costs(100, 2, None), 0.05).thresholds
+    assert fancnn.load(left).thresholds == expected
+    assert expected not in (fancnn.load(trained_run).thresholds, fancnn.load(run).thresholds)
+    about = read_metrics(left / "metrics.json")
+    assert (about["decision_rule"]["rule"], about["line"]["ng_rate"]) == ("cost", 0.05)
+
+
+def test_filters_removed_and_trained_are_told_by_one_rule(trained_run: Path, tmp_path: Path) -> None:
+    run = decided_anew(trained_run, tmp_path / "run", "decision.threshold=0")
+    out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
+    original, point = json.loads((out / "pruning.json").read_text())["points"]
+    everything = read_metrics(trained_run / "metrics.json")["parts"]["val"]["go"]
+    assert [item["overkills"] for item in (original["tuned"], point["pruned"], point["tuned"])] == [everything] * 3
+
+
+def test_thresholds_whose_rule_is_not_known_stay_and_that_is_said(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = decided_anew(trained_run, tmp_path / "run", "decision.threshold=0.4", "decision.recheck=0.3")
+    path = run / "checkpoints/best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["fancnn"]["decision_rule"]  # as decided before rules were kept
+    torch.save(checkpoint, path)
+    out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
+    assert fancnn.load(out / "keep-0.5").thresholds == Thresholds(0.3, 0.4)
+    assert "is not kept with it, so they stay: GO up to 0.3, RECHECK up to 0.4" in capsys.readouterr().out
