@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals, exact_interval
-from fancnn.inspection.thresholds import candidates
 
 Values = NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 51)
@@ -87,8 +86,11 @@ def ranking_curves(
 class ThresholdCurves:
     """Shares of parts by threshold, each with its exact 95 % band, pointwise; None without parts of the class.
 
+    Steps: what holds at a threshold holds up to the next one.
+
     Attributes:
-        thresholds: `(n,)`, rising from 0 to 1.
+        thresholds: `(n,)`, rising from 0 to 1: every probability there is, since the shares change there and nowhere
+            else.
         escape: Share of NG parts up to the threshold: what passes if it is the lower one.
         overkill: Share of GO parts above the threshold: what is rejected if it is the upper one.
         up_to: Share of all parts up to the threshold.
@@ -101,23 +103,24 @@ class ThresholdCurves:
 
 
 def threshold_curves(labels: ArrayLike, probabilities: ArrayLike, points: int = 200) -> ThresholdCurves:
-    """The curves of `ThresholdCurves`, at up to `points` thresholds between the probabilities there are.
+    """The curves of `ThresholdCurves`; their bands are computed at up to `points` of the thresholds.
 
     Example:
         >>> curves = threshold_curves([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])
+        >>> curves.thresholds.tolist()
+        [0.0, 0.1, 0.4, 0.6, 0.9, 1.0]
         >>> curves.escape[0].tolist()
-        [0.0, 0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+        [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
     """
     truth, chances = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
-    between = candidates(chances)
-    kept = between[np.unique(np.linspace(0, between.size - 1, points).round().astype(int))]
-    places = np.unique(np.concatenate([[0.0], kept, [1.0]]))
+    places = np.unique(np.concatenate([[0.0], chances, [1.0]]))
+    banded = np.unique(np.linspace(0, places.size - 1, points).round().astype(int))
     passed_ng, passed_go = (np.searchsorted(np.sort(chances[of]), places, side="right") for of in (truth, ~truth))
     ng, go = int(truth.sum()), int((~truth).sum())
     return ThresholdCurves(
         thresholds=places,
-        escape=_with_band(places, passed_ng, ng),
-        overkill=_with_band(places, go - passed_go, go),
+        escape=_with_band(places, passed_ng, ng, banded),
+        overkill=_with_band(places, go - passed_go, go, banded),
         up_to=(passed_ng + passed_go) / max(ng + go, 1),
     )
 
@@ -128,9 +131,12 @@ def _band(intervals: Mapping[str, Interval | None], name: str, first: int) -> Ba
     return Band(*np.array(known, np.float64).reshape(-1, 3).T)
 
 
-def _with_band(places: Values, counts: NDArray[np.intp], total: int) -> tuple[Values, Band] | None:
+def _with_band(
+    places: Values, counts: NDArray[np.intp], total: int, banded: NDArray[np.int_]
+) -> tuple[Values, Band] | None:
     if not total:
         return None
-    exact = {count: exact_interval(count, total) or Interval(0, 1) for count in set(counts.tolist())}
-    low, high = (np.array([getattr(exact[count], side) for count in counts.tolist()]) for side in ("low", "high"))
-    return counts / total, Band(places, low, high)
+    known = counts[banded].tolist()
+    exact = {count: exact_interval(count, total) or Interval(0, 1) for count in set(known)}
+    low, high = (np.array([getattr(exact[count], side) for count in known]) for side in ("low", "high"))
+    return counts / total, Band(places[banded], low, high)

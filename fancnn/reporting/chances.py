@@ -62,13 +62,16 @@ def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
 
     def draw(figure: Figure) -> None:
         axes = one_axes(figure, "threshold on P(NG)", "share of parts")
-        places = np.clip(curves.thresholds, *_limits(thresholds)) if _spread(thresholds) else curves.thresholds
+        ends = _limits(thresholds) if _spread(thresholds) else (0.0, 1.0)
+        places = np.clip(curves.thresholds, *ends)
         for known, colour, style, name in (
             (curves.escape, NG, "-", "escapes, of NG parts"),
             (curves.overkill, GO, "--", "overkills, of GO parts"),
         ):
             if known is not None:
-                _with_band(axes, places, known, colour, style, name)
+                rates, band = known
+                inside = Band(np.clip(band.x, *ends), band.low, band.high)
+                _with_band(axes, places, (rates, inside), colour, style, name)
         if thresholds.has_recheck:
             first = max(int(np.searchsorted(curves.thresholds, thresholds.lower, side="right")) - 1, 0)
             seen, style = curves.up_to[first:] - curves.up_to[first], "-."
@@ -116,7 +119,7 @@ def _short(count: int) -> str:
 
 def _with_band(axes: Axes, places: Values, known: tuple[Values, Band], colour: str, style: str, name: str) -> None:
     values, band = known
-    axes.fill_between(places, band.low, band.high, step="post", color=colour, alpha=0.15, linewidth=0)
+    axes.fill_between(band.x, band.low, band.high, step="post", color=colour, alpha=0.15, linewidth=0)
     axes.plot(places, values, color=colour, linestyle=style, drawstyle="steps-post", label=name)
 
 

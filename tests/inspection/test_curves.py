@@ -45,6 +45,30 @@ def test_rates_by_threshold_are_counts_with_exact_bands(table: Table) -> None:
             assert (low, high) == pytest.approx((interval.low, interval.high))
 
 
+@given(tables, st.floats(0, 1))
+def test_the_steps_say_the_exact_rates_of_every_threshold(table: Table, threshold: float) -> None:
+    labels, chances = map(np.array, arrays(table))
+    found = threshold_curves(labels, chances, points=3)
+    place = np.searchsorted(found.thresholds, threshold, side="right") - 1
+    for known, of, wrong in ((found.escape, 1, np.less_equal), (found.overkill, 0, np.greater)):
+        if known is not None:
+            assert known[0][place] == pytest.approx(wrong(chances[labels == of], threshold).mean())
+
+
+def test_nothing_is_rejected_right_above_the_highest_score_however_far_from_1_it_is() -> None:
+    found = threshold_curves([0, 0, 1], [0.1, 0.3, 0.2])
+    assert found.overkill is not None
+    assert found.overkill[0][found.thresholds >= 0.3].tolist() == [0, 0]
+
+
+def test_of_many_pictures_the_rates_are_all_there_and_the_bands_at_some_thresholds() -> None:
+    random = np.random.default_rng(0)
+    found = threshold_curves(random.integers(0, 2, 5000), random.random(5000))
+    assert found.escape is not None
+    assert (found.escape[0].size, found.escape[1].x.size) == (5002, 200)
+    assert found.escape[1].x[[0, -1]].tolist() == [0, 1]
+
+
 def test_bands_hold_the_curve_and_shrink_with_more_pictures() -> None:
     def width(count: int) -> float:
         random = np.random.default_rng(0)
