@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.model import Model
 
@@ -43,6 +44,8 @@ class Freezing(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         held = self.held(network_of(pl_module))
         set_frozen(held, self.until_epoch is None or trainer.current_epoch < self.until_epoch)
+        if trainer.current_epoch == self.until_epoch and trainer.is_global_zero:
+            say(f"all layers learn from epoch {trainer.current_epoch + 1} on")
 
     def held(self, network: nn.Module) -> list[nn.Module]:
         """The layers that are frozen; one that the network itself keeps from learning is none of these.

@@ -20,10 +20,11 @@ class Carried:
 
 
 def carry_over(network: nn.Module, weights: Mapping[str, Tensor], keep: Collection[str] = ()) -> Carried:
-    """Give `network` every layer of `weights` whose tensors all fit by name and shape.
+    """Give `network` the layers of `weights` whose tensors all fit by name and shape, up to the first that does not.
 
     By layers, since a bias without its kernel, or statistics without the norm they are of, mean nothing. A layer is
-    what holds tensors itself: a convolution, a norm.
+    what holds tensors itself: a convolution, a norm. What comes after the first kernel that does not fit starts fresh,
+    whether it fits or not (see `fitting_layers`).
 
     Args:
         network: Takes them, in place.
@@ -31,7 +32,7 @@ def carry_over(network: nn.Module, weights: Mapping[str, Tensor], keep: Collecti
         keep: Layers of `network` that stay as they start.
 
     Raises:
-        UserError: If no layer fits.
+        UserError: If no layer fits, or the first one does not.
 
     Example:
         >>> source, target = (nn.Sequential(nn.Linear(3, 4), nn.Linear(4, k)) for k in (2, 1))
@@ -39,17 +40,35 @@ def carry_over(network: nn.Module, weights: Mapping[str, Tensor], keep: Collecti
         >>> carried.layers, carried.fresh
         (('0',), ('1',))
     """
-    own, layers, fresh = network.state_dict(), list[str](), list[str]()
-    chosen: dict[str, Tensor] = {}
-    for name, tensors in _by_layer(own).items():
-        fits = all(key in weights and weights[key].shape == own[key].shape for key in tensors)
-        if fits and name not in keep:
-            chosen |= {key: weights[key] for key in tensors}
-        (layers if fits and name not in keep else fresh).append(name)
+    by_layer = _by_layer(network.state_dict())
+    layers = [name for name in fitting_layers(network, weights)[0] if name not in keep]
     if not layers:
         raise UserError(_nothing_fits(network, weights))
+    chosen = {key: weights[key] for name in layers for key in by_layer[name]}
     network.load_state_dict(chosen, strict=False)
-    return Carried(tuple(layers), tuple(fresh), weights_hash(chosen))
+    fresh = tuple(name for name in by_layer if name not in layers)
+    return Carried(tuple(layers), fresh, weights_hash(chosen))
+
+
+def fitting_layers(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Names of the layers that fit `weights`: before the first kernel that does not, and after it.
+
+    Those after it fit by chance: they have learnt to read what another layer wrote. A norm that is new or missing
+    leaves channels what they are, so that layers after it are still of use.
+
+    Example:
+        >>> chain = lambda k: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, k), nn.Linear(k, 4), nn.Linear(4, 1))
+        >>> fitting_layers(chain(5), chain(4).state_dict())
+        (['0'], ['3'])
+    """
+    own, before, after = network.state_dict(), list[str](), list[str]()
+    found = before
+    for name, tensors in _by_layer(own).items():
+        if all(key in weights and weights[key].shape == own[key].shape for key in tensors):
+            found.append(name)
+        elif any(own[key].ndim > 1 for key in tensors):
+            found = after
+    return before, after
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
@@ -95,11 +114,16 @@ def _by_layer(state: Mapping[str, Tensor]) -> dict[str, list[str]]:
 
 def _nothing_fits(network: nn.Module, weights: Mapping[str, Tensor]) -> str:
     own = network.state_dict()
-    shared = [key for key in own if key in weights]
-    why = "no layer has the same name"
-    if shared:
-        here, there = (tuple(state[shared[0]].shape) for state in (own, weights))
-        why = f"{shared[0]} is {there} there and {here} here" if here != there else "its layers were kept as they start"
+    kernel = next((key for key in own if own[key].ndim > 1 and key not in weights), None)
+    other = next((key for key in own if key in weights and own[key].shape != weights[key].shape), None)
+    if not any(key in weights for key in own):
+        why = "no layer has the same name"
+    elif other is not None:
+        why = f"{other} is {tuple(weights[other].shape)} there and {tuple(own[other].shape)} here"
+    elif kernel is not None:
+        why = f"{kernel} is not there, and what comes after it reads other channels than it has learnt"
+    else:
+        why = "its layers were kept as they start"
     return (
         f"no layer of the network fits: {why}. Take a run of the same model, e.g. model=residual in both, with the "
         "same model.network.* keys"

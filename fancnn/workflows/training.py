@@ -45,7 +45,7 @@ from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
-from fancnn.workflows.transferring import earlier_origin, find_origin, start_from, tell_start
+from fancnn.workflows.transferring import earlier_origin, find_origin, start_from, tell_frozen, tell_start
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) 
         tell_data(data)
         if origin is not None:
             tell_start(origin, fresh, about["init"]["layers"], settings)
+        tell_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview and classifier.augment is not None:
             _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")

@@ -1,4 +1,4 @@
-"""What `init=RUN` does: find that run's weights, give the network those that fit, say which."""
+"""What `init=RUN` does: find that run's weights, give the network those that fit, say which, and which are held."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ from fancnn.errors import UserError
 from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.imbalance import ClassCounts, log_priors
 from fancnn.learning.checkpointing import BEST, LAST
+from fancnn.learning.freezing import Freezing
 from fancnn.learning.output_bias import set_output_bias
-from fancnn.learning.transfer import carry_over, layer_names, layers_in_words
+from fancnn.learning.transfer import carry_over, fitting_layers, layer_names, layers_in_words
 from fancnn.model import Model
 from fancnn.settings import TrainSettings
 
@@ -101,7 +102,40 @@ def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: Tr
     kind = f"a pretraining ({task})" if task else "a training"
     say(f"init: {len(layers)} of {len(names)} layers start with those of {kind}, {origin.path}")
     say(f"  from there: {layers_in_words(layers, names)}; fresh: {layers_in_words(new, names) if new else 'none'}")
+    if behind := [name for name in fitting_layers(fresh.network, origin.weights)[1] if name in new]:
+        say(
+            f"  {layers_in_words(behind, names)} would fit, but come after a fresh layer, whose output they do not know"
+        )
     there, data = origin.about["preprocess"], settings.data
     pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
     if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
         say(f"  pictures are prepared otherwise than there: {'; '.join(differing)}")
+
+
+def tell_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
+    """Which layers are held and until when, and whether anything has taught them; nothing where none are held.
+
+    Args:
+        model: Before its training.
+        settings: Of the training.
+        carried: Layers that came from another run.
+    """
+    freeze, options = settings.freeze, settings.model.network
+    if freeze.layers is None:
+        return
+    held = Freezing(freeze.layers).held(model.network)
+    names = layer_names(model.network)
+    of_held = {name: layer for name, layer in model.network.named_modules() if layer in held}
+    until = "to the end" if freeze.until_epoch is None else f"in the first {_epochs(freeze.until_epoch)}, then learn"
+    say(f"freeze: {layers_in_words(of_held, names)} stay as they start {until}")
+    kernels = [name for name, layer in of_held.items() if any(weight.ndim > 1 for weight in layer.parameters(False))]
+    taught = [*carried, *([names[0]] if options.get("first_layer") else []), *(names if options.get("weights") else [])]
+    if untaught := [name for name in kernels if name not in taught]:
+        say(
+            f"warning: freeze: {layers_in_words(untaught, names)} start at random, and held they stay so: nothing has "
+            "taught them. Start with the layers of a run, init=RUN, or hold fewer"
+        )
+
+
+def _epochs(count: int) -> str:
+    return "epoch" if count == 1 else f"{count} epochs"

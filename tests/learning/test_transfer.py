@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fancnn.errors import UserError
-from fancnn.learning.transfer import carry_over, weights_hash
+from fancnn.learning.transfer import carry_over, fitting_layers, weights_hash
 from fancnn.networks import ConvNet, ResidualNet
 
 
@@ -25,9 +25,24 @@ def test_a_layer_whose_kernel_does_not_fit_does_not_get_the_bias_alone() -> None
     with torch.no_grad():
         source.hidden[1][0].bias.fill_(7)
     carried = carry_over(target, source.state_dict())
-    assert carried.layers == ("blocks.0.0", "logit")
-    assert carried.fresh == ("hidden.1.0",)
+    assert carried.layers == ("blocks.0.0",)
+    assert carried.fresh == ("hidden.1.0", "logit")
     assert not (target.hidden[1][0].bias == 7).any()
+
+
+def test_what_reads_a_fresh_layer_starts_fresh_even_where_it_would_fit() -> None:
+    source, target = ConvNet((32, 32), (4, 5, 6), (7, 8)), ConvNet((32, 32), (4, 9, 6), (7, 8))
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    assert fitting_layers(target, source.state_dict()) == (["blocks.0.0"], ["hidden.1.0", "hidden.2.0", "logit"])
+    assert carry_over(target, source.state_dict()).layers == ("blocks.0.0",)
+    for name, value in target.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name] if name.startswith("blocks.0") else before[name]), name
+
+
+def test_a_norm_that_is_new_leaves_the_channels_what_they_are() -> None:
+    source, target = ConvNet((16, 16), (4, 5)), ConvNet((16, 16), (4, 5), norm="batch")
+    carried = carry_over(target, source.state_dict())
+    assert carried.fresh == ("blocks.0.1", "blocks.1.1")
 
 
 def test_layers_that_are_to_be_kept_are_kept() -> None:

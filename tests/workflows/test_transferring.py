@@ -20,7 +20,7 @@ from fancnn.workflows.crossing import crossval
 from fancnn.workflows.pretraining import pretrain
 from fancnn.workflows.rate_finding import find_rate
 from fancnn.workflows.training import train
-from fancnn.workflows.transferring import find_origin, start_from
+from fancnn.workflows.transferring import find_origin, start_from, tell_frozen
 
 Settings = Callable[..., TrainSettings]
 Weights = dict[str, torch.Tensor]
@@ -66,12 +66,16 @@ def is_block(name: str) -> bool:
 
 
 def test_frozen_layers_are_the_sources_until_the_epoch_said_and_learn_after_it(
-    pretrained: Path, train_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    pretrained: Path, train_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Statistics of batch norms among them, and the weights under decay."""
     ends, source = epochs_of(monkeypatch), weights(pretrained, "best.ckpt")
     start = [f"init={pretrained}", "freeze.layers=2", "freeze.until_epoch=2", "optimizer=adamw"]
     train(train_settings(NORM, *start, "trainer.max_epochs=4"))
+    said = capsys.readouterr().out
+    assert "freeze: blocks.0.0 to blocks.1.1 stay as they start in the first 2 epochs, then learn" in said
+    assert said.index("epoch  2/4") < said.index("all layers learn from epoch 3 on") < said.index("epoch  3/4")
+    assert "at random" not in said
     blocks = [name for name in ends[0] if is_block(name)]
     assert any("running_mean" in name for name in blocks)
     for end in ends[:2]:
@@ -101,6 +105,24 @@ def test_layers_that_are_frozen_for_ever_end_as_they_came_averaged_or_not(
             assert not torch.equal(value, first[name.removeprefix("model.network.")])
 
 
+def test_layers_that_nothing_has_taught_are_told_where_they_are_held(
+    pretrained: Path, train_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given, untaught in (
+        ([], "blocks.0.0, blocks.1.0, hidden.1.0"),
+        ([f"init={pretrained}"], "hidden.1.0"),
+        (["model.network.first_layer=sobel"], "blocks.1.0, hidden.1.0"),
+    ):
+        settings = train_settings(NORM, *given, "freeze.layers=3")
+        fresh = assembly.model(settings, ("GO", "NG"))
+        about = start_from(find_origin(settings), fresh, settings, (1, 1))
+        capsys.readouterr()
+        tell_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
+        said = capsys.readouterr().out
+        assert "freeze: blocks.0.0 to hidden.1.0 stay as they start to the end" in said
+        assert f"warning: freeze: {untaught} start at random" in said
+
+
 def start_of(settings: TrainSettings) -> Weights:
     """The weights that a training starts with."""
     fresh = assembly.model(settings, ("GO", "NG"))
@@ -115,12 +137,14 @@ def test_a_training_can_start_from_a_training_and_says_what_came_over(
     other = ["data.image_size=[20,16]", "data.mean=[0.5,0.5,0.5]"]
     train(train_settings(f"init={trained_run}", *other, "model.optimizer.lr=1e-12", "trainer.max_epochs=1"))
     said = " ".join(capsys.readouterr().out.split())
-    assert "init: 3 of 4 layers start with those of a training, " in said
-    assert "from there: blocks.0.0 to blocks.1.0, logit; fresh: hidden.1.0" in said
+    assert "init: 2 of 4 layers start with those of a training, " in said
+    assert "from there: blocks.0.0 to blocks.1.0; fresh: hidden.1.0 to logit" in said
+    assert "logit would fit, but come after a fresh layer" in said
     assert "image_size [16, 16] there, [20, 16] here; mean [0.0, 0.0, 0.0] there, [0.5, 0.5, 0.5] here" in said
     source, end = weights(trained_run, "best.ckpt"), weights(tmp_path / "run")
-    for name in (FIRST, "model.network.blocks.1.0.bias", "model.network.logit.weight"):
+    for name in (FIRST, "model.network.blocks.1.0.bias"):
         torch.testing.assert_close(end[name], source[name], rtol=0, atol=1e-9)
+    assert (end["model.network.logit.weight"] - source["model.network.logit.weight"]).abs().max() > 0.01
 
 
 def test_a_pretraining_gives_what_it_has_learnt_and_no_layer_that_it_has_not(
