@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from fancnn.inspection.cross_entropy import binary_cross_entropy_of_logits
@@ -43,11 +44,15 @@ class Criterion:
         """
         return np.argsort(-values if self.greater_is_worth_more else values, kind="stable")
 
-    def ranks(self, values: Values) -> NDArray[np.int64]:
-        """The place of each filter in that order, from 1."""
-        places = np.empty(len(values), dtype=np.int64)
-        places[self.order(values)] = np.arange(1, len(values) + 1)
-        return places
+    def ranks(self, values: Values) -> Values:
+        """The place of each filter in that order, from 1; equal ones have their mean place, as Spearman's rank has it.
+
+        Example:
+            >>> CRITERIA["sparsity"].ranks(np.array([0.5, 0.1, 0.5])).tolist()
+            [2.5, 1.0, 2.5]
+        """
+        found: Values = rankdata(-values if self.greater_is_worth_more else values)
+        return found
 
 
 CRITERIA = {

@@ -1,13 +1,13 @@
 """Pictures of filters: their ranks by each criterion, and their kernels in each order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fancnn.reporting.ink import FAINT, TEXT, Drawing
+from fancnn.reporting.ink import FAINT, TEXT, Drawing, headline
 
 Floats = NDArray[np.float64]
 MOST = 64  # filters of a layer that are drawn
@@ -46,21 +46,29 @@ def mosaic(kernels: Floats, orders: Mapping[str, NDArray[np.intp]], rows: int) -
     return sheet
 
 
-def ranks_drawing(layer: str, orders: Mapping[str, NDArray[np.intp]], kernels: Floats, by: str) -> Drawing:
+def ranks_drawing(
+    layer: str, orders: Mapping[str, NDArray[np.intp]], ranks: Mapping[str, Floats], kernels: Floats, by: str
+) -> Drawing:
     """The rank of each filter by each criterion, and, of a convolution, the kernels from best to worst by each.
 
     Args:
         layer: Its name, for the title.
         orders: By criterion: indices of filters, the one worth most first.
+        ranks: By criterion: the place of each filter, from 1; equal ones share theirs.
         kernels: `(filters, inputs[, height, width])`.
         by: The criterion whose order the rows of the table have.
     """
     count, convolution = len(kernels), kernels.ndim == 4
     rows = min(count, MOST)
+    says = (
+        f"Each row is a filter of {layer}, best by {by} on top; a number is its rank by the criterion above it (1, "
+        f"dark: worth most; equal ones share a rank). A column that fades as that of {by} does puts filters in the "
+        "same order. The filters at the bottom are those to remove: python -m fancnn.prune by=CRITERION"
+    )
 
     def draw(figure: Figure) -> None:
         left, *right = figure.subplots(1, 1 + convolution, squeeze=False)[0]
-        _ranks_table(left, orders, orders[by][:rows], count)
+        _ranks_table(left, ranks, orders[by][:rows], count)
         shown = f"{count} filters" if rows == count else f"first {rows} of {count} filters"
         _title(left, f"{layer}: ranks of the {shown}")
         for axes in right:
@@ -71,19 +79,21 @@ def ranks_drawing(layer: str, orders: Mapping[str, NDArray[np.intp]], kernels: F
             axes.set_yticks([0, rows - 1], ["rank 1", f"rank {rows}"])
             _columns(axes, orders)
 
+        headline(figure, says)
+
     width = (4.2 if convolution else 0) + 4.8
-    return Drawing(f"filters-{layer}", layer, "", draw, height=ROW * rows + 1.3, width=width)
+    return Drawing(f"filters-{layer}", layer, says, draw, height=ROW * rows + 2, width=width)
 
 
-def _ranks_table(axes: Any, orders: Mapping[str, NDArray[np.intp]], chosen: NDArray[np.intp], count: int) -> None:
-    ranks = np.array([np.argsort(order)[chosen] + 1 for order in orders.values()]).T  # (rows, criteria)
-    axes.imshow(ranks, aspect="auto", cmap="Blues_r", vmin=1 - 0.25 * count, vmax=count)
-    for (row, column), rank in np.ndenumerate(ranks):
+def _ranks_table(axes: Any, ranks: Mapping[str, Floats], chosen: NDArray[np.intp], count: int) -> None:
+    shown = np.array([of_filters[chosen] for of_filters in ranks.values()]).T  # (rows, criteria)
+    axes.imshow(shown, aspect="auto", cmap="Blues_r", vmin=1 - 0.25 * count, vmax=count)
+    for (row, column), rank in np.ndenumerate(shown):
         dark = rank < 0.45 * count
-        axes.text(column, row, str(rank), ha="center", va="center", fontsize=6.5, color="white" if dark else TEXT)
+        axes.text(column, row, f"{rank:g}", ha="center", va="center", fontsize=6.5, color="white" if dark else TEXT)
     axes.set_yticks(range(len(chosen)), [str(index) for index in chosen], fontsize=6.5)
     axes.set_ylabel("filter")
-    _columns(axes, orders)
+    _columns(axes, ranks)
 
 
 def _title(axes: Any, text: str) -> None:
@@ -91,9 +101,9 @@ def _title(axes: Any, text: str) -> None:
     axes.annotate(text, (0, 1), xycoords="axes fraction", xytext=(0, 66), textcoords="offset points")
 
 
-def _columns(axes: Any, orders: Mapping[str, NDArray[np.intp]]) -> None:
+def _columns(axes: Any, criteria: Iterable[str]) -> None:
     axes.xaxis.tick_top()
-    names = [name.replace("_", " ") for name in orders]
+    names = [name.replace("_", " ") for name in criteria]
     axes.set_xticks(range(len(names)), names, rotation=40, ha="left", rotation_mode="anchor", fontsize=8)
     axes.tick_params(length=0)
     axes.grid(visible=False)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,6 +92,12 @@ class Drawing:
             figure.draw_without_rendering()
             figure.set_layout_engine("none")  # where everything is stays so
         return figure
+
+
+def headline(figure: Figure, says: str) -> None:
+    """Write over a figure that stands alone what it shows and how to read it."""
+    lines = textwrap.fill(says, int(17 * figure.get_figwidth()))
+    figure.suptitle(lines, x=0.01, ha="left", fontsize=8, fontweight="normal", linespacing=1.4)
 
 
 def one_axes(figure: Figure, xlabel: str, ylabel: str) -> Axes:

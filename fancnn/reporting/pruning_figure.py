@@ -5,9 +5,14 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fancnn.reporting.ink import FAINT, GO, NG, TEXT, Drawing
+from fancnn.reporting.ink import FAINT, GO, NG, RECHECK, TEXT, Drawing, headline
 
-COSTS = (("parameters", "parameters", "o"), ("flops", "operations", "s"), ("ms_in_batch", "time", "^"))
+COSTS = (
+    ("parameters", "parameters", "o", GO),
+    ("flops", "operations", "s", TEXT),
+    ("ms", "time of one picture alone", "v", RECHECK),
+    ("ms_in_batch", "time of a picture among 32", "^", NG),
+)
 
 
 def pruning_drawing(points: Sequence[Mapping[str, Any]], by: str) -> Drawing:
@@ -18,6 +23,11 @@ def pruning_drawing(points: Sequence[Mapping[str, Any]], by: str) -> Drawing:
         by: The criterion.
     """
     shares = [point["keep"] for point in points]
+    says = (
+        f"What is left of the scores (AUROC: higher is better; loss: lower is better; dotted: the original) and of the "
+        f"cost when only the filters worth most by {by} are kept, crosses before and dots after the training that "
+        "follows. Take the smallest share whose dots still lie at the dotted line: python -m fancnn.prune keep=SHARE"
+    )
 
     def draw(figure: Figure) -> None:
         for axes, (name, title) in zip(figure.subplots(1, 3)[:2], (("auroc", "AUROC"), ("loss", "loss")), strict=True):
@@ -29,16 +39,17 @@ def pruning_drawing(points: Sequence[Mapping[str, Any]], by: str) -> Drawing:
             _shares(axes, shares)
         figure.axes[0].legend(loc="best")
         costs = figure.axes[2]
-        for (name, word, marker), colour in zip(COSTS, (GO, TEXT, NG), strict=True):
+        for name, word, marker, colour in COSTS:
             costs.plot(
                 shares, [point[name] / points[0][name] for point in points], marker=marker, color=colour, label=word
             )
         costs.set_title("cost, the original is 1", loc="left")
         costs.set_ylim(bottom=0)
-        costs.legend(loc="best")
+        costs.legend(loc="best", fontsize=7)
         _shares(costs, shares)
+        headline(figure, says)
 
-    return Drawing("pruning", "What pruning costs and saves", "", draw, height=3.2, width=10.5)
+    return Drawing("pruning", "What pruning costs and saves", says, draw, height=3.8, width=10.5)
 
 
 def _score(point: Mapping[str, Any], stage: str, name: str) -> float:

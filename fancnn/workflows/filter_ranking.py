@@ -2,7 +2,7 @@
 
 `filters.csv`, version 1: a row a filter, layers in their order: layer (where a residual sum joins several, the first
 of them), filter (its index there, from 0), and for each criterion its value and, as `<criterion>_rank`, its place from
-1 on, the filter worth most first. What the criteria are: `fancnn.networks.criteria.CRITERIA`.
+1 on, the filter worth most first, equal ones with their mean place. The criteria: `fancnn.networks.criteria.CRITERIA`.
 
 `filters.json`, version 1: format (`fancnn-filters`), version, run, part and pictures (that were looked at), criteria
 (in words, by name), layers (by name: filters, and `spearman` and `kendall`: rank correlation of two criteria by their
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from fancnn.console import say
@@ -23,7 +24,7 @@ from fancnn.errors import UserError
 from fancnn.inspection.rank_agreement import Agreement, agreement
 from fancnn.memory import keep_freed_memory
 from fancnn.networks.channels import ChannelGroup
-from fancnn.networks.criteria import CRITERIA, Values, measured
+from fancnn.networks.criteria import CRITERIA, OF_SCORES, Values, measured
 from fancnn.reporting.filter_figures import ranks_drawing
 from fancnn.settings import FilterSettings
 from fancnn.tables import replacing, table_writer
@@ -59,12 +60,37 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
     _write_json(output / "filters.json", about, found, agreements)
     for name, of_layer in found.items():
         orders = {criterion: CRITERIA[criterion].order(numbers) for criterion, numbers in of_layer.items()}
-        drawing = ranks_drawing(name, orders, _kernel(run.model.network, name), TRUTH)
+        ranks = {criterion: CRITERIA[criterion].ranks(numbers) for criterion, numbers in of_layer.items()}
+        drawing = ranks_drawing(name, orders, ranks, _kernel(run.model.network, name), TRUTH)
         (output / f"filters-{name}.png").write_bytes(drawing.png())
     for name, criterion in CRITERIA.items():
         say(f"{_number(name)} {name:17}  {criterion.says}")
     _tell(found, agreements)
+    for name, of_layer in found.items():
+        for line in worthless(of_layer):
+            say(f"{name}: {line}")
     say(f"\nfilters.csv, filters.json, filters-<layer>.png: {output}")
+    return found
+
+
+def worthless(values: Mapping[str, Values]) -> list[str]:
+    """Sentences on filters that are silent, and on scores that most filters do not better.
+
+    Args:
+        values: Of a layer, by criterion.
+
+    Example:
+        >>> worthless({"activation": np.array([0.0, 2.0, 1.0]), "performance": np.array([0.0, -0.2, 0.1])})
+        ['silent on every picture (activation 0): filter 0', 'by performance 1 of 3 filters harm, 1 change nothing']
+    """
+    found = []
+    if silent := np.flatnonzero(values["activation"] == 0).tolist():
+        which = ", ".join(map(str, silent))
+        found.append(f"silent on every picture (activation 0): filter{'s' * (len(silent) > 1)} {which}")
+    for name in OF_SCORES:
+        if name in values and 2 * np.sum(values[name] <= 0) > (count := len(values[name])):
+            harm, nothing = np.sum(values[name] < 0), np.sum(values[name] == 0)
+            found.append(f"by {name} {harm} of {count} filters harm, {nothing} change nothing")
     return found
 
 
@@ -98,8 +124,9 @@ def _write_table(path: Path, found: Mapping[str, Mapping[str, Values]]) -> None:
         for layer, values in found.items():
             ranks = {f"{name}_rank": CRITERIA[name].ranks(of_name) for name, of_name in values.items()}
             for place in range(len(values["order"])):
-                row = {name: column[place].item() for name, column in {**values, **ranks}.items()}
-                add({"layer": layer, "filter": place, **row})
+                row = {name: column[place].item() for name, column in values.items()}
+                places = {name: f"{column[place]:.10g}" for name, column in ranks.items()}
+                add({"layer": layer, "filter": place, **row, **places})
 
 
 def _write_json(

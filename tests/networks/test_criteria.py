@@ -132,9 +132,10 @@ def test_measuring_leaves_no_gradients_and_does_not_depend_on_the_batches_nor_on
 
 
 @given(values=st.lists(st.integers(0, 5), min_size=1, max_size=12), name=st.sampled_from(sorted(CRITERIA)))
-def test_ranks_are_those_of_sorting_by_value_and_then_by_index(values: list[int], name: str) -> None:
+def test_a_rank_counts_the_filters_worth_more_and_half_of_the_equal_ones(values: list[int], name: str) -> None:
     criterion = CRITERIA[name]
-    sign = -1 if criterion.greater_is_worth_more else 1
-    by_sorting = sorted(range(len(values)), key=lambda index: (sign * values[index], index))
-    ranks = criterion.ranks(np.array(values, dtype=np.float64))
-    assert [by_sorting[rank - 1] for rank in ranks] == list(range(len(values)))
+    worth = [value if criterion.greater_is_worth_more else -value for value in values]
+    expected = [1 + sum(other > own for other in worth) + (worth.count(own) - 1) / 2 for own in worth]
+    assert criterion.ranks(np.array(values, dtype=np.float64)).tolist() == expected
+    by_sorting = sorted(range(len(values)), key=lambda index: (-worth[index], index))
+    assert criterion.order(np.array(values, dtype=np.float64)).tolist() == by_sorting

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from samples import compose_command, run_command
+from scipy.stats import rankdata
 
 import fancnn
 from fancnn.errors import UserError
@@ -57,10 +59,11 @@ def test_the_table_has_values_and_ranks_of_every_filter_and_the_json_their_agree
         worth = {name: values[name] * (1 if CRITERIA[name].greater_is_worth_more else -1) for name in CRITERIA}
         for name in CRITERIA:
             np.testing.assert_array_equal(values[name], found[layer][name])
-            ranks = [int(row[f"{name}_rank"]) for row in own]
-            assert sorted(ranks) == list(range(1, len(own) + 1))
-            best_first = worth[name][np.argsort(ranks)]
-            assert all(best_first[:-1] >= best_first[1:])
+            ranks = [float(row[f"{name}_rank"]) for row in own]
+            np.testing.assert_array_equal(ranks, rankdata(-worth[name]))
+            if of_layer["spearman"][name]["l1"] is not None:
+                l1 = [float(row["l1_rank"]) for row in own]
+                assert np.corrcoef(ranks, l1)[0, 1] == pytest.approx(of_layer["spearman"][name]["l1"])
             assert of_layer["spearman"][name]["taylor"] == pytest.approx(
                 agreement(worth[name], worth["taylor"]).spearman
             )
@@ -85,6 +88,26 @@ def test_performance_is_the_loss_on_validation_of_a_model_whose_next_layer_ignor
         logits = torch.from_numpy(model.logits(pixels))
         losses.append(torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.double()).item())
     assert found["performance"][5] == pytest.approx(losses[1] - losses[0], abs=1e-6)
+
+
+def test_filters_that_are_silent_are_named_and_scores_that_most_do_not_better_are_told(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained_run, tmp_path / "run"))
+    checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    checkpoint["state_dict"]["model.network.blocks.1.0.bias"][[1, 2, 3, 5, 6]] = -1e6
+    torch.save(checkpoint, run / "checkpoints/best.ckpt")
+    ranked(tmp_path / "out", f"run={run}", "layer=blocks.1.0")
+    said, rows = capsys.readouterr().out, rows_of(tmp_path / "out")
+    silent = [row for row in rows if float(row["activation"]) == 0]
+    assert {"1", "2", "3", "5", "6"} <= {row["filter"] for row in silent}
+    names = ", ".join(row["filter"] for row in silent)
+    assert f"blocks.1.0: silent on every picture (activation 0): filters {names}\n" in said
+    falls = [float(row["performance_auroc"]) for row in rows]
+    harm, nothing = sum(fall < 0 for fall in falls), falls.count(0)
+    assert f"blocks.1.0: by performance_auroc {harm} of 8 filters harm, {nothing} change nothing\n" in said
+    for name in ("activation", "performance", "performance_auroc"):
+        assert len({row[f"{name}_rank"] for row in silent}) == 1, name
 
 
 def test_what_cannot_be_ranked_is_refused_in_words(trained_run: Path, tmp_path: Path) -> None:
