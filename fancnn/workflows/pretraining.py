@@ -147,6 +147,11 @@ def _tell_result(module: Pretraining, data: PictureDataModule) -> None:
     if isinstance(task, Autoencoder):
         flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())
         say(f"\nval: mean squared error {values['loss']:.5f}; each picture's mean colour alone: {flat:.5f}")
+        if not values["loss"] < flat:
+            say(
+                "warning: the reconstructions are no better than one flat colour for each picture, so next to nothing "
+                f"was learnt; train longer: trainer.max_epochs={3 * (module.trainer.max_epochs or 1)}"
+            )
         return
     accuracy = values["accuracy"]
     say(f"\nval: {accuracy:.1%} of the turns are told (chance: 25 %)")

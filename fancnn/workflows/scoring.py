@@ -119,8 +119,9 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
         say(f"{part}: {counts.in_words()}")
         if 0 < metrics["groups"] < metrics["pictures"]:
             say(f"  note: they come in {metrics['groups']} groups; intervals of rates take pictures for independent")
-        if len(metrics["by_type"]) > 1:
-            worst = metrics["by_type"][0]
+        escaping = [item for item in metrics["by_type"] if item["escapes"]]
+        if escaping and len(metrics["by_type"]) > 1:
+            worst = escaping[0]
             say(
                 f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
                 f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"

@@ -58,6 +58,16 @@ def test_an_autoencoder_learns_to_rebuild_and_leaves_a_run_to_start_from(
         fancnn.load(run)
 
 
+def test_reconstructions_no_better_than_a_flat_colour_are_warned_of_and_the_next_command_is_told(
+    pretrain_settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain(pretrain_settings("model.optimizer.lr=1e-12", "trainer.max_epochs=2"))
+    said = capsys.readouterr().out
+    assert "warning: the reconstructions are no better than one flat colour for each picture" in said
+    assert "train longer: trainer.max_epochs=6" in said
+    assert "start with it   python -m fancnn.train init=" in said
+
+
 def test_labels_and_folders_are_not_looked_at(tmp_path: Path, pretrain_settings: Settings) -> None:
     named = write_pictures(tmp_path / "named", {"GO": 12, "NG/scratch": 8})
     mixed = tmp_path / "mixed"
