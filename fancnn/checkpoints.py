@@ -175,6 +175,11 @@ def find(run: str | Path, names: Sequence[str]) -> Path:
         for name in names:
             if (folder / name).is_file():
                 return folder / name
+    if inside := [
+        child for child in sorted(path.iterdir()) if any((child / FOLDER / name).is_file() for name in names)
+    ]:
+        listed = ", ".join(child.name for child in inside[:8]) + (", ..." if len(inside) > 8 else "")
+        raise UserError(f"{path} is no run itself; the runs are inside: {listed}. Name one of them, e.g. {inside[0]}")
     raise UserError(f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch")
 
 

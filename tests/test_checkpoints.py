@@ -108,6 +108,11 @@ def test_a_pickled_program_is_not_run(tmp_path: Path) -> None:
         fancnn.load(tmp_path / "network.pt")
 
 
+def test_of_a_folder_of_runs_these_are_named(trained_run: Path) -> None:
+    with pytest.raises(UserError, match=r"is no run itself; the runs are inside: run. Name one of them, e.g. .*/run$"):
+        fancnn.load(trained_run.parent)
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist. Expected a run folder such as"):
         fancnn.load(tmp_path / "nothing")
