@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -99,6 +100,17 @@ def checked(cfg: DictConfig | dict[str, Any], schema: type[S]) -> S:
         key = f"{error.full_key}: " if error.full_key else ""
         what = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"configuration: {key}{what}. `--cfg job` shows the keys and values") from error
+
+
+def leave_settings(settings: Any, run: Path) -> None:
+    """Write the settings of a run that no command line composed where Hydra writes those of others.
+
+    Args:
+        settings: A dataclass, as a command has them.
+        run: Its folder; they go to `.hydra/config.yaml` in it.
+    """
+    (run / ".hydra").mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(OmegaConf.create(asdict(settings)), run / ".hydra" / "config.yaml")
 
 
 def with_earlier_overrides(arguments: Sequence[str], key: str) -> list[str]:

@@ -58,7 +58,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
     for number, folder in enumerate(folders, start=1):
         say(f"\nfold {number} of {len(folders)}" + (": finished before" if _is_finished(folder) else ""))
         if not _is_finished(folder):
-            train(_of_fold(settings, data.root, folder))
+            train(_of_fold(settings, data.root, folder), part_of=("crossval", settings.output_dir))
     return _together(settings, folders, split_hash(pool))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fancnn import assembly, checkpoints
+from fancnn.command import leave_settings
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import FreezeSettings
@@ -77,7 +78,9 @@ def prune(settings: PruneSettings) -> list[Point]:
         _fine_tuned(settings, source, smaller, folder, alone=len(shares) == 1)
         tuned = checkpoints.load(folder)
         points.append(point_of(share, folder, tuned, _known_scores(folder), before))
-    compared = [_held_against(settings, source, point, alone=len(shares) == 1) for point in points[1:]]
+    part = None if len(shares) == 1 else PART  # test where there is one
+    original = _certificate(settings, source.folder, output / "certificate-original.json", part)
+    compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
     leave_curve(output, settings, points, compared)
     for point in points[1:]:
         tell_next(point.run, None, can_be_loaded=True, has_board=False)
@@ -161,11 +164,9 @@ def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, 
     if (folder / "metrics.json").is_file():
         say("finished before")
         return
-    try:
-        train(_tuning(settings, source.settings, smaller, folder, alone=alone), smaller.weights)
-    except SystemExit:
-        say(f"it is a part of a pruning, so rather: python -m fancnn.prune ckpt={settings.output_dir}")
-        raise
+    tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)
+    leave_settings(tuning, folder)
+    train(tuning, smaller.weights, part_of=("prune", settings.output_dir))
 
 
 def _tuning(
@@ -202,32 +203,33 @@ def _known_scores(run: Path) -> Mapping[str, Any]:
     return scores_of(read_metrics(run / "metrics.json")["parts"][PART])
 
 
-def _held_against(settings: PruneSettings, source: EarlierRun, point: Point, *, alone: bool) -> dict[str, Any]:
-    """Flips and certificates of the original and of what is left; on test where there is one and it may be seen."""
-    part, output = None if alone else PART, Path(settings.output_dir)
+def _held_against(
+    settings: PruneSettings, source: EarlierRun, point: Point, original: str, part: str | None
+) -> dict[str, Any]:
+    """Flips against the original, and what can be certified of it and of what is left; on the part, None is test."""
     say(f"\nkeep={point.keep:g} against the original")
     both = [str(source.folder), str(point.run)]
     verdict = compare(CompareSettings(both, part, 0.5, None, str(point.run), str(point.run))).verdict
-    granted = {}
-    for run, place in (
-        (source.folder, output / "certificate-original.json"),
-        (point.run, point.run / "certificate.json"),
-    ):
-        say(f"\ncertificate of {run}")
-        asked = CertifySettings(
-            run=str(run),
-            table=None,
-            part=part,
-            escape=settings.escape,
-            confidence=settings.confidence,
-            threshold=None,
-            unit=None,
-            store=False,
-            output=str(place),
-            output_dir=str(output),
-        )
-        granted["original" if run == source.folder else "smaller"] = certify(asked).statement
-    return {"verdict": verdict, "certificates": granted}
+    smaller = _certificate(settings, point.run, point.run / "certificate.json", part)
+    return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
+
+
+def _certificate(settings: PruneSettings, run: Path, place: Path, part: str | None) -> str:
+    """What can be proven of a run, in words; told, and left in `place`."""
+    say(f"\ncertificate of {run}")
+    asked = CertifySettings(
+        run=str(run),
+        table=None,
+        part=part,
+        escape=settings.escape,
+        confidence=settings.confidence,
+        threshold=None,
+        unit=None,
+        store=False,
+        output=str(place),
+        output_dir=settings.output_dir,
+    )
+    return certify(asked).statement
 
 
 def _in_words(network: Any, smaller: Mapping[str, Any]) -> str:

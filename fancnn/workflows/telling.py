@@ -53,9 +53,11 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
         say(f"  curves       tensorboard --logdir {shown}")
 
 
-def tell_interrupted(run: Path, command: str = "train") -> None:
-    """How to go on with a run that was stopped."""
-    if (run / "checkpoints").is_dir():
+def tell_interrupted(run: Path, command: str = "train", part_of: tuple[str, str] | None = None) -> None:
+    """How to go on with a run that was stopped, or with the command and folder that it is a part of."""
+    if part_of is not None:
+        say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} ckpt={_short(Path(part_of[1]))}")
+    elif (run / "checkpoints").is_dir():
         say(f"\ninterrupted; go on with: python -m fancnn.{command} ckpt={_short(run)}")
     else:
         say("\ninterrupted before the end of the first epoch: nothing to go on from")

@@ -56,12 +56,15 @@ class Trained:
     objective: float | None
 
 
-def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) -> Trained:
+def train(
+    settings: TrainSettings, weights: Mapping[str, Tensor] | None = None, part_of: tuple[str, str] | None = None
+) -> Trained:
     """Train an inspector and leave a run folder that explains itself.
 
     Args:
         settings: As a command has them.
         weights: Of the network, to begin with; None takes fresh ones.
+        part_of: Command and run folder of what this training is a part of: that goes on where it is stopped.
 
     Raises:
         UserError: For a mistake in configuration or data, before any training.
@@ -91,7 +94,7 @@ def train(settings: TrainSettings, weights: Mapping[str, Tensor] | None = None) 
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview and classifier.augment is not None:
             _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
-    _fit(trainer, classifier, data, earlier, settings)
+    _fit(trainer, classifier, data, earlier, settings, part_of)
     if not trainer.is_global_zero:
         return Trained(run, None)
     parts = _judge(settings, trainer, classifier, data, run)
@@ -138,6 +141,7 @@ def _fit(
     data: PictureDataModule,
     earlier: Path | None,
     settings: TrainSettings,
+    part_of: tuple[str, str] | None,
 ) -> None:
     """Train; a stop from outside ends the program with the code a shell expects of it."""
     run = Path(settings.output_dir)
@@ -146,7 +150,7 @@ def _fit(
     try:
         trainer.fit(classifier, data, ckpt_path=earlier, weights_only=True)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
-        tell_interrupted(run)
+        tell_interrupted(run, part_of=part_of)
         sys.exit(143 if trainer.received_sigterm else 130)
 
 

@@ -4,20 +4,24 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from samples import compose_command, process_environment, run_command
 
 import fancnn
+from fancnn.command import checked
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.line import Costs
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import columns, read_predictions
 from fancnn.inspection.thresholds import least_cost
+from fancnn.learning.history import History
 from fancnn.networks.channels import channel_groups
 from fancnn.networks.convnet import ConvNet
 from fancnn.pruning_limits import check_pruning
@@ -51,6 +55,8 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     assert (run / "split.csv").read_bytes() == (trained_run / "split.csv").read_bytes()
     promised = {"predictions.csv", "metrics.json", "metrics.csv", "report.html", "compare.html", "certificate.json"}
     assert promised <= {path.name for path in run.iterdir()}
+    kept = OmegaConf.load(run / ".hydra/config.yaml")
+    assert asdict(checked(kept, TrainSettings)) == fancnn.load(run).about["settings"]
     network = fancnn.load(run).network
     assert isinstance(network, ConvNet)
     assert [len(network.get_submodule(name).weight) for name in ("blocks.0.0", "blocks.1.0", "hidden.1.0")] == [2, 4, 8]
@@ -115,9 +121,10 @@ def test_the_curve_says_what_each_network_costs_and_is_worth(half: Path, trained
 
 
 def test_among_several_shares_one_is_to_be_chosen_before_the_test_part_is_looked_at(
-    half: Path, trained_run: Path, tmp_path: Path
+    half: Path, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = pruned(tmp_path / "out", f"run={trained_run}", "keep=[0.25,1,0.75]", "epochs=1")
+    assert capsys.readouterr().out.count(f"certificate of {trained_run}\n") == 1
     found = json.loads((run / "pruning.json").read_text())["points"]
     assert [point["keep"] for point in found] == [1.0, 0.75, 0.25]
     assert [point["network"]["filters"] for point in found] == [[4, 8], [3, 6], [1, 2]]
@@ -146,6 +153,21 @@ def test_a_pruning_that_was_stopped_goes_on_as_one_that_was_not(half: Path, trai
     for name in ("best.ckpt", "last.ckpt"):
         one, other = (torch.load(at / "checkpoints" / name, weights_only=True) for at in (run, half / "keep-0.5"))
         torch.testing.assert_close(one["state_dict"], other["state_dict"], rtol=0, atol=0)
+
+
+def test_a_pruning_that_is_stopped_says_how_to_go_on_with_it_alone(
+    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(History, "on_train_epoch_end", stop)
+    with pytest.raises(SystemExit):
+        pruned(tmp_path / "out", f"run={trained_run}", "by=l1", "epochs=2")
+    said = capsys.readouterr().out
+    assert f"interrupted; go on with: python -m fancnn.prune ckpt={tmp_path / 'out'}" in said
+    assert "fancnn.train" not in said
+    assert said.count("go on") == 1
 
 
 def test_what_is_finished_is_not_trained_again(half: Path, trained_run: Path, tmp_path: Path) -> None:
