@@ -3,27 +3,37 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, TypeVar
 
 T = TypeVar("T")
-console = Console(highlight=False, soft_wrap=True)
+
+PLAIN = find_spec("rich") is None  # on a line's computer, where lines of text do
+
+if TYPE_CHECKING or not PLAIN:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:
     """Print a line as it is: brackets in paths and configuration keys are no markup."""
-    console.print(text, markup=False)
+    if PLAIN:
+        print(text)
+    else:
+        console.print(text, markup=False)
 
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing in a log file; the function it gives adds finished steps."""
+    if PLAIN or not console.is_terminal:
+        yield lambda steps: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(description, total=total)
         yield partial(bar.advance, task)
 
@@ -37,6 +47,9 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(title=Text(title), title_justify="left", title_style="bold")
     table.add_column(Text(columns[0]))
     for name in columns[1:]:

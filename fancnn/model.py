@@ -21,7 +21,7 @@ from fancnn.images.reading import as_rgb
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.defect_types import ONE, guessed, known_type
-from fancnn.inspection.predictions import TypeGuess
+from fancnn.inspection.predictions import FileScore, TypeGuess
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.pictures import Picture as ListedPicture
 
@@ -45,17 +45,6 @@ class Predictions:
     probabilities: NDArray[np.float64]
     decisions: list[Decision]
     types: list[str]
-
-
-@dataclass(frozen=True)
-class FileScore:
-    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why it could not be read."""
-
-    path: Path
-    sha256: str
-    probability: float | None
-    error: str
-    guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
 class Model(nn.Module):

@@ -1,12 +1,9 @@
 """Many picture files to 8-bit tensors, in order, on all processors, with memory that stays flat."""
 
 import hashlib
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import chain, islice
 from pathlib import Path
 from threading import Barrier
 from typing import TypeVar
@@ -14,12 +11,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from fancnn.images import spreading
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import UnreadablePicture, read_content, read_picture
+from fancnn.images.spreading import AHEAD
 
 A = TypeVar("A")
 B = TypeVar("B")
-AHEAD = 64  # files in flight for each worker: enough to hide a slow one, little enough to keep memory flat
 
 
 @dataclass(frozen=True)
@@ -44,35 +42,11 @@ def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = 
 
 
 def spread(items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD) -> Iterator[B]:
-    """Do `work` on each item, on all processors; results come in the order of the items.
+    """Do `work` on each item, on all processors, as `fancnn.images.spreading.spread` does.
 
-    Threads do it, since Pillow and torch release Python's lock while they work; each computes alone, since work that
-    is spread over all processors again waits for the others'.
-
-    Args:
-        items: Taken only so far ahead that memory stays flat.
-        work: Done in several threads at once.
-        workers: Threads; one for each processor where None.
-        ahead: Items under way for each of them.
+    Each thread computes alone, since torch's work that is spread over all processors again waits for the others'.
     """
-    count = workers or os.cpu_count() or 1
-    remaining = iter(items)
-    first = list(islice(remaining, count))
-    if len(first) < count or count == 1:  # too few to start threads for
-        yield from map(work, chain(first, remaining))
-        return
-    with ThreadPoolExecutor(count, thread_name_prefix="spread") as pool:
-        try:
-            _keep_to_themselves(pool, count)
-            pending = deque(pool.submit(work, item) for item in first)
-            for item in remaining:
-                pending.append(pool.submit(work, item))
-                if len(pending) >= count * ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:  # a caller who stops early must not wait for the items ahead
-            pool.shutdown(wait=False, cancel_futures=True)
+    return spreading.spread(items, work, workers, ahead, _keep_to_themselves)
 
 
 def _keep_to_themselves(pool: ThreadPoolExecutor, count: int) -> None:

@@ -12,11 +12,15 @@ from pathlib import Path, PurePath
 from typing import Literal, cast
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fancnn.errors import UserError
+
+try:
+    import simplejpeg
+except ModuleNotFoundError:  # a line's computer does without it: Pillow gives the same pixels, later
+    simplejpeg = None
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
@@ -147,7 +151,8 @@ def _check_background(background: str) -> None:
 
 def _sound_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     """Decode an upright grey or colour JPEG without a flaw to Pillow's pixels, sooner; None for all others."""
-    if image.format != "JPEG" or image.mode not in ("RGB", "L") or _orientation(image) in _UPRIGHT:
+    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and _orientation(image) not in _UPRIGHT
+    if not plain or simplejpeg is None:
         return None
     try:
         return cast("NDArray[np.uint8]", simplejpeg.decode_jpeg(content, "RGB", strict=True))

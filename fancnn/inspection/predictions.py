@@ -27,16 +27,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.scores import Confusion, Scores, confusion, score
 from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
+
+if TYPE_CHECKING:
+    from fancnn.inspection.scores import Confusion, Scores
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
@@ -74,6 +76,17 @@ class TypeGuess(NamedTuple):
 
     name: str = ""
     share: float | None = None
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why it could not be read."""
+
+    path: Path
+    sha256: str
+    probability: float | None
+    error: str
+    guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
 def predicted(
@@ -177,7 +190,9 @@ def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArr
     return np.array([row.label for row in known], np.int64), np.array([row.probability for row in known], np.float64)
 
 
-def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> tuple[Confusion, Scores]:
+def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> "tuple[Confusion, Scores]":
     """Counts and scores over the rows that have both truth and probability."""
+    from fancnn.inspection.scores import confusion, score  # lazy: a line's computer has tables and no scipy
+
     labels, probabilities = columns(predictions)
     return confusion(labels, probabilities, thresholds), score(labels, probabilities, thresholds)

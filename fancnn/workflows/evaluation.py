@@ -10,11 +10,11 @@ from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
 from fancnn.inspection.defect_types import type_of
-from fancnn.inspection.predictions import predicted
+from fancnn.inspection.predictions import FileScore, predicted
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
-from fancnn.model import FileScore, Model
+from fancnn.model import Model
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts

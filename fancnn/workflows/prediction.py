@@ -12,9 +12,9 @@ from fancnn.errors import UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
-from fancnn.inspection.predictions import Prediction, TypeGuess, prediction_writer
+from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.memory import keep_freed_memory
-from fancnn.model import FileScore, Model
+from fancnn.model import Model
 from fancnn.settings import PredictSettings
 from fancnn.workflows.devices import chosen_device
 
