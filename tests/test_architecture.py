@@ -18,7 +18,7 @@ FLOORS = (
     ("workflows",),
     ("benchmarks",),
     ("assembly", "checkpoints"),
-    ("learning",),
+    ("learning", "deployment"),
     ("model", "reporting"),
     ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),

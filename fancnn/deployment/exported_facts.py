@@ -1,0 +1,111 @@
+"""What an exported file says of itself: plain data, in the same words in every format of file.
+
+Where it is kept: in an ONNX file as the metadata property `fancnn`, in OpenVINO's XML as `rt_info/fancnn`, in a file of
+`torch.export` as the extra file `fancnn`. It is JSON, format version 1:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-export`, 1 |
+| classes, go_class | names of the class folders, and the one of them with the good parts |
+| outputs | what the network's outputs are called: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` |
+| thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
+| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; null if not said |
+| preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
+| calibration | as `Calibration.as_plain` gives it: what is inside |
+| epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
+| weights_sha256 | of the network's weights, as `weights_hash` makes it |
+| checkpoint_sha256 | of the checkpoint file that it was exported from |
+| split_sha256 | which split it was trained on |
+| opset | of ONNX; null in other formats |
+| versions | of fancnn and torch, and of what wrote the file |
+
+The file takes one tensor and gives three or four:
+
+| tensor | meaning |
+| --- | --- |
+| pictures | `(batch, any height, any width, 3)`, uint8, RGB, rows from the top |
+| probability | `(batch,)`, float32: P(NG), calibrated |
+| logit | `(batch,)`, float32: of NG as the network has it, not calibrated |
+| pixels | `(batch, 3, *image_size)`, float32: whole grey levels from 0 to 255, after the resize |
+| type_shares | `(batch, types)`, float32, where there are types: the share of P(NG) of each, as in `outputs[1:]` |
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+
+FORMAT, VERSION = "fancnn-export", 1
+KEY = "fancnn"
+INPUT = "pictures"
+
+
+@dataclass(frozen=True)
+class ExportedFacts:
+    """The table above as an object."""
+
+    classes: list[str]
+    go_class: str
+    outputs: list[str]
+    thresholds: tuple[float, float]
+    preprocess: dict[str, Any]
+    calibration: dict[str, Any]
+    weights_sha256: str
+    checkpoint_sha256: str
+    split_sha256: str | None
+    versions: dict[str, str]
+    decision: str | None = None
+    decision_part: str | None = None
+    line: dict[str, Any] | None = None
+    epoch: int | None = None
+    runs: list[str] | None = None
+    opset: int | None = None
+
+    @property
+    def types(self) -> list[str]:
+        """Kinds of NG that it tells apart; none where it has one or two outputs."""
+        return self.outputs[1:] if len(self.outputs) > 2 else []
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of what it gives, in order."""
+        return ["probability", "logit", "pixels", *(["type_shares"] if self.types else [])]
+
+    def as_text(self) -> str:
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, ensure_ascii=False)
+
+    @staticmethod
+    def from_text(text: str | None, place: str) -> "ExportedFacts":
+        """The facts that `as_text` wrote; keys that a later version may add are passed over.
+
+        Args:
+            text: What the file has; None if nothing.
+            place: How the file is called in what is told.
+
+        Raises:
+            UserError: If the file is not one of fancnn's, damaged, or of a newer format.
+        """
+        try:
+            plain = json.loads(text or "")
+        except ValueError:
+            plain = None
+        if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
+            raise UserError(
+                f"{place} was not exported by fancnn: it does not say its classes and thresholds. Expected a file that "
+                "`python -m fancnn.export run=outputs/train/<stamp>` wrote"
+            )
+        if plain["version"] > VERSION:
+            raise UserError(
+                f"{place} has export format {plain['version']}; this fancnn reads up to {VERSION}. It was written by "
+                f"fancnn {plain.get('versions', {}).get('fancnn', 'unknown')}: update to that or later"
+            )
+        known = {field.name for field in fields(ExportedFacts)}
+        try:
+            found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
+            Thresholds(*found.thresholds)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{place} is damaged: {error}") from error
+        return found

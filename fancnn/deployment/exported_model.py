@@ -1,0 +1,213 @@
+"""An exported file in use: pictures in, P(NG) and decisions out, with ONNX Runtime and without torch."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
+from fancnn.errors import UserError
+from fancnn.images.reading import UnreadablePicture, read_content, read_picture
+from fancnn.images.spreading import spread
+from fancnn.inspection.decisions import Decision, Thresholds
+from fancnn.inspection.predictions import FileScore, TypeGuess
+
+BATCH_SIZE = 32
+MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
+AHEAD = 64
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an exported model says of some pictures, in their order.
+
+    Attributes:
+        probabilities: `(n,)`, float64: P(NG), calibrated.
+        decisions: `GO`, `RECHECK` or `NG` at the file's thresholds.
+        type_shares: `(n, types)`, float64: the share of P(NG) that each type has; `(n, 0)` where there are no types.
+        guesses: The likeliest type of each picture, were it NG, and its share; without a name where there are no types.
+    """
+
+    probabilities: NDArray[np.float64]
+    decisions: list[Decision]
+    type_shares: NDArray[np.float64]
+    guesses: list[TypeGuess]
+
+
+class ExportedModel:
+    """A file that `python -m fancnn.export` wrote, ready to decide; may be used by several threads at once.
+
+    Args:
+        path: The ONNX file.
+        threads: How many processors one picture's arithmetic is spread over. 1 is best where `score_files` or a
+            server's threads score many pictures at once; 0 takes all, for the shortest answer to a single picture.
+
+    Attributes:
+        path: As given.
+        sha256: Of the file's bytes.
+        facts: All that the file says of itself, as `fancnn.deployment.exported_facts` describes it.
+        thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
+
+    Raises:
+        UserError: If the file is missing, damaged, not exported by fancnn or of a newer format, or ONNX Runtime is not
+            installed.
+
+    Example:
+        >>> model = ExportedModel("inspector.onnx")  # doctest: +SKIP
+        >>> found = model.score([np.zeros((300, 200, 3), np.uint8)])  # doctest: +SKIP
+        >>> found.decisions, found.probabilities.shape  # doctest: +SKIP
+        (['GO'], (1,))
+    """
+
+    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+        self.path = Path(path).expanduser()
+        content = _content(self.path)
+        self._session = session_of(content, self.path, threads)
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.facts = ExportedFacts.from_text(self._session.get_modelmeta().custom_metadata_map.get(KEY), str(self.path))
+        self.thresholds = Thresholds(*self.facts.thresholds)
+        self._wanted = ["probability", *(["type_shares"] if self.facts.types else [])]
+
+    @property
+    def classes(self) -> list[str]:
+        return self.facts.classes
+
+    @property
+    def go_class(self) -> str:
+        return self.facts.go_class
+
+    @property
+    def has_types(self) -> bool:
+        """Whether it tells kinds of NG apart."""
+        return bool(self.facts.types)
+
+    def score(self, pictures: Sequence[NDArray[np.uint8]]) -> Found:
+        """P(NG) and decisions for decoded pictures.
+
+        Args:
+            pictures: Each `(height, width, 3)`, uint8, RGB; sizes may differ. A single array
+                `(n, height, width, 3)` is many pictures.
+
+        Raises:
+            UserError: If one is not of that form.
+        """
+        for picture in pictures:
+            check_picture(picture)
+        parts = [self._of_one_size(batch) for batch in batches(pictures)]
+        probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
+        count = len(self.facts.types)
+        shares = np.concatenate([np.zeros((0, count)), *(part[1] for part in parts)]) if count else None
+        return Found(
+            probabilities,
+            [self.thresholds.decide(chance) for chance in probabilities],
+            np.zeros((len(probabilities), 0)) if shares is None else shares,
+            [TypeGuess()] * len(probabilities) if shares is None else self._guessed(shares),
+        )
+
+    def read(self, source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
+        """A picture file, or its content, as `score` takes it: upright, and opaque on the background of training.
+
+        Raises:
+            UnreadablePicture: If it is no whole picture, with the reason in short words.
+        """
+        return read_picture(source, self.facts.preprocess["background"])
+
+    def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
+        """Score files in order; each of `workers` threads (one for each processor) decodes and scores for itself.
+
+        Memory does not grow with their number. A file that cannot be read is a result with its reason.
+        """
+        return spread(paths, self._score_file, workers, AHEAD)
+
+    def _score_file(self, path: Path) -> FileScore:
+        sha256 = ""
+        try:
+            content = read_content(path)
+            sha256 = hashlib.sha256(content).hexdigest()
+            picture = self.read(content)
+        except UnreadablePicture as error:
+            return FileScore(path, sha256, None, str(error))
+        found = self.score([picture])
+        return FileScore(path, sha256, float(found.probabilities[0]), "", found.guesses[0])
+
+    def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+        found = self._session.run(self._wanted, {INPUT: batch})
+        return [values.astype(np.float64) for values in found]
+
+    def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:
+        best = shares.argmax(axis=1)
+        return [TypeGuess(self.facts.types[place], float(row[place])) for place, row in zip(best, shares, strict=True)]
+
+
+def check_picture(picture: object) -> None:
+    """Refuse what is no decoded picture.
+
+    Raises:
+        UserError: Unless it is `(height, width, 3)` uint8 with some pixels.
+    """
+    if (
+        not isinstance(picture, np.ndarray)
+        or picture.dtype != np.uint8
+        or picture.ndim != 3
+        or picture.shape[2] != 3
+        or picture.size == 0
+    ):
+        got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
+        raise UserError(f"a picture should be a uint8 array (height, width, 3), RGB, with some pixels; got {got}")
+
+
+def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once."""
+    for (height, width, _), group in groupby(pictures, key=lambda picture: picture.shape):
+        alike = list(group)
+        step = min(BATCH_SIZE, max(MOST_PIXELS // (height * width), 1))
+        for start in range(0, len(alike), step):
+            yield np.stack(alike[start : start + step])
+
+
+def session_of(content: bytes, path: Path, threads: int) -> Any:
+    """An `onnxruntime.InferenceSession` on the CPU, in float32, that says nothing on the console.
+
+    Raises:
+        UserError: If it is no ONNX file, or ONNX Runtime is not installed.
+    """
+    runtime = onnx_runtime()
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # threads that wait leave others theirs
+    try:
+        return runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common class but this
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path} is damaged or no ONNX file: {reason}") from error
+
+
+def onnx_runtime() -> Any:
+    """The module `onnxruntime`.
+
+    Raises:
+        UserError: If it is not installed, with what to install.
+    """
+    try:
+        return import_module("onnxruntime")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "an exported file runs on ONNX Runtime, which is not installed: pip install onnxruntime, or, where files "
+            'are exported, too, "fancnn[export]"'
+        ) from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist. Expected a file that `python -m fancnn.export` wrote") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
