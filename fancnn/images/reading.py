@@ -16,11 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fancnn.errors import UserError
-
-try:
-    import simplejpeg
-except ModuleNotFoundError:  # a line's computer does without it: Pillow gives the same pixels, later
-    simplejpeg = None
+from fancnn.images.sound_jpeg import decode_sound
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
@@ -151,13 +147,9 @@ def _check_background(background: str) -> None:
 
 def _sound_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     """Decode an upright grey or colour JPEG without a flaw to Pillow's pixels, sooner; None for all others."""
-    plain = image.format == "JPEG" and image.mode in ("RGB", "L") and _orientation(image) not in _UPRIGHT
-    if not plain or simplejpeg is None:
+    if image.format != "JPEG" or image.mode not in ("RGB", "L") or _orientation(image) in _UPRIGHT:
         return None
-    try:
-        return cast("NDArray[np.uint8]", simplejpeg.decode_jpeg(content, "RGB", strict=True))
-    except ValueError:  # even what could be mended: what to make of a flaw is Pillow's to say
-        return None
+    return decode_sound(content)
 
 
 def _opened(content: bytes) -> Image.Image:
