@@ -11,9 +11,10 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import hydra
@@ -46,6 +47,7 @@ def command(
     goes_on_with: str | None = None,
     goes_on_in: str | None = None,
     listed: str | None = None,
+    said: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a story a command: it is called with its configuration as an object of `schema`.
 
@@ -58,6 +60,8 @@ def command(
             this one says otherwise.
         goes_on_in: The same, and the run folder that it names is this run's too.
         listed: A key whose value is a list; arguments without a key are its items.
+        said: How a person calls a key, and the key. Hydra takes `model=` for a choice in the group `conf/model`,
+            whatever the entry file says; a command that wants a value there has a key of another name.
     """
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
@@ -78,6 +82,7 @@ def command(
                 sys.argv[1:] = [*with_earlier_overrides(sys.argv[1:], earlier), *place]
             if listed:
                 sys.argv[1:] = with_listed(sys.argv[1:], listed)
+            sys.argv[1:] = with_keys(sys.argv[1:], said)
             _run(compose)
 
         return main
@@ -149,6 +154,17 @@ def with_listed(arguments: Sequence[str], key: str) -> list[str]:
         keyed = argument.startswith(("-", "+")) or ("=" in argument and not Path(argument).exists())
         (kept if keyed or before in _FLAGS_WITH_VALUES else items).append(argument)
     return [*kept, f"{key}=[{','.join(map(_quoted, items))}]"] if items else kept
+
+
+def with_keys(arguments: Sequence[str], said: Mapping[str, str]) -> list[str]:
+    """Command-line arguments with the keys of the configuration in the place of what they are called there.
+
+    Example:
+        >>> with_keys(["model=a.onnx", "input=model=b"], {"model": "model_file"})
+        ['model_file=a.onnx', 'input=model=b']
+    """
+    parts = [argument.partition("=") for argument in arguments]
+    return [f"{said.get(key, key) if equals else key}{equals}{value}" for key, equals, value in parts]
 
 
 _FLAGS_WITH_VALUES = (

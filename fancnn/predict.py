@@ -6,7 +6,7 @@ from fancnn.command import command
 from fancnn.settings import PredictSettings
 
 
-@command("predict", PredictSettings)
+@command("predict", PredictSettings, said={"model": "model_file"})
 def main(settings: PredictSettings) -> None:
     from fancnn.workflows.prediction import predict  # lazy: --help must not wait for torch
 

@@ -149,13 +149,34 @@ class EvaluateSettings:
 
 @dataclass
 class PredictSettings:
-    """Everything `python -m fancnn.predict` can be told."""
+    """Everything `python -m fancnn.predict` can be told; either `run` or `model_file`, said as `model=`."""
 
-    run: str
+    run: str | None
+    model_file: str | None
     input: str
     output: str
     device: str
     output_dir: str
+
+
+@dataclass
+class ExportSettings:
+    """Everything `python -m fancnn.export` can be told."""
+
+    run: str
+    format: str
+    input: str | None
+    output: str | None
+    output_dir: str
+
+
+@dataclass
+class ParitySettings:
+    """Everything `python -m fancnn.parity` can be told; `model_file` is said as `model=`."""
+
+    model_file: str
+    run: str
+    input: str
 
 
 @dataclass

@@ -13,6 +13,7 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 FLOORS = (
     (
         *("train", "pretrain", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
+        *("export", "parity"),
         *("explain", "describe", "lr_find", "filters", "prune", "fans", "cache", "benchmark", "__main__", "__init__"),
     ),
     ("workflows",),

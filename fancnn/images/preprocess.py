@@ -1,6 +1,7 @@
 """From a picture of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Literal
 
 import torch
@@ -106,10 +107,10 @@ class Preprocess(nn.Module):
         return top, left, inner_height, inner_width
 
     def _inner_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = min(self.image_size[0] / height, self.image_size[1] / width)
-        inner_height = min(max(round(height * scale), 1), self.image_size[0])
-        inner_width = min(max(round(width * scale), 1), self.image_size[1])
-        return inner_height, inner_width
+        out_height, out_width = self.image_size
+        if out_height * width >= out_width * height:  # the width is what limits it
+            return min(max(round(Fraction(height * out_width, width)), 1), out_height), out_width
+        return out_height, min(max(round(Fraction(width * out_height, height)), 1), out_width)
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

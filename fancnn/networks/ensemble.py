@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import log
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,23 +62,24 @@ class Ensemble(nn.Module):
 
 
 class Calibrate(nn.Module):
-    """`Calibration.apply` for tensors of any shape; the knots are no weights."""
+    """`Calibration.apply` for tensors of any shape, in operations that every runtime has; the knots are no weights."""
 
     knots: Tensor
-    values: Tensor
+    widths: Tensor
+    rises: Tensor
+    lowest: Tensor
 
     def __init__(self, calibration: Calibration) -> None:
         super().__init__()
-        self.register_buffer("knots", torch.tensor(calibration.logits, dtype=torch.float32), persistent=False)
-        self.register_buffer("values", torch.tensor(calibration.calibrated, dtype=torch.float32), persistent=False)
+        knots, values = np.array(calibration.logits), np.array(calibration.calibrated)
+        known = {"knots": knots, "widths": np.diff(knots), "rises": np.diff(values), "lowest": values[0]}
+        for name, numbers in known.items():
+            self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32), persistent=False)
         self.slope = calibration.slope
 
     def forward(self, logits: Tensor) -> Tensor:
-        inside = logits.clamp(self.knots[0], self.knots[-1])
-        beyond = self.slope * (logits - inside)
+        beyond = self.slope * (logits - logits.clamp(self.knots[0], self.knots[-1]))
         if len(self.knots) == 1:
-            return self.values[0] + beyond
-        right = torch.searchsorted(self.knots, inside.contiguous()).clamp(1, len(self.knots) - 1)
-        left = right - 1
-        rise = (self.values[right] - self.values[left]) / (self.knots[right] - self.knots[left])
-        return self.values[left] + rise * (inside - self.knots[left]) + beyond
+            return self.lowest + beyond
+        shares = (logits[..., None] - self.knots[:-1]) / self.widths  # how far it has come on each piece of the line
+        return self.lowest + (shares.clamp(0, 1) * self.rises).sum(-1) + beyond

@@ -3,20 +3,30 @@
 import glob
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
-from fancnn.inspection.decisions import DECISIONS, Decision
+from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.memory import keep_freed_memory
-from fancnn.model import Model
 from fancnn.settings import PredictSettings
-from fancnn.workflows.devices import chosen_device
+
+
+class Inspector(Protocol):
+    """What decides on files: a run's model, or an exported file."""
+
+    thresholds: Thresholds
+
+    @property
+    def has_types(self) -> bool: ...
+
+    def score_files(self, paths: Iterable[Path]) -> Iterator[FileScore]: ...
 
 
 @dataclass
@@ -32,10 +42,10 @@ def predict(settings: PredictSettings) -> Counts:
     """Score every picture that `settings.input` means; the table appears when all are done.
 
     Raises:
-        UserError: If the run or the input cannot be found, or the input holds no pictures.
+        UserError: If the run, the exported file or the input cannot be found, or the input holds no pictures.
     """
     keep_freed_memory()
-    model = checkpoints.load(settings.run, chosen_device(settings.device))
+    model = _inspector(settings)
     paths = input_files(settings.input)
     counts, output = Counts(), Path(settings.output).expanduser()
     with prediction_writer(output, types=model.has_types) as add:
@@ -48,6 +58,28 @@ def predict(settings: PredictSettings) -> Counts:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
     say(f"predictions: {output}")
     return counts
+
+
+def _inspector(settings: PredictSettings) -> Inspector:
+    """The run's model or the exported file; for the latter torch is not imported, and need not be there."""
+    if (settings.run is None) == (settings.model_file is None):
+        which = "neither is said" if settings.run is None else "both are said"
+        raise UserError(
+            f"say either run=outputs/train/<stamp>, or model=FILE.onnx as `python -m fancnn.export` writes it: {which}"
+        )
+    if settings.model_file is not None:
+        from fancnn.deployment.exported_model import ExportedModel
+
+        if settings.device not in ("auto", "cpu"):
+            raise UserError(
+                f"device={settings.device}: an exported file runs on the CPU. Leave device out, or say run="
+            )
+        return ExportedModel(settings.model_file)
+    from fancnn import checkpoints
+    from fancnn.workflows.devices import chosen_device
+
+    assert settings.run is not None
+    return checkpoints.load(settings.run, chosen_device(settings.device))
 
 
 def input_files(wanted: str) -> list[Path]:
@@ -80,7 +112,7 @@ def input_files(wanted: str) -> list[Path]:
     return files
 
 
-def _counted(model: Model, found: FileScore, counts: Counts) -> Prediction:
+def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
     if found.probability is None:
         counts.unread += 1
         return Prediction(path=str(found.path), probability=None, error=found.error)

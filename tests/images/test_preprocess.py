@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -44,7 +46,7 @@ def test_pad_keeps_the_whole_part_and_fills_the_rest_with_the_background(height:
     fitted = Preprocess((24, 32), "pad", "white").fit(image)
     inner = (fitted == 100).all(dim=1)[0]
     rows, columns = inner.any(dim=1).sum().item(), inner.any(dim=0).sum().item()
-    scale = min(24 / height, 32 / width)
+    scale = min(Fraction(24, height), Fraction(32, width))
     assert (rows, columns) == (max(round(height * scale), 1), max(round(width * scale), 1))
     assert inner.sum() == rows * columns
     assert (fitted[0, 0][~inner] == 255).all()

@@ -1,0 +1,174 @@
+"""Write a model as one file: ONNX, OpenVINO or torch.export, each with its facts inside."""
+
+import hashlib
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.export import Dim
+
+from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
+from fancnn.deployment.graph import Deployed
+from fancnn.errors import UserError
+from fancnn.model import Model
+
+OPSET = 20
+EXTRAS = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export", "openvino": "openvino"}
+
+
+class Format(NamedTuple):
+    """How its files are called, and which packages write and compare them."""
+
+    suffix: str
+    packages: tuple[str, ...]
+
+
+FORMATS = {
+    "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime")),
+    "openvino": Format(".xml", ("openvino",)),
+    "torch": Format(".pt2", ()),
+}
+
+
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values of tensors, in the order of names.
+
+    Example:
+        >>> weights_hash({"a": torch.zeros(2)}) == weights_hash({"a": torch.zeros(2)})
+        True
+        >>> weights_hash({"a": torch.zeros(2)}) == weights_hash({"a": torch.zeros(1, 2)})
+        False
+    """
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        values = weights[name].detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:
+    """Write `model` to `path`: whole or not at all.
+
+    Args:
+        model: As `fancnn.load` gives it.
+        facts: What the file says of itself.
+        path: With the suffix of its format; OpenVINO's weights lie beside it, with the suffix `.bin`.
+        format: `onnx`, `openvino` or `torch`.
+
+    Raises:
+        UserError: If a package is not installed, the network has operations that the format does not know, or the
+            file cannot be written.
+    """
+    writers: dict[str, Callable[[torch.export.ExportedProgram, ExportedFacts, Path], None]] = {
+        "onnx": _write_onnx,
+        "openvino": _write_openvino,
+        "torch": _write_torch,
+    }
+    for name in FORMATS[format].packages:
+        needed(name)
+    with _quiet():
+        writers[format](traced(model), facts, path)
+
+
+def traced(model: Model) -> torch.export.ExportedProgram:
+    """The graph of a model for pictures of any number, height and width.
+
+    Raises:
+        UserError: If the network cannot be traced.
+    """
+    # no side is 1, nor are two alike: each of those would be taken for something that always holds
+    example = torch.zeros(2, 67, 59, 3, dtype=torch.uint8)
+    shapes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
+    try:
+        with torch.no_grad():
+            return torch.export.export(Deployed(model).eval(), (example,), dynamic_shapes=shapes)
+    except Exception as error:  # torch's have no common class but this
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(f"the network cannot be exported: {reason}") from error
+
+
+def needed(name: str) -> Any:
+    """A package that only exporting needs.
+
+    Raises:
+        UserError: If it is not installed, with the extra to install.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS[name]
+        raise UserError(f'{name} is not installed: pip install "fancnn[{extra}]"') from error
+
+
+def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        external_data=False,
+        opset_version=OPSET,
+        input_names=[INPUT],
+        output_names=facts.tensors,
+        verbose=False,
+    )
+    if exported is None:
+        raise UserError("torch.onnx.export gave no program")
+    proto = exported.model_proto
+    proto.producer_name = "fancnn"
+    needed("onnx").helper.set_model_props(proto, {KEY: facts.as_text()})
+    with _replacing(path) as temporary:
+        temporary.write_bytes(proto.SerializeToString())
+
+
+def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+    openvino = needed("openvino")
+    graph = openvino.convert_model(program)
+    graph.inputs[0].get_tensor().set_names({INPUT})
+    for output, name in zip(graph.outputs, facts.tensors, strict=True):
+        output.get_tensor().set_names({name})
+    graph.set_rt_info(facts.as_text(), [KEY])
+    with _replacing(path.with_suffix(".bin")) as weights, _replacing(path) as temporary:
+        openvino.serialize(graph, str(temporary), str(weights))
+
+
+def _write_torch(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+    with _replacing(path) as temporary:
+        torch.export.save(program, temporary, extra_files={KEY: facts.as_text()})
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """The name of a file that takes the place of `path` when it is written.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep remarks of the exporters about themselves off the screen."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,18 @@
+"""Write a run as one file for the line: `python -m fancnn.export run=outputs/train/<stamp>`."""
+
+import sys
+
+from fancnn.command import command
+from fancnn.settings import ExportSettings
+
+
+@command("export", ExportSettings)
+def main(settings: ExportSettings) -> None:
+    from fancnn.workflows.exporting import export  # lazy: --help must not wait for torch
+
+    if not export(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""Compare an exported file with its run: `python -m fancnn.parity model=FILE run=RUN input=FOLDER`."""
+
+import sys
+
+from fancnn.command import command
+from fancnn.settings import ParitySettings
+
+
+@command("parity", ParitySettings, said={"model": "model_file"})
+def main(settings: ParitySettings) -> None:
+    from fancnn.workflows.runtime_parity import parity  # lazy: --help must not wait for torch
+
+    if not parity(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, picture by picture."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn import checkpoints
+from fancnn.console import print_table, say, track
+from fancnn.deployment.layers import layers_of, parting
+from fancnn.deployment.parity import TOLERANCE, Agreement, agreements
+from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
+from fancnn.deployment.writing import weights_hash
+from fancnn.errors import UserError
+from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.inspection.decisions import Thresholds
+from fancnn.model import Model
+from fancnn.pictures import read_split
+from fancnn.settings import ParitySettings
+from fancnn.workflows.prediction import input_files
+
+Named = tuple[str, NDArray[np.uint8]]
+MOST = 300  # pictures of the run's own that an export is compared on
+MADE_UP = ((80, 80), (300, 300), (240, 320), (97, 61), (31, 200))  # sizes, where the run's pictures are gone
+
+
+def parity(settings: ParitySettings) -> bool:
+    """Compare an exported file with the run that it came from.
+
+    Returns:
+        Whether no decision differs on any runtime.
+
+    Raises:
+        UserError: If the file, the run or the pictures cannot be found, or none of them can be read.
+    """
+    model, path = checkpoints.load(settings.run), Path(settings.model_file).expanduser()
+    _check_same(model, path)
+    return compared(model, path, pictures_in(settings.input, model)[1])
+
+
+def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
+    """Say how an exported file compares with its run on pictures, and whether no decision differs."""
+    runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
+    found = agreements(model, runtimes, thresholds, pictures)
+    if not found[0].pictures:
+        raise UserError("no picture could be read: there is nothing to compare on")
+    print_table(f"{path.name} against the run, {found[0].pictures} pictures: largest gaps", COLUMNS, map(_row, found))
+    for agreement, runtime in zip(found, runtimes, strict=True):
+        if not agreement.within and agreement.worst is not None:
+            say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
+    _tell_runtimes(path, found)
+    flips = [f"{agreement.name} on {name}" for agreement in found if agreement.counts for name in agreement.flips]
+    shown = ", ".join(flips[:3]) + (", ..." if len(flips) > 3 else "")
+    say(f"{_decisions(flips)} differ: {shown or 'the file decides as the run does'}")
+    return not flips
+
+
+def _decisions(flips: Sequence[str]) -> str:
+    return "1 decision" if len(flips) == 1 else f"{len(flips)} decisions"
+
+
+COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")
+
+
+def _row(agreement: Agreement) -> list[str]:
+    share = 100 * agreement.values_apart / agreement.values
+    gaps = (agreement.probability_gap, agreement.logit_gap, agreement.level_gap)
+    return [agreement.name, str(len(agreement.flips)), *(f"{gap:.2g}" for gap in gaps), f"{share:.2g}%"]
+
+
+def _parting(model: Model, path: Path, runtime: Runtime, picture: NDArray[np.uint8]) -> str:
+    layers = layers_of(path, runtime.name, picture) if format_of(path) == "onnx" else {}
+    return f"parts from the run at {parting(model, runtime.score(picture[None]), layers, picture)}"
+
+
+def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
+    """What a person should know before the file runs elsewhere."""
+    for agreement in (item for item in found if not item.counts):
+        precision = agreement.name.rpartition(" ")[2]
+        say(
+            f"on this processor OpenVINO computes in {precision} unless it is told "
+            f"INFERENCE_PRECISION_HINT=f32: {_decisions(agreement.flips)} would differ. Tell it on the line, too"
+        )
+    if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in found):
+        say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
+    for agreement in found:
+        if agreement.counts and not agreement.flips and not agreement.within:
+            say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
+
+
+def _check_same(model: Model, path: Path) -> None:
+    """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
+    facts = facts_of(path)
+    if facts.weights_sha256 != weights_hash(model.network.state_dict()):
+        say(f"warning: {path.name} was exported from other weights than the run has now")
+    elif Thresholds(*facts.thresholds) != model.thresholds or facts.calibration != model.calibration.as_plain():
+        say(
+            f"warning: the run was decided anew since {path.name} was exported: {model.thresholds.in_words()} now, "
+            f"{Thresholds(*facts.thresholds).in_words()} in the file. Export it again"
+        )
+
+
+def _read(files: Iterable[Path], background: str) -> Iterator[Named]:
+    """The pictures among files, under their paths; what cannot be read is said and left out."""
+    for path in files:
+        try:
+            yield str(path), read_picture(path, background)
+        except UnreadablePicture as error:
+            say(f"{path} is left out: {error}")
+
+
+def pictures_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
+    """The pictures that `input` means, and what they are."""
+    files = input_files(wanted)
+    return f"{len(files)} files", track(_read(files, model.preprocess.background), "comparing", len(files))
+
+
+def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
+    """Pictures to compare on that a run knows, and what they are: of its validation part, or noise if they are gone."""
+    root, table = Path(model.about.get("root") or "."), run / "split.csv"
+    known = [root / picture.path for picture in read_split(table) if picture.split == "val"] if table.is_file() else []
+    files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
+    if files:
+        return f"{len(files)} pictures of the validation part", _read(files, model.preprocess.background)
+    random = np.random.default_rng(0)
+    made = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in MADE_UP for _ in range(4)]
+    return "noise, since the run's pictures are not there; input=FOLDER names others", (
+        (f"noise {index}", picture) for index, picture in enumerate(made)
+    )
