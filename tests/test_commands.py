@@ -70,6 +70,8 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
         (["fancnn.train", "data.rot=x"], "Could not override 'data.rot'"),
         (["fancnn.train", "hydra.run.dir=/proc/x"], "cannot make the run folder: "),
         (["fancnn.predict", "run=nowhere", "input=."], "nowhere does not exist"),
+        (["fancnn.predict", "model=nowhere.onnx", "input=."], "nowhere.onnx does not exist. Expected a file that"),
+        (["fancnn.parity", "model=nowhere.onnx"], "run is missing: say run=..."),
         (["fancnn.fans", "root=set", "count=-1"], "count"),
         (["fancnn.report"], "say either run=outputs/train/<stamp> or table=predictions.csv: neither is said"),
         (["fancnn.explain"], "run is missing: say run=..."),

@@ -16,7 +16,7 @@ from fancnn import assembly
 from fancnn.command import checked, conf_dir
 from fancnn.errors import UserError
 from fancnn.learning.quiet import quiet_lightning
-from fancnn.settings import DecideSettings, PredictSettings, RenderSettings
+from fancnn.settings import DecideSettings, ExportSettings, ParitySettings, PredictSettings, RenderSettings
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
 CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans", "task")]
@@ -86,14 +86,16 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
     ("name", "schema", "overrides"),
     [
         ("decide", DecideSettings, ["run=somewhere"]),
-        ("predict", PredictSettings, ["run=somewhere", "input=pictures"]),
+        ("predict", PredictSettings, ["input=pictures"]),
+        ("export", ExportSettings, ["run=somewhere"]),
+        ("parity", ParitySettings, ["model_file=inspector.onnx", "run=somewhere", "input=pictures"]),
         ("fans", RenderSettings, ["root=somewhere"]),
     ],
 )
 def test_entry_files_fit_their_settings_and_ask_for_what_is_missing(
     name: str, schema: type, overrides: list[str]
 ) -> None:
-    output = ["output_dir=out"] if name == "predict" else []
+    output = ["output_dir=out"] if name in ("predict", "export") else []
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         assert isinstance(checked(compose(name, overrides=[*overrides, *output]), schema), schema)
         with pytest.raises(UserError, match=f"^{overrides[0].split('=')[0]} is missing: say "):

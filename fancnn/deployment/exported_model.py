@@ -58,12 +58,6 @@ class ExportedModel:
     Raises:
         UserError: If the file is missing, damaged, not exported by fancnn or of a newer format, or ONNX Runtime is not
             installed.
-
-    Example:
-        >>> model = ExportedModel("inspector.onnx")  # doctest: +SKIP
-        >>> found = model.score([np.zeros((300, 200, 3), np.uint8)])  # doctest: +SKIP
-        >>> found.decisions, found.probabilities.shape  # doctest: +SKIP
-        (['GO'], (1,))
     """
 
     def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
@@ -164,7 +158,13 @@ def check_picture(picture: object) -> None:
 
 
 def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once."""
+    """Neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once.
+
+    Example:
+        >>> small, large = np.zeros((2, 3, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+        >>> [batch.shape for batch in batches([small, small, large])]
+        [(2, 2, 3, 3), (1, 4, 4, 3)]
+    """
     for (height, width, _), group in groupby(pictures, key=lambda picture: picture.shape):
         alike = list(group)
         step = min(BATCH_SIZE, max(MOST_PIXELS // (height * width), 1))

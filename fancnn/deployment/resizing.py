@@ -75,10 +75,11 @@ def _weights(size: int, out: int, inner: Tensor) -> tuple[Tensor, Tensor]:
     places = torch.arange(out, dtype=torch.int64) - first
     inside = (places >= 0) & (places < inner)
     scale = torch.full((), size, dtype=torch.int64).to(torch.float32) / inner.to(torch.float32)
-    sharpness = torch.where(scale >= 1, 1 / scale, torch.ones(()))
+    sharpness = torch.where(scale >= 1, torch.ones(()) / scale, torch.ones(()))  # no reciprocal: some approximate it
     centres = scale * (places.to(torch.float32) + 0.5)
     distances = (torch.arange(size, dtype=torch.int64).to(torch.float32) - centres[:, None] + 0.5) * sharpness
     raw = (1 - distances.abs()).clamp(min=0)
     filled = inside.to(torch.float32)
+    total = raw.cumsum(1)[:, -1:]  # one after the other, as torch adds them: a sum in another order has other last bits
     # outside, no weight is above 0: a sum of 0 must not be divided by
-    return raw / raw.sum(1, keepdim=True).clamp(min=1e-12) * filled[:, None], filled
+    return raw / total.clamp(min=1e-12) * filled[:, None], filled

@@ -1,0 +1,111 @@
+"""Every kind of model as one graph, eager and written, against the model itself."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from fancnn.deployment.described import described
+from fancnn.deployment.exported_model import ExportedModel
+from fancnn.deployment.graph import Deployed
+from fancnn.deployment.runtimes import of_onnx_runtime, of_openvino, reference
+from fancnn.deployment.writing import write
+from fancnn.images.preprocess import Preprocess
+from fancnn.inspection.calibration import UNCALIBRATED, Calibration
+from fancnn.inspection.decisions import Thresholds
+from fancnn.model import Model
+from fancnn.networks import ConvNet
+from fancnn.networks.ensemble import Ensemble
+
+TEMPERATURE = Calibration((0.0,), (0.0,), 0.6, "temperature")
+ISOTONIC = Calibration((-0.4, -0.1, 0.05, 0.3), (-2.0, -0.5, 0.1, 3.0), 1.5, "isotonic")
+TYPES = ("GO", "chip", "dent", "stain")
+SIZE = (20, 24)
+
+
+def network(outputs: int = 1) -> nn.Module:
+    return ConvNet(image_size=SIZE, filters=(4, 6), hidden=(8,), outputs=outputs)
+
+
+def ensemble(outputs: int) -> nn.Module:
+    plain = [calibration.as_plain() for calibration in (ISOTONIC, TEMPERATURE)]
+    return Ensemble([network(outputs), network(outputs)], plain, outputs=outputs)
+
+
+def made(
+    net: nn.Module, outputs: tuple[str, ...] = ("NG",), calibration: Calibration = UNCALIBRATED, **how: object
+) -> Model:
+    return Model(
+        net,
+        Preprocess(SIZE, **how),  # type: ignore[arg-type]
+        classes=("GO", "NG"),
+        go_class="GO",
+        outputs=outputs,
+        thresholds=Thresholds(0.4, 0.6),
+        calibration=calibration,
+    ).eval()
+
+
+def pictures() -> list[np.ndarray]:
+    random = np.random.default_rng(3)
+    sizes = [(61, 97), (97, 61), (13, 7), (20, 24), (20, 24), (1, 131)]  # primes: few values halfway between two levels
+    return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+KINDS = {
+    "one logit": lambda: made(network(), calibration=TEMPERATURE),
+    "padded on black": lambda: made(network(), resize="pad", background="black"),
+    "mean and std": lambda: made(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
+    "isotonic": lambda: made(network(), calibration=ISOTONIC),
+    "two logits": lambda: made(network(2), ("GO", "NG"), TEMPERATURE),
+    "types": lambda: made(network(4), TYPES, ISOTONIC),
+    "ensemble": lambda: made(ensemble(1), calibration=TEMPERATURE),
+    "ensemble with types": lambda: made(ensemble(4), TYPES, TEMPERATURE),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_graph_says_what_the_model_says(kind: str) -> None:
+    torch.manual_seed(0)
+    model = KINDS[kind]()
+    deployed = Deployed(model)
+    for picture in pictures():
+        expected = reference(model, picture[None])
+        with torch.inference_mode():
+            found = deployed(torch.from_numpy(picture[None]))
+        names = ("probability", "logit", "pixels", "type_shares")[: len(found)]
+        assert set(names) == set(expected)
+        for name, values in zip(names, found, strict=True):
+            np.testing.assert_allclose(values, expected[name], atol=1.0 if name == "pixels" else 1e-4, err_msg=name)
+
+
+def test_making_a_graph_leaves_the_model_as_it_is() -> None:
+    model = made(network())
+    model.train()
+    Deployed(model)
+    assert model.training
+    assert model.network.training
+
+
+def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(tmp_path: Path) -> None:
+    """An ensemble with types, padded, with mean and std, calibrated twice: each of these is in the graph."""
+    torch.manual_seed(0)
+    how = {"resize": "pad", "background": "black", "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+    model = made(ensemble(4), TYPES, ISOTONIC, **how)
+    checkpoint, path = tmp_path / "a.ckpt", tmp_path / "a.onnx"
+    checkpoint.write_bytes(b"weights")
+    write(model, described(model, checkpoint, "onnx"), path, "onnx")
+    assert [item.name for item in sorted(tmp_path.iterdir())] == ["a.ckpt", "a.onnx"], "one file, and nothing beside it"
+    for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
+        for picture in pictures():
+            expected, found = reference(model, picture[None]), score(picture[None])
+            for name, atol in (("probability", 1e-4), ("logit", 1e-3), ("type_shares", 1e-4), ("pixels", 1.0)):
+                np.testing.assert_allclose(found[name], expected[name], atol=atol, err_msg=name)
+    inspector, whole = ExportedModel(path), model.predict(pictures())
+    found = inspector.score(pictures())
+    assert found.decisions == whole.decisions
+    named = [guess.name for guess, decision in zip(found.guesses, found.decisions, strict=True) if decision != "GO"]
+    assert named == [name for name in whole.types if name]
+    np.testing.assert_allclose(found.type_shares.sum(1), 1, atol=1e-5)

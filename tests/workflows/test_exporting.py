@@ -1,0 +1,164 @@
+"""From a run to the line: the file, the comparison, and decisions where torch is not installed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from samples import REPOSITORY, compose_command, run_command
+
+import fancnn
+from fancnn import checkpoints
+from fancnn.deployment.runtimes import facts_of
+from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.settings import ExportSettings, PredictSettings
+from fancnn.workflows.exporting import export
+from fancnn.workflows.prediction import predict
+
+LINE = ("onnxruntime", "pillow", "numpy", "hydra-core")  # the requirements of a line's computer, as the README has them
+
+
+@pytest.fixture(scope="module")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained_run` as an ONNX file, where a user finds it."""
+    folder = tmp_path_factory.mktemp("exported")
+    assert export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={folder}"))
+    return folder / "inspector.onnx"
+
+
+@pytest.fixture(scope="module")
+def line_computer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of packages with those four and what they require, and nothing else.
+
+    It is made of links to what is installed here, since tests have no network; `python -S` sees no other packages.
+    """
+    folder = tmp_path_factory.mktemp("line")
+    wanted, linked = list(LINE), set[str]()
+    while wanted:
+        name = wanted.pop()
+        if name in linked:
+            continue
+        linked.add(name)
+        try:
+            found = distribution(name)
+        except PackageNotFoundError:
+            continue  # for another system
+        for file in found.files or ():
+            top, target = file.parts[0], folder / file.parts[0]
+            if top not in ("..", "__pycache__") and not target.exists():
+                target.symlink_to(found.locate_file(top))
+        required = [item for item in found.requires or () if "extra ==" not in item]
+        wanted += [re.split(r"[^A-Za-z0-9_.-]", item)[0] for item in required]
+    return folder
+
+
+def on_the_line(packages: Path, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{packages}{os.pathsep}{REPOSITORY}"}
+    command = [sys.executable, "-S", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+def rows_by(tmp_path: Path, *given: str) -> list[Prediction]:
+    output = tmp_path / "table.csv"
+    predict(compose_command("predict", PredictSettings, *given, f"output={output}", f"output_dir={tmp_path}"))
+    return read_predictions(output)
+
+
+def test_a_computer_without_torch_predicts_the_table_that_the_run_gives(
+    line_computer: Path, exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    answer = on_the_line(
+        line_computer,
+        *("-m", "fancnn.predict", f"model={exported}", f"input={pictures}", "output=line.csv"),
+        cwd=tmp_path,
+    )
+    assert answer.returncode == 0, answer.stderr
+    ours, theirs = read_predictions(tmp_path / "line.csv"), rows_by(tmp_path, f"run={trained_run}", f"input={pictures}")
+    assert [row.path for row in ours] == [row.path for row in theirs]
+    assert [row.decision for row in ours] == [row.decision for row in theirs]
+    assert {row.decision for row in ours} == {"GO", "NG"}
+    assert [row.probability for row in ours] == pytest.approx([row.probability for row in theirs], abs=1e-4)
+
+
+def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
+    line_computer: Path, exported: Path, tmp_path: Path
+) -> None:
+    for name in ("torch", "scipy", "rich", "simplejpeg", "pytorch_lightning"):
+        assert not list(line_computer.glob(f"{name}*")), name
+    (tmp_path / "bad.png").write_bytes(b"")
+    answer = on_the_line(line_computer, "-m", "fancnn.predict", f"model={exported}", "input=bad.png", cwd=tmp_path)
+    assert answer.returncode == 2, answer.stderr
+    assert "1 files: 0 GO, 0 NG, 1 could not be read" in answer.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ([], "say either run=.*, or model=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
+        (["run=a", "model_file=b"], "both are said"),
+        (["model_file=gone.onnx"], "gone.onnx does not exist. Expected a file that"),
+        (["model_file=gone.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
+    ],
+)
+def test_one_model_is_to_be_said(given: list[str], text: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=text):
+        rows_by(tmp_path, *given, f"input={tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (["format=onyx"], "format='onyx' is none of onnx, openvino, torch"),
+        (["output=a.pt"], "output=a.pt should end in .onnx: format=onnx is read by that"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(given: list[str], text: str, trained_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=text):
+        export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={tmp_path}", *given))
+
+
+@pytest.mark.parametrize(("name", "extra"), [("onnxscript", "export"), ("openvino", "openvino")])
+def test_a_package_that_is_not_installed_is_named_with_its_extra(
+    name: str, extra: str, trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    given = [f"run={trained_run}", f"output_dir={tmp_path}", f"format={'onnx' if extra == 'export' else extra}"]
+    with pytest.raises(UserError, match=rf'{name} is not installed: pip install "fancnn\[{extra}\]"'):
+        export(compose_command("export", ExportSettings, *given))
+
+
+def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
+    exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    arguments = ["fancnn.parity", f"model={exported}", f"run={run}", f"input={pictures}"]
+    before = run_command(*arguments, cwd=tmp_path)
+    assert before.returncode == 0, before.stderr
+    assert "0 decisions differ: the file decides as the run does" in before.stdout
+    model = fancnn.load(run)
+    rows = sorted(row.probability or 0 for row in read_predictions(run / "predictions.csv"))
+    model.thresholds = Thresholds.single(rows[-1] - 1e-3)
+    checkpoints.store_decision(run / "checkpoints/best.ckpt", model, {})
+    after = run_command(*arguments, cwd=tmp_path)
+    assert after.returncode == 1, after.stderr
+    assert "the run was decided anew since inspector.onnx was exported" in after.stdout
+    assert "ONNX Runtime on " in after.stdout
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_run_whose_pictures_are_gone_is_compared_on_noise(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = tmp_path / "alone.ckpt"
+    shutil.copy(trained_run / "checkpoints/best.ckpt", checkpoint)
+    given = [f"run={checkpoint}", f"output={tmp_path / 'alone.onnx'}", f"output_dir={tmp_path}"]
+    assert export(compose_command("export", ExportSettings, *given))
+    assert "compared on noise, since the run's pictures are not there" in capsys.readouterr().out
+    assert facts_of(tmp_path / "alone.onnx").go_class == "GO"
