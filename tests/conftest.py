@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from samples import SMALL, compose_train, write_pictures
+from samples import SMALL, compose_command, compose_train, write_pictures
 
-from fancnn.settings import TrainSettings
+from fancnn.settings import ExportSettings, TrainSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -66,3 +66,13 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Pat
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=8"]
     train(compose_train(output, *SMALL, *learns, f"data.root={pictures}", "data.test_fraction=0.2"))
     return output
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained_run` as an ONNX file."""
+    from fancnn.workflows.exporting import export
+
+    folder = tmp_path_factory.mktemp("exported")
+    assert export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={folder}"))
+    return folder / "inspector.onnx"

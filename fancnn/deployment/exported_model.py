@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, TypeGuess
 
-BATCH_SIZE = 32
+BATCH_SIZE = 8
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
-AHEAD = 64
+AHEAD = 4  # batches under way for each worker
 
 
 @dataclass(frozen=True)
@@ -118,18 +118,32 @@ class ExportedModel:
 
         Memory does not grow with their number. A file that cannot be read is a result with its reason.
         """
-        return spread(paths, self._score_file, workers, AHEAD)
+        remaining = iter(paths)
+        jobs = iter(lambda: list(islice(remaining, BATCH_SIZE)), [])
+        for scores in spread(jobs, self._score_files, workers, AHEAD):
+            yield from scores
 
-    def _score_file(self, path: Path) -> FileScore:
-        sha256 = ""
-        try:
-            content = read_content(path)
-            sha256 = hashlib.sha256(content).hexdigest()
-            picture = self.read(content)
-        except UnreadablePicture as error:
-            return FileScore(path, sha256, None, str(error))
-        found = self.score([picture])
-        return FileScore(path, sha256, float(found.probabilities[0]), "", found.guesses[0])
+    def _score_files(self, paths: Sequence[Path]) -> list[FileScore]:
+        found: list[FileScore] = []
+        waiting: list[tuple[Path, str, NDArray[np.uint8]]] = []
+        for path in paths:
+            sha256 = ""
+            try:
+                content = read_content(path)
+                sha256 = hashlib.sha256(content).hexdigest()
+                waiting.append((path, sha256, self.read(content)))
+            except UnreadablePicture as error:
+                found += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
+                waiting = []
+            if sum(picture.size for _, _, picture in waiting) > 3 * MOST_PIXELS:  # memory stays flat
+                found += self._scored(waiting)
+                waiting = []
+        return [*found, *self._scored(waiting)]
+
+    def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
+        found = self.score([picture for _, _, picture in files])
+        chances = zip(files, found.probabilities.tolist(), found.guesses, strict=True)
+        return [FileScore(path, sha256, chance, "", guess) for (path, sha256, _), chance, guess in chances]
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         found = self._session.run(self._wanted, {INPUT: batch})

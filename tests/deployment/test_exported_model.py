@@ -10,6 +10,11 @@ from fancnn.inspection.predictions import read_predictions
 
 
 @pytest.fixture
+def model(trained_run: Path) -> fancnn.Model:
+    return fancnn.load(trained_run)
+
+
+@pytest.fixture
 def inspector(exported: Path) -> ExportedModel:
     return ExportedModel(exported)
 

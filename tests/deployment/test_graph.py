@@ -101,7 +101,11 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(tmp
     for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
         for picture in pictures():
             expected, found = reference(model, picture[None]), score(picture[None])
-            for name, atol in (("probability", 1e-4), ("logit", 1e-3), ("type_shares", 1e-4), ("pixels", 1.0)):
+            apart = np.abs(found["pixels"] - expected["pixels"])
+            assert apart.max() <= 1
+            assert apart.mean() < 0.003, "but for values halfway between two grey levels"
+            for name in ("probability", "logit", "type_shares"):
+                atol = 2e-3 if apart.any() else 1e-5
                 np.testing.assert_allclose(found[name], expected[name], atol=atol, err_msg=name)
     inspector, whole = ExportedModel(path), model.predict(pictures())
     found = inspector.score(pictures())

@@ -58,6 +58,11 @@ class PlainResize(nn.Module):
 
 
 @pytest.fixture
+def model(trained_run: Path) -> fancnn.Model:
+    return fancnn.load(trained_run)
+
+
+@pytest.fixture
 def written(model: fancnn.Model, trained_run: Path, tmp_path: Path) -> Callable[[str], Path]:
     def make(name: str) -> Path:
         form = {".onnx": "onnx", ".xml": "openvino", ".pt2": "torch"}[Path(name).suffix]

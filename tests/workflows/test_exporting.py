@@ -17,19 +17,12 @@ from fancnn.deployment.runtimes import facts_of
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction, read_predictions
-from fancnn.settings import ExportSettings, PredictSettings
+from fancnn.settings import ExportSettings, ParitySettings, PredictSettings
 from fancnn.workflows.exporting import export
 from fancnn.workflows.prediction import predict
+from fancnn.workflows.runtime_parity import parity
 
 LINE = ("onnxruntime", "pillow", "numpy", "hydra-core")  # the requirements of a line's computer, as the README has them
-
-
-@pytest.fixture(scope="module")
-def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`trained_run` as an ONNX file, where a user finds it."""
-    folder = tmp_path_factory.mktemp("exported")
-    assert export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={folder}"))
-    return folder / "inspector.onnx"
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +131,14 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    arguments = ["fancnn.parity", f"model={exported}", f"run={run}", f"input={pictures}"]
-    before = run_command(*arguments, cwd=tmp_path)
-    assert before.returncode == 0, before.stderr
-    assert "0 decisions differ: the file decides as the run does" in before.stdout
+    assert parity(
+        compose_command("parity", ParitySettings, f"model_file={exported}", f"run={run}", f"input={pictures}")
+    )
     model = fancnn.load(run)
     rows = sorted(row.probability or 0 for row in read_predictions(run / "predictions.csv"))
     model.thresholds = Thresholds.single(rows[-1] - 1e-3)
     checkpoints.store_decision(run / "checkpoints/best.ckpt", model, {})
-    after = run_command(*arguments, cwd=tmp_path)
+    after = run_command("fancnn.parity", f"model={exported}", f"run={run}", f"input={pictures}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
     assert "the run was decided anew since inspector.onnx was exported" in after.stdout
     assert "ONNX Runtime on " in after.stdout
