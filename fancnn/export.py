@@ -3,7 +3,7 @@
 import sys
 
 from fancnn.command import command
-from fancnn.settings import ExportSettings
+from fancnn.line_settings import ExportSettings
 
 
 @command("export", ExportSettings)

@@ -3,7 +3,7 @@
 import sys
 
 from fancnn.command import command
-from fancnn.settings import ParitySettings
+from fancnn.line_settings import ParitySettings
 
 
 @command("parity", ParitySettings, said={"model": "model_file"})

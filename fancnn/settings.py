@@ -160,26 +160,6 @@ class PredictSettings:
 
 
 @dataclass
-class ExportSettings:
-    """Everything `python -m fancnn.export` can be told."""
-
-    run: str
-    format: str
-    input: str | None
-    output: str | None
-    output_dir: str
-
-
-@dataclass
-class ParitySettings:
-    """Everything `python -m fancnn.parity` can be told; `model_file` is said as `model=`."""
-
-    model_file: str
-    run: str
-    input: str
-
-
-@dataclass
 class ReportSettings:
     """Everything `python -m fancnn.report` can be told."""
 

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from samples import SMALL, compose_command, compose_train, write_pictures
 
-from fancnn.settings import ExportSettings, TrainSettings
+from fancnn.line_settings import ExportSettings
+from fancnn.settings import TrainSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

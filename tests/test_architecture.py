@@ -25,7 +25,7 @@ FLOORS = (
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
     ("pictures", "limits", "pretraining_limits", "pruning_limits", "installation", "cache_folder", "memory", "console"),
     ("settings", "pretraining_settings"),
-    ("group_settings",),
+    ("group_settings", "line_settings"),
     ("tables",),
     ("errors",),
 )

@@ -16,7 +16,8 @@ from fancnn import assembly
 from fancnn.command import checked, conf_dir
 from fancnn.errors import UserError
 from fancnn.learning.quiet import quiet_lightning
-from fancnn.settings import DecideSettings, ExportSettings, ParitySettings, PredictSettings, RenderSettings
+from fancnn.line_settings import ExportSettings, ParitySettings
+from fancnn.settings import DecideSettings, PredictSettings, RenderSettings
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
 CHOSEN = [(group, option) for group, option in OPTIONS if group not in ("callbacks", "logger", "fans", "task")]

@@ -8,7 +8,7 @@ from fancnn.deployment.described import described
 from fancnn.deployment.writing import FORMATS, write
 from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
-from fancnn.settings import ExportSettings
+from fancnn.line_settings import ExportSettings
 from fancnn.workflows.runtime_parity import compared, own_pictures, pictures_in
 
 

@@ -15,9 +15,9 @@ from fancnn.deployment.writing import weights_hash
 from fancnn.errors import UserError
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.inspection.decisions import Thresholds
+from fancnn.line_settings import ParitySettings
 from fancnn.model import Model
 from fancnn.pictures import read_split
-from fancnn.settings import ParitySettings
 from fancnn.workflows.prediction import input_files
 
 Named = tuple[str, NDArray[np.uint8]]

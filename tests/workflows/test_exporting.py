@@ -17,7 +17,8 @@ from fancnn.deployment.runtimes import facts_of
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction, read_predictions
-from fancnn.settings import ExportSettings, ParitySettings, PredictSettings
+from fancnn.line_settings import ExportSettings, ParitySettings
+from fancnn.settings import PredictSettings
 from fancnn.workflows.exporting import export
 from fancnn.workflows.prediction import predict
 from fancnn.workflows.runtime_parity import parity
