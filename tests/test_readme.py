@@ -40,6 +40,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (run,) = (folder / "outputs/train").iterdir()
     shutil.copytree(run, run.with_name("other"))
     shutil.copy(run / "predictions.csv", folder)
+    answer = run_command("fancnn.export", f"run={run}", "output=inspector.onnx", cwd=folder)
+    assert answer.returncode == 0, answer.stderr
     answer = run_command("fancnn.crossval", *QUICK, "folds=3", "hydra.run.dir=outputs/crossval/folds", cwd=folder)
     assert answer.returncode == 0, answer.stderr
     return folder
