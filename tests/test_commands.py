@@ -28,7 +28,8 @@ finally:
 def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     judging = {"evaluate", "decide", "certify", "report", "compare", "explain"}
     training = {"train", "pretrain", "crossval", "ensemble", "describe", "lr_find", "filters", "prune"}
-    assert set(COMMANDS) == {*training, "predict", "export", "parity", *judging, "fans", "cache", "benchmark"}
+    deployment = {"export", "parity", "serve"}
+    assert set(COMMANDS) == {*training, "predict", *deployment, *judging, "fans", "cache", "benchmark"}
     for name in COMMANDS:
         assert (REPOSITORY / f"conf/{name}.yaml").is_file()
         assert f'fancnn-{name} = "fancnn.{name}:main"' in (REPOSITORY / "pyproject.toml").read_text()

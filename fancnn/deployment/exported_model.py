@@ -113,6 +113,17 @@ class ExportedModel:
         """
         return read_picture(source, self.facts.preprocess["background"])
 
+    def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A picture as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
+        check_picture(picture)
+        (pixels,) = self._session.run(["pixels"], {INPUT: picture[None]})
+        return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
+
+    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """How strongly pictures of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated."""
+        parts = [self._session.run(["logit"], {INPUT: batch})[0] for batch in batches(list(pictures))]
+        return np.concatenate([np.zeros(0), *parts])
+
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
         """Score files in order; each of `workers` threads (one for each processor) decodes and scores for itself.
 

@@ -1,0 +1,210 @@
+"""The routes: `/predict`, what the server says of itself, and the page."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+import fancnn
+from fancnn.serving.admission import Refused
+from fancnn.serving.answers import Answer, Health, ModelFacts, Refusal
+from fancnn.serving.bodies import BYTES, FORM, files_of
+from fancnn.serving.page_files import add_page
+from fancnn.serving.service import Service
+
+_REASONS = {
+    400: "A damaged form, or a body that was cut off",
+    408: "The body came too slowly",
+    413: "Too many bytes, pixels or files",
+    415: "Another content type, or another kind of picture, than is taken",
+    422: "A damaged picture, or a form without files",
+    503: "Busy, too slow, or the golden pictures were not decided right",
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+
+@dataclass(frozen=True)
+class Routes:
+    """What each address answers.
+
+    Args:
+        service: Decides.
+        most_bytes: Of a request's body.
+        most_files: Pictures in a request.
+    """
+
+    service: Service
+    most_bytes: int
+    most_files: int
+
+    async def predict(
+        self,
+        request: Request,
+        heatmap: Annotated[bool, Query(description="Look where each picture speaks for NG; slower")] = False,
+    ) -> JSONResponse:
+        """Decide on one picture or several: all of them, or none with the reason."""
+        started, status = time.monotonic(), 500
+        service, metrics = self.service, self.service.metrics
+        try:
+            async with service.place():
+                files = await files_of(request, self.most_bytes, self.most_files, service.seconds)
+                pictures = await service.inspect(files, heatmap, started)
+            status = 200
+            answer: Answer = {
+                "pictures": pictures,
+                "thresholds": list(service.inspector.model.facts.thresholds),
+                "model": metrics.model,
+                "model_sha256": metrics.sha256,
+                "milliseconds": round(1000 * (time.monotonic() - started), 3),
+            }
+            return JSONResponse(answer)
+        except Refused as refusal:
+            status = refusal.status
+            raise
+        finally:
+            metrics.add_request(status, time.monotonic() - started)
+
+    async def health(self) -> Health:
+        """Whether the server works at all; restart it where it does not answer."""
+        return {"status": "ok", "reason": ""}
+
+    async def ready(self) -> JSONResponse:
+        """Whether it may decide: the golden pictures, if there are any, were decided right."""
+        fault = self.service.fault
+        body: Health = {"status": "not ready" if fault else "ready", "reason": fault}
+        return JSONResponse(body, 503 if fault else 200)
+
+    async def metrics(self) -> PlainTextResponse:
+        """Counts for Prometheus."""
+        text = self.service.metrics.as_text(not self.service.fault, self.service.under_way)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def model(self) -> ModelFacts:
+        """The file that decides, its thresholds, and what a request may have."""
+        inspector, model = self.service.inspector, self.service.inspector.model
+        facts = model.facts
+        return {
+            "file": model.path.name,
+            "sha256": model.sha256,
+            "classes": facts.classes,
+            "go_class": facts.go_class,
+            "types": facts.types,
+            "thresholds": list(facts.thresholds),
+            "thresholds_in_words": model.thresholds.in_words(),
+            "decision_rule": facts.decision,
+            "image_size": facts.preprocess["image_size"],
+            "weights_sha256": facts.weights_sha256,
+            "checkpoint_sha256": facts.checkpoint_sha256,
+            "versions": facts.versions,
+            "limits": {
+                "megabytes": self.most_bytes / 1e6,
+                "megapixels": inspector.most_pixels / 1e6,
+                "files": self.most_files,
+                "formats": list(inspector.formats),
+                "seconds": self.service.seconds,
+            },
+        }
+
+
+def server_app(routes: Routes, token: str | None = None) -> FastAPI:
+    """The application, for any ASGI server.
+
+    Args:
+        routes: With the service behind them.
+        token: What clients must send as `Authorization: Bearer ...` to decide, and to read facts and counts; None asks
+            for nothing.
+    """
+    app = FastAPI(
+        title="fancnn",
+        summary="GO, RECHECK or NG: decisions on pictures of parts",
+        version=fancnn.__version__,
+        lifespan=_lifespan(routes.service),
+        docs_url=None,  # FastAPI's pages load scripts from another origin
+        redoc_url=None,
+    )
+    guarded: dict[str, Any] = {"dependencies": [Depends(_Token(token))] if token else []}
+    refusals: dict[int | str, Any] = {401: {"model": Refusal, "description": "No token, or another"}} if token else {}
+    known: dict[int | str, Any] = {code: {"model": Refusal, "description": why} for code, why in _REASONS.items()}
+    app.add_api_route(
+        "/predict",
+        routes.predict,
+        methods=["POST"],
+        responses={200: {"model": Answer}, **known, **refusals},
+        openapi_extra={"requestBody": _body(routes.most_files)},
+        **guarded,
+    )
+    app.add_api_route("/model", routes.model, responses=refusals, **guarded)
+    text: dict[int | str, Any] = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+    app.add_api_route(
+        "/metrics", routes.metrics, response_class=PlainTextResponse, responses={**text, **refusals}, **guarded
+    )
+    app.add_api_route("/health", routes.health)
+    app.add_api_route("/ready", routes.ready, responses={200: {"model": Health}, 503: {"model": Health}})
+    add_page(app)
+    _add_refusals(app)
+    return app
+
+
+class _Token:
+    """Lets pass who knows the token; in a time that says nothing of how much of it was right."""
+
+    def __init__(self, token: str) -> None:
+        self.token = token.encode()
+
+    async def __call__(
+        self, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+    ) -> None:
+        if sent is None or not hmac.compare_digest(sent.credentials.encode(), self.token):
+            reason = "expected the header `Authorization: Bearer ...` with this server's token"
+            raise HTTPException(401, reason, {"WWW-Authenticate": "Bearer"})
+
+
+def _lifespan(service: Service) -> Any:
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(service.watch())
+        yield
+        watching.cancel()
+        service.close()
+
+    return run
+
+
+def _body(most_files: int) -> dict[str, Any]:
+    """The body of `/predict` for the OpenAPI document."""
+    files = {"type": "array", "items": _BINARY["schema"], "minItems": 1, "maxItems": most_files}
+    form = {"schema": {"type": "object", "required": ["files"], "properties": {"files": files}}}
+    return {"required": True, "content": {FORM: form, **dict.fromkeys((BYTES, "image/jpeg", "image/png"), _BINARY)}}
+
+
+def _add_refusals(app: FastAPI) -> None:
+    """Every error is JSON with a reason, and never a traceback."""
+
+    def told(status: int, reason: str, headers: Any = None) -> JSONResponse:
+        again = {"Retry-After": "1"} if status == 503 else {}
+        return JSONResponse({"reason": reason}, status, {**again, **(headers or {})})
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> JSONResponse:
+        return told(error.status, str(error))
+
+    @app.exception_handler(HTTPException)
+    async def unknown(request: Request, error: HTTPException) -> JSONResponse:
+        return told(error.status_code, str(error.detail), error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return told(422, "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return told(500, "a fault inside the server, not in the request; its log says more")

@@ -1,0 +1,76 @@
+"""From the bytes of some files to decisions: the work of one request, done in one thread."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.deployment.exported_model import ExportedModel
+from fancnn.serving.admission import Refused, admitted
+from fancnn.serving.answers import Heatmap, PictureAnswer
+from fancnn.serving.heat import heat_png, occlusion_heat
+
+
+class File(NamedTuple):
+    """A picture file as a client sent it; its name is told back and never opened."""
+
+    name: str
+    content: bytes
+
+
+class Inspector:
+    """An exported model behind the limits of a request.
+
+    Args:
+        model: May be used by several threads.
+        formats: Kinds of files that are decoded, by Pillow's names.
+        megapixels: How large a picture may be.
+    """
+
+    def __init__(self, model: ExportedModel, formats: Sequence[str], megapixels: float) -> None:
+        self.model = model
+        self.formats, self.most_pixels = tuple(formats), megapixels * 1e6
+
+    def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[PictureAnswer]:
+        """Decide on each file.
+
+        Args:
+            files: At least one.
+            heatmap: Whether to look where each picture speaks for NG.
+            until: Of `time.monotonic`: nobody waits for what begins later.
+
+        Raises:
+            Refused: If one cannot be decided, naming it where there are several: then none is.
+        """
+        found = []
+        for file in files:
+            if time.monotonic() > until:
+                raise Refused(503, "it took too long; try again later")
+            try:
+                picture = admitted(self.model, file.content, self.formats, self.most_pixels)
+            except Refused as refusal:
+                name = f"{file.name}: " if len(files) > 1 else ""
+                raise Refused(refusal.status, f"{name}{refusal}") from None
+            found.append(self._decided(file.name, picture, heatmap))
+        return found
+
+    def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
+        found = self.model.score([picture])
+        decision, guess = found.decisions[0], found.guesses[0]
+        suspect = decision != "GO" and bool(guess.name)
+        return {
+            "name": name,
+            "decision": decision,
+            "probability": float(found.probabilities[0]),
+            "type": guess.name if suspect else None,
+            "type_share": guess.share if suspect else None,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "heatmap": self._heatmap(picture) if heatmap else None,
+        }
+
+    def _heatmap(self, picture: NDArray[np.uint8]) -> Heatmap:
+        heat = occlusion_heat(self.model, picture)
+        return {"png": heat_png(heat), "greatest_fall": float(heat.max())}

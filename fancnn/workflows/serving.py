@@ -1,0 +1,100 @@
+"""The story of `python -m fancnn.serve`: open the exported file, take a port, answer until told to stop."""
+
+import socket
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fancnn.console import say
+from fancnn.deployment.exported_model import ExportedModel
+from fancnn.errors import UserError
+from fancnn.serving_limits import check_serving
+from fancnn.serving_settings import ServeSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+STOP_SECONDS = 30  # for requests under way, when it is told to stop
+
+
+def serve(settings: ServeSettings) -> None:
+    """Answer requests until SIGTERM or Ctrl-C; those under way are then finished.
+
+    Raises:
+        UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
+    """
+    check_serving(settings)
+    model = ExportedModel(settings.model_file)
+    app = application(model, settings)
+    with taken_port(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        say(f"{model.path.name} {model.sha256[:12]}: {model.thresholds.in_words()}")
+        if not settings.token and not _is_local(settings.host):
+            say(f"no token is asked for: whoever reaches {settings.host} may use it (token=... or FANCNN_TOKEN)")
+        say(f"serving on http://{host}:{port}/")
+        _run(app, listener)
+
+
+def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
+    """The application that `settings` describe.
+
+    Raises:
+        UserError: If a package is missing.
+    """
+    try:
+        from fancnn.serving.app import Routes, server_app
+    except ModuleNotFoundError as error:
+        raise UserError(f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]"') from error
+    from fancnn.serving.golden import check_golden
+    from fancnn.serving.inspector import Inspector
+    from fancnn.serving.service import Service
+
+    limits = settings.limits
+    golden = partial(check_golden, model, Path(settings.golden).expanduser()) if settings.golden else None
+    service = Service(
+        Inspector(model, limits.formats, limits.megapixels),
+        workers=settings.workers,
+        queue=limits.queue,
+        seconds=limits.seconds,
+        golden=golden,
+        golden_seconds=3600 * settings.golden_hours,
+    )
+    return server_app(Routes(service, round(limits.megabytes * 1e6), limits.files), settings.token)
+
+
+def taken_port(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        UserError: If it cannot be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=256)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"cannot listen on host={host} port={port}: {reason}. Say another, or port=0 for any"
+        ) from error
+
+
+def _run(app: "FastAPI", listener: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    with suppress(KeyboardInterrupt, SystemExit):  # uvicorn sends itself the signal again, when all is finished
+        uvicorn.Server(config).run(sockets=[listener])
+    say("stopped")
+
+
+def _is_local(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -1,0 +1,221 @@
+"""What is answered, what is refused, and how it is told."""
+
+import io
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from PIL import Image
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from fancnn.deployment.exported_model import ExportedModel
+from fancnn.model import Model
+from fancnn.serving.app import Routes, server_app
+from fancnn.serving.inspector import Inspector
+from fancnn.serving.service import Service
+
+Make = Callable[..., TestClient]
+PNG = {"Content-Type": "image/png"}
+
+
+def encoded(kind: str = "PNG", size: tuple[int, int] = (20, 24)) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)).save(file, kind)
+    return file.getvalue()
+
+
+def bomb() -> bytes:
+    """The header of a PNG of 2,500 million pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    chunks = [(13, header), (0, b"IDAT"), (0, b"IEND")]
+    parts = [struct.pack(">I", size) + chunk + struct.pack(">I", zlib.crc32(chunk)) for size, chunk in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_a_picture_is_decided_as_the_checkpoint_decides_it(client: Make, inspector: Model, pictures: Path) -> None:
+    service, files = client(), sorted(pictures.rglob("*.png"))[::9]
+    expected = inspector.predict(files)
+    form = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
+    answer = service.post("/predict", files=form).json()
+    assert [one["name"] for one in answer["pictures"]] == [path.name for path in files]
+    assert [one["decision"] for one in answer["pictures"]] == expected.decisions
+    assert {one["decision"] for one in answer["pictures"]} == {"GO", "RECHECK", "NG"}
+    found = [one["probability"] for one in answer["pictures"]]
+    np.testing.assert_allclose(found, expected.probabilities, atol=1e-4)
+    thresholds = inspector.thresholds
+    assert answer["thresholds"] == [thresholds.lower, thresholds.upper]
+    for path, chance in zip(files, found, strict=True):
+        raw = service.post("/predict", content=path.read_bytes(), headers=PNG).json()
+        assert raw["pictures"][0]["probability"] == pytest.approx(chance, abs=1e-6)
+        assert raw["model_sha256"] == answer["model_sha256"] == service.get("/model").json()["sha256"]
+
+
+REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
+    ("too many bytes", {"content": bytes(200_001), "headers": PNG}, 413, "more than 200,000 bytes"),
+    ("undeclared bytes", {"content": iter([bytes(90_000)] * 3), "headers": PNG}, 413, "more than 200,000 bytes"),
+    ("a bomb", {"content": bomb(), "headers": PNG}, 413, "far too many pixels"),
+    ("too many pixels", {"content": encoded("BMP", (160, 200)), "headers": PNG}, 413, "200x160 are 32,000 pixels"),
+    ("another kind", {"content": encoded("TIFF"), "headers": PNG}, 415, "another kind than PNG, BMP, JPEG"),
+    ("no picture", {"content": b"/etc/passwd", "headers": PNG}, 415, "not a picture"),
+    ("half a picture", {"content": encoded()[:600], "headers": PNG}, 422, "cut off"),
+    ("nothing", {"content": b"", "headers": PNG}, 422, "empty (0 bytes)"),
+    ("many scans", {"content": encoded("JPEG") + b"\xff\xda" * 100}, 422, "scans"),
+    (
+        "another type",
+        {"content": b"a=1", "headers": {"Content-Type": "text/plain"}},
+        415,
+        "expected multipart/form-data",
+    ),
+    ("a form without files", {"data": {"files": "x"}, "files": {}, "headers": {}}, 415, "x-www-form-urlencoded"),
+    ("a damaged form", {"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "boundary"),
+    ("too many files", {"files": [("files", ("a.png", encoded()))] * 4}, 413, "Too many files"),
+    (
+        "one of two",
+        {"files": [("files", ("a.png", encoded())), ("files", ("b.png", b"x"))]},
+        415,
+        "b.png: not a picture",
+    ),
+    ("no number", {"params": {"heatmap": "maybe"}, "content": encoded()}, 422, "query.heatmap"),
+]
+
+
+@pytest.mark.parametrize(("request_", "status", "text"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_what_is_not_taken_is_refused_with_a_reason(
+    client: Make, request_: dict[str, Any], status: int, text: str
+) -> None:
+    limits = ["limits.megabytes=0.2", "limits.megapixels=0.03", "limits.files=3", "limits.formats=[PNG,BMP,JPEG]"]
+    service = client(*limits)
+    answer = service.post("/predict", **request_)
+    assert answer.status_code == status, answer.text
+    assert set(answer.json()) == {"reason"}
+    assert text in answer.json()["reason"]
+    assert 'pictures_total{decision="GO"} 0' in service.get("/metrics").text, "nothing of it was decided"
+    assert service.post("/predict", content=encoded(), headers=PNG).status_code == 200, "and it goes on"
+
+
+def test_a_name_is_told_back_and_never_opened(client: Make, pictures: Path) -> None:
+    path = str(next(pictures.rglob("*.png")))
+    service = client()
+    assert service.post("/predict", files={"files": (path, b"no picture")}).status_code == 415
+    assert service.post("/predict", files={"files": (path, encoded())}).json()["pictures"][0]["name"] == path
+
+
+def test_addresses_that_are_not_there_are_json_too(client: Make) -> None:
+    service = client()
+    for answer, status in ((service.get("/../etc/passwd"), 404), (service.get("/predict"), 405)):
+        assert (answer.status_code, set(answer.json())) == (status, {"reason"})
+
+
+def test_a_token_opens_what_decides_and_tells(client: Make) -> None:
+    service = client("token=correct-horse")
+    right = {"Authorization": "Bearer correct-horse"}
+    for wrong in ({}, {"Authorization": "Bearer correct-horsf"}, {"Authorization": "Basic correct-horse"}):
+        assert service.post("/predict", content=encoded(), headers=wrong).status_code == 401
+        assert "token" in service.get("/model", headers=wrong).json()["reason"]
+        assert service.get("/metrics", headers=wrong).status_code == 401
+    assert service.post("/predict", content=encoded(), headers=right).status_code == 200
+    assert service.get("/model", headers=right).status_code == 200
+    assert [service.get(open_).status_code for open_ in ("/", "/health", "/ready", "/openapi.json")] == [200] * 4
+
+
+class Held:
+    """An inspector whose work ends when it is let go."""
+
+    def __init__(self, model: ExportedModel) -> None:
+        self.inner = Inspector(model, ("PNG",), 1)
+        self.model, self.formats, self.most_pixels = model, ("PNG",), 1e6
+        self.begun, self.go = threading.Semaphore(0), threading.Event()
+
+    def answer(self, *arguments: Any) -> Any:
+        self.begun.release()
+        self.go.wait(60)
+        return self.inner.answer(*arguments)
+
+
+@pytest.fixture
+def held(reader: ExportedModel) -> Iterator[Held]:
+    inspector = Held(reader)
+    yield inspector
+    inspector.go.set()
+
+
+def held_client(held: Held, **limits: Any) -> TestClient:
+    service = Service(held, workers=2, **limits)  # type: ignore[arg-type]
+    return TestClient(server_app(Routes(service, 10**6, 3)), raise_server_exceptions=False)
+
+
+def test_a_full_queue_answers_busy_and_is_empty_again_after(held: Held) -> None:
+    answers: list[int] = []
+    with held_client(held, queue=2, seconds=600) as client:
+        ask = lambda: answers.append(client.post("/predict", content=encoded(), headers=PNG).status_code)  # noqa: E731
+        threads = [threading.Thread(target=ask) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            held.begun.acquire()
+        busy = client.post("/predict", content=encoded(), headers=PNG)
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+        assert "busy: 2 requests" in busy.json()["reason"]
+        assert "fancnn_requests_under_way 2" in client.get("/metrics").text
+        held.go.set()
+        for thread in threads:
+            thread.join()
+        assert answers == [200, 200]
+        assert client.post("/predict", content=encoded(), headers=PNG).status_code == 200
+
+
+def test_what_takes_too_long_is_given_up_and_keeps_its_place_until_it_ends(held: Held) -> None:
+    with held_client(held, queue=1, seconds=0.2) as client:
+        late = client.post("/predict", content=encoded(), headers=PNG)
+        assert late.status_code == 503
+        assert "within 0.2 s" in late.json()["reason"]
+        assert "busy" in client.post("/predict", content=encoded(), headers=PNG).json()["reason"]
+        held.go.set()
+
+
+def test_a_fault_of_ours_is_told_without_a_traceback(client: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = client()
+    monkeypatch.setattr(Inspector, "answer", lambda *arguments: 1 / 0)
+    answer = service.post("/predict", content=encoded(), headers=PNG)
+    assert answer.status_code == 500
+    assert answer.json() == {"reason": "a fault inside the server, not in the request; its log says more"}
+    assert 'requests_total{status="500"} 1' in service.get("/metrics").text
+
+
+def test_metrics_count_requests_and_decisions(client: Make) -> None:
+    service = client()
+    decisions = [service.post("/predict", content=encoded(), headers=PNG).json()["pictures"][0]["decision"]] * 2
+    service.post("/predict", content=encoded(), headers=PNG)
+    service.post("/predict", content=b"x", headers=PNG)
+    lines = dict(line.rsplit(" ", 1) for line in service.get("/metrics").text.splitlines() if line[0] != "#")
+    assert lines[f'fancnn_pictures_total{{decision="{decisions[0]}"}}'] == "2"
+    assert (lines['fancnn_requests_total{status="200"}'], lines['fancnn_requests_total{status="415"}']) == ("2", "1")
+    assert lines['fancnn_request_seconds_bucket{le="+Inf"}'] == lines["fancnn_request_seconds_count"] == "3"
+    assert int(lines["process_resident_memory_bytes"]) > 10**6
+
+
+def test_requests_made_up_from_the_document_are_answered_as_it_says(client: Make) -> None:
+    schema = schemathesis.openapi.from_asgi("/openapi.json", client().app)
+    checks = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+    for found in schema.get_all_operations():
+        operation = found.ok()
+
+        @settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+        @given(case=operation.as_strategy())
+        def answered(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=checks)
+
+        answered()
