@@ -254,5 +254,7 @@ class BenchmarkSettings(TrainSettings):
     large: int
     scale: list[int]
     epochs: int
+    exported: str | None
+    requests: int
     keras: str | None
     output: str

@@ -22,6 +22,7 @@ from fancnn.benchmarks.original import original_results
 from fancnn.benchmarks.pictures import write_jpegs
 from fancnn.benchmarks.reading import latency_results, reading_results
 from fancnn.benchmarks.scaling import scale_results
+from fancnn.benchmarks.serving import serving_results
 from fancnn.benchmarks.starting import own_megabytes, run_results, start_results
 from fancnn.benchmarks.training import epoch_results, product_rate, step_results, streamed_results
 from fancnn.console import print_table, say
@@ -134,6 +135,13 @@ def _scale(bench: _Bench) -> list[Result]:
     return scale_results(bench.scratch, bench.settings.scale)
 
 
+def _serving(bench: _Bench) -> list[Result]:
+    if bench.settings.exported is None:
+        raise UserError("parts=[serving] needs exported=FILE.onnx: a file that `python -m fancnn.export` wrote")
+    pictures = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
+    return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
+
+
 PARTS: dict[str, Callable[[_Bench], list[Result]]] = {
     "machine": _machine,
     "start": _start,
@@ -142,6 +150,7 @@ PARTS: dict[str, Callable[[_Bench], list[Result]]] = {
     "runs": _runs,
     "large": _large,
     "scale": _scale,
+    "serving": _serving,
 }
 
 
