@@ -73,7 +73,9 @@ def test_a_computer_without_torch_predicts_the_table_that_the_run_gives(
         cwd=tmp_path,
     )
     assert answer.returncode == 0, answer.stderr
-    ours, theirs = read_predictions(tmp_path / "line.csv"), rows_by(tmp_path, f"run={trained_run}", f"input={pictures}")
+    by_run = run_command("fancnn.predict", f"run={trained_run}", f"input={pictures}", "output=run.csv", cwd=tmp_path)
+    assert by_run.returncode == 0, by_run.stderr
+    ours, theirs = (read_predictions(tmp_path / f"{name}.csv") for name in ("line", "run"))
     assert [row.path for row in ours] == [row.path for row in theirs]
     assert [row.decision for row in ours] == [row.decision for row in theirs]
     assert {row.decision for row in ours} == {"GO", "NG"}
