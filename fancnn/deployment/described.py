@@ -6,9 +6,10 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from fancnn.deployment.exported_facts import ExportedFacts
-from fancnn.deployment.writing import FORMATS, OPSET, weights_hash
+from fancnn.deployment.writing import FORMATS, OPSET
 from fancnn.installation import versions
 from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
 
 
 def described(model: Model, checkpoint: Path, format: str) -> ExportedFacts:

@@ -1,17 +1,15 @@
 """Write a model as one file: ONNX, OpenVINO or torch.export, each with its facts inside."""
 
-import hashlib
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 from torch.export import Dim
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
@@ -35,23 +33,6 @@ FORMATS = {
     "openvino": Format(".xml", ("openvino",)),
     "torch": Format(".pt2", ()),
 }
-
-
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values of tensors, in the order of names.
-
-    Example:
-        >>> weights_hash({"a": torch.zeros(2)}) == weights_hash({"a": torch.zeros(2)})
-        True
-        >>> weights_hash({"a": torch.zeros(2)}) == weights_hash({"a": torch.zeros(1, 2)})
-        False
-    """
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        values = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
-        digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:

@@ -1,13 +1,12 @@
 """A network that starts with the layers of another, as far as they fit."""
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
+from fancnn.networks.weights import weights_hash
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,6 @@ def fitting_layers(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[l
         elif any(own[key].ndim > 1 for key in tensors):
             found = after
     return before, after
-
-
-def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values, in the order of names."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name}\t{value.dtype}\t{tuple(value.shape)}\n".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def layers_in_words(names: Collection[str], order: Collection[str]) -> str:

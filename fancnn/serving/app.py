@@ -20,6 +20,7 @@ from fancnn.serving.answers import Answer, Health, ModelFacts, Refusal
 from fancnn.serving.bodies import BYTES, FORM, files_of
 from fancnn.serving.page_files import add_page
 from fancnn.serving.service import Service
+from fancnn.serving_limits import LOCAL, is_local
 
 _REASONS = {
     400: "A damaged form, or a body that was cut off",
@@ -115,13 +116,15 @@ class Routes:
         }
 
 
-def server_app(routes: Routes, token: str | None = None) -> FastAPI:
+def server_app(routes: Routes, token: str | None = None, only_local: bool = False) -> FastAPI:
     """The application, for any ASGI server.
 
     Args:
         routes: With the service behind them.
         token: What clients must send as `Authorization: Bearer ...` to decide, and to read facts and counts; None asks
             for nothing.
+        only_local: Answer only those who call this computer by a name of its own. A page from elsewhere, open in a
+            browser here, could otherwise have its own name mean this server, and read its answers (DNS rebinding).
     """
     app = FastAPI(
         title="fancnn",
@@ -130,6 +133,7 @@ def server_app(routes: Routes, token: str | None = None) -> FastAPI:
         lifespan=_lifespan(routes.service),
         docs_url=None,  # FastAPI's pages load scripts from another origin
         redoc_url=None,
+        dependencies=[Depends(_called_locally)] if only_local else [],
     )
     guarded: dict[str, Any] = {"dependencies": [Depends(_Token(token))] if token else []}
     refusals: dict[int | str, Any] = {401: {"model": Refusal, "description": "No token, or another"}} if token else {}
@@ -166,6 +170,15 @@ class _Token:
         if sent is None or not hmac.compare_digest(sent.credentials.encode(), self.token):
             reason = "expected the header `Authorization: Bearer ...` with this server's token"
             raise HTTPException(401, reason, {"WWW-Authenticate": "Bearer"})
+
+
+async def _called_locally(request: Request) -> None:
+    try:
+        name = request.url.hostname
+    except ValueError:  # no address at all
+        name = None
+    if not is_local(name or ""):
+        raise HTTPException(421, f"called as {name}: a server without a token answers only to {' and '.join(LOCAL)}")
 
 
 def _lifespan(service: Service) -> Any:

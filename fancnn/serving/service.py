@@ -26,7 +26,7 @@ class Service:
         workers: Threads; None is one for each processor.
         queue: Requests under way at once: those that still send, wait or are worked on.
         seconds: A request may take.
-        golden: Decides the golden pictures anew and gives their number, or raises `ValueError` with what was wrong;
+        golden: Decides the golden pictures anew and gives their number, or raises with what was wrong;
             None if there are none. Nothing is decided before it has passed, or after it has not.
         golden_seconds: From one such look to the next.
     """
@@ -88,8 +88,8 @@ class Service:
                 count = await self._in_thread(self.golden)
                 self.fault = ""
                 print(f"golden: {count} pictures pass", flush=True)
-            except ValueError as error:
-                self.fault = f"golden: {error}"
+            except Exception as error:  # whatever it is, nothing is known to be decided right
+                self.fault = f"golden: {error or type(error).__name__}"
                 print(self.fault, file=sys.stderr, flush=True)
             self.metrics.golden_runs["fail" if self.fault else "pass"] += 1
             await asyncio.sleep(min(AGAIN_SECONDS, self.golden_seconds) if self.fault else self.golden_seconds)

@@ -11,12 +11,12 @@ from fancnn.console import print_table, say, track
 from fancnn.deployment.layers import layers_of, parting
 from fancnn.deployment.parity import TOLERANCE, Agreement, agreements
 from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
-from fancnn.deployment.writing import weights_hash
 from fancnn.errors import UserError
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.inspection.decisions import Thresholds
 from fancnn.line_settings import ParitySettings
 from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
 from fancnn.pictures import read_split
 from fancnn.workflows.prediction import input_files
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fancnn.console import say
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
-from fancnn.serving_limits import check_serving
+from fancnn.serving_limits import check_serving, is_local
 from fancnn.serving_settings import ServeSettings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def serve(settings: ServeSettings) -> None:
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"{model.path.name} {model.sha256[:12]}: {model.thresholds.in_words()}")
-        if not settings.token and not _is_local(settings.host):
+        if not settings.token and not is_local(settings.host):
             say(f"no token is asked for: whoever reaches {settings.host} may use it (token=... or FANCNN_TOKEN)")
         say(f"serving on http://{host}:{port}/")
         _run(app, listener)
@@ -61,7 +61,8 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
         golden=golden,
         golden_seconds=3600 * settings.golden_hours,
     )
-    return server_app(Routes(service, round(limits.megabytes * 1e6), limits.files), settings.token)
+    routes = Routes(service, round(limits.megabytes * 1e6), limits.files)
+    return server_app(routes, settings.token, only_local=is_local(settings.host) and not settings.token)
 
 
 def taken_port(host: str, port: int) -> socket.socket:
@@ -94,7 +95,3 @@ def _run(app: "FastAPI", listener: socket.socket) -> None:
     with suppress(KeyboardInterrupt, SystemExit):  # uvicorn sends itself the signal again, when all is finished
         uvicorn.Server(config).run(sockets=[listener])
     say("stopped")
-
-
-def _is_local(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")

@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from fancnn.errors import UserError
-from fancnn.learning.transfer import carry_over, fitting_layers, weights_hash
+from fancnn.learning.transfer import carry_over, fitting_layers
 from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks.weights import weights_hash
 
 
 def test_what_fits_is_the_sources_bit_for_bit_and_the_rest_is_as_it_was() -> None:

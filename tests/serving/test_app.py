@@ -131,6 +131,24 @@ def test_a_token_opens_what_decides_and_tells(client: Make) -> None:
     assert [service.get(open_).status_code for open_ in ("/", "/health", "/ready", "/openapi.json")] == [200] * 4
 
 
+@pytest.mark.parametrize(
+    ("called", "status"),
+    [
+        *((name, 200) for name in ("127.0.0.1:8000", "localhost:9000", "[::1]:8000", "LOCALHOST")),
+        *((name, 421) for name in ("evil.example:8000", "127.0.0.1.evil.example", "[", "192.168.0.7")),
+    ],
+)
+def test_a_page_from_elsewhere_cannot_take_the_name_of_a_server_without_a_token(
+    client: Make, called: str, status: int
+) -> None:
+    local, guarded, open_ = client(), client("token=correct-horse"), client("host=0.0.0.0")
+    answer = local.get("/model", headers={"Host": called})
+    assert answer.status_code == status
+    assert status == 200 or "answers only to localhost" in answer.json()["reason"]
+    assert open_.get("/model", headers={"Host": called}).status_code == 200
+    assert guarded.get("/health", headers={"Host": called}).status_code == 200
+
+
 class Held:
     """An inspector whose work ends when it is let go."""
 

@@ -132,13 +132,13 @@ def test_a_folder_that_says_too_little_is_told(
 
 
 @pytest.fixture
-def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[str]]]:
-    """A server whose golden pictures fail with the text in the list, while there is one."""
-    faults = ["2 of 9 golden pictures"]
+def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[Exception]]]:
+    """A server whose golden pictures fail with the fault in the list, while there is one."""
+    faults: list[Exception] = [UserError("2 of 9 golden pictures")]
 
     def check() -> int:
         if faults:
-            raise UserError(faults[0])
+            raise faults[0]
         return 9
 
     service = Service(Inspector(reader, ("PNG",), 1), 1, 4, 600.0, golden=check, golden_seconds=0.01)
@@ -146,7 +146,7 @@ def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[str]
         yield client, faults
 
 
-def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, list[str]], golden: Path) -> None:
+def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, list[Exception]], golden: Path) -> None:
     client, faults = golden_client
     content = next(golden.rglob("*.png")).read_bytes()
     ask = lambda: client.post("/predict", content=content, headers={"Content-Type": "image/png"})  # noqa: E731
@@ -160,7 +160,7 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
     while client.get("/ready").status_code == 503:
         pass
     assert ask().status_code == 200
-    faults.append("again")
+    faults.append(PermissionError(13, "Permission denied"))  # nor when they cannot be looked at
     while client.get("/ready").status_code == 200:
         pass
     assert ask().status_code == 503

@@ -13,7 +13,7 @@ import fancnn
 from fancnn import assembly
 from fancnn.errors import UserError
 from fancnn.learning.history import History
-from fancnn.learning.transfer import weights_hash
+from fancnn.networks.weights import weights_hash
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.settings import CrossvalSettings, LrFindSettings, TrainSettings
 from fancnn.workflows.crossing import crossval
