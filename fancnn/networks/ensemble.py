@@ -53,12 +53,17 @@ class Ensemble(nn.Module):
         pairs = zip(outputs, self.calibrations, strict=True)
         logits = torch.stack([calibrate(logit_of_ng(of_member)) for of_member, calibrate in pairs])  # (members, batch)
         # log of p / (1 - p) for the mean p, in logarithms: certain members do not round to certainty
-        go = torch.logsumexp(F.logsigmoid(-logits), 0)
+        go, ng = torch.logsumexp(_log_sigmoid(-logits), 0), _log_sigmoid(logits)
         if self.outputs == 1:
-            return torch.logsumexp(F.logsigmoid(logits), 0) - go
+            return torch.logsumexp(ng, 0) - go
         shares = torch.stack([F.log_softmax(of_member[:, 1:], 1) for of_member in outputs])  # given NG
-        kinds = torch.logsumexp(F.logsigmoid(logits)[..., None] + shares, 0)  # (batch, k - 1)
+        kinds = torch.logsumexp(ng[..., None] + shares, 0)  # (batch, k - 1)
         return torch.cat([go[:, None], kinds], 1) - log(len(outputs))
+
+
+def _log_sigmoid(logits: Tensor) -> Tensor:
+    """`F.logsigmoid` in operations that stay exact everywhere: runtimes take the log of a sigmoid that has become 0."""
+    return logits.clamp(max=0) - torch.log1p(torch.exp(-logits.abs()))
 
 
 class Calibrate(nn.Module):

@@ -113,3 +113,21 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(tmp
     named = [guess.name for guess, decision in zip(found.guesses, found.decisions, strict=True) if decision != "GO"]
     assert named == [name for name in whole.types if name]
     np.testing.assert_allclose(found.type_shares.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_networks_that_are_certain_have_the_logit_that_the_run_has(outputs: int, tmp_path: Path) -> None:
+    """At P(NG) = 1 - 1e-13 a runtime's sigmoid is 1 and 0: heat maps are made of differences of logits."""
+    torch.manual_seed(0)
+    certain = ensemble(outputs)
+    with torch.no_grad():
+        for member in certain.members:
+            list(member.parameters())[-1].add_(torch.tensor([60.0]) if outputs == 1 else torch.tensor([-60.0, 0, 1, 2]))
+    model = made(certain, TYPES if outputs == 4 else ("NG",))
+    (tmp_path / "a.ckpt").write_bytes(b"weights")
+    path = tmp_path / "a.onnx"
+    write(model, described(model, tmp_path / "a.ckpt", "onnx"), path, "onnx")
+    expected = reference(model, pictures()[0][None])
+    assert expected["logit"] > 30
+    for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
+        np.testing.assert_allclose(score(pictures()[0][None])["logit"], expected["logit"], rtol=1e-3)
