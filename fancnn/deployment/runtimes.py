@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -132,13 +133,18 @@ def openvino_default(path: Path) -> str:
     return str(_compiled(path, {}).get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
+@cache  # one for the process: each changes the stack that signals are handled on, and the last to go leaves none
+def _core() -> Any:
+    return needed("openvino").Core()
+
+
 def _compiled(source: Path | bytes, options: dict[str, str]) -> Any:
-    return needed("openvino").Core().compile_model(_read_by_openvino(source), "CPU", options)
+    return _core().compile_model(_read_by_openvino(source), "CPU", options)
 
 
 def _read_by_openvino(source: Path | bytes) -> Any:
     try:
-        return needed("openvino").Core().read_model(source)
+        return _core().read_model(source)
     except RuntimeError as error:
         name = source if isinstance(source, Path) else "the ONNX file"
         raise UserError(f"OpenVINO cannot read {name}: {str(error).strip().splitlines()[-1]}") from error

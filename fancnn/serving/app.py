@@ -134,6 +134,7 @@ def server_app(routes: Routes, token: str | None = None, only_local: bool = Fals
         docs_url=None,  # FastAPI's pages load scripts from another origin
         redoc_url=None,
         dependencies=[Depends(_called_locally)] if only_local else [],
+        responses={421: {"model": Refusal, "description": "Called by a name from elsewhere"}} if only_local else {},
     )
     guarded: dict[str, Any] = {"dependencies": [Depends(_Token(token))] if token else []}
     refusals: dict[int | str, Any] = {401: {"model": Refusal, "description": "No token, or another"}} if token else {}
@@ -173,12 +174,9 @@ class _Token:
 
 
 async def _called_locally(request: Request) -> None:
-    try:
-        name = request.url.hostname
-    except ValueError:  # no address at all
-        name = None
-    if not is_local(name or ""):
-        raise HTTPException(421, f"called as {name}: a server without a token answers only to {' and '.join(LOCAL)}")
+    name = request.url.hostname or ""
+    if not is_local(name):
+        raise HTTPException(421, f"called as {name!r}: without a token, it answers only to {', '.join(LOCAL)}")
 
 
 def _lifespan(service: Service) -> Any:

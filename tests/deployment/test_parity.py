@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from samples import process_environment
 from torch import Tensor, nn
 
 import fancnn
@@ -171,3 +174,25 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path, exported: Path) -> None:
         with pytest.raises(UserError, match=text or "is damaged or no file of torch.export"):
             facts_of(tmp_path / name)
     assert isinstance(facts_of(exported), ExportedFacts)
+
+
+SEVERAL_TIMES = """
+import faulthandler, gc, signal, subprocess, sys
+from pathlib import Path
+import numpy as np
+from fancnn.deployment.runtimes import runtimes_of
+
+faulthandler.enable()  # gives signals a stack of their own, which OpenVINO puts another in the place of
+signal.signal(signal.SIGCHLD, lambda number, frame: print("handled"))
+for _ in range(2):
+    found = [runtime.score(np.zeros((1, 9, 9, 3), np.uint8)) for runtime in runtimes_of(Path(sys.argv[1]))]
+gc.collect()
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+
+
+def test_a_program_that_compares_again_and_again_can_still_handle_signals(exported: Path) -> None:
+    command = [sys.executable, "-c", SEVERAL_TIMES, str(exported)]
+    found = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False, timeout=300)
+    assert found.returncode == 0, found.stderr
+    assert "handled" in found.stdout
