@@ -46,7 +46,10 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     try:
         from fancnn.serving.app import Routes, server_app
     except ModuleNotFoundError as error:
-        raise UserError(f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]"') from error
+        raise UserError(
+            f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]", or, where there is to '
+            "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart"
+        ) from error
     from fancnn.serving.golden import check_golden
     from fancnn.serving.inspector import Inspector
     from fancnn.serving.service import Service
