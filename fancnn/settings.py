@@ -229,9 +229,10 @@ class PixelSettings:
 
 @dataclass
 class NetworkSettings:
-    """A network by `_target_`, without what trains it."""
+    """A network by `_target_`, without what trains it; `outputs` is `one`, `two` or how many."""
 
     network: dict[str, Any]
+    outputs: str
 
 
 @dataclass

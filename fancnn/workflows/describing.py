@@ -6,6 +6,7 @@ import torch
 
 from fancnn import assembly
 from fancnn.console import say
+from fancnn.errors import UserError
 from fancnn.networks import TimmNet
 from fancnn.networks.facts import LayerFacts, NetworkFacts, facts
 from fancnn.networks.receptive import Field
@@ -23,7 +24,7 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     """
     height, width = settings.data.image_size
     torch.manual_seed(settings.seed)
-    network = assembly.network(settings.model.network)
+    network = assembly.network(settings.model.network, _number_of(settings.model.outputs))
     # of a network inside another the inner names say enough
     inner = network.network if isinstance(network, TimmNet) else network
     found = facts(inner, (height, width))
@@ -37,6 +38,14 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     say("\nin theory, measured   standard deviation of the kernel's values\n")
     say(_totals(found))
     return found
+
+
+def _number_of(outputs: str) -> int:
+    number = {"one": 1, "two": 2}.get(outputs, int(outputs) if outputs.isdecimal() else 0)
+    if not number:
+        more = ": 1 more than there are defect types" if outputs == "types" else ""
+        raise UserError(f"model.outputs={outputs} should be one, two, or a number here{more}")
+    return number
 
 
 def _totals(found: NetworkFacts) -> str:

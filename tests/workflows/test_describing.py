@@ -71,3 +71,15 @@ def test_pictures_that_are_too_small_are_refused_in_words() -> None:
 def test_its_help_names_every_network() -> None:
     entry = (conf_dir() / "describe.yaml").read_text()
     assert f"Networks: {', '.join(OPTIONS)}" in entry
+
+
+@pytest.mark.parametrize(("outputs", "number"), [("one", 1), ("two", 2), ("5", 5)])
+def test_a_network_has_as_many_outputs_as_it_is_told(outputs: str, number: int) -> None:
+    found = describe(settings("model=basic", f"model.outputs={outputs}"))
+    assert found.layers[-1].parameters == number * (128 + 1)
+
+
+@pytest.mark.parametrize("outputs", ["types", "0", "-1", "some"])
+def test_outputs_that_have_no_number_are_refused(outputs: str) -> None:
+    with pytest.raises(UserError, match=f"model.outputs={outputs} should be one, two, or a number here"):
+        describe(settings("model=basic", f"model.outputs={outputs}"))
