@@ -1,6 +1,8 @@
 """List the commands: `python -m fancnn`."""
 
 import ast
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -20,6 +22,10 @@ def main() -> None:
     width = max(map(len, names))
     lines = [f"  {name:{width}}  {purpose}" for name, purpose in names.items()]
     print("Commands (python -m fancnn.NAME --help tells more):", *lines, sep="\n")
+    if said := [word for word in sys.argv[1:] if word not in ("-h", "--help")]:
+        near = get_close_matches(said[0], names, 1, cutoff=0.5)
+        written = " ".join([f"python -m fancnn.{near[0]}", *said[1:]]) if near else "python -m fancnn.NAME"
+        sys.exit(f"\n{said[0]} should be written with a dot: {written}")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,13 @@ def test_the_package_lists_its_commands_a_line_each(tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines] == COMMANDS
 
 
+def test_a_command_after_a_space_is_told_how_it_is_written(tmp_path: Path) -> None:
+    answer = run_command("fancnn", "evaluat", "run=a", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "evaluat should be written with a dot: python -m fancnn.evaluate run=a" in answer.stderr
+    assert run_command("fancnn", "--help", cwd=tmp_path).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
