@@ -104,3 +104,18 @@ class LineSettings:
     parts_per_shift: int | None
     shifts_per_month: float | None
     costs: CostSettings
+
+
+@dataclass
+class PixelSettings:
+    """How large the pictures are that a network gets, height and width."""
+
+    image_size: list[int]
+
+
+@dataclass
+class NetworkSettings:
+    """A network by `_target_`, without what trains it; `outputs` is `one`, `two` or how many."""
+
+    network: dict[str, Any]
+    outputs: str

@@ -22,7 +22,7 @@ def check_serving(settings: ServeSettings) -> None:
     if settings.token is not None and (len(settings.token) < 8 or not settings.token.isascii()):
         raise UserError("token should have 8 letters or more, of ASCII: say a longer one, or null for none")
     _check_above("golden_hours", settings.golden_hours)
-    for name in ("megabytes", "megapixels", "seconds"):
+    for name in ("megabytes", "megapixels", "request_megapixels", "seconds"):
         _check_above(f"limits.{name}", getattr(limits, name))
     counts = {"limits.files": limits.files, "limits.queue": limits.queue, "workers": settings.workers}
     for name, count in counts.items():

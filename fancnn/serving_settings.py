@@ -9,6 +9,7 @@ class RequestLimits:
 
     megabytes: float
     megapixels: float
+    request_megapixels: float
     files: int
     formats: list[str]
     seconds: float

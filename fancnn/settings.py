@@ -14,6 +14,8 @@ from fancnn.group_settings import (
     FreezeSettings,
     LineSettings,
     ModelSettings,
+    NetworkSettings,
+    PixelSettings,
     RegularizationSettings,
 )
 
@@ -218,21 +220,6 @@ class CacheSettings:
 
     do: str
     folder: str | None
-
-
-@dataclass
-class PixelSettings:
-    """How large the pictures are that a network gets, height and width."""
-
-    image_size: list[int]
-
-
-@dataclass
-class NetworkSettings:
-    """A network by `_target_`, without what trains it; `outputs` is `one`, `two` or how many."""
-
-    network: dict[str, Any]
-    outputs: str
 
 
 @dataclass

@@ -127,6 +127,7 @@ def test_nothing_inherits_but_from_torch_and_lightning(path: Path) -> None:
 
 KNOWN_PARENTS = {
     "ValueError",
+    "HttpToolsProtocol",  # of uvicorn
     "nn.Module",
     "fx.Tracer",
     "ImageFolder",

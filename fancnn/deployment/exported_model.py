@@ -21,6 +21,7 @@ from fancnn.inspection.predictions import FileScore, TypeGuess
 
 BATCH_SIZE = 8
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
+MOST_KEPT = 3_000_000  # bytes: the memory that larger batches take is given back after each
 AHEAD = 4  # batches under way for each worker
 
 
@@ -67,6 +68,8 @@ class ExportedModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.facts = ExportedFacts.from_text(self._session.get_modelmeta().custom_metadata_map.get(KEY), str(self.path))
         self.thresholds = Thresholds(*self.facts.thresholds)
+        self._giving_back = onnx_runtime().RunOptions()
+        self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._wanted = ["probability", *(["type_shares"] if self.facts.types else [])]
 
     @property
@@ -157,7 +160,8 @@ class ExportedModel:
         return [FileScore(path, sha256, chance, "", guess) for (path, sha256, _), chance, guess in chances]
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
-        found = self._session.run(self._wanted, {INPUT: batch})
+        options = self._giving_back if batch.size > MOST_KEPT else None
+        found = self._session.run(self._wanted, {INPUT: batch}, options)
         return [values.astype(np.float64) for values in found]
 
     def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:

@@ -60,6 +60,7 @@ class Taken(TypedDict):
 
     megabytes: float
     megapixels: float
+    request_megapixels: float
     files: int
     formats: list[str]
     seconds: float

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 import fancnn
 from fancnn.serving.admission import Refused
@@ -41,11 +42,13 @@ class Routes:
         service: Decides.
         most_bytes: Of a request's body.
         most_files: Pictures in a request.
+        discreet: Whether `/ready`, which asks for no token, keeps names and scores of golden pictures to itself.
     """
 
     service: Service
     most_bytes: int
     most_files: int
+    discreet: bool = False
 
     async def predict(
         self,
@@ -81,7 +84,8 @@ class Routes:
     async def ready(self) -> JSONResponse:
         """Whether it may decide: the golden pictures, if there are any, were decided right."""
         fault = self.service.fault
-        body: Health = {"status": "not ready" if fault else "ready", "reason": fault}
+        told = "the golden pictures were not decided right, or not yet" if fault and self.discreet else fault
+        body: Health = {"status": "not ready" if fault else "ready", "reason": told}
         return JSONResponse(body, 503 if fault else 200)
 
     async def metrics(self) -> PlainTextResponse:
@@ -109,6 +113,7 @@ class Routes:
             "limits": {
                 "megabytes": self.most_bytes / 1e6,
                 "megapixels": inspector.most_pixels / 1e6,
+                "request_megapixels": inspector.most_of_request / 1e6,
                 "files": self.most_files,
                 "formats": list(inspector.formats),
                 "seconds": self.service.seconds,
@@ -156,7 +161,18 @@ def server_app(routes: Routes, token: str | None = None, only_local: bool = Fals
     app.add_api_route("/ready", routes.ready, responses={200: {"model": Health}, 503: {"model": Health}})
     add_page(app)
     _add_refusals(app)
+    app.add_middleware(_HeadAsGet)
     return app
+
+
+class _HeadAsGet:
+    """Answers HEAD as GET: the server leaves the body out itself. Monitors and load balancers ask so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
 
 
 class _Token:

@@ -68,8 +68,9 @@ async def _form_files(request: Request, most_bytes: int, most_files: int) -> lis
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        status = 413 if error.message.startswith("Too many") else 400
-        raise Refused(status, f"{error.message} At most {most_files} files are taken at once") from None
+        if error.message.startswith("Too many"):
+            raise Refused(413, f"{error.message} At most {most_files} files are taken at once") from None
+        raise Refused(400, error.message) from None
     except (KeyError, UnicodeError, ValueError) as error:
         raise Refused(400, f"no {FORM}: {type(error).__name__} in its headers") from None
     try:

@@ -1,14 +1,15 @@
 """From the bytes of some files to decisions: the work of one request, done in one thread."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fancnn.deployment.exported_model import ExportedModel
-from fancnn.serving.admission import Refused, admitted
+from fancnn.serving.admission import Refused, admitted, size_of
 from fancnn.serving.answers import Heatmap, PictureAnswer
 from fancnn.serving.heat import heat_png, occlusion_heat
 
@@ -27,11 +28,15 @@ class Inspector:
         model: May be used by several threads.
         formats: Kinds of files that are decoded, by Pillow's names.
         megapixels: How large a picture may be.
+        request_megapixels: And all pictures of a request together.
     """
 
-    def __init__(self, model: ExportedModel, formats: Sequence[str], megapixels: float) -> None:
+    def __init__(
+        self, model: ExportedModel, formats: Sequence[str], megapixels: float, request_megapixels: float
+    ) -> None:
         self.model = model
         self.formats, self.most_pixels = tuple(formats), megapixels * 1e6
+        self.most_of_request = request_megapixels * 1e6
 
     def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[PictureAnswer]:
         """Decide on each file.
@@ -44,17 +49,28 @@ class Inspector:
         Raises:
             Refused: If one cannot be decided, naming it where there are several: then none is.
         """
+        several = len(files) > 1
+        if several:
+            self._check_together(files)
         found = []
         for file in files:
             if time.monotonic() > until:
                 raise Refused(503, "it took too long; try again later")
-            try:
+            with _named(file, several):
                 picture = admitted(self.model, file.content, self.formats, self.most_pixels)
-            except Refused as refusal:
-                name = f"{file.name}: " if len(files) > 1 else ""
-                raise Refused(refusal.status, f"{name}{refusal}") from None
             found.append(self._decided(file.name, picture, heatmap))
         return found
+
+    def _check_together(self, files: Sequence[File]) -> None:
+        """Before any is decoded: small files can hold more pixels than there is memory or time for."""
+        pixels = 0
+        for file in files:
+            with _named(file):
+                width, height = size_of(file.content, self.formats)
+            pixels += width * height
+        if pixels > self.most_of_request:
+            most = f"{int(self.most_of_request):,}"
+            raise Refused(413, f"{len(files)} pictures of {pixels:,} pixels together; at most {most} are taken at once")
 
     def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
         found = self.model.score([picture])
@@ -74,3 +90,12 @@ class Inspector:
     def _heatmap(self, picture: NDArray[np.uint8]) -> Heatmap:
         heat = occlusion_heat(self.model, picture)
         return {"png": heat_png(heat), "greatest_fall": float(heat.max())}
+
+
+@contextmanager
+def _named(file: File, several: bool = True) -> Iterator[None]:
+    """Where there are several files, a refusal says of which one."""
+    try:
+        yield
+    except Refused as refusal:
+        raise Refused(refusal.status, f"{file.name}: {refusal}" if several else str(refusal)) from None

@@ -1,5 +1,6 @@
 """The story of `python -m fancnn.serve`: open the exported file, take a port, answer until told to stop."""
 
+import logging
 import socket
 from contextlib import suppress
 from functools import partial
@@ -57,14 +58,14 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     limits = settings.limits
     golden = partial(check_golden, model, Path(settings.golden).expanduser()) if settings.golden else None
     service = Service(
-        Inspector(model, limits.formats, limits.megapixels),
+        Inspector(model, limits.formats, limits.megapixels, limits.request_megapixels),
         workers=settings.workers,
         queue=limits.queue,
         seconds=limits.seconds,
         golden=golden,
         golden_seconds=3600 * settings.golden_hours,
     )
-    routes = Routes(service, round(limits.megabytes * 1e6), limits.files)
+    routes = Routes(service, round(limits.megabytes * 1e6), limits.files, discreet=bool(settings.token))
     return server_app(routes, settings.token, only_local=is_local(settings.host) and not settings.token)
 
 
@@ -87,8 +88,13 @@ def taken_port(host: str, port: int) -> socket.socket:
 def _run(app: "FastAPI", listener: socket.socket) -> None:
     import uvicorn
 
+    from fancnn.serving.protocol import BoundedHeaders
+
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # clients' mistakes, which they are told
     config = uvicorn.Config(
         app,
+        http=BoundedHeaders,
+        ws="none",
         log_config=None,
         access_log=False,
         log_level="warning",

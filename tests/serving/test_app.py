@@ -88,6 +88,12 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
         415,
         "b.png: not a picture",
     ),
+    (
+        "too many pixels together",
+        {"files": [("files", ("a.png", encoded(size=(150, 150))))] * 2},
+        413,
+        "2 pictures of 45,000 pixels together; at most 40,000",
+    ),
     ("no number", {"params": {"heatmap": "maybe"}, "content": encoded()}, 422, "query.heatmap"),
 ]
 
@@ -97,7 +103,7 @@ def test_what_is_not_taken_is_refused_with_a_reason(
     client: Make, request_: dict[str, Any], status: int, text: str
 ) -> None:
     limits = ["limits.megabytes=0.2", "limits.megapixels=0.03", "limits.files=3", "limits.formats=[PNG,BMP,JPEG]"]
-    service = client(*limits)
+    service = client(*limits, "limits.request_megapixels=0.04")
     answer = service.post("/predict", **request_)
     assert answer.status_code == status, answer.text
     assert set(answer.json()) == {"reason"}
@@ -117,6 +123,13 @@ def test_addresses_that_are_not_there_are_json_too(client: Make) -> None:
     service = client()
     for answer, status in ((service.get("/../etc/passwd"), 404), (service.get("/predict"), 405)):
         assert (answer.status_code, set(answer.json())) == (status, {"reason"})
+
+
+def test_monitors_may_ask_without_wanting_a_body(client: Make) -> None:
+    service = client()
+    assert [service.head(address).status_code for address in ("/", "/health", "/ready", "/nowhere")] == [200] * 3 + [
+        404
+    ]
 
 
 def test_a_token_opens_what_decides_and_tells(client: Make) -> None:
@@ -153,8 +166,8 @@ class Held:
     """An inspector whose work ends when it is let go."""
 
     def __init__(self, model: ExportedModel) -> None:
-        self.inner = Inspector(model, ("PNG",), 1)
-        self.model, self.formats, self.most_pixels = model, ("PNG",), 1e6
+        self.inner = Inspector(model, ("PNG",), 1, 1)
+        self.model, self.formats, self.most_pixels, self.most_of_request = model, ("PNG",), 1e6, 1e6
         self.begun, self.go = threading.Semaphore(0), threading.Event()
 
     def answer(self, *arguments: Any) -> Any:

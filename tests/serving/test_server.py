@@ -1,17 +1,21 @@
 """The server as a process, on a computer without torch."""
 
+import asyncio
 import signal
+import socket
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
 import pytest
+import uvicorn
 from samples import compose_command
 
 from fancnn.errors import UserError
+from fancnn.serving.protocol import BoundedHeaders
 from fancnn.serving_settings import ServeSettings
 from fancnn.workflows.serving import serve, taken_port
 
@@ -38,6 +42,58 @@ def test_requests_under_way_are_finished_when_it_is_told_to_stop(start: Start, p
             thread.join()
         assert process.wait(60) == 0
     assert statuses == [200] * 4
+
+
+def talk(address: str, sent: Iterable[bytes]) -> bytes:
+    """All that the server answers to these bytes until it closes the connection."""
+    host, port = address.removeprefix("http://").rstrip("/").split(":")
+    answer = b""
+    with socket.create_connection((host, int(port)), timeout=100) as connection:
+        for part in sent:
+            connection.sendall(part)
+        while part := connection.recv(65_536):
+            answer += part
+    return answer
+
+
+def test_headers_are_bounded_before_they_are_kept(address: str) -> None:
+    request = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    assert b"200 OK" in talk(address, [request, b"X: " + b"a" * 20_000 + b"\r\n\r\n"])
+    body = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 200000\r\n\r\n"
+    assert b"415 " in talk(address, [body + bytes(200_000)]), "a body is none of them"
+    assert b"431 " in talk(address, [request, b"X: ", *[b"a" * 50_000] * 20])
+    assert b"431 " in talk(address, [request, *[b"X: y\r\n" * 10_000] * 10])
+    assert httpx2.get(address + "health").json()["status"] == "ok"
+
+
+def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.new_event_loop()
+    for name in ("SECONDS", "LINGER_SECONDS"):
+        monkeypatch.setattr(f"fancnn.serving.protocol.{name}", 0.01)
+
+    async def closed() -> list[bytes]:
+        server = uvicorn.Server(uvicorn.Config(app=None, http=BoundedHeaders, lifespan="off", log_config=None))
+        server.config.load()
+        make = lambda: BoundedHeaders(server.config, server.server_state, {})  # noqa: E731
+        listening = await loop.create_server(make, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        answers = []
+        for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127", b"\r\n\r\n"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(sent)
+            answers.append(await reader.read())
+            writer.close()
+            await writer.wait_closed()
+        listening.close()
+        while server.server_state.connections:
+            await asyncio.sleep(0)
+        return answers
+
+    try:
+        answers = loop.run_until_complete(closed())
+    finally:
+        loop.close()
+    assert all(b"408 " in answer and b"no request came within 0.01 s" in answer for answer in answers), answers
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
