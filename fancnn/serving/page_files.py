@@ -1,4 +1,4 @@
-"""The page for people: three files of its own, which ask nothing of any other origin."""
+"""The page for people: files of its own, which ask nothing of any other origin."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent / "page"
 FILES = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
-    "/page.js": ("page.js", "text/javascript"),
+    **{f"/{name}": (name, "text/javascript") for name in ("page.js", "session.js", "camera.js")},
 }
 HEADERS = {
     # what a browser may load: nothing but from here, and pictures that the person chose

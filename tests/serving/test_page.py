@@ -8,36 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Dialog, FilePayload, Page, Route, sync_playwright
 
 from fancnn.model import Model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
 
-CONTRAST = """() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => numbers(colour).slice(0, 3).map((level) => level / 255)
-    .map((level) => level <= 0.04045 ? level / 12.92 : ((level + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, level, place) => sum + level * [0.2126, 0.7152, 0.0722][place], 0);
-  const behind = (node) => { for (; node; node = node.parentElement) {
-    const colour = getComputedStyle(node).backgroundColor;
-    if ((numbers(colour)[3] ?? 1) > 0) return colour; } return "rgb(255, 255, 255)"; };
-  const shown = [...document.querySelectorAll("body *")].filter((node) => node.checkVisibility() &&
-    !node.disabled && [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()));
-  return shown.map((node) => {
-    const [a, b] = [getComputedStyle(node).color, behind(node)].map(light);
-    return [node.id || node.textContent, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
-  });
-}"""
-DROP = """([kind, base64]) => {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], `${kind}.png`, { type: "image/png" }));
-  const event = kind === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true })
-    : new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true });
-  document.body.dispatchEvent(event);
-}"""
+CONTRAST, DROP = (Path(__file__).with_name(name).read_text() for name in ("contrast.js", "drop.js"))
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +51,25 @@ def chosen(pictures: Path, inspector: Model, exported: Path) -> dict[str, Path]:
     return dict(zip(inspector.predict(files).decisions, files, strict=True))
 
 
+def counted(page: Page, words: str) -> None:
+    page.locator("#counts").filter(has_text=words).wait_for()
+
+
+def downloaded(page: Page) -> list[dict[str, str]]:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dict[str, Path], scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     colours = set()
     for count, (decision, path) in enumerate(sorted(chosen.items()), start=1):
         page.locator("#files").set_input_files(path)
-        page.get_by_text(f"{count} inspected").wait_for()
+        counted(page, f"{count} picture")
         assert page.get_by_role("alert").inner_text().split()[:2][-1] == decision
-        assert page.locator("#heat").get_attribute("src").startswith("data:image/png")  # type: ignore[union-attr]
+        page.locator("#heat[src^='data:image/png']").wait_for()
         colours.add(page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor"))
         size = page.locator("#word").evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
         assert size >= 40
@@ -88,35 +77,31 @@ def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dic
         assert not poor
     assert len(colours) == 3
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "a phone need not scroll sideways"
-    names = page.get_by_role("region").all()
-    assert len(names) == 3, "sections have names"
+    assert page.get_by_role("region").count() == 3, "sections have names"
     assert all(button.inner_text() for button in page.get_by_role("button").all())
 
 
 def test_pictures_come_by_choice_paste_drop_and_camera_and_go_as_a_table(page: Page, chosen: dict[str, Path]) -> None:
     page.locator("#files").set_input_files(list(chosen.values()))
-    page.get_by_text("3 inspected: 1 GO, 1 RECHECK, 1 NG").wait_for()
+    counted(page, "3 pictures: 1 NG, 1 RECHECK, 1 GO")
     for count, kind in enumerate(("paste", "drop"), start=4):
         page.evaluate(DROP, [kind, base64.b64encode(chosen["NG"].read_bytes()).decode()])
-        page.get_by_text(f"{count} inspected").wait_for()
+        counted(page, f"{count} picture")
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("button", name="Take the picture").click()
-    page.get_by_text("6 inspected").wait_for()
+    counted(page, "6 pictures")
     page.get_by_role("button", name="Close the camera").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download as CSV").click()
-    rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))
+    rows = downloaded(page)
     assert [row["decision"] for row in rows[:5]] == [*chosen, "NG", "NG"]
     assert [row["path"] for row in rows[:5]] == [*(path.name for path in chosen.values()), "paste.png", "drop.png"]
 
 
 def test_a_keyboard_is_enough(page: Page, chosen: dict[str, Path]) -> None:
+    page.on("filechooser", lambda chooser: chooser.set_files([chosen["GO"], chosen["NG"]]))
     page.keyboard.press("Tab")
     assert page.locator("#choose").evaluate("node => node === document.activeElement")
-    with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
-    chooser.value.set_files([chosen["GO"], chosen["NG"]])
-    page.get_by_text("2 inspected").wait_for()
+    page.keyboard.press("Enter")
+    counted(page, "2 pictures")
     page.locator("#heated").focus()
     page.keyboard.press("Space")
     assert not page.locator("#heat").is_visible()
@@ -125,8 +110,149 @@ def test_a_keyboard_is_enough(page: Page, chosen: dict[str, Path]) -> None:
     assert page.locator("#word").inner_text() == "GO"
 
 
-def test_what_is_refused_is_said_and_not_counted(page: Page, tmp_path: Path) -> None:
+def test_what_is_not_decided_takes_the_place_of_the_last_decision_and_leaves_a_trace(
+    page: Page, chosen: dict[str, Path], tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
+    page.locator("#files").set_input_files(chosen["GO"])
+    counted(page, "1 picture: 1 GO")
+    was = page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor")
     page.locator("#files").set_input_files(tmp_path / "notes.txt")
-    page.get_by_text("notes.txt was not decided: not a picture").wait_for()
-    assert page.get_by_text("Nothing inspected yet.").is_visible()
+    counted(page, "2 pictures: 1 not decided, 1 GO")
+    page.route("**/predict*", lambda route: route.fulfill(status=503, json={"reason": "busy"}))
+    page.locator("#files").set_input_files(chosen["GO"])
+    counted(page, "3 pictures: 2 not decided, 1 GO")
+    page.route("**/predict*", lambda route: route.abort())
+    page.locator("#files").set_input_files(chosen["GO"])
+    page.get_by_text("Nothing was decided: the server does not answer").wait_for()
+    assert page.locator("#word").inner_text() == "NOT DECIDED"
+    assert page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor") != was
+    assert not any(page.locator(place).is_visible() for place in ("#measured", "#heat"))
+    assert not [(name, ratio) for name, ratio in page.evaluate(CONTRAST) if ratio < 4.5]
+    assert page.locator("#rows tr", has_text="not decided").count() == 3
+    rows = downloaded(page)
+    assert [row["decision"] + row["error"][:4] for row in rows] == ["GO", "not ", "busy", "the "]
+
+
+def test_the_worst_of_several_is_large_and_a_row_shows_its_own(page: Page, chosen: dict[str, Path]) -> None:
+    content = {**{name: path.read_bytes() for name, path in chosen.items()}, "notes.txt": b"no picture"}
+    files = {name: FilePayload(name=name, mimeType="", buffer=found) for name, found in content.items()}
+    page.locator("#files").set_input_files([files["NG"], files["RECHECK"], files["notes.txt"], files["GO"]])
+    counts = "4 pictures: 1 NG, 1 not decided, 1 RECHECK, 1 GO. Shown: NG."
+    page.locator("#verdict.NG").filter(has_text=counts).wait_for()
+    assert page.get_by_alt_text("Inspected: NG").is_visible()
+    page.get_by_role("button", name="RECHECK").click()
+    assert page.locator("#meaning").inner_text() == "A person should look."
+    page.locator("#files").set_input_files([files["RECHECK"], files["notes.txt"], files["GO"]])
+    page.locator("#verdict.not-decided").filter(has_text="Shown: notes.txt").wait_for()
+
+
+def test_the_verdict_of_the_camera_is_in_the_window_and_the_button_keeps_the_focus(page: Page) -> None:
+    page.set_viewport_size({"width": 1366, "height": 700})
+    page.get_by_role("button", name="Use the camera").click()
+    page.locator("#take:focus").wait_for()
+    page.evaluate("scrollTo(0, 0)")
+    page.keyboard.press("Enter")
+    counted(page, "1 picture")
+    within = "node => node.getBoundingClientRect().top >= 0 && node.getBoundingClientRect().bottom <= innerHeight"
+    assert all(page.locator(place).evaluate(within) for place in ("#verdict", "#take"))
+    assert page.locator("#take").evaluate("node => node === document.activeElement")
+
+
+def test_heat_lies_exactly_over_an_enlarged_picture_and_not_over_one_that_no_browser_draws(
+    page: Page, chosen: dict[str, Path], tmp_path: Path
+) -> None:
+    with Image.open(chosen["NG"]) as picture:
+        picture.resize((50, 40)).save(tmp_path / "small.png")
+        picture.save(tmp_path / "board.tiff")
+    page.locator("#files").set_input_files(tmp_path / "small.png")
+    page.locator("#heat").wait_for()
+    box = page.locator("#shown").bounding_box()
+    assert box and box == page.locator("#heat").bounding_box()  # noqa: PT018  # for the types
+    assert [box["width"], box["height"]] == pytest.approx([350, 280], abs=1)
+    assert page.locator("#shown").evaluate("node => getComputedStyle(node).imageRendering") == "pixelated"
+    page.locator("#files").set_input_files(tmp_path / "board.tiff")
+    page.get_by_text("This browser cannot show this kind of file").wait_for()
+    assert not any(page.locator(place).is_visible() for place in ("#shown", "#heat"))
+
+
+def test_a_heat_map_is_asked_for_only_where_it_is_wanted(page: Page, chosen: dict[str, Path]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.locator("#heated").evaluate("node => node.click()")
+    page.locator("#files").set_input_files(chosen["NG"])
+    counted(page, "1 picture")
+    assert not any("heatmap" in url for url in asked)
+    assert "heat map" not in page.locator("#facts").inner_text()
+    page.locator("#heated").check()
+    page.locator("#heat").wait_for()
+    assert ["heatmap=1" in url for url in asked] == [False, True]
+    page.locator("#files").set_input_files(chosen["NG"])
+    page.get_by_text("ms with its heat map").wait_for()
+    page.locator("#heated").uncheck()
+    page.reload()
+    assert not page.locator("#heated").is_checked()
+
+
+def test_a_token_is_asked_for_and_a_wrong_one_is_named(page: Page) -> None:
+    def answer(route: Route) -> None:
+        right = route.request.headers.get("authorization") == "Bearer right"
+        route.continue_() if right else route.fulfill(status=401, json={"reason": "expected the header"})
+
+    page.route("**/model", answer)
+    page.reload()
+    page.get_by_role("alert").filter(has_text="This server asks for a token").wait_for()
+    page.locator("#token").fill("wrong")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").filter(has_text="This is not the server's token").wait_for()
+    assert "header" not in page.locator("body").inner_text()
+    page.locator("#token").fill("right")
+    page.keyboard.press("Enter")
+    page.locator("#access").wait_for(state="hidden")
+
+
+def test_clear_asks_first_and_drops_what_waits_and_leaving_warns(page: Page, chosen: dict[str, Path]) -> None:
+    asked: list[str] = []
+
+    def reply(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept() if len(asked) == 2 else dialog.dismiss()
+
+    page.on("dialog", reply)
+    page.locator("#files").set_input_files(chosen["GO"])
+    counted(page, "1 picture")
+    page.route("**/predict*", lambda route: None)  # held for ever
+    with page.expect_request("**/predict*"):
+        page.locator("#files").set_input_files([chosen["NG"], chosen["NG"]])
+    page.get_by_role("button", name="Clear").click()
+    counted(page, "1 picture")
+    page.get_by_role("button", name="Clear").click()
+    counted(page, "Nothing inspected yet.")
+    page.unroute("**/predict*")
+    page.locator("#files").set_input_files(chosen["GO"])
+    counted(page, "1 picture")
+    with page.expect_event("dialog"):
+        page.evaluate("() => { location.reload(); }")
+    assert asked == ["confirm", "confirm", "beforeunload"]
+    assert [row["decision"] for row in downloaded(page)] == ["GO"]
+    page.get_by_role("button", name="Clear").click()
+    counted(page, "Nothing inspected yet.")
+    assert len(asked) == 3, "what was downloaded may go"
+
+
+def test_more_rows_than_are_listed_are_said(page: Page, chosen: dict[str, Path]) -> None:
+    page.locator("#heated").evaluate("node => node.click()")
+    page.locator("#files").set_input_files([chosen["GO"]] * 102)
+    counted(page, "102 pictures: 102 GO. The last 100 of 102 are listed; the CSV has all.")
+    assert [page.locator("#rows tr").count(), len(downloaded(page))] == [100, 102]
+
+
+def test_a_server_that_is_not_ready_says_so_until_it_is(page: Page) -> None:
+    page.clock.install()
+    page.route("**/ready", lambda route: route.fulfill(status=503, json={"status": "not ready", "reason": "golden: 1"}))
+    page.reload()
+    page.get_by_role("alert").filter(has_text="Nothing is decided now: golden: 1").wait_for()
+    page.unroute("**/ready")
+    page.clock.run_for(10_000)
+    page.locator("#unready").wait_for(state="hidden")

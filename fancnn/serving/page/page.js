@@ -1,26 +1,47 @@
 // The page of `python -m fancnn.serve`: pictures in, decisions out, and a history that stays in this tab.
 
-const MARKS = { GO: "✓", RECHECK: "?", NG: "✕" };
-const MEANINGS = { GO: "The part passes.", RECHECK: "A person should look.", NG: "The part is rejected." };
+import { prepareCamera } from "./camera.js";
+import { capital, MARKS, meaning, NONE, summary, table, worst } from "./session.js";
+
 const KEPT = 100; // pictures that can be shown again; decisions are kept all
+const AGAIN = 10000; // ms until a server that was not ready is asked again
 
 const at = (id) => document.getElementById(id);
 const history = [];
+let unsaved = 0;
 let waiting = Promise.resolve();
+let stopping = new AbortController();
+let again = 0;
 let shown = null;
-let stream = null;
 
 const say = (text) => { at("said").textContent = text; };
-const token = () => sessionStorage.getItem("token");
 const digits = (chance) => chance.toFixed(4);
 
 async function ask(address, options = {}) {
-  const headers = { ...options.headers, ...(token() ? { Authorization: `Bearer ${token()}` } : {}) };
-  const response = await fetch(address, { ...options, headers });
-  const body = await response.json().catch(() => ({}));
-  if (response.status === 401) at("access").hidden = false;
-  if (!response.ok) throw new Error(body.reason || `answered ${response.status}`);
+  const token = sessionStorage.getItem("token");
+  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const response = await fetch(address, { ...options, headers }).catch(() => { throw new Error("the server does not answer"); });
+  const body = await response.json().catch(() => null);
+  if (response.status === 401) throw new Error(denied(token));
+  if (!response.ok || !body) throw new Error(body?.reason ?? `the server's answer (${response.status}) cannot be read`);
   return body;
+}
+
+function denied(token) {
+  const reason = token ? "this is not the server's token" : "this server asks for a token";
+  at("access").hidden = false;
+  at("denied").textContent = capital(reason);
+  return reason;
+}
+
+async function watch() {
+  const fault = await ask("ready").then(() => "", (error) => error.message);
+  const text = fault && `Nothing is decided now: ${fault}`;
+  at("unready").hidden = !text;
+  if (at("unready").textContent !== text) at("unready").textContent = text; // a live region: said once
+  clearTimeout(again);
+  if (fault) again = setTimeout(watch, AGAIN);
+  await introduce();
 }
 
 async function introduce() {
@@ -34,45 +55,70 @@ async function introduce() {
 }
 
 function inspect(files) {
-  for (const file of files) waiting = waiting.then(() => one(file));
-  return waiting;
+  const { signal } = stopping;
+  if (!files.length) return;
+  at("clear").disabled = false;
+  waiting = waiting.then(() => lot(files, signal));
 }
 
-async function one(file) {
-  const name = file.name || "pasted picture";
-  say(`Inspecting ${name}`);
+async function lot(files, signal) {
+  const entries = [];
+  for (const file of files) {
+    if (signal.aborted) return;
+    at("result").ariaBusy = "true";
+    const name = file.name || "pasted picture";
+    say(files.length > 1 ? `Inspecting ${entries.length + 1} of ${files.length}: ${name}` : `Inspecting ${name}`);
+    const found = await decide(file, signal);
+    if (signal.aborted) return;
+    entries.push({ ...found, name, file, time: new Date(), url: URL.createObjectURL(file) });
+    add(entries.at(-1));
+  }
+  show(worst(entries), entries);
+  at("verdict").scrollIntoView({ block: "nearest" });
+  say("");
+  history.slice(0, -KEPT).forEach(forget);
+}
+
+async function decide(file, signal) {
   try {
-    const headers = { "Content-Type": file.type.startsWith("image/") ? file.type : "application/octet-stream" };
-    const answer = await ask("predict?heatmap=1", { method: "POST", body: file, headers });
-    const entry = { ...answer, ...answer.pictures[0], name, time: new Date(), url: URL.createObjectURL(file) };
-    history.unshift(entry);
-    forget(history[KEPT]);
-    say("");
-    show(entry);
-    list();
+    const answer = await predict(file, at("heated").checked, signal);
+    return { ...answer, ...answer.pictures[0] };
   } catch (error) {
-    say(`${name} was not decided: ${error.message}`);
+    if (!signal.aborted) watch();
+    return { decision: NONE, error: error.message };
   }
 }
 
-function forget(entry) {
-  if (!entry?.url) return;
-  URL.revokeObjectURL(entry.url);
-  entry.url = entry.heatmap = null;
+async function predict(file, heated, signal) {
+  const body = await file.arrayBuffer().catch(() => { throw new Error("this file cannot be read"); });
+  const headers = { "Content-Type": file.type.startsWith("image/") ? file.type : "application/octet-stream" };
+  return { ...await ask(heated ? "predict?heatmap=1" : "predict", { method: "POST", body, headers, signal }), heated };
 }
 
-function show(entry) {
-  const [lower, upper] = entry.thresholds;
+function forget(entry) {
+  if (entry === shown) return;
+  URL.revokeObjectURL(entry.url);
+  entry.file = entry.url = entry.heatmap = null;
+}
+
+function show(entry, entries = [entry]) {
   shown = entry;
   at("result").hidden = false;
-  at("verdict").className = entry.decision;
+  at("result").ariaBusy = "false";
+  at("verdict").className = entry.decision.replace(" ", "-");
   at("mark").textContent = MARKS[entry.decision];
-  at("word").textContent = entry.decision;
-  at("meaning").textContent = MEANINGS[entry.decision];
-  at("picture").parentElement.hidden = !entry.url;
-  at("shown").src = entry.url ?? "";
+  at("word").textContent = entry.decision.toUpperCase();
+  at("meaning").textContent = entries.length > 1 ? `${summary(entries)}. Shown: ${entry.name}. ${meaning(entry)}` : meaning(entry);
+  at("heat").hidden = true;
+  at("shown").src = entry.url;
   at("shown").alt = `Inspected: ${entry.name}`;
-  showHeat();
+  at("measured").hidden = Boolean(entry.error);
+  const facts = entry.error ? [] : measured(entry);
+  at("facts").replaceChildren(...[["picture", entry.name], ...facts].flatMap(([key, value]) => [element("dt", key), element("dd", value)]));
+}
+
+function measured(entry) {
+  const [lower, upper] = entry.thresholds;
   const limits = lower < upper ? `GO up to ${lower}, RECHECK up to ${upper}, NG above` : `NG above ${upper}`;
   at("score").textContent = `P(NG) ${digits(entry.probability)}; ${limits}`;
   at("scale").setAttribute("aria-label", at("score").textContent);
@@ -80,35 +126,64 @@ function show(entry) {
   at("recheck").style.width = `${100 * (upper - lower)}%`;
   at("needle").style.left = `${100 * entry.probability}%`;
   const type = entry.type ? [["likeliest defect", `${entry.type} (${Math.round(100 * entry.type_share)} %)`]] : [];
-  const facts = [["picture", entry.name], ["size", `${entry.width}x${entry.height}`], ...type,
-    ["time", `${entry.milliseconds.toFixed(0)} ms with its heat map`], ["model", `${entry.model} ${entry.model_sha256.slice(0, 12)}`]];
-  at("facts").replaceChildren(...facts.flatMap(([key, value]) => [element("dt", key), element("dd", value)]));
+  return [["size", `${entry.width}x${entry.height}`], ...type,
+    ["time", `${entry.milliseconds.toFixed(0)} ms${entry.heated ? " with its heat map" : ""}`],
+    ["model", `${entry.model} ${entry.model_sha256.slice(0, 12)}`]];
 }
 
-function showHeat() {
-  const heat = shown?.heatmap;
-  at("heat").hidden = !heat || !at("heated").checked;
-  at("heat").src = heat?.png ?? "data:,";
+function fit(event) { // the picture has come, or no browser can draw it
+  const image = at("shown");
+  at("picture").classList.toggle("unseen", event.type === "error");
+  at("picture").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
+  image.classList.toggle("enlarged", image.naturalWidth < image.clientWidth);
+  showHeat();
+}
+
+async function showHeat() {
+  const entry = shown;
+  if (!entry) return;
+  try {
+    if (at("heated").checked && !entry.error && !entry.heatmap) entry.heatmap = await heatOf(entry);
+  } catch (error) {
+    if (entry === shown) say(`There is no heat map: ${error.message}`);
+  }
+  if (entry !== shown) return;
+  at("heat").hidden = !at("heated").checked || !entry.heatmap;
+  at("heat").src = entry.heatmap?.png ?? "data:,";
   at("heat").alt = "Heat map: what speaks for NG";
-  at("fall").textContent = heat ? `Covering the hottest place takes ${heat.greatest_fall.toFixed(2)} from the logit.` : "";
+  at("fall").textContent = at("heat").hidden ? "" : "Red: covering this place makes the part look more like GO.";
 }
 
-function list() {
-  const counts = ["GO", "RECHECK", "NG"].map((name) => `${history.filter((entry) => entry.decision === name).length} ${name}`);
-  at("counts").textContent = history.length ? `${history.length} inspected: ${counts.join(", ")}` : "Nothing inspected yet.";
-  at("save").disabled = at("clear").disabled = !history.length;
+async function heatOf(entry) {
+  const answer = await predict(entry.file, true, stopping.signal);
+  if (answer.model_sha256 !== entry.model_sha256) throw new Error("the server has another model now");
+  return answer.pictures[0].heatmap;
+}
+
+function add(entry) {
+  history.push(entry);
+  unsaved += 1;
+  at("rows").prepend(row(entry));
+  at("rows").children[KEPT]?.remove();
+  count();
+}
+
+function count() {
+  const left = history.length > KEPT ? `. The last ${KEPT} of ${history.length} are listed; the CSV has all.` : "";
+  at("counts").textContent = history.length ? summary(history) + left : "Nothing inspected yet.";
+  at("save").disabled = !history.length;
   at("rows").closest("table").hidden = !history.length;
-  at("rows").replaceChildren(...history.slice(0, KEPT).map(row));
 }
 
 function row(entry) {
-  const again = element("button", entry.name);
-  again.type = "button";
-  again.addEventListener("click", () => { show(entry); at("result").scrollIntoView(); });
-  const tag = element("span", `${MARKS[entry.decision]} ${entry.decision}`, `tag ${entry.decision}`);
+  const button = element("button", entry.name);
+  button.type = "button";
+  button.addEventListener("click", () => { show(entry); at("result").scrollIntoView(); });
+  const decision = cell(element("span", `${MARKS[entry.decision]} ${entry.decision}`, `tag ${entry.decision.replace(" ", "-")}`));
+  if (entry.error) decision.append(`: ${entry.error}`);
+  const figures = entry.error ? ["", ""] : [digits(entry.probability), entry.milliseconds.toFixed(0)];
   const line = document.createElement("tr");
-  line.append(cell(again), cell(tag), cell(digits(entry.probability), "figure"), cell(entry.milliseconds.toFixed(0), "figure"),
-    cell(entry.time.toLocaleTimeString()));
+  line.append(cell(button), decision, ...figures.map((text) => cell(text, "figure")), cell(entry.time.toLocaleTimeString()));
   return line;
 }
 
@@ -125,83 +200,60 @@ function cell(content, style = "") {
   return made;
 }
 
-function table() {
-  const columns = ["time", "path", "decision", "probability", "lower", "upper", "found_type", "model_sha256", "milliseconds"];
-  const lines = [...history].reverse().map((entry) => [entry.time.toISOString(), entry.name, entry.decision, entry.probability,
-    ...entry.thresholds, entry.type ?? "", entry.model_sha256, entry.milliseconds]);
-  return [columns, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
-}
-
-function quoted(value) {
-  const text = String(value).replace(/^[=+\-@\t\r]/, "'$&"); // a name must not become a formula in a spreadsheet
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 function save() {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([table(history)], { type: "text/csv" }));
   link.download = `inspected ${new Date().toISOString().slice(0, 19).replaceAll(":", "-")}.csv`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  unsaved = 0;
 }
 
 function clear() {
+  if (unsaved && !confirm(`Clear this session? What was said of ${unsaved} pictures is not downloaded yet.`)) return;
+  stopping.abort(); // what is sent, and what waits
+  stopping = new AbortController();
+  shown = null;
+  unsaved = 0;
   history.forEach(forget);
   history.length = 0;
-  at("result").hidden = true;
-  list();
+  at("rows").replaceChildren();
+  at("result").hidden = at("clear").disabled = true;
+  say("");
+  count();
 }
 
-async function openCamera() {
-  if (!navigator.mediaDevices) return at("shot").click(); // without https the phone's own camera app does it
-  try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1920 } } });
-    at("video").srcObject = stream;
-    at("live").hidden = false;
-  } catch (error) {
-    say(`The camera cannot be used: ${error.message}`);
-  }
-}
-
-function closeCamera() {
-  stream?.getTracks().forEach((track) => track.stop());
-  stream = at("video").srcObject = null;
-  at("take").disabled = true;
-  at("live").hidden = true;
-  at("camera").focus();
-}
-
-async function take() {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [at("video").videoWidth, at("video").videoHeight];
-  canvas.getContext("2d").drawImage(at("video"), 0, 0);
-  const content = await new Promise((done) => canvas.toBlob(done, "image/png")); // without loss: the model sees what was taken
-  await inspect([new File([content], `camera ${new Date().toLocaleTimeString()}.png`, { type: "image/png" })]);
+async function useToken(event) {
+  event.preventDefault();
+  sessionStorage.setItem("token", at("token").value);
+  at("denied").textContent = ""; // so that the same words are said again
+  await introduce();
+  if (at("access").hidden) at("choose").focus();
+  else at("token").select();
 }
 
 for (const id of ["files", "shot"]) {
   at(id).addEventListener("change", (event) => { inspect([...event.target.files]); event.target.value = ""; });
 }
 at("choose").addEventListener("click", () => at("files").click());
-at("camera").addEventListener("click", openCamera);
-at("close").addEventListener("click", closeCamera);
-at("take").addEventListener("click", take);
-at("video").addEventListener("playing", () => { at("take").disabled = false; at("take").focus(); });
+at("shown").addEventListener("load", fit);
+at("shown").addEventListener("error", fit);
 at("save").addEventListener("click", save);
 at("clear").addEventListener("click", clear);
-at("heated").addEventListener("change", showHeat);
-at("access").addEventListener("submit", (event) => {
-  event.preventDefault();
-  sessionStorage.setItem("token", at("token").value);
-  say("");
-  introduce();
+at("heated").checked = sessionStorage.getItem("heated") !== "no";
+at("heated").addEventListener("change", () => {
+  sessionStorage.setItem("heated", at("heated").checked ? "yes" : "no");
+  showHeat();
 });
+at("access").addEventListener("submit", useToken);
+addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
 document.addEventListener("paste", (event) => inspect([...event.clipboardData.files]));
 document.addEventListener("dragover", (event) => { event.preventDefault(); at("zone").classList.add("over"); });
 document.addEventListener("dragleave", () => at("zone").classList.remove("over"));
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   at("zone").classList.remove("over");
-  inspect([...event.dataTransfer.files].filter((file) => file.size));
+  inspect([...event.dataTransfer.files]);
 });
-introduce();
+prepareCamera((file) => inspect([file]), say);
+watch();

@@ -1,0 +1,37 @@
+// What a session knows of its pictures, without the page: plain entries in, words and tables out.
+// An entry has name, time and decision; a decided one what the server answered, one that was not decided `error`.
+
+export const NONE = "not decided";
+export const WORST_FIRST = ["NG", NONE, "RECHECK", "GO"];
+export const MARKS = { GO: "✓", RECHECK: "?", NG: "✕", [NONE]: "!" };
+const MEANINGS = { GO: "The part passes.", RECHECK: "A person should look.", NG: "The part is rejected." };
+const COLUMNS = ["time", "path", "decision", "probability", "lower", "upper", "found_type", "model_sha256", "milliseconds", "error"];
+
+export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+export const meaning = (entry) => MEANINGS[entry.decision] ?? `Nothing was decided: ${entry.error}`;
+
+export function worst(entries) { // of several NG the one with the greatest P(NG)
+  const rank = (entry) => WORST_FIRST.indexOf(entry.decision);
+  return [...entries].sort((a, b) => rank(a) - rank(b) || b.probability - a.probability)[0];
+}
+
+export function summary(entries) {
+  const count = (decision) => entries.filter((entry) => entry.decision === decision).length;
+  const counts = WORST_FIRST.filter(count).map((decision) => `${count(decision)} ${decision}`);
+  return `${entries.length} ${entries.length === 1 ? "picture" : "pictures"}: ${counts.join(", ")}`;
+}
+
+export function table(entries) { // columns as in the predictions.csv of `predict`
+  const lines = entries.map((entry) => {
+    const [lower, upper] = entry.thresholds ?? [];
+    const values = { ...entry, time: entry.time.toISOString(), path: entry.name, lower, upper, found_type: entry.type,
+      decision: entry.error ? "" : entry.decision };
+    return COLUMNS.map((column) => values[column] ?? "");
+  });
+  return [COLUMNS, ...lines].map((line) => line.map(quoted).join(",")).join("\n") + "\n";
+}
+
+function quoted(value) {
+  const text = String(value).replace(/^[=+\-@\t\r]/, "'$&"); // a name must not become a formula in a spreadsheet
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
