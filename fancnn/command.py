@@ -6,12 +6,13 @@ The only module that knows `hydra.main`.
 import atexit
 import functools
 import gc
+import io
 import os
-import re
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from fancnn.arguments import in_words, with_keys, with_listed
 from fancnn.errors import UserError
 from fancnn.installation import explained_imports
 
@@ -67,9 +69,10 @@ def command(
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
         @functools.wraps(story)
         def task(cfg: DictConfig) -> Any:
+            _started.append(True)
             try:
                 with explained_imports():
-                    return story(checked(cfg, schema))
+                    return story(checked(cfg, schema, said))
             except UserError as error:
                 return _told(error)
 
@@ -83,26 +86,30 @@ def command(
             if listed:
                 sys.argv[1:] = with_listed(sys.argv[1:], listed)
             sys.argv[1:] = with_keys(sys.argv[1:], said)
-            _run(compose)
+            _run(functools.partial(_help, compose, said) if said and {"-h", "--help"} & {*sys.argv} else compose)
 
         return main
 
     return decorate
 
 
-def checked(cfg: DictConfig | dict[str, Any], schema: type[S]) -> S:
+def checked(cfg: DictConfig | dict[str, Any], schema: type[S], said: Mapping[str, str] = MappingProxyType({})) -> S:
     """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
+
+    `said` is that of `command`: mistakes are told in its words.
 
     Raises:
         UserError: If a key is unknown or missing, or a value has the wrong type, naming the key.
     """
+    words: dict[str | None, str] = {key: word for word, key in said.items()}
     try:
         settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
         return OmegaConf.to_object(settings)  # type: ignore[return-value]  # a structured node gives its class
     except MissingMandatoryValue as error:
-        raise UserError(f"{error.full_key} is missing: say {error.full_key}=... (--help has examples)") from error
+        key = words.get(error.full_key, error.full_key)
+        raise UserError(f"{key} is missing: say {key}=... (--help has examples)") from error
     except OmegaConfBaseException as error:
-        key = f"{error.full_key}: " if error.full_key else ""
+        key = f"{words.get(error.full_key, error.full_key)}: " if error.full_key else ""
         what = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"configuration: {key}{what}. `--cfg job` shows the keys and values") from error
 
@@ -141,46 +148,18 @@ def _said(arguments: Sequence[str], key: str) -> list[str]:
     return [value for said, equals, value in (argument.partition("=") for argument in arguments) if said == key][-1:]
 
 
-def with_listed(arguments: Sequence[str], key: str) -> list[str]:
-    """Command-line arguments with those that have no key as one override of `key`, a list.
-
-    Example:
-        >>> with_listed(["runs/a b", "part=val", "runs/[c]"], "runs")
-        ['part=val', 'runs=["runs/a b","runs/[c]"]']
-    """
-    items: list[str] = []
-    kept: list[str] = []
-    for before, argument in zip(["", *arguments], arguments, strict=False):
-        keyed = argument.startswith(("-", "+")) or ("=" in argument and not Path(argument).exists())
-        (kept if keyed or before in _FLAGS_WITH_VALUES else items).append(argument)
-    return [*kept, f"{key}=[{','.join(map(_quoted, items))}]"] if items else kept
-
-
-def with_keys(arguments: Sequence[str], said: Mapping[str, str]) -> list[str]:
-    """Command-line arguments with the keys of the configuration in the place of what they are called there.
-
-    Example:
-        >>> with_keys(["model=a.onnx", "input=model=b"], {"model": "model_file"})
-        ['model_file=a.onnx', 'input=model=b']
-    """
-    parts = [argument.partition("=") for argument in arguments]
-    return [f"{said.get(key, key) if equals else key}{equals}{value}" for key, equals, value in parts]
-
-
-_FLAGS_WITH_VALUES = (
-    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
-    *("--experimental-rerun", "--info", "-i"),
-)
-
-
-def _quoted(value: str) -> str:
-    """A value as Hydra's grammar quotes it: backslashes count where a quote follows; ${ would be filled in."""
-    escaped = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), value)
-    return '"' + escaped.replace("${", r"\${") + '"'
-
-
 def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
+
+
+def _help(compose: Callable[[], None], said: Mapping[str, str]) -> None:
+    """Hydra's help, which lists the keys of the configuration, in the words that a person says."""
+    text = io.StringIO()
+    try:
+        with redirect_stdout(text):
+            compose()  # it ends the program
+    finally:
+        print(in_words(text.getvalue(), said), end="")
 
 
 def _run(compose: Callable[[], None]) -> None:
@@ -210,7 +189,7 @@ def _run(compose: Callable[[], None]) -> None:
             raise
         sys.exit(_group_without_option(sys.argv[1:]))
     except OSError as error:
-        if HydraConfig.initialized() and Path(HydraConfig.get().runtime.output_dir).is_dir():
+        if _started:  # the folder was made
             raise
         sys.exit(f"cannot make the run folder: {error}. Work where you can write, or name one: hydra.run.dir=...")
 
@@ -223,6 +202,7 @@ def _group_without_option(arguments: Sequence[str]) -> str:
     return "\n".join(f"{key}={value} is none of {options[key]}" for key, value in groups if value not in options[key])
 
 
+_started: list[bool] = []  # once there is a run folder
 _finished: list[int] = []  # the exit code, once the work is done
 
 

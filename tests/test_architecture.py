@@ -24,6 +24,7 @@ FLOORS = (
     ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
     (
+        "arguments",
         "pictures",
         "limits",
         "pretraining_limits",

@@ -8,7 +8,7 @@ import pytest
 from made_up import rows_of, write_files, write_run, write_table
 from samples import compose_command, run_command
 
-from fancnn.command import with_listed
+from fancnn.arguments import with_listed
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import read_predictions
