@@ -7,16 +7,30 @@ from importlib.metadata import version as installed_version
 import fancnn
 from fancnn.errors import UserError
 
+REQUIRED = {  # what is imported of the requirements in pyproject.toml, and how it is installed where that differs
+    **{name: name for name in ("torch", "torchvision", "torchmetrics", "tensorboard", "numpy", "simplejpeg", "scipy")},
+    **{name: name for name in ("filelock", "rich", "matplotlib", "jinja2", "markupsafe")},
+    **{"pytorch_lightning": "pytorch-lightning", "PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"},
+}
+
 
 @contextmanager
 def explained_imports() -> Iterator[None]:
-    """Turn the import error of a torch and a torchvision that do not fit each other into a way out.
+    """Turn into a way out that a requirement is not installed, or that torch and torchvision do not fit each other.
 
     Raises:
-        UserError: Instead of torch's `operator torchvision::nms does not exist` and its like.
+        UserError: Instead of `No module named 'torch'`, and of torch's `operator torchvision::nms does not exist` and
+            its like.
     """
     try:
         yield
+    except ModuleNotFoundError as error:
+        if error.name not in REQUIRED:  # ours, an extra's or a part of one: what is wrong then is not known here
+            raise
+        raise UserError(
+            f"this command needs {REQUIRED[error.name]}, which is not installed: pip install fancnn; a line's computer "
+            "without it predicts and serves with model=FILE.onnx"
+        ) from error
     except (RuntimeError, ImportError, OSError) as error:
         if "torchvision::" not in str(error) and "torchvision" not in str(getattr(error, "name", "")):
             raise
