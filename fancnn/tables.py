@@ -34,7 +34,14 @@ def replacing(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[Callable[[Mapping[str, object]], None]]:
-    """Give a function that adds a row; the column `version` is added to each. Missing values are empty."""
+    """Give a function that adds a row; the column `version` is added to each. Missing values are empty.
+
+    Raises:
+        UserError: If the file is not called .csv, since it might be a model or a picture that a slip of the keyboard
+            named; or if the folder cannot be written.
+    """
+    if path.suffix.lower() != ".csv":
+        raise UserError(f"{path} should end in .csv: a table is written there, in the place of whatever it holds")
     with replacing(path) as file:
         writer = csv.DictWriter(file, [*columns, "version"], restval="", lineterminator="\n")
         writer.writeheader()

@@ -42,12 +42,15 @@ def predict(settings: PredictSettings) -> Counts:
     """Score every picture that `settings.input` means; the table appears when all are done.
 
     Raises:
-        UserError: If the run, the exported file or the input cannot be found, or the input holds no pictures.
+        UserError: If the run, the exported file or the input cannot be found, the input holds no pictures, or the
+            table would take the place of one that a run keeps.
     """
     keep_freed_memory()
+    counts, output = Counts(), Path(settings.output).expanduser()
+    if output.is_file() and (output.parent / "checkpoints").is_dir():
+        raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
     model = _inspector(settings)
     paths = input_files(settings.input)
-    counts, output = Counts(), Path(settings.output).expanduser()
     with prediction_writer(output, types=model.has_types) as add:
         for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
             add(_counted(model, found, counts))

@@ -96,6 +96,25 @@ def test_an_empty_list_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         input_files("-")
 
 
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("inspector.onnx", "inspector.onnx should end in .csv: a table is written there"),
+        ("run/predictions.csv", "is a table that the run there keeps: name another file"),
+    ],
+)
+def test_a_table_takes_the_place_of_no_other_file(
+    output: str, text: str, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / output
+    (tmp_path / "run/checkpoints").mkdir(parents=True)
+    path.write_text("precious")
+    given = [f"run={trained_run}", f"input={pictures}", f"output={path}", f"output_dir={tmp_path}"]
+    with pytest.raises(UserError, match=text):
+        predict(compose_command("predict", PredictSettings, *given))
+    assert path.read_text() == "precious"
+
+
 def test_an_output_that_cannot_be_written_is_said_and_nothing_is_left(
     trained_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
