@@ -144,7 +144,7 @@ def _of_pictures(shown: Iterable[Thumbnail]) -> Iterator[str]:
 
 def _chosen_on(material: Material, part: str) -> bool:
     about = material.about
-    fitted = about.get("decision") not in (None, "", "as configured")
+    fitted = not str(about.get("decision") or "fixed").startswith(("fixed", "as configured"))  # the latter: before
     return bool(fitted and about.get("decision_part") == part and material.own_thresholds)
 
 

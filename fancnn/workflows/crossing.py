@@ -112,7 +112,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     about = {
         **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
-        **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "as configured", "decision_part": None},
+        **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "fixed", "decision_part": None},
         **{"scored_by": "each picture was scored by one model that had not seen it; no one model scored them all"},
         **{"split_sha256": split_sha256, "line": asdict(settings.line)},
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},

@@ -111,7 +111,7 @@ def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, pr
     if decision.rule == "escape":
         scores = np.asarray(probabilities)[np.asarray(labels) == 1]
         return few_escapes(scores, decision.escape_rate, decision.confidence)
-    return Chosen(assembly.thresholds(decision), "as configured")
+    return Chosen(assembly.thresholds(decision), "fixed")
 
 
 def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:
@@ -157,7 +157,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
     fixed = replace(trained, rule="fixed", threshold=own.upper, recheck=own.lower if own.has_recheck else None)
     if trained.rule == "fixed" and assembly.thresholds(trained) == own:
         return fixed, ""
-    why = model.about.get("decision") or "as configured"
+    why = model.about.get("decision") or "fixed"
     return fixed, f"the rule of the run's thresholds ({why}) is not kept with it, so they stay: {own.in_words()}"
 
 

@@ -211,7 +211,7 @@ def _decide(
         chosen = choose(decision, settings.line, labels[part], model.calibration.probabilities(logits[part]))
     except UserError as error:  # the training is not lost for it
         say(f"warning: {error}. The thresholds stay as configured; choose others with python -m fancnn.decide")
-        return f"as configured, since decision.rule={decision.rule} could not choose"
+        return f"fixed, since decision.rule={decision.rule} could not choose"
     model.thresholds = chosen.thresholds
     if decision.rule != "fixed":
         tell_decision(chosen, part)
