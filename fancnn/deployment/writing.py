@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,22 +22,51 @@ OPSET = 20
 EXTRAS = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export", "openvino": "openvino"}
 
 
+DIMENSIONS = ({0: "batch", 1: "height", 2: "width"},)  # of the input, as runtimes and viewers name them
+
+
 class Format(NamedTuple):
-    """How its files are called, and which packages write and compare them."""
+    """How its files are called, which packages write and compare them, and the suffix of a second file, if any."""
 
     suffix: str
     packages: tuple[str, ...]
+    beside: str = ""
+
+    def files(self, path: Path) -> list[Path]:
+        """All that is written for `path`, which comes last: whatever reads it finds the other one there."""
+        return [*([path.with_suffix(self.beside)] if self.beside else []), path]
 
 
 FORMATS = {
     "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime")),
-    "openvino": Format(".xml", ("openvino",)),
+    "openvino": Format(".xml", ("openvino",), ".bin"),
     "torch": Format(".pt2", ()),
 }
 
 
+@contextmanager
+def replacing(path: Path, form: Format) -> Iterator[Path]:
+    """A path in a folder of its own beside `path`; its files take the place of those of `path` at the end.
+
+    An error inside leaves the files of `path` as they were.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    staging = path.with_name(f".{path.stem}.partial-{os.getpid()}")
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        yield staging / path.name
+        for written, file in zip(form.files(staging / path.name), form.files(path), strict=True):
+            written.replace(file)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
 def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:
-    """Write `model` to `path`: whole or not at all.
+    """Write `model` to `path`.
 
     Args:
         model: As `fancnn.load` gives it.
@@ -45,8 +75,7 @@ def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:
         format: `onnx`, `openvino` or `torch`.
 
     Raises:
-        UserError: If a package is not installed, the network has operations that the format does not know, or the
-            file cannot be written.
+        UserError: If a package is not installed, or the network has operations that the format does not know.
     """
     writers: dict[str, Callable[[torch.export.ExportedProgram, ExportedFacts, Path], None]] = {
         "onnx": _write_onnx,
@@ -70,10 +99,13 @@ def traced(model: Model) -> torch.export.ExportedProgram:
     shapes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
     try:
         with torch.no_grad():
-            return torch.export.export(Deployed(model).eval(), (example,), dynamic_shapes=shapes)
+            program = torch.export.export(Deployed(model).eval(), (example,), dynamic_shapes=shapes)
     except Exception as error:  # torch's have no common class but this
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"the network cannot be exported: {reason}") from error
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # lines of these sources, under the paths of this computer
+    return program
 
 
 def needed(name: str) -> Any:
@@ -97,6 +129,7 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, pat
         opset_version=OPSET,
         input_names=[INPUT],
         output_names=facts.tensors,
+        dynamic_shapes=DIMENSIONS,
         verbose=False,
     )
     if exported is None:
@@ -104,8 +137,7 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, pat
     proto = exported.model_proto
     proto.producer_name = "fancnn"
     needed("onnx").helper.set_model_props(proto, {KEY: facts.as_text()})
-    with _replacing(path) as temporary:
-        temporary.write_bytes(proto.SerializeToString())
+    path.write_bytes(proto.SerializeToString())
 
 
 def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
@@ -115,31 +147,11 @@ def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts,
     for output, name in zip(graph.outputs, facts.tensors, strict=True):
         output.get_tensor().set_names({name})
     graph.set_rt_info(facts.as_text(), [KEY])
-    with _replacing(path.with_suffix(".bin")) as weights, _replacing(path) as temporary:
-        openvino.serialize(graph, str(temporary), str(weights))
+    openvino.serialize(graph, str(path), str(path.with_suffix(".bin")))
 
 
 def _write_torch(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
-    with _replacing(path) as temporary:
-        torch.export.save(program, temporary, extra_files={KEY: facts.as_text()})
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """The name of a file that takes the place of `path` when it is written.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    torch.export.save(program, path, extra_files={KEY: facts.as_text()})
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """The story of `python -m fancnn.export`: a run becomes one file for the line, and is compared with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fancnn import checkpoints
 from fancnn.console import say
 from fancnn.deployment.described import described
-from fancnn.deployment.writing import FORMATS, write
+from fancnn.deployment.writing import FORMATS, replacing, write
 from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.line_settings import ExportSettings
@@ -15,12 +16,16 @@ from fancnn.workflows.runtime_parity import compared, own_pictures, pictures_in
 def export(settings: ExportSettings) -> bool:
     """Write the file, and say how it compares with the run.
 
+    It takes its place once it was compared, so that a mistake leaves an earlier file there. Where decisions differ it
+    takes it all the same: it is what the run gives, and what `parity` then looks into; the exit code keeps a script
+    from using it.
+
     Returns:
         Whether no decision differs on any runtime.
 
     Raises:
-        UserError: If the format is unknown or its packages are not installed, the run cannot be found, or the file
-            cannot be written.
+        UserError: If the format is unknown or its packages are not installed, the run or the pictures cannot be found,
+            or the file cannot be written.
     """
     if settings.format not in FORMATS:
         raise UserError(f"format={settings.format!r} is none of {', '.join(FORMATS)}")
@@ -35,12 +40,20 @@ def export(settings: ExportSettings) -> bool:
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint)
     facts = described(model, checkpoint, settings.format)
-    write(model, facts, path, settings.format)
-    opset = f", opset {facts.opset}" if facts.opset else ""
-    say(f"exported: {path} ({settings.format}{opset}, {path.stat().st_size / 1e6:.1f} MB)")
     if settings.input:
         what, pictures = pictures_in(settings.input, model)
     else:
         what, pictures = own_pictures(model, checkpoints.run_folder(checkpoint))
-    say(f"compared on {what}")
-    return compared(model, path, pictures)
+    with replacing(path, form) as written:
+        write(model, facts, written, settings.format)
+        say(f"compared on {what}")
+        agrees = compared(model, written, pictures)
+    opset = f", opset {facts.opset}" if facts.opset else ""
+    say(f"exported: {_listed(form.files(path), settings.format + opset)}")
+    return agrees
+
+
+def _listed(files: Sequence[Path], kind: str) -> str:
+    megabytes = sum(file.stat().st_size for file in files) / 1e6
+    together = "; keep both together" if len(files) > 1 else ""
+    return f"{' and '.join(map(str, reversed(files)))} ({kind}, {megabytes:.1f} MB{together})"

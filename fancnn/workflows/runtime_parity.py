@@ -1,6 +1,6 @@
 """The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, picture by picture."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fancnn import checkpoints
 from fancnn.console import print_table, say, track
+from fancnn.deployment.exported_facts import ExportedFacts
 from fancnn.deployment.layers import layers_of, parting
 from fancnn.deployment.parity import TOLERANCE, Agreement, agreements
 from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
@@ -32,10 +33,13 @@ def parity(settings: ParitySettings) -> bool:
         Whether no decision differs on any runtime.
 
     Raises:
-        UserError: If the file, the run or the pictures cannot be found, or none of them can be read.
+        UserError: If the file, the run or the pictures cannot be found, none of them can be read, or the file comes
+            from no run like this one.
     """
     model, path = checkpoints.load(settings.run), Path(settings.model_file).expanduser()
-    _check_same(model, path)
+    facts = facts_of(path)
+    _check_alike(model, facts, path)
+    _tell_changes(model, facts, path)
     return compared(model, path, pictures_in(settings.input, model)[1])
 
 
@@ -46,18 +50,38 @@ def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
     if not found[0].pictures:
         raise UserError("no picture could be read: there is nothing to compare on")
     print_table(f"{path.name} against the run, {found[0].pictures} pictures: largest gaps", COLUMNS, map(_row, found))
+    flips = _flips(found)
     for agreement, runtime in zip(found, runtimes, strict=True):
-        if not agreement.within and agreement.worst is not None:
+        if agreement.worst is None or agreement.within or not (agreement.counts or set(agreement.flips) - set(flips)):
+            continue
+        if agreement.probability_gap <= TOLERANCE and thresholds != model.thresholds:
+            apart = f"{_plain(thresholds)} in the file, {_plain(model.thresholds)} in the run"
+            say(f"{agreement.name}: parts from the run at the thresholds: {apart} ({agreement.flips[0]})")
+        else:
             say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
     _tell_runtimes(path, found)
-    flips = [f"{agreement.name} on {name}" for agreement in found if agreement.counts for name in agreement.flips]
-    shown = ", ".join(flips[:3]) + (", ..." if len(flips) > 3 else "")
-    say(f"{_decisions(flips)} differ: {shown or 'the file decides as the run does'}")
+    named = [f"{name} ({'; '.join(where)})" for name, where in flips.items()]
+    shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
+    differ = "differs" if len(flips) == 1 else "differ"
+    say(f"{_decisions(flips)} {differ}: {shown or 'the file decides as the run does'}")
     return not flips
 
 
-def _decisions(flips: Sequence[str]) -> str:
+def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
+    """The pictures that runtimes which count decide otherwise than the run, each once, and which these are."""
+    flips: dict[str, list[str]] = {}
+    for agreement in found:
+        for name in agreement.flips if agreement.counts else ():
+            flips.setdefault(name, []).append(agreement.name)
+    return flips
+
+
+def _decisions(flips: Collection[str]) -> str:
     return "1 decision" if len(flips) == 1 else f"{len(flips)} decisions"
+
+
+def _plain(thresholds: Thresholds) -> str:
+    return " and ".join(f"{value:.4g}" for value in dict.fromkeys((thresholds.lower, thresholds.upper)))
 
 
 COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")
@@ -76,11 +100,15 @@ def _parting(model: Model, path: Path, runtime: Runtime, picture: NDArray[np.uin
 
 def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
     """What a person should know before the file runs elsewhere."""
+    flips = _flips(found)
     for agreement in (item for item in found if not item.counts):
         precision = agreement.name.rpartition(" ")[2]
+        besides = (
+            f"{_decisions(set(agreement.flips) - set(flips))} would differ{' beyond those below' if flips else ''}"
+        )
         say(
             f"on this processor OpenVINO computes in {precision} unless it is told "
-            f"INFERENCE_PRECISION_HINT=f32: {_decisions(agreement.flips)} would differ. Tell it on the line, too"
+            f"INFERENCE_PRECISION_HINT=f32: {besides}. Tell it on the line, too"
         )
     if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in found):
         say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
@@ -89,9 +117,21 @@ def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
             say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
 
 
-def _check_same(model: Model, path: Path) -> None:
+def _check_alike(model: Model, facts: ExportedFacts, path: Path) -> None:
+    """Refuse a file whose numbers cannot be compared with the run's at all."""
+    taken, own = facts.preprocess["image_size"], model.preprocess.image_size
+    types = [", ".join(names) or "no types" for names in (facts.types, model.outputs[1:] if model.has_types else ())]
+    if list(taken) != list(own):
+        apart = f"takes {taken[0]}x{taken[1]}, the run {own[0]}x{own[1]}"
+    elif types[0] != types[1]:
+        apart = f"tells {types[0]}, the run {types[1]}"
+    else:
+        return
+    raise UserError(f"{path} {apart}: it is no export of this run. Name the run that it was exported from")
+
+
+def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
     """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
-    facts = facts_of(path)
     if facts.weights_sha256 != weights_hash(model.network.state_dict()):
         say(f"warning: {path.name} was exported from other weights than the run has now")
     elif Thresholds(*facts.thresholds) != model.thresholds or facts.calibration != model.calibration.as_plain():

@@ -1,9 +1,11 @@
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import torch.nn.functional as F
@@ -148,6 +150,35 @@ def test_a_processor_that_makes_openvino_compute_in_bfloat16_is_said(
     ]
     compared(model, exported, textures()[:2])
     assert "OpenVINO computes in bf16 unless it is told INFERENCE_PRECISION_HINT=f32" in capsys.readouterr().out
+
+
+def test_where_only_the_thresholds_differ_they_are_said_and_each_picture_counts_once(
+    model: fancnn.Model, exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(runtimes, "openvino_default", lambda path: "bf16")
+    pictures, own = textures(), facts_of(exported).thresholds[0]
+    model.thresholds = Thresholds(0.0, 1.0)  # RECHECK throughout; the file has none
+    assert not compared(model, exported, pictures)
+    told = capsys.readouterr().out
+    apart = f"parts from the run at the thresholds: {own:g} in the file, 0 and 1 in the run (0.png)"
+    assert told.count(apart) == 2, "by each runtime that counts"
+    assert told.count("parts from the run") == 2
+    assert "INFERENCE_PRECISION_HINT=f32: 0 decisions would differ beyond those below" in told
+    assert "24 decisions differ: 0.png (ONNX Runtime; OpenVINO, float32), 1.png (" in told
+
+
+def test_a_file_names_its_dimensions_and_no_path_of_the_computer_that_made_it(
+    model: fancnn.Model, exported: Path, written: Callable[[str], Path]
+) -> None:
+    (pictures,) = onnx.load(exported).graph.input
+    assert [side.dim_param or side.dim_value for side in pictures.type.tensor_type.shape.dim] == [
+        *("batch", "height", "width", 3)
+    ]
+    with zipfile.ZipFile(written("a.pt2")) as archive:
+        program = b"".join(map(archive.read, archive.namelist()))
+    for content in (exported.read_bytes(), program):
+        assert str(Path(graph.__file__).parent).encode() not in content
+        assert str(Path(torch.__file__).parent).encode() not in content
 
 
 def test_flips_and_gaps_are_counted(model: fancnn.Model) -> None:

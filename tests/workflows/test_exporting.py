@@ -1,24 +1,31 @@
 """From a run to the line: the file, the comparison, and decisions where torch is not installed."""
 
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import onnx
 import pytest
 from samples import REPOSITORY, compose_command, run_command
 
 import fancnn
 from fancnn import checkpoints
+from fancnn.deployment.exported_facts import KEY
 from fancnn.deployment.runtimes import facts_of
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.installation import REQUIRED, explained_imports
 from fancnn.line_settings import ExportSettings, ParitySettings
 from fancnn.settings import PredictSettings
+from fancnn.workflows import exporting
 from fancnn.workflows.exporting import export
 from fancnn.workflows.prediction import predict
 from fancnn.workflows.runtime_parity import parity
@@ -94,6 +101,35 @@ def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
 
 
 @pytest.mark.parametrize(
+    ("command", "needs"),
+    [
+        ("predict run=a input=b", "torch"),
+        ("export run=a", "torch"),
+        ("train", "pytorch-lightning"),
+        ("evaluate table=a.csv", "scipy"),
+    ],
+)
+def test_that_computer_says_what_a_command_needs_which_it_has_not(
+    command: str, needs: str, line_computer: Path, tmp_path: Path
+) -> None:
+    answer = on_the_line(line_computer, "-m", *f"fancnn.{command}".split(), cwd=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.strip() == (
+        f"this command needs {needs}, which is not installed: pip install fancnn; a line's computer without it "
+        "predicts and serves with model=FILE.onnx"
+    )
+    assert not list(tmp_path.glob("outputs/*/*"))
+
+
+def test_every_requirement_is_told_and_a_missing_module_of_ours_is_no_requirement() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    required = {re.split(r"[^a-z0-9-]", item)[0] for item in project["dependencies"]}
+    assert {*REQUIRED.values()} == required - {"hydra-core", "omegaconf"}, "without these no command starts"
+    with pytest.raises(ModuleNotFoundError, match="No module named 'fancnn.gone'"), explained_imports():
+        importlib.import_module("fancnn.gone")
+
+
+@pytest.mark.parametrize(
     ("given", "text"),
     [
         ([], "say either run=.*, or model=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
@@ -112,9 +148,12 @@ def test_one_model_is_to_be_said(given: list[str], text: str, tmp_path: Path) ->
     [
         (["format=onyx"], "format='onyx' is none of onnx, openvino, torch"),
         (["output=a.pt"], "output=a.pt should end in .onnx: format=onnx is read by that"),
+        (["output={tmp}/file/sub/x.onnx"], "cannot write .*x.onnx: Not a directory. Name a place that can be written"),
     ],
 )
 def test_what_cannot_be_exported_is_told(given: list[str], text: str, trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    given = [item.format(tmp=tmp_path) for item in given]
     with pytest.raises(UserError, match=text):
         export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={tmp_path}", *given))
 
@@ -144,8 +183,60 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
     after = run_command("fancnn.parity", f"model={exported}", f"run={run}", f"input={pictures}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
     assert "the run was decided anew since inspector.onnx was exported" in after.stdout
-    assert "ONNX Runtime on " in after.stdout
+    assert "parts from the run at the thresholds: 0.5 in the file, " in after.stdout
+    assert "(ONNX Runtime" in after.stdout
     assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"preprocess": {"image_size": [16, 24]}}, "x.onnx takes 16x24, the run 16x16: it is no export of this run"),
+        ({"outputs": ["GO", "chip", "dent"]}, "x.onnx tells chip, dent, the run no types: it is no export of this run"),
+    ],
+)
+def test_a_file_of_another_run_is_refused(
+    changes: dict[str, object], text: str, exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    graph, path = onnx.load(exported), tmp_path / "x.onnx"
+    onnx.helper.set_model_props(graph, {KEY: replace(facts_of(exported), **changes).as_text()})  # type: ignore[arg-type]
+    onnx.save(graph, path)
+    with pytest.raises(UserError, match=text):
+        parity(
+            compose_command("parity", ParitySettings, f"model_file={path}", f"run={trained_run}", f"input={pictures}")
+        )
+
+
+@pytest.mark.parametrize("wanted", ["nowhere", "bad.png"])
+def test_a_mistake_leaves_an_earlier_file_as_it_was(wanted: str, trained_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(b"earlier")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    given = [f"run={trained_run}", f"output={tmp_path / 'x.onnx'}", f"output_dir={tmp_path}"]
+    with pytest.raises(UserError, match="nowhere is no file|no picture could be read"):
+        export(compose_command("export", ExportSettings, *given, f"input={tmp_path / wanted}"))
+    assert (tmp_path / "x.onnx").read_bytes() == b"earlier"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "x.onnx"]
+
+
+def test_a_file_that_decides_otherwise_is_there_to_be_looked_into(
+    trained_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "compared", lambda *given: False)
+    given = [f"run={trained_run}", f"output={tmp_path / 'x.onnx'}", f"output_dir={tmp_path}", f"input={pictures}"]
+    assert not export(compose_command("export", ExportSettings, *given))
+    assert facts_of(tmp_path / "x.onnx").decision == "fixed"
+
+
+def test_both_files_of_openvino_take_their_places_and_are_named_with_their_size(
+    trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, weights = tmp_path / "x.xml", tmp_path / "x.bin"
+    given = [f"run={trained_run}", f"output={path}", f"output_dir={tmp_path}", f"input={pictures}", "format=openvino"]
+    assert export(compose_command("export", ExportSettings, *given))
+    megabytes = (path.stat().st_size + weights.stat().st_size) / 1e6
+    told = f"exported: {path} and {weights} (openvino, {megabytes:.1f} MB; keep both together)"
+    assert told in capsys.readouterr().out
+    assert {file.name for file in tmp_path.iterdir()} == {"x.xml", "x.bin"}
 
 
 def test_a_run_whose_pictures_are_gone_is_compared_on_noise(
