@@ -4,9 +4,8 @@ import asyncio
 import signal
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -23,32 +22,34 @@ Start = Callable[..., AbstractContextManager[tuple[str, "subprocess.Popen[str]"]
 
 
 def test_requests_under_way_are_finished_when_it_is_told_to_stop(start: Start, pictures: Path, tmp_path: Path) -> None:
-    files = sorted(pictures.rglob("*.png"))[::9]
-    forms = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
-    statuses: list[int] = []
-    with start(tmp_path) as (address, process), httpx2.Client(base_url=address, timeout=100) as client:
-        assert client.get("/health").json()["status"] == "ok"
-
-        def ask() -> None:
-            statuses.append(client.post("/predict?heatmap=1", files=forms).status_code)
-
-        threads = [threading.Thread(target=ask) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        while "fancnn_requests_under_way 4" not in client.get("/metrics").text:
-            assert not statuses, "all are still under way"
+    content = next(pictures.rglob("*.png")).read_bytes()
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+    with start(tmp_path) as (address, process), ExitStack() as stack:
+        opened = [stack.enter_context(socket.create_connection(place(address), timeout=100)) for _ in range(4)]
+        for connection in opened:
+            connection.sendall(head + content[:100])
+        while "fancnn_requests_under_way 4" not in httpx2.get(address + "metrics").text:
+            assert process.poll() is None
         process.send_signal(signal.SIGTERM)
-        for thread in threads:
-            thread.join()
+        with suppress(ConnectionError):
+            while True:  # until no new ones are taken
+                socket.create_connection(place(address), timeout=100).close()
+        for connection in opened:
+            connection.sendall(content[100:])
+        answers = [connection.makefile("rb").read() for connection in opened]
         assert process.wait(60) == 0
-    assert statuses == [200] * 4
+    assert all(b" 200 OK" in answer and b'"decision"' in answer for answer in answers), answers
+
+
+def place(address: str) -> tuple[str, int]:
+    host, port = address.removeprefix("http://").rstrip("/").split(":")
+    return host, int(port)
 
 
 def talk(address: str, sent: Iterable[bytes]) -> bytes:
     """All that the server answers to these bytes until it closes the connection."""
-    host, port = address.removeprefix("http://").rstrip("/").split(":")
     answer = b""
-    with socket.create_connection((host, int(port)), timeout=100) as connection:
+    with socket.create_connection(place(address), timeout=100) as connection:
         for part in sent:
             connection.sendall(part)
         while part := connection.recv(65_536):
