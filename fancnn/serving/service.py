@@ -89,8 +89,8 @@ class Service:
                 self.fault = ""
                 print(f"golden: {count} pictures pass", flush=True)
             except Exception as error:  # whatever it is, nothing is known to be decided right
-                self.fault = f"golden: {error or type(error).__name__}"
-                print(self.fault, file=sys.stderr, flush=True)
+                self.fault = str(error) or type(error).__name__
+                print(f"nothing is decided: {self.fault}", file=sys.stderr, flush=True)
             self.metrics.golden_runs["fail" if self.fault else "pass"] += 1
             await asyncio.sleep(min(AGAIN_SECONDS, self.golden_seconds) if self.fault else self.golden_seconds)
 

@@ -42,7 +42,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     """The application that `settings` describe.
 
     Raises:
-        UserError: If a package is missing.
+        UserError: If a package is missing, or it is not known what to expect of the golden pictures.
     """
     try:
         from fancnn.serving.app import Routes, server_app
@@ -51,12 +51,16 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
             f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]", or, where there is to '
             "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart"
         ) from error
-    from fancnn.serving.golden import check_golden
+    from fancnn.serving.golden import check_golden, golden_pictures
     from fancnn.serving.inspector import Inspector
     from fancnn.serving.service import Service
 
     limits = settings.limits
-    golden = partial(check_golden, model, Path(settings.golden).expanduser()) if settings.golden else None
+    golden = None
+    if settings.golden:
+        folder = Path(settings.golden).expanduser()
+        golden_pictures(folder)  # a slip of the keyboard is told now, and not by a server that never decides
+        golden = partial(check_golden, model, folder)
     service = Service(
         Inspector(model, limits.formats, limits.megapixels, limits.request_megapixels),
         workers=settings.workers,

@@ -114,6 +114,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         ("limits.queue=0", "limits.queue=0 should be 1 or more"),
         ("limits.seconds=-1", "limits.seconds=-1.0 should be a number above 0"),
         ("limits.formats=[EPS]", "limits.formats=.'EPS'. should name some of JPEG, PNG"),
+        ("golden=nowhere", "golden=nowhere is no folder. Expected one with GO/ and NG/"),
         ("model_file=nowhere.onnx", "nowhere.onnx does not exist"),
     ],
 )
