@@ -1,12 +1,9 @@
 """What values the server's configuration may have, in words."""
 
-import re
-
 from fancnn.errors import UserError
 from fancnn.limits import is_number
 from fancnn.serving_settings import ServeSettings
 
-LOCAL = ("localhost", "127.0.0.1", "::1")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
 
 
@@ -36,13 +33,3 @@ def check_serving(settings: ServeSettings) -> None:
 def _check_above(key: str, value: float) -> None:
     if not is_number(value) or value <= 0:
         raise UserError(f"{key}={value} should be a number above 0")
-
-
-def is_local(host: str) -> bool:
-    """Whether a name means this computer to itself alone.
-
-    Example:
-        >>> is_local("127.0.0.1"), is_local("::1"), is_local("0.0.0.0"), is_local("127.0.0.1.example.com")
-        (True, True, False, False)
-    """
-    return host in LOCAL or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None

@@ -1,13 +1,13 @@
 """From a picture of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fancnn.images.placing import placed
 from fancnn.limits import check_preprocess
 
 Resize = Literal["squash", "pad"]
@@ -102,15 +102,7 @@ class Preprocess(nn.Module):
         """
         if self.resize == "squash":
             return 0, 0, *self.image_size
-        inner_height, inner_width = self._inner_size(height, width)
-        top, left = (self.image_size[0] - inner_height) // 2, (self.image_size[1] - inner_width) // 2
-        return top, left, inner_height, inner_width
-
-    def _inner_size(self, height: int, width: int) -> tuple[int, int]:
-        out_height, out_width = self.image_size
-        if out_height * width >= out_width * height:  # the width is what limits it
-            return min(max(round(Fraction(height * out_width, width)), 1), out_height), out_width
-        return out_height, min(max(round(Fraction(width * out_height, height)), 1), out_width)
+        return placed((height, width), self.image_size)
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,9 +19,9 @@ import fancnn
 from fancnn.serving.admission import Refused
 from fancnn.serving.answers import Answer, Health, ModelFacts, Refusal
 from fancnn.serving.bodies import BYTES, FORM, files_of
+from fancnn.serving.hosts import LOCAL, is_local
 from fancnn.serving.page_files import add_page
 from fancnn.serving.service import Service
-from fancnn.serving_limits import LOCAL, is_local
 
 _REASONS = {
     400: "A damaged form, or a body that was cut off",

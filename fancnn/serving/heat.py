@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fancnn.deployment.exported_model import ExportedModel
+from fancnn.images.placing import placed
 
 COLOUR = (255, 60, 0)
 FULL = 0.5  # a fall of the logit by less than this is never shown in full colour: it may be noise
@@ -27,7 +28,7 @@ def occlusion_heat(model: ExportedModel, picture: NDArray[np.uint8]) -> NDArray[
     Returns:
         `(h, w)`, 0 and above: for each pixel that the network sees of the picture, the mean over the squares there.
     """
-    seen = without_border(model.seen(picture), picture.shape[:2], model.facts.preprocess["resize"])
+    seen = without_border(model.seen(picture), (picture.shape[0], picture.shape[1]), model.facts.preprocess["resize"])
     height, width = seen.shape[:2]
     window = max(2, min(height, width) // 8)
     corners = [(top, left) for top in _starts(height, window) for left in _starts(width, window)]
@@ -43,7 +44,7 @@ def occlusion_heat(model: ExportedModel, picture: NDArray[np.uint8]) -> NDArray[
     return (fall / times).clip(min=0)
 
 
-def without_border(seen: NDArray[np.uint8], size: tuple[int, ...], resize: str) -> NDArray[np.uint8]:
+def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) -> NDArray[np.uint8]:
     """What the network sees of a picture, without the border that `pad` puts around it.
 
     Args:
@@ -57,10 +58,7 @@ def without_border(seen: NDArray[np.uint8], size: tuple[int, ...], resize: str) 
     """
     if resize == "squash":
         return seen
-    whole = seen.shape[:2]
-    scale = min(whole[0] / size[0], whole[1] / size[1])
-    height, width = (min(max(round(side * scale), 1), most) for side, most in zip(size, whole, strict=True))
-    top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
+    top, left, height, width = placed(size, (seen.shape[0], seen.shape[1]))
     return seen[top : top + height, left : left + width]
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from fancnn.console import say
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
-from fancnn.serving_limits import check_serving, is_local
+from fancnn.serving.hosts import is_local
+from fancnn.serving_limits import check_serving
 from fancnn.serving_settings import ServeSettings
 
 if TYPE_CHECKING:
