@@ -185,7 +185,7 @@ class Model(nn.Module):
         scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
         found = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
         return [
-            FileScore(item.path, item.sha256, chance, item.error, guess)
+            FileScore(item.path, item.sha256, chance, item.error, guess, item.pixel_sha256)
             for item, (chance, guess) in zip(batch, found, strict=True)
         ]
 

@@ -9,6 +9,7 @@ Format of `split.csv`, version 1: UTF-8, comma-separated, one row a picture in t
 | label | 0 GO, 1 NG |
 | split | `train`, `val` or `test` |
 | sha256 | of the file's bytes |
+| pixel_sha256 | of the decoded pixels: copies in another file format have the same; empty in tables of before |
 | group | lot, panel or patient, where `data.group` names one |
 | defect_type | sub-folder inside the class folder, where there is one |
 | version | 1 |
@@ -24,7 +25,7 @@ from fancnn.errors import UserError
 from fancnn.tables import read_table, table_writer
 
 VERSION = 1
-COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type")
+COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type", "pixel_sha256")
 PARTS = ("train", "val", "test")
 
 
@@ -39,6 +40,12 @@ class Picture:
     sha256: str = ""
     group: str = ""
     defect_type: str = ""
+    pixel_sha256: str = ""
+
+    @property
+    def content(self) -> str:
+        """What makes it the same image as another: its pixels, or its bytes where these are not known."""
+        return self.pixel_sha256 or self.sha256
 
 
 def write_split(pictures: Iterable[Picture], path: Path) -> None:
@@ -61,7 +68,7 @@ def read_split(path: Path) -> list[Picture]:
                 f"{path}, line {line}: split={row['split']!r} and label={row['label']!r} should be one of "
                 f"{', '.join(PARTS)} and 0 or 1"
             )
-    optional = ("group", "defect_type")
+    optional = ("group", "defect_type", "pixel_sha256")
     return [
         Picture(
             path=row["path"],
@@ -82,8 +89,8 @@ def split_hash(pictures: Iterable[Picture]) -> str:
 
 
 def copies_across_parts(pictures: Sequence[Picture]) -> int:
-    """How many pictures have a byte-identical copy in another part: each is a small lie in the scores."""
+    """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
     parts = defaultdict(set)
     for picture in pictures:
-        parts[picture.sha256].add(picture.split)
-    return sum(len(parts[picture.sha256]) > 1 for picture in pictures)
+        parts[picture.content].add(picture.split)
+    return sum(len(parts[picture.content]) > 1 for picture in pictures)

@@ -33,7 +33,7 @@ from fancnn.images.cache_index import INDEX, Line, appending, commit, read_index
 from fancnn.images.decoding import decode
 from fancnn.images.preprocess import Preprocess
 
-FORMAT, VERSION = "fancnn-decoded", 1
+FORMAT, VERSION = "fancnn-decoded", 2  # 1 had no hash of pixels
 ABOUT, LOCK = "about.json", "lock"
 FLUSH_EVERY = 256  # files between two points from which a killed build goes on
 SPARE = 1000  # rows of files that are gone, kept without thought of the space
@@ -103,7 +103,8 @@ def decoded_afresh(
         for row, (name, item) in enumerate(zip(names, decoded, strict=True)):
             if pixels is not None and item.pixels is not None:
                 pixels[row] = item.pixels
-            yield Line(name, 0, 0, 0, 0, item.sha256, -1 if item.pixels is None else row, item.error)
+            row = -1 if item.pixels is None else row
+            yield Line(name, 0, 0, 0, 0, item.sha256, row, item.error, item.pixel_sha256)
 
     return DecodedFiles(pixels, list(track(lines(), len(names))))
 
@@ -140,10 +141,11 @@ class _Store:
                 if row == free and item.pixels is not None:
                     pixels.write(item.pixels.numpy().tobytes())
                     free += 1
-                pending.append(Line(name, *stamp, item.sha256, row, item.error))
+                line = Line(name, *stamp, item.sha256, row, item.error, item.pixel_sha256)
+                pending.append(line)
                 if len(pending) == FLUSH_EVERY:
                     commit(pixels, lines, pending)
-                yield Line(name, *stamp, item.sha256, row, item.error)
+                yield line
             commit(pixels, lines, pending)
 
     def compact(self, root: Path) -> None:

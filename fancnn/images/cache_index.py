@@ -26,9 +26,10 @@ class Line:
     sha256: str
     row: int
     error: str
+    pixel_sha256: str = ""
 
     def cells(self) -> list[str | int]:
-        return [self.path, *self.stamp(), self.sha256, self.row, self.error, "end"]
+        return [self.path, *self.stamp(), self.sha256, self.row, self.error, self.pixel_sha256, "end"]
 
     def stamp(self) -> tuple[int, int, int, int]:
         return self.size, self.mtime, self.ctime, self.inode
@@ -41,9 +42,9 @@ def read_index(folder: Path) -> tuple[Path, dict[str, Line]]:
         lines = csv.reader(file)
         pixel_file = folder / next(lines)[0]
         for cells in lines:
-            if len(cells) == 9 and cells[-1] == "end":
-                path, size, mtime, ctime, inode, sha256, row, error, _ = cells
-                index[path] = Line(path, int(size), int(mtime), int(ctime), int(inode), sha256, int(row), error)
+            if len(cells) == 10 and cells[-1] == "end":
+                path, size, mtime, ctime, inode, sha256, row, error, pixels, _ = cells
+                index[path] = Line(path, int(size), int(mtime), int(ctime), int(inode), sha256, int(row), error, pixels)
     return pixel_file, index
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fancnn.images import spreading
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import UnreadablePicture, read_content, read_picture
+from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content, read_picture
 from fancnn.images.spreading import AHEAD
 
 A = TypeVar("A")
@@ -22,12 +22,16 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class Decoded:
-    """One file after reading: `pixels` `(3, height, width)` uint8, or None and the reason in `error`."""
+    """One file after reading: `pixels` `(3, height, width)` uint8, or None and the reason in `error`.
+
+    `pixel_sha256` is of the pixels as decoded, before the resize.
+    """
 
     path: Path
     sha256: str
     pixels: Tensor | None
     error: str = ""
+    pixel_sha256: str = ""
 
 
 def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = None) -> Iterator[Decoded]:
@@ -76,4 +80,4 @@ def decode_file(path: Path, preprocess: Preprocess) -> Decoded:
     except UnreadablePicture as error:
         return Decoded(path, sha256, None, str(error))
     images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
-    return Decoded(path, sha256, preprocess.fit(images)[0].contiguous())
+    return Decoded(path, sha256, preprocess.fit(images)[0].contiguous(), pixel_sha256=pixel_hash(picture))

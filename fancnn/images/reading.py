@@ -1,5 +1,6 @@
 """Read a picture file of any kind into RGB bytes, or say in words why not."""
 
+import hashlib
 import io
 import os
 import re
@@ -120,6 +121,17 @@ def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
         image = _opaque(image, background)
     # np.asarray would save 3 of 250 microseconds, and its read-only result makes torch.from_numpy warn.
     return np.array(image if turn is None else image.transpose(turn))
+
+
+def pixel_hash(picture: NDArray[np.uint8]) -> str:
+    """SHA-256 over the shape and the pixels of a decoded picture: what a copy in another file format shares with it.
+
+    Args:
+        picture: `(height, width, 3)`, as `read_picture` gives it.
+    """
+    digest = hashlib.sha256(repr(picture.shape).encode())
+    digest.update(np.ascontiguousarray(picture).data)
+    return digest.hexdigest()
 
 
 def read_content(path: Path) -> bytes:

@@ -14,7 +14,10 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a pictur
 | true_type | what the model calls the type of an NG picture; empty where that is not known, or no type of the model |
 | found_type | the likeliest type, were the picture NG; `predict` leaves it out where it decides GO |
 | type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
-| error | why a picture could not be read; empty otherwise |
+| error | why a picture could not be read, or has no decision; empty otherwise |
+| sha256, pixel_sha256 | of the file's bytes and of its decoded pixels, as in `split.csv`; empty where not known |
+| seen | the roles in which the model has seen the picture, separated by blanks: `weights`, `epoch`, `calibration`,
+`thresholds` (see `fancnn.seen_images`); `none` where it has seen it in none, empty where that is not known |
 | version | 1 |
 
 The three columns of types are there only if the model has types (`model.outputs=types`).
@@ -23,7 +26,7 @@ A table of another program needs `path`, `label` and `probability` alone; labels
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +45,10 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
-COLUMNS = ("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error")
+COLUMNS = (
+    *("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error"),
+    *("sha256", "pixel_sha256", "seen"),
+)
 TYPE_COLUMNS = ("true_type", "found_type", "type_share")
 
 
@@ -62,6 +68,19 @@ class Prediction:
     true_type: str = ""
     found_type: str = ""
     type_share: float | None = None
+    sha256: str = ""
+    pixel_sha256: str = ""
+    seen: str = ""
+
+    @property
+    def content(self) -> str:
+        """What makes it the same image as another: its pixels, else its bytes; empty where neither is known."""
+        return self.pixel_sha256 or self.sha256
+
+    @property
+    def roles(self) -> tuple[str, ...] | None:
+        """Roles in which the model has seen it; None where that is not known."""
+        return None if not self.seen else tuple(self.seen.replace("none", "").split())
 
     def row(self) -> Mapping[str, object]:
         values = {
@@ -80,13 +99,14 @@ class TypeGuess(NamedTuple):
 
 @dataclass(frozen=True)
 class FileScore:
-    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why it could not be read."""
+    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why there is no decision."""
 
     path: Path
     sha256: str
     probability: float | None
     error: str
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
+    pixel_sha256: str = ""
 
 
 def predicted(
@@ -97,6 +117,7 @@ def predicted(
     *,
     true_type: str = "",
     guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
+    roles: Sequence[str] | None = None,
 ) -> Prediction:
     """The row of a picture whose truth is known."""
     return Prediction(
@@ -112,6 +133,9 @@ def predicted(
         true_type=true_type,
         found_type=guess.name,
         type_share=guess.share,
+        sha256=picture.sha256,
+        pixel_sha256=picture.pixel_sha256,
+        seen="" if roles is None else " ".join(roles) or "none",
     )
 
 
@@ -144,7 +168,10 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
     label = row["label"].strip()
     if label.lower() not in LABELS:
         raise UserError(f"{place}: label={label!r} should be 0 (GO), 1 (NG) or empty")
-    optional = ("decision", "split", "group", "defect_type", "error", "true_type", "found_type")
+    optional = (
+        *("decision", "split", "group", "defect_type", "error", "true_type", "found_type"),
+        *("sha256", "pixel_sha256", "seen"),
+    )
     return Prediction(
         path=row["path"],
         probability=_share(row, "probability", place),

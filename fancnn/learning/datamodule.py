@@ -185,7 +185,7 @@ class PictureDataModule(pl.LightningDataModule):
             if line.row < 0:
                 self.skipped.append(Skipped(picture.path, line.error))
             else:
-                pictures.append(replace(picture, sha256=line.sha256))
+                pictures.append(replace(picture, sha256=line.sha256, pixel_sha256=line.pixel_sha256))
                 rows.append(line.row)
         if self.skipped and self.on_bad_file == "error":
             raise UserError(_bad_files(self.skipped, len(listing.pictures), listing.root))

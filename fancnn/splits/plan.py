@@ -71,7 +71,7 @@ class SplitPlan:
             groups = [picture.group for picture in pictures]
             parts = grouped_split(classes, groups, **fractions, seed=self.seed)
         else:
-            contents = [picture.sha256 for picture in pictures]
+            contents = [picture.content for picture in pictures]
             parts = stratified_split(classes, **fractions, seed=self.seed, contents=contents)
         return [replace(picture, split=part) for picture, part in zip(pictures, parts, strict=True)]
 

@@ -66,8 +66,8 @@ def tell_interrupted(run: Path, command: str = "train", part_of: tuple[str, str]
 def _in_two_classes(pictures: Sequence[Picture]) -> int:
     labels: dict[str, set[int]] = {}
     for picture in pictures:
-        labels.setdefault(picture.sha256, set()).add(picture.label)
-    return sum(len(labels[picture.sha256]) > 1 for picture in pictures)
+        labels.setdefault(picture.content, set()).add(picture.label)
+    return sum(len(labels[picture.content]) > 1 for picture in pictures)
 
 
 def _short(path: Path) -> Path:

@@ -1,0 +1,141 @@
+"""Which images a model has seen, and in which role: the record that travels with its weights.
+
+An image is known by its content, in two ways: SHA-256 of the file's bytes, and SHA-256 of the decoded pixels (as
+`fancnn.images.reading.pixel_hash` makes it), so that a copy in another file format is the same image. Of each hash the
+first eight bytes are kept: among a million images and a million others, two are mistaken for one another with a
+probability of 1 in 5 million.
+
+Format inside a checkpoint and the metadata of an exported file, version 1: `{"version": 1, "weights": ...,
+"epoch": ..., "calibration": ..., "thresholds": ...}`, each value the sorted eight-byte hashes one after the other, in
+base64.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+Role = Literal["weights", "epoch", "calibration", "thresholds"]
+ROLES: tuple[Role, ...] = get_args(Role)
+KEPT = 16  # hexadecimal digits of a hash: eight bytes
+MEANINGS: Mapping[Role, str] = {
+    "weights": "trained the weights",
+    "epoch": "chose the epoch",
+    "calibration": "fitted the calibration",
+    "thresholds": "chose the thresholds",
+}
+
+
+class Hashed(Protocol):
+    """Anything that has an image's two hashes, in hexadecimal digits; empty where they are not known."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def pixel_sha256(self) -> str: ...
+
+
+Hashes = NDArray[np.uint64]
+_NONE: Hashes = np.zeros(0, np.uint64)
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """Hashes of the images that a model has seen, by role; ascending, each once.
+
+    Attributes:
+        by_role: A role without images may be missing.
+
+    Example:
+        >>> from fancnn.pictures import Picture
+        >>> image = Picture("GO/1.png", "GO", 0, sha256="0f" * 32, pixel_sha256="a1" * 32)
+        >>> seen = SeenImages.of(weights=[image])
+        >>> seen.roles_of(image), seen.roles_of(Picture("copy.bmp", "GO", 0, sha256="00" * 32, pixel_sha256="a1" * 32))
+        (('weights',), ('weights',))
+    """
+
+    by_role: Mapping[Role, Hashes] = field(default_factory=dict)
+
+    @staticmethod
+    def of(**images: Iterable[Hashed]) -> "SeenImages":
+        """Return the record of images by role, e.g. `SeenImages.of(weights=train, epoch=val)`.
+
+        Raises:
+            ValueError: If a role is none of `ROLES`.
+        """
+        if unknown := [role for role in images if role not in ROLES]:
+            raise ValueError(f"role {unknown[0]!r} is none of {', '.join(ROLES)}")
+        return SeenImages({role: _hashes(images[role]) for role in ROLES if role in images})
+
+    def merged(self, *others: "SeenImages") -> "SeenImages":
+        """Return the union with `others`, role by role: what a model has seen that descends from all of them."""
+        return SeenImages(
+            {role: np.unique(np.concatenate([one.in_role(role) for one in (self, *others)])) for role in ROLES}
+        )
+
+    def without(self, *roles: Role) -> "SeenImages":
+        """Return the record without `roles`: what is chosen or fitted anew owes nothing to the images of before."""
+        return SeenImages({role: hashes for role, hashes in self.by_role.items() if role not in roles})
+
+    def in_role(self, role: Role) -> Hashes:
+        """Return the hashes of one role, `(n,)` ascending."""
+        return self.by_role.get(role, _NONE)
+
+    def roles_of(self, image: Hashed) -> tuple[Role, ...]:
+        """Return the roles in which an image was seen, by its bytes or its pixels; empty if in none."""
+        (found,) = self.roles_of_all([image])
+        return found
+
+    def roles_of_all(self, images: Iterable[Hashed]) -> list[tuple[Role, ...]]:
+        """Return the roles of many images, in their order."""
+        pairs = [(_number(image.sha256), _number(image.pixel_sha256)) for image in images]
+        known = np.array(pairs, np.uint64).reshape(-1, 2)
+        seen = {role: np.isin(known, self.in_role(role)) & (known != 0) for role in ROLES}
+        inside = {role: hits.any(axis=1) for role, hits in seen.items()}
+        return [tuple(role for role in ROLES if inside[role][place]) for place in range(len(pairs))]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for a checkpoint or JSON."""
+        encoded: dict[str, str] = {
+            role: base64.b64encode(self.in_role(role).astype(">u8").tobytes()).decode("ascii") for role in ROLES
+        }
+        return {"version": VERSION, **encoded}
+
+    @staticmethod
+    def from_dict(plain: Any) -> "SeenImages":
+        """Return the record that `to_dict` described.
+
+        Raises:
+            ValueError: If it is of a newer version or no such record.
+        """
+        if not isinstance(plain, Mapping) or not isinstance(plain.get("version"), int):
+            raise ValueError("expected the images that a model has seen, by role, with a version")
+        if plain["version"] > VERSION:
+            raise ValueError(f"the record of seen images has version {plain['version']}, this reads up to {VERSION}")
+        return SeenImages({role: _decoded(plain.get(role, ""), role) for role in ROLES})
+
+
+def _hashes(images: Iterable[Hashed]) -> Hashes:
+    numbers = {_number(text) for image in images for text in (image.sha256, image.pixel_sha256)} - {0}
+    return np.array(sorted(numbers), np.uint64)
+
+
+def _number(text: str) -> int:
+    """The first eight bytes of a hash as a number; 0 where it is not known."""
+    return int(text[:KEPT], 16) if text else 0
+
+
+def _decoded(text: Any, role: str) -> Hashes:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        raise ValueError(f"the images seen as {role} are no base64") from error
+    if len(content) % 8:
+        raise ValueError(f"the images seen as {role} are cut short")
+    return np.unique(np.frombuffer(content, ">u8").astype(np.uint64))
