@@ -7,6 +7,7 @@ import numpy as np
 
 from fancnn.errors import UserError
 from fancnn.pictures import Picture
+from fancnn.splits.rules import joined_groups
 
 
 def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool) -> list[list[Picture]]:
@@ -39,7 +40,9 @@ def _fold_of(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: boo
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and needed here only
 
     classes = np.array([picture.class_name for picture in pictures])
-    together = [picture.group if grouped else picture.sha256 for picture in pictures]
+    together = [picture.content for picture in pictures]
+    if grouped:
+        together = joined_groups([picture.group for picture in pictures], together)
     _check_enough(classes, together, folds)
     found = np.empty(len(pictures), dtype=np.intp)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

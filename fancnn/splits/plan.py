@@ -69,7 +69,8 @@ class SplitPlan:
             parts = ordered_split(classes, **fractions)
         elif self.method == "grouped":
             groups = [picture.group for picture in pictures]
-            parts = grouped_split(classes, groups, **fractions, seed=self.seed)
+            contents = [picture.content for picture in pictures]
+            parts = grouped_split(classes, groups, **fractions, seed=self.seed, contents=contents)
         else:
             contents = [picture.content for picture in pictures]
             parts = stratified_split(classes, **fractions, seed=self.seed, contents=contents)

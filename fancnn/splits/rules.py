@@ -11,7 +11,7 @@ from fancnn.errors import UserError
 from fancnn.splits.folds import nearest_union
 from fancnn.splits.shares import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 
-__all__ = ["Part", "group_names", "grouped_split", "ordered_split", "stratified_split"]
+__all__ = ["Part", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
 
 
 def stratified_split(
@@ -78,6 +78,7 @@ def grouped_split(
     val_fraction: float,
     test_fraction: float = 0.0,
     seed: int,
+    contents: Sequence[str] | None = None,
 ) -> list[Part]:
     """Draw whole groups (a lot, a panel, a patient) for test and val, keeping class shares as well as they go.
 
@@ -91,10 +92,13 @@ def grouped_split(
         val_fraction: Share of all pictures, in (0, 1).
         test_fraction: Share of all pictures, in [0, 1); 0 leaves `test` empty.
         seed: Any whole number; used modulo 2**32.
+        contents: What identifies the content of each picture. Groups that share one go together: a copy of a training
+            picture in val or test would be recognised, not judged.
 
     Raises:
         UserError: If the fractions do not fit, or there are too few groups, of all or with some class.
     """
+    groups = groups if contents is None else joined_groups(groups, contents)
     fractions = wanted_fractions(val_fraction, test_fraction)
     wishes = wanted_counts(classes, fractions)
     _refuse_few_groups(classes, groups, fractions)
@@ -112,6 +116,37 @@ def grouped_split(
             parts[index] = part
         free = free[~taken]
     return parts
+
+
+def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
+    """Name the set of groups that each picture is of, where groups that share a content are one set.
+
+    The name is that of the set's group that comes first.
+
+    Args:
+        groups: Group of each picture.
+        contents: What identifies the content of each picture; empty where that is not known.
+
+    Example:
+        >>> joined_groups(["lot1", "lot2", "lot2", "lot3"], ["a", "a", "b", "c"])
+        ['lot1', 'lot1', 'lot1', 'lot3']
+    """
+    first_with: dict[str, str] = {}
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]  # halve the way for the next time
+        return name
+
+    order = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    for group, content in zip(groups, contents, strict=True):
+        parent.setdefault(group, group)
+        alike = first_with.setdefault(content, group) if content else group
+        one, other = root(group), root(alike)
+        early, late = sorted((one, other), key=order.__getitem__)
+        parent[late] = early
+    return [root(group) for group in groups]
 
 
 def group_names(paths: Sequence[str], pattern: str) -> list[str]:

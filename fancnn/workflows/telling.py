@@ -34,9 +34,12 @@ def data_warnings(data: PictureDataModule) -> list[str]:
     if data.left_out:
         found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
     if copies := copies_across_parts(data.pictures):
-        found.append(f"{copies} pictures have an identical copy in another part: its scores are too good")
+        found.append(
+            f"{copies} pictures have a copy in another part, of the same bytes or the same pixels: its scores are too "
+            "good"
+        )
     if twice := _in_two_classes(data.pictures):
-        found.append(f"{twice} pictures have an identical copy with the other label: one of them is wrong")
+        found.append(f"{twice} pictures have a copy of the same pixels with the other label: one of them is wrong")
     return found
 
 

@@ -69,7 +69,7 @@ def test_groups_and_copies_in_several_parts_are_told(material: Material) -> None
     torn = (*pictures("train", 2, 0, group="lot 1"), *pictures("test", 1, 0, group="lot 1"))
     assert "Groups in several parts: 1 of 1." in said(replace(material, pictures=torn))
     copied = (Picture("a", "GO", 0, "train", "same"), Picture("b", "GO", 0, "test", "same"))
-    assert "2 pictures have an identical copy in another part" in said(replace(material, pictures=copied))
+    assert "2 pictures have a copy of the same pixels in another part" in said(replace(material, pictures=copied))
 
 
 def test_a_defect_type_that_training_never_saw_is_named(material: Material) -> None:
