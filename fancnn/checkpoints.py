@@ -16,6 +16,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
 | runs | in an ensemble: the run folders of its members |
+| seen | which images it has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |
 | task, learnt | in a pretraining: what was learnt, and the layers that it taught; no classes nor decisions |
 | root, split_sha256 | where the pictures were, and which split of them |
@@ -25,7 +26,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 
 import pickle
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
@@ -43,15 +44,19 @@ from fancnn.inspection.metrics_file import check_whole
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
+from fancnn.pictures import PARTS, Picture, read_split, split_hash
 from fancnn.pretraining_settings import PretrainSettings
+from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
 
 FORMAT, VERSION = "fancnn-checkpoint", 3
 FOLDER = "checkpoints"
 
 
-def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: str) -> dict[str, Any]:
-    """What a checkpoint of this training says of itself: plain data."""
+def describe(
+    settings: TrainSettings, model: Model, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
+) -> dict[str, Any]:
+    """What a checkpoint of this training says of itself: plain data; `seen` are the images of train and val."""
     data, count = settings.data, len(model.outputs)
     return {
         "format": FORMAT,
@@ -65,12 +70,15 @@ def describe(settings: TrainSettings, model: Model, root: Path, split_sha256: st
         "calibration": model.calibration.as_plain(),
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
+        "seen": seen.to_dict(),
         "settings": asdict(settings),
         "versions": versions(),
     }
 
 
-def describe_pretraining(settings: PretrainSettings, root: Path, split_sha256: str) -> dict[str, Any]:
+def describe_pretraining(
+    settings: PretrainSettings, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
+) -> dict[str, Any]:
     """What a checkpoint of a pretraining says of itself."""
     data = settings.data
     return {
@@ -81,9 +89,42 @@ def describe_pretraining(settings: PretrainSettings, root: Path, split_sha256: s
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
+        "seen": seen.to_dict(),
         "settings": asdict(settings),
         "versions": versions(),
     }
+
+
+def seen_in_training(pictures: Iterable[Picture]) -> SeenImages:
+    """What a training sees: its training images teach the weights, its validation images choose the epoch."""
+    by_part: dict[str, list[Picture]] = {part: [] for part in PARTS}
+    for picture in pictures:
+        by_part[picture.split].append(picture)
+    return SeenImages.of(weights=by_part["train"], epoch=by_part["val"])
+
+
+def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
+    """What the model of a checkpoint has seen, as its description `about` says.
+
+    A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files; without that
+    the record is empty and not complete.
+
+    Raises:
+        UserError: If the record is damaged.
+    """
+    if "seen" in about:
+        try:
+            return SeenImages.from_dict(about["seen"])
+        except ValueError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+    table = run_folder(path) / "split.csv"
+    pictures = read_split(table) if table.is_file() and "runs" not in about else []
+    if not pictures or split_hash(pictures) != about.get("split_sha256"):
+        return SeenImages(complete=False)
+    fitted = [picture for picture in pictures if picture.split == "val"]
+    chosen = [picture for picture in pictures if picture.split == about.get("decision_part")]
+    own = seen_in_training(pictures).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
+    return SeenImages(own.by_role, complete="init" not in about)
 
 
 def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +164,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
         thresholds=thresholds,
         calibration=calibration,
         about=about,
+        seen_images=seen_by(path, about),
     )
     weights = {
         name.removeprefix("model."): value
@@ -137,13 +179,14 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
 
 
 def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
-    """Put thresholds and calibration of `model`, and facts about them, into a checkpoint file, in one step."""
+    """Put thresholds, calibration and seen images of `model`, and facts, into a checkpoint file, in one step."""
     checkpoint = read(path)
     checkpoint["fancnn"] = {
         **checkpoint["fancnn"],
         "version": VERSION,
         "thresholds": astuple(model.thresholds),
         "calibration": model.calibration.as_plain(),
+        "seen": model.seen_images.to_dict(),
         **facts,
     }
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)

@@ -24,6 +24,7 @@ from fancnn.inspection.defect_types import ONE, guessed, known_type
 from fancnn.inspection.predictions import FileScore, TypeGuess
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.pictures import Picture as ListedPicture
+from fancnn.seen_images import NOTHING_SEEN, SeenImages
 
 FORMS = (
     "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
@@ -60,6 +61,7 @@ class Model(nn.Module):
         thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
         calibration: From the network's logit to the logit of P(NG).
         about: Plain data on where it comes from: epoch, configuration, versions.
+        seen_images: Which images it has seen, in which role.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
@@ -77,6 +79,7 @@ class Model(nn.Module):
         thresholds: Thresholds = Thresholds.single(0.5),  # noqa: B008  # frozen
         calibration: Calibration = UNCALIBRATED,
         about: Mapping[str, Any] = MappingProxyType({}),
+        seen_images: SeenImages = NOTHING_SEEN,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the pictures
@@ -86,6 +89,7 @@ class Model(nn.Module):
         self.outputs = tuple(outputs)
         self.thresholds, self.calibration = thresholds, calibration
         self.about = dict(about)
+        self.seen_images = seen_images
 
     @property
     def device(self) -> torch.device:

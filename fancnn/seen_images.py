@@ -5,9 +5,9 @@ An image is known by its content, in two ways: SHA-256 of the file's bytes, and 
 first eight bytes are kept: among a million images and a million others, two are mistaken for one another with a
 probability of 1 in 5 million.
 
-Format inside a checkpoint and the metadata of an exported file, version 1: `{"version": 1, "weights": ...,
-"epoch": ..., "calibration": ..., "thresholds": ...}`, each value the sorted eight-byte hashes one after the other, in
-base64.
+Format inside a checkpoint and the metadata of an exported file, version 1: `{"version": 1, "complete": true,
+"weights": ..., "epoch": ..., "calibration": ..., "thresholds": ...}`, each value of a role the sorted eight-byte hashes
+one after the other, in base64.
 """
 
 import base64
@@ -51,6 +51,7 @@ class SeenImages:
 
     Attributes:
         by_role: A role without images may be missing.
+        complete: Whether it has all of them. It has not where weights came from a file that has no such record.
 
     Example:
         >>> from fancnn.pictures import Picture
@@ -61,6 +62,7 @@ class SeenImages:
     """
 
     by_role: Mapping[Role, Hashes] = field(default_factory=dict)
+    complete: bool = True
 
     @staticmethod
     def of(**images: Iterable[Hashed]) -> "SeenImages":
@@ -75,13 +77,16 @@ class SeenImages:
 
     def merged(self, *others: "SeenImages") -> "SeenImages":
         """Return the union with `others`, role by role: what a model has seen that descends from all of them."""
+        together = (self, *others)
         return SeenImages(
-            {role: np.unique(np.concatenate([one.in_role(role) for one in (self, *others)])) for role in ROLES}
+            {role: np.unique(np.concatenate([one.in_role(role) for one in together])) for role in ROLES},
+            complete=all(one.complete for one in together),
         )
 
     def without(self, *roles: Role) -> "SeenImages":
         """Return the record without `roles`: what is chosen or fitted anew owes nothing to the images of before."""
-        return SeenImages({role: hashes for role, hashes in self.by_role.items() if role not in roles})
+        kept = {role: hashes for role, hashes in self.by_role.items() if role not in roles}
+        return SeenImages(kept, complete=self.complete)
 
     def in_role(self, role: Role) -> Hashes:
         """Return the hashes of one role, `(n,)` ascending."""
@@ -100,12 +105,16 @@ class SeenImages:
         inside = {role: hits.any(axis=1) for role, hits in seen.items()}
         return [tuple(role for role in ROLES if inside[role][place]) for place in range(len(pairs))]
 
+    def column(self, images: Iterable[Hashed]) -> list[str]:
+        """Return the roles of many images as the column `seen` of a prediction table has them."""
+        return [" ".join(roles) or ("none" if self.complete else "") for roles in self.roles_of_all(images)]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a checkpoint or JSON."""
         encoded: dict[str, str] = {
             role: base64.b64encode(self.in_role(role).astype(">u8").tobytes()).decode("ascii") for role in ROLES
         }
-        return {"version": VERSION, **encoded}
+        return {"version": VERSION, "complete": self.complete, **encoded}
 
     @staticmethod
     def from_dict(plain: Any) -> "SeenImages":
@@ -118,7 +127,11 @@ class SeenImages:
             raise ValueError("expected the images that a model has seen, by role, with a version")
         if plain["version"] > VERSION:
             raise ValueError(f"the record of seen images has version {plain['version']}, this reads up to {VERSION}")
-        return SeenImages({role: _decoded(plain.get(role, ""), role) for role in ROLES})
+        by_role = {role: _decoded(plain.get(role, ""), role) for role in ROLES}
+        return SeenImages(by_role, complete=plain.get("complete") is True)
+
+
+NOTHING_SEEN = SeenImages()
 
 
 def _hashes(images: Iterable[Hashed]) -> Hashes:

@@ -16,6 +16,7 @@ Where it is kept: in an ONNX file as the metadata property `fancnn`, in OpenVINO
 | weights_sha256 | of the network's weights, as `weights_hash` makes it |
 | checkpoint_sha256 | of the checkpoint file that it was exported from |
 | split_sha256 | which split it was trained on |
+| seen | which images the model has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | opset | of ONNX; null in other formats |
 | versions | of fancnn and torch, and of what wrote the file |
 
@@ -37,6 +38,7 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
+from fancnn.seen_images import SeenImages
 
 FORMAT, VERSION = "fancnn-export", 1
 KEY = "fancnn"
@@ -63,6 +65,12 @@ class ExportedFacts:
     epoch: int | None = None
     runs: list[str] | None = None
     opset: int | None = None
+    seen: dict[str, Any] | None = None
+
+    @property
+    def seen_images(self) -> SeenImages:
+        """Which images the model has seen, in which role; not complete in a file of before this was recorded."""
+        return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen)
 
     @property
     def types(self) -> list[str]:
@@ -106,6 +114,7 @@ class ExportedFacts:
         try:
             found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
             Thresholds(*found.thresholds)
+            found.seen_images  # noqa: B018  # read once, so that damage is told here
         except (TypeError, ValueError) as error:
             raise UserError(f"{place} is damaged: {error}") from error
         return found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
 from fancnn.errors import UserError
-from fancnn.images.reading import UnreadablePicture, read_content, read_picture
+from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content, read_picture
 from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, TypeGuess
@@ -55,6 +55,7 @@ class ExportedModel:
         sha256: Of the file's bytes.
         facts: All that the file says of itself, as `fancnn.deployment.exported_facts` describes it.
         thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
+        seen_images: Which images the model has seen, in which role.
 
     Raises:
         UserError: If the file is missing, damaged, not exported by fancnn or of a newer format, or ONNX Runtime is not
@@ -68,6 +69,7 @@ class ExportedModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.facts = ExportedFacts.from_text(self._session.get_modelmeta().custom_metadata_map.get(KEY), str(self.path))
         self.thresholds = Thresholds(*self.facts.thresholds)
+        self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._wanted = ["probability", *(["type_shares"] if self.facts.types else [])]
@@ -157,7 +159,10 @@ class ExportedModel:
     def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
         found = self.score([picture for _, _, picture in files])
         chances = zip(files, found.probabilities.tolist(), found.guesses, strict=True)
-        return [FileScore(path, sha256, chance, "", guess) for (path, sha256, _), chance, guess in chances]
+        return [
+            FileScore(path, sha256, chance, "", guess, pixel_hash(picture))
+            for (path, sha256, picture), chance, guess in chances
+        ]
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         options = self._giving_back if batch.size > MOST_KEPT else None

@@ -26,7 +26,7 @@ A table of another program needs `path`, `label` and `probability` alone; labels
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,9 +117,9 @@ def predicted(
     *,
     true_type: str = "",
     guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
-    roles: Sequence[str] | None = None,
+    seen: str = "",
 ) -> Prediction:
-    """The row of a picture whose truth is known."""
+    """The row of a picture whose truth is known; `seen` as `SeenImages.column` gives it."""
     return Prediction(
         path=picture.path,
         probability=probability,
@@ -135,7 +135,7 @@ def predicted(
         type_share=guess.share,
         sha256=picture.sha256,
         pixel_sha256=picture.pixel_sha256,
-        seen="" if roles is None else " ".join(roles) or "none",
+        seen=seen,
     )
 
 

@@ -10,6 +10,7 @@ from fancnn.pictures import copies_across_parts
 from fancnn.reporting.gallery import Thumbnail, kind_of
 from fancnn.reporting.material import Material
 from fancnn.reporting.words import percent, plural
+from fancnn.seen_images import MEANINGS, ROLES
 
 IMBALANCE = 3.0
 GAP = 1.5
@@ -61,8 +62,21 @@ def _of_the_part(material: Material) -> Iterator[str]:
         yield "These are numbers of the training pictures; judge the model on others."
     if material.about and not material.own_thresholds:
         yield "The thresholds were said for this report; the model itself decides by its own."
+    yield from _seen(material)
     if unknown := sum(row.label is None for row in material.rows):
         yield f"{plural(unknown, 'picture')} of unknown truth are left out."
+
+
+def _seen(material: Material) -> Iterator[str]:
+    """Of images that the model has seen, beyond what the part says without."""
+    roles = Counter(role for row in material.judged for role in row.roles or ())
+    expected = {"train": {"weights"}, "val": {"epoch", "calibration", "thresholds"}}.get(material.part, set())
+    for role in ROLES:
+        if roles[role] and role not in expected:
+            yield (
+                f"{roles[role]:,} of these {len(material.judged):,} images {MEANINGS[role]}, by their pixels or their "
+                "bytes: the scores are too good."
+            )
 
 
 def _of_numbers(material: Material) -> Iterator[str]:
@@ -103,7 +117,7 @@ def _of_the_training(material: Material) -> Iterator[str]:
 
 def _of_the_split(material: Material) -> Iterator[str]:
     if copies := copies_across_parts(material.pictures):
-        yield f"{plural(copies, 'picture')} have an identical copy in another part: the scores are too good."
+        yield f"{plural(copies, 'picture')} have a copy of the same pixels in another part: the scores are too good."
     parts: dict[str, set[str]] = defaultdict(set)
     for picture in material.pictures:
         if picture.group:

@@ -5,15 +5,17 @@ A golden folder has either folders `GO`, `NG` and `RECHECK`, whose pictures must
 within `GAP`, which tells a swapped weight or another resize apart although no decision changes.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
-from fancnn.images.reading import UnreadablePicture
+from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
 from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.pictures import Picture
 
 TABLE = "predictions.csv"
 GAP = 1e-3  # ten times what an export is allowed to differ from its checkpoint
@@ -63,6 +65,32 @@ def golden_pictures(folder: Path) -> list[Expected]:
     if not {"GO", "NG"} <= {one.decision for one in expected}:
         raise UserError(f"golden={folder} should have pictures of both GO and NG; found {len(expected)} pictures")
     return expected
+
+
+def known_golden(model: ExportedModel, folder: Path) -> str:
+    """Say how many of the golden pictures taught the model its weights; empty if none did.
+
+    Those show that the file is the right one, and not that it decides others right.
+    """
+    found = [_hashes_of(model, one.path) for one in golden_pictures(folder)]
+    count = sum("weights" in roles for roles in model.seen_images.roles_of_all(found))
+    if count:
+        return (
+            f"{count} of {len(found)} golden pictures trained the model: that they are decided right says little of "
+            "other parts. Take pictures that it has not seen"
+        )
+    return ""
+
+
+def _hashes_of(model: ExportedModel, path: Path) -> Picture:
+    """A picture by its hashes alone; without any where it cannot be read, which the check itself will say."""
+    try:
+        content = read_content(path)
+        return Picture(
+            path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixel_hash(model.read(content))
+        )
+    except UnreadablePicture:
+        return Picture(path.name, "", 0)
 
 
 def _of_folder(folder: Path, path: Path) -> Expected:

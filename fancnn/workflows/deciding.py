@@ -15,12 +15,13 @@ from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
-from fancnn.inspection.predictions import columns, read_predictions, write_predictions
+from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
 from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
 from fancnn.model import Model
-from fancnn.pictures import Picture
+from fancnn.pictures import Picture, read_split
+from fancnn.seen_images import SeenImages
 from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
 from fancnn.workflows.scoring import tell_scores
@@ -75,11 +76,14 @@ def keep(
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
     facts = decision_facts(chosen.reason, part, known, rule)
+    rows = _with_hashes(read_predictions(run / "predictions.csv"), run)
+    chosen_on = [row for row in rows if part is not None and row.split == part]
+    model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
     (run / DECIDING).touch()  # three files change; whoever finds one changed and another not should not go on
     checkpoints.store_decision(checkpoint, model, facts)
     rows = [
-        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
-        for row in read_predictions(run / "predictions.csv")
+        replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
+        for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
     ]
     write_predictions(rows, run / "predictions.csv")
     names = list(about.pop("parts"))
@@ -93,6 +97,22 @@ def keep(
     (run / DECIDING).unlink()
     tell_scores("with these thresholds", parts)
     return checkpoint
+
+
+def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
+    return row.decision if row.probability is None else thresholds.decide(row.probability)
+
+
+def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
+    """Rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
+    table = run / "split.csv"
+    known = {picture.path: picture for picture in read_split(table)} if table.is_file() else {}
+    return [
+        replace(row, sha256=known[row.path].sha256, pixel_sha256=known[row.path].pixel_sha256)
+        if not row.sha256 and row.path in known
+        else row
+        for row in rows
+    ]
 
 
 def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, probabilities: ArrayLike) -> Chosen:

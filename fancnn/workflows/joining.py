@@ -22,6 +22,7 @@ from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.limits import check_calibration, check_decision
 from fancnn.model import Model
 from fancnn.pictures import PARTS, read_split, write_split
+from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import EnsembleSettings
 from fancnn.workflows.deciding import choose, chosen_part, decision_facts, model_facts, tell_decision
 from fancnn.workflows.lines import known_line, line_of
@@ -55,6 +56,11 @@ def ensemble(settings: EnsembleSettings) -> Path:
     looked_at = settings.decision.part if one_split else "test"
     chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
     joined.thresholds = chosen.thresholds
+    if chosen_part(settings.decision):
+        chosen_on = [row for row in rows if row.split == looked_at]
+        joined.seen_images = joined.seen_images.merged(SeenImages.of(thresholds=chosen_on))
+    if one_split:  # each row has the mean of all members; elsewhere that of one, which had not seen it
+        rows = [replace(row, seen=seen) for row, seen in zip(rows, joined.seen_images.column(rows), strict=True)]
     rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
     part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
@@ -121,7 +127,14 @@ def _joined(models: Sequence[Model]) -> Model:
     about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
     about["version"] = checkpoints.VERSION
     joined = Model(
-        *(network, first.preprocess), classes=first.classes, go_class=first.go_class, outputs=names, about=about
+        *(network, first.preprocess),
+        classes=first.classes,
+        go_class=first.go_class,
+        outputs=names,
+        about=about,
+        seen_images=NOTHING_SEEN.merged(
+            *(model.seen_images.without("thresholds") for model in models)
+        ),  # their thresholds are gone
     )
     return joined.eval()
 
@@ -159,6 +172,7 @@ def _calibrated(joined: Model, rows: Sequence[Prediction], method: str) -> list[
     joined.calibration, note = fit(method, _logits(means), labels)  # type: ignore[arg-type]  # checked
     if note:
         say(f"warning: calibration: {note}")
+    joined.seen_images = joined.seen_images.merged(SeenImages.of(calibration=val))
     chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
     return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]
 
@@ -172,6 +186,7 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         **model.about,
         "thresholds": astuple(model.thresholds),
         "calibration": model.calibration.as_plain(),
+        "seen": model.seen_images.to_dict(),
         "versions": versions(),
         **facts,
     }

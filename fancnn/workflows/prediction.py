@@ -15,6 +15,7 @@ from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.memory import keep_freed_memory
+from fancnn.seen_images import SeenImages
 from fancnn.settings import PredictSettings
 
 
@@ -22,6 +23,7 @@ class Inspector(Protocol):
     """What decides on files: a run's model, or an exported file."""
 
     thresholds: Thresholds
+    seen_images: SeenImages
 
     @property
     def has_types(self) -> bool: ...
@@ -118,7 +120,7 @@ def input_files(wanted: str) -> list[Path]:
 def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
     if found.probability is None:
         counts.unread += 1
-        return Prediction(path=str(found.path), probability=None, error=found.error)
+        return Prediction(str(found.path), None, error=found.error, sha256=found.sha256)
     decision = model.thresholds.decide(found.probability)
     counts.decided[decision] += 1
     guess = TypeGuess() if decision == "GO" else found.guess
@@ -129,4 +131,7 @@ def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
         decision=decision,
         found_type=guess.name,
         type_share=guess.share,
+        sha256=found.sha256,
+        pixel_sha256=found.pixel_sha256,
+        seen=model.seen_images.column([found])[0],
     )

@@ -57,7 +57,8 @@ def pretrain(settings: PretrainSettings) -> float:
     check_pretraining(settings)
     task = build_task(settings)  # before pictures are read: a mistake is told at once
     data = read_unlabelled(settings)
-    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures))
+    seen = checkpoints.seen_in_training(data.pictures)
+    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures), seen)
     earlier = earlier_checkpoint(settings.ckpt, about, "pretrain") if settings.ckpt else None
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor

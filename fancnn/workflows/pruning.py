@@ -140,6 +140,7 @@ def _model_of(original: Model, smaller: _Smaller) -> Model:
         outputs=original.outputs,
         thresholds=original.thresholds,
         calibration=original.calibration,
+        seen_images=original.seen_images,
     ).eval()
 
 
@@ -166,7 +167,7 @@ def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, 
         return
     tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)
     leave_settings(tuning, folder)
-    train(tuning, smaller.weights, part_of=("prune", settings.output_dir))
+    train(tuning, smaller.weights, ("prune", settings.output_dir), descends_from=source.model.seen_images)
 
 
 def _tuning(

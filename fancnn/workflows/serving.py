@@ -52,7 +52,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
             f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]", or, where there is to '
             "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart"
         ) from error
-    from fancnn.serving.golden import check_golden, golden_pictures
+    from fancnn.serving.golden import check_golden, known_golden
     from fancnn.serving.inspector import Inspector
     from fancnn.serving.service import Service
 
@@ -60,7 +60,9 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     golden = None
     if settings.golden:
         folder = Path(settings.golden).expanduser()
-        golden_pictures(folder)  # a slip of the keyboard is told now, and not by a server that never decides
+        # a slip of the keyboard is told here, and not by a server that never decides
+        if warning := known_golden(model, folder):
+            say(f"warning: {warning}")
         golden = partial(check_golden, model, folder)
     service = Service(
         Inspector(model, limits.formats, limits.megapixels, limits.request_megapixels),

@@ -29,6 +29,7 @@ from fancnn.learning.samples import augmented_sheet
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.pictures import PARTS, Picture, split_hash, write_split
+from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
 from fancnn.tables import table_writer
 from fancnn.workflows.deciding import (
@@ -45,7 +46,16 @@ from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
-from fancnn.workflows.transferring import earlier_origin, find_origin, start_from, tell_frozen, tell_start
+from fancnn.workflows.transferring import (
+    earlier_origin,
+    find_origin,
+    inherited,
+    seen_by_earlier,
+    seen_by_origin,
+    start_from,
+    tell_frozen,
+    tell_start,
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,10 @@ class Trained:
 
 
 def train(
-    settings: TrainSettings, weights: Mapping[str, Tensor] | None = None, part_of: tuple[str, str] | None = None
+    settings: TrainSettings,
+    weights: Mapping[str, Tensor] | None = None,
+    part_of: tuple[str, str] | None = None,
+    descends_from: SeenImages = NOTHING_SEEN,
 ) -> Trained:
     """Train an inspector and leave a run folder that explains itself.
 
@@ -65,6 +78,7 @@ def train(
         settings: As a command has them.
         weights: Of the network, to begin with; None takes fresh ones.
         part_of: Command and run folder of what this training is a part of: that goes on where it is stopped.
+        descends_from: What the model has seen whose weights these are.
 
     Raises:
         UserError: For a mistake in configuration or data, before any training.
@@ -83,6 +97,9 @@ def train(
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
     earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
     about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(earlier)
+    own = SeenImages(checkpoints.seen_in_training(data.pictures).by_role, not settings.model.network.get("weights"))
+    fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(earlier))
+    about["seen"] = fresh.seen_images.to_dict()
     trainer = assembly.trainer(settings)
     classifier = assembly.classifier(settings, fresh, about, data.class_counts())
     if trainer.is_global_zero:
@@ -201,11 +218,13 @@ def _judge(
 def _decide(
     model: Model, settings: TrainSettings, data: PictureDataModule, logits: Mapping[str, NDArray[np.float64]]
 ) -> str:
-    """Give `model` its calibration and thresholds; the reason for these, in words."""
+    """Give `model` its calibration, its thresholds and the images that it owes them to; the reason, in words."""
     labels = {part: [picture.label for picture in data.part(part)] for part in logits}
     model.calibration, note = fit(settings.calibration, logits["val"], labels["val"])  # type: ignore[arg-type]  # checked
     if note:
         say(f"warning: calibration: {note}")
+    if model.calibration.method != "none":
+        model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.part("val")))
     decision, part = settings.decision, settings.decision.part
     try:
         chosen = choose(decision, settings.line, labels[part], model.calibration.probabilities(logits[part]))
@@ -214,6 +233,7 @@ def _decide(
         return f"fixed, since decision.rule={decision.rule} could not choose"
     model.thresholds = chosen.thresholds
     if decision.rule != "fixed":
+        model.seen_images = model.seen_images.merged(SeenImages.of(thresholds=data.part(part)))
         tell_decision(chosen, part)
     return chosen.reason
 
@@ -227,10 +247,10 @@ def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np
 def _predictions(
     model: Model, pictures: Sequence[Picture], logits: NDArray[np.float64], guesses: Sequence[TypeGuess]
 ) -> list[Prediction]:
-    rows = zip(pictures, model.calibration.probabilities(logits).tolist(), guesses, strict=True)
+    columns = (model.calibration.probabilities(logits).tolist(), guesses, model.seen_images.column(pictures))
     return [
-        predicted(picture, chance, model.thresholds, true_type=model.true_type(picture), guess=guess)
-        for picture, chance, guess in rows
+        predicted(picture, chance, model.thresholds, true_type=model.true_type(picture), guess=guess, seen=seen)
+        for picture, chance, guess, seen in zip(pictures, *columns, strict=True)
     ]
 
 

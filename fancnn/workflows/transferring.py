@@ -17,6 +17,7 @@ from fancnn.learning.freezing import Freezing
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.transfer import carry_over, fitting_layers, layer_names, layers_in_words
 from fancnn.model import Model
+from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
 
 PREFIX = "model.network."
@@ -90,6 +91,23 @@ def earlier_origin(earlier: Path | None) -> dict[str, Any]:
     return {"init": about["init"]} if "init" in about else {}
 
 
+def inherited(seen: SeenImages) -> SeenImages:
+    """Return what weights bring along of the images that their model has seen: not its calibration and thresholds."""
+    return seen.without("calibration", "thresholds")
+
+
+def seen_by_origin(origin: Origin | None) -> SeenImages:
+    """Return the images that the layers of another run bring along; none without an origin."""
+    return NOTHING_SEEN if origin is None else inherited(checkpoints.seen_by(origin.path, origin.about))
+
+
+def seen_by_earlier(earlier: Path | None) -> SeenImages:
+    """Return the images that an earlier run, which goes on, had seen up to there, its own origin's among them."""
+    if earlier is None:
+        return NOTHING_SEEN
+    return inherited(checkpoints.seen_by(earlier, checkpoints.read(earlier)["fancnn"]))
+
+
 def _last_linear(network: nn.Module) -> list[str]:
     return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1:]
 
@@ -110,6 +128,8 @@ def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: Tr
     pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
     if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
         say(f"  pictures are prepared otherwise than there: {'; '.join(differing)}")
+    if not fresh.seen_images.complete:
+        say("warning: which images those layers have seen is not recorded: scores on any of them would be too good")
 
 
 def tell_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
