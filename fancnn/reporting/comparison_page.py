@@ -9,7 +9,7 @@ from fancnn.reporting import words
 from fancnn.reporting.candidates import Candidate, CommonImages, Excluded
 from fancnn.reporting.conclusions import (
     ESCAPE_COLUMNS,
-    conclusion,
+    conclusion_sentences,
     differs,
     equal_note,
     escape_rows,
@@ -43,7 +43,7 @@ class Pair:
     interval_title: str
     flips: list[ShownFlip]
     excluded: tuple[Excluded, ...]
-    conclusion: str
+    conclusion: list[str]
     mcnemar: str
     differs: bool
     threshold_note: str
@@ -100,7 +100,7 @@ def _pair(comparison: PairwiseComparison, first: Candidate, root: Path) -> Pair:
         interval_title=interval_title(comparison),
         flips=[ShownFlip(*pair) for pair in zip(shown, padded, strict=True)],
         excluded=comparison.excluded[:LISTED],
-        conclusion=conclusion(comparison),
+        conclusion=conclusion_sentences(comparison),
         mcnemar=mcnemar_words(comparison),
         differs=differs(comparison),
         threshold_note=threshold_note(comparison),

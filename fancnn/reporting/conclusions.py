@@ -25,20 +25,24 @@ def overall(comparisons: Sequence[PairwiseComparison]) -> Verdict:
 
 def conclusion(comparison: PairwiseComparison) -> str:
     """Return what matters most: the verdict, and what new escapes and new overkills are open, with their bounds."""
+    return " ".join(conclusion_sentences(comparison))
+
+
+def conclusion_sentences(comparison: PairwiseComparison) -> list[str]:
+    """Return the sentences of `conclusion`: the verdict with new escapes, new overkills, then what these rest on."""
     escapes, overkills = comparison.new_escapes, comparison.new_overkills
-    lead = LEADS[comparison.verdict]
+    lead = f"{LEADS[comparison.verdict]} "
     if comparison.verdict == "passes" and None in (escapes.margin, overkills.margin):
         lead = ""  # a bound that nobody was asked to keep comes first, and no word of success
     sentences = (
-        lead,
-        _escapes(comparison),
+        lead + _escapes(comparison),
         _overkills(comparison),
         _certainty(comparison),
         _person(comparison),
         _trained_on(comparison),
         *_excluded(comparison),
     )
-    return " ".join(filter(None, sentences))
+    return [sentence for sentence in sentences if sentence]
 
 
 def mcnemar_words(comparison: PairwiseComparison) -> str:
@@ -131,7 +135,7 @@ def _overkills(comparison: PairwiseComparison) -> str:
     also = f", {gone:,} the other way round" if gone else ""
     text = _bounded(comparison, seen, what, "new overkill", "GO", "new_overkill_rate") + also
     if seen.margin is None and seen.count > gone:
-        text += "; new_overkill_rate=... says how many may be"
+        text += "; new_overkill_rate=... says how many are allowed"
     return text + "."
 
 
