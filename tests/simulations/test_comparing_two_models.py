@@ -298,7 +298,12 @@ def percentile_bootstrap(
         called = [of[sample] > threshold for of in scores]
         f1 = [2 * np.sum(of & truth) / max(1, np.sum(of) + np.sum(truth)) for of in called]
         rates = [
-            [np.mean(of == truth), np.mean(~of[truth]) if truth.any() else None, np.mean(of[~truth])] for of in called
+            [
+                np.mean(of == truth),
+                np.mean(~of[truth]) if truth.any() else None,
+                np.mean(of[~truth]) if not truth.all() else None,
+            ]
+            for of in called
         ]
         accuracy, escape, overkill = (
             None if second is None else second - first for first, second in zip(*rates, strict=True)
