@@ -202,6 +202,9 @@ class CompareSettings:
     runs: list[str]
     part: str | None
     threshold: float
+    new_escape_rate: float | None
+    new_overkill_rate: float | None
+    confidence: float
     root: str | None
     output: str
     output_dir: str

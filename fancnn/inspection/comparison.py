@@ -1,60 +1,34 @@
-"""Two models on the same pictures: where they differ, and whether that is more than chance."""
+"""Two models on the same images: tests of whether they differ by more than chance, and thresholds that compare.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+Where images come in groups (a lot, a panel, a patient) the group is the unit: images of one group tend to be decided
+alike, and a test that counts them one by one calls a difference significant far too often.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
+from scipy.stats import binom
 
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals
-
-Statistic = Callable[[NDArray[np.int64], NDArray[np.float64]], float | None]
-"""A score of labels and probabilities, None where undefined, such as `fancnn.inspection.scores.auroc`."""
 
 
-@dataclass(frozen=True)
-class Flip:
-    """A picture that two models decide differently; `label` is None where the truth is not known."""
+def mcnemar(first_right: ArrayLike, second_right: ArrayLike, groups: Sequence[str] | None = None) -> float:
+    """Return how probable so uneven a difference is, if both models are equally often right: exact, two-sided.
 
-    path: str
-    label: int | None
-    first: str
-    second: str
-
-
-def flips(
-    paths: Sequence[str], labels: Sequence[int | None], first: Sequence[str], second: Sequence[str]
-) -> list[Flip]:
-    """The pictures that two models decide differently, in the order given.
+    Without groups: McNemar 1947, by the binomial distribution of the images that only one of the two has right. With
+    groups: the exact sign-flip test over groups (Fisher 1935). Each group is the number of its images that only the
+    first has right less those that only the second has; if the models are alike, each sign is as likely as the other,
+    and the distribution of the sum over all signs is computed, not drawn. With one image a group it is McNemar's test.
 
     Args:
-        paths: Of the pictures.
-        labels: 0 GO, 1 NG, None unknown.
-        first: Decisions of the first model: GO, NG or RECHECK.
-        second: Decisions of the second.
+        first_right: `(images,)`, True where the first model is right.
+        second_right: `(images,)`, for the second.
+        groups: A name for each image, as in `unit_numbers`; None: each image is a unit of its own.
 
-    Raises:
-        ValueError: If the four have different lengths.
-
-    Example:
-        >>> flips(["a.png", "b.png"], [1, 0], ["NG", "GO"], ["GO", "GO"])
-        [Flip(path='a.png', label=1, first='NG', second='GO')]
-    """
-    rows = zip(paths, labels, first, second, strict=True)
-    return [Flip(*row) for row in rows if row[2] != row[3]]
-
-
-def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> float:
-    """How probable so uneven a difference is, if both models are equally often right: exact, two-sided.
-
-    McNemar 1947, by the binomial distribution of the pictures that only one of the two has right. 1.0 if there are
-    none.
-
-    Args:
-        first_right: `(pictures,)`, True where the first model is right.
-        second_right: `(pictures,)`, for the second.
+    Returns:
+        A p-value in (0, 1]; 1.0 if no image is right in one of the two only.
 
     Raises:
         ValueError: If they have different lengths.
@@ -62,69 +36,63 @@ def mcnemar(first_right: ArrayLike, second_right: ArrayLike) -> float:
     Example:
         >>> mcnemar([True] * 6 + [False] * 4, [False] * 6 + [False] * 4)
         0.03125
+        >>> mcnemar([True] * 6, [False] * 6, groups=["lot 1"] * 3 + ["lot 2"] * 3)  # two lots prove nothing
+        0.5
     """
     first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
-    _check_lengths(first, second)
-    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+    validate_lengths(first, second)
+    if groups is None:
+        only_first, only_second = int(np.sum(first & ~second)), int(np.sum(second & ~first))
+        return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
+    units = unit_numbers(groups, first.size)
+    return _sign_flip(np.rint(np.bincount(units, first.astype(float) - second)).astype(np.int64))
 
 
-def paired_difference(
-    labels: ArrayLike,
-    first_probabilities: ArrayLike,
-    second_probabilities: ArrayLike,
-    statistic: Statistic,
-    groups: Sequence[str] | None = None,
-    draws: int = 1000,
-    seed: int = 0,
-) -> tuple[float | None, Interval | None]:
-    """How much better the second model is, with a 95 % bootstrap interval.
-
-    Both models are scored on the same drawn pictures, so what makes a draw hard for both cancels out.
-
-    Args:
-        labels: `(pictures,)`, 0 GO and 1 NG.
-        first_probabilities: `(pictures,)`, P(NG) of the first model.
-        second_probabilities: `(pictures,)`, P(NG) of the second.
-        statistic: The score.
-        groups: Kept together in the draws, as in `bootstrap_intervals`.
-        draws: How many samples.
-        seed: Of the draws.
-
-    Returns:
-        The score of the second less that of the first, None where one is undefined; and its interval, None as in
-        `bootstrap_intervals`.
-
-    Raises:
-        ValueError: If labels, probabilities or groups have different lengths.
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for being several: those below a level hold together at that level (Holm 1979).
 
     Example:
-        >>> from fancnn.inspection.scores import auroc
-        >>> difference, interval = paired_difference([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9], [0.1, 0.2, 0.8, 0.9], auroc)
-        >>> difference, interval.low >= 0
-        (0.25, True)
+        >>> holm([0.01, 0.04, 0.5])
+        [0.03, 0.08, 0.5]
     """
-    truth = np.asarray(labels).astype(np.int64)
-    first, second = (np.asarray(p, dtype=np.float64) for p in (first_probabilities, second_probabilities))
-    _check_lengths(truth, first, second)
+    order = np.argsort(p_values, kind="stable")
+    steps = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if steps.size else steps
+    return [float(value) for value in adjusted]
 
-    def difference(sample: Sample) -> float | None:
-        of_first, of_second = (statistic(truth[sample], p[sample]) for p in (first, second))
-        return None if of_first is None or of_second is None else of_second - of_first
 
-    intervals = bootstrap_intervals(lambda s: {"it": difference(s)}, groups, truth.size, draws=draws, seed=seed)
-    return difference(np.arange(truth.size)), intervals["it"]
+def unit_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
+    """Return the number of each image's unit, `(size,)`, from 0 in the order of appearance.
+
+    Args:
+        groups: A name for each image; an image with an empty name is a unit of its own. None: each image is.
+        size: How many images there are.
+
+    Raises:
+        ValueError: If `groups` has another length.
+
+    Example:
+        >>> unit_numbers(["lot 1", "", "lot 1", ""], 4).tolist()
+        [0, 1, 0, 2]
+    """
+    if groups is None:
+        return np.arange(size)
+    if len(groups) != size:
+        raise ValueError(f"{len(groups)} groups for {size} images: expected one for each")
+    numbers: dict[str | int, int] = {}
+    return np.array([numbers.setdefault(group or image, len(numbers)) for image, group in enumerate(groups)], np.intp)
 
 
 def new_escapes(labels: ArrayLike, first_decisions: ArrayLike, second_decisions: ArrayLike) -> NDArray[np.intp]:
-    """Where the second model passes an NG part that the first did not: indices, ascending.
+    """Return where the second model passes an NG part that the first did not: indices, ascending.
 
     A model that is better on the whole may still let through what the old one caught.
 
     Args:
-        labels: `(pictures,)`, 0 GO and 1 NG.
-        first_decisions: `(pictures,)`, GO, NG or RECHECK.
-        second_decisions: `(pictures,)`, of the second.
+        labels: `(images,)`, 0 GO and 1 NG.
+        first_decisions: `(images,)`, GO, NG or RECHECK.
+        second_decisions: `(images,)`, of the second.
 
     Raises:
         ValueError: If they have different lengths.
@@ -133,18 +101,26 @@ def new_escapes(labels: ArrayLike, first_decisions: ArrayLike, second_decisions:
         >>> new_escapes([1, 1, 1, 0], ["NG", "RECHECK", "GO", "NG"], ["GO", "GO", "GO", "GO"]).tolist()
         [0, 1]
     """
-    truth, first, second = np.asarray(labels), np.asarray(first_decisions), np.asarray(second_decisions)
-    _check_lengths(truth, first, second)
-    return np.flatnonzero((truth == 1) & (second == "GO") & (first != "GO"))
+    return _new_mistakes(labels, first_decisions, second_decisions, label=1, mistake="GO")
+
+
+def new_overkills(labels: ArrayLike, first_decisions: ArrayLike, second_decisions: ArrayLike) -> NDArray[np.intp]:
+    """Return where the second model rejects a GO part that the first did not: as `new_escapes`.
+
+    Example:
+        >>> new_overkills([0, 0, 0, 1], ["GO", "RECHECK", "NG", "GO"], ["NG", "NG", "NG", "NG"]).tolist()
+        [0, 1]
+    """
+    return _new_mistakes(labels, first_decisions, second_decisions, label=0, mistake="NG")
 
 
 def equal_overkill(go_probabilities: ArrayLike, overkills: int, rechecked: int = 0) -> Thresholds | None:
-    """The thresholds at which a model does to good parts what another one does, so that their escapes compare.
+    """Return the thresholds at which a model does to good parts what another one does, so that their escapes compare.
 
     The lowest ones of all that do not treat more good parts badly: those with the fewest escapes.
 
     Args:
-        go_probabilities: `(pictures,)`, P(NG) of good parts.
+        go_probabilities: `(images,)`, P(NG) of good parts.
         overkills: How many of them may be rejected.
         rechecked: How many more may go to a person.
 
@@ -164,6 +140,34 @@ def equal_overkill(go_probabilities: ArrayLike, overkills: int, rechecked: int =
     return Thresholds(lower, upper)
 
 
-def _check_lengths(*columns: NDArray[np.generic]) -> None:
+def validate_lengths(*columns: NDArray[np.generic]) -> None:
+    """Raise ValueError unless all columns have one row an image."""
     if len({column.shape for column in columns}) > 1:
-        raise ValueError(f"expected one row a picture, got {' and '.join(str(len(column)) for column in columns)}")
+        raise ValueError(f"expected one row an image, got {' and '.join(str(len(column)) for column in columns)}")
+
+
+def _new_mistakes(
+    labels: ArrayLike, first_decisions: ArrayLike, second_decisions: ArrayLike, *, label: int, mistake: str
+) -> NDArray[np.intp]:
+    truth, first, second = np.asarray(labels), np.asarray(first_decisions), np.asarray(second_decisions)
+    validate_lengths(truth, first, second)
+    return np.flatnonzero((truth == label) & (second == mistake) & (first != mistake))
+
+
+def _sign_flip(differences: NDArray[np.int64]) -> float:
+    """Two-sided p-value of a sum of integers under all signs of each: the sum is as far from 0, or farther."""
+    sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
+    reach = int(sizes @ counts)
+    if not reach:
+        return 1.0
+    sums = np.zeros(2 * reach + 1)  # probability of each sum, from -reach to reach
+    sums[reach] = 1
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        # groups of the same size: how many are positive is binomial
+        shifted = (
+            weight * np.roll(sums, size * (2 * positive - count))  # nothing wraps: the reach is that of all groups
+            for positive, weight in enumerate(binom.pmf(np.arange(count + 1), count, 0.5))
+        )
+        sums = sum(shifted, np.zeros_like(sums))
+    far = np.abs(np.arange(-reach, reach + 1)) >= abs(int(differences.sum()))
+    return min(1.0, float(sums[far].sum()))

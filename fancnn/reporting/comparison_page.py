@@ -1,4 +1,4 @@
-"""The page of a comparison: a verdict, scores side by side, and every picture that is decided differently."""
+"""The page of a comparison: a verdict, scores side by side, and every image that is decided differently."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,91 +6,106 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.reporting import words
-from fancnn.reporting.contenders import Common, Contender, LeftOut
-from fancnn.reporting.duels import Change, Duel
+from fancnn.reporting.candidates import Candidate, CommonImages, Excluded
+from fancnn.reporting.conclusions import (
+    ESCAPE_COLUMNS,
+    conclusion_sentences,
+    differs,
+    equal_note,
+    escape_rows,
+    interval_title,
+    mcnemar_words,
+    threshold_note,
+)
 from fancnn.reporting.gallery import Thumbnail, thumbnails
 from fancnn.reporting.html import rendered
 from fancnn.reporting.page import PART_NAMES, score_rows, score_title
-from fancnn.reporting.verdicts import ESCAPE_COLUMNS, equal_note, escape_rows, threshold_note, verdict
+from fancnn.reporting.pairwise_comparisons import Flip, PairwiseComparison
 
 LISTED = 200  # flips of a pair in the page; flips.csv has all
 PICTURED = 48  # of those with a thumbnail
 
 
 @dataclass(frozen=True)
-class Flipped:
-    """A change with its picture, or without one where there are too many."""
+class ShownFlip:
+    """A flip with its image, or without one where there are too many."""
 
-    change: Change
+    flip: Flip
     thumbnail: Thumbnail | None
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A duel as the page shows it."""
+    """A comparison as the page shows it."""
 
-    duel: Duel
+    comparison: PairwiseComparison
     differences: list[tuple[str, str, str]]
-    flipped: list[Flipped]
-    left_out: tuple[LeftOut, ...]
-    verdict: str
+    interval_title: str
+    flips: list[ShownFlip]
+    excluded: tuple[Excluded, ...]
+    conclusion: list[str]
+    mcnemar: str
+    differs: bool
     threshold_note: str
     equal_note: str
     escapes: list[list[str]]
 
 
 def comparison_page(
-    contenders: Sequence[Contender],
-    common: Common,
-    parts: Mapping[str, Mapping[str, Any]],
-    duels: Sequence[Duel],
+    candidates: Sequence[Candidate],
+    common: CommonImages,
+    scores: Mapping[str, Mapping[str, Any]],
+    comparisons: Sequence[PairwiseComparison],
     root: Path,
 ) -> str:
-    """The whole page; the same models and pictures give the same bytes.
+    """Return the whole page; the same models and images give the same bytes.
 
     Args:
-        contenders: The models, the one in use first.
-        common: Their decisions on the same pictures.
-        parts: Scores by letter, as `metrics.json` has them.
-        duels: The first against each of the others.
-        root: Folder that the first contender's paths are relative to.
+        candidates: The models, the one in use first.
+        common: Their decisions on the same images.
+        scores: By letter, as `metrics.json` has them.
+        comparisons: The first with each of the others.
+        root: Folder that the first candidate's paths are relative to.
     """
-    recheck = any(item.thresholds.has_recheck for item in contenders)
+    recheck = any(item.thresholds.has_recheck for item in candidates)
     go = sum(row.label == 0 for row in common.rows[0])
     return rendered(
         "comparison.html.j2",
-        contenders=contenders,
+        candidates=candidates,
         common=common,
-        part=PART_NAMES[common.part],
+        split=PART_NAMES[common.split],
         sizes=(len(common.rows[0]), go, len(common.rows[0]) - go),
-        letters=list(parts),
+        letters=list(scores),
         escape_columns=ESCAPE_COLUMNS,
-        scores=score_rows(parts, recheck=recheck),
-        pairs=[_pair(duel, contenders[0], root) for duel in duels],
+        scores=score_rows(scores, recheck=recheck),
+        pairs=[_pair(item, candidates[0], root) for item in comparisons],
     )
 
 
-def difference_rows(duel: Duel) -> list[tuple[str, str, str]]:
-    """Score, second less first, and where that may lie."""
+def difference_rows(comparison: PairwiseComparison) -> list[tuple[str, str, str]]:
+    """Return score, second less first, and where that may lie."""
     return [
-        (score_title(name), words.UNDEFINED if value is None else f"{value:+.4f}", _signed(interval))
-        for name, (value, interval) in duel.differences.items()
+        (score_title(name), words.UNDEFINED if found.value is None else f"{found.value:+.4f}", _signed(found.interval))
+        for name, found in comparison.differences.items()
     ]
 
 
-def _pair(duel: Duel, first: Contender, root: Path) -> Pair:
-    shown = duel.changes[:LISTED]
-    pictures = thumbnails((change.first for change in shown[:PICTURED]), root, first.thresholds, first.hashes)
-    padded = [*pictures, *[None] * (len(shown) - len(pictures))]
+def _pair(comparison: PairwiseComparison, first: Candidate, root: Path) -> Pair:
+    shown = comparison.flips[:LISTED]
+    images = thumbnails((flip.first for flip in shown[:PICTURED]), root, first.thresholds, first.hashes)
+    padded = [*images, *[None] * (len(shown) - len(images))]
     return Pair(
-        duel=duel,
-        differences=difference_rows(duel),
-        flipped=[Flipped(*pair) for pair in zip(shown, padded, strict=True)],
-        left_out=duel.left_out[:LISTED],
-        verdict=verdict(duel),
-        threshold_note=threshold_note(duel),
-        equal_note=equal_note(duel),
-        escapes=escape_rows(duel),
+        comparison=comparison,
+        differences=difference_rows(comparison),
+        interval_title=interval_title(comparison),
+        flips=[ShownFlip(*pair) for pair in zip(shown, padded, strict=True)],
+        excluded=comparison.excluded[:LISTED],
+        conclusion=conclusion_sentences(comparison),
+        mcnemar=mcnemar_words(comparison),
+        differs=differs(comparison),
+        threshold_note=threshold_note(comparison),
+        equal_note=equal_note(comparison),
+        escapes=escape_rows(comparison),
     )
 
 

@@ -1,14 +1,36 @@
 """The story of `python -m fancnn.compare`: may the new model take the place of the old one?
 
-Formats, version 1 each. `flips.csv`: a row for each picture that two models decide differently: path, class,
-defect_type, group, label, first and second (letters), the probability and decision of both, and the change (one of
-`fancnn.reporting.duels.CHANGES`). `compare.json`: `format` (`fancnn-comparison`), `version`, `part`, `pictures`, `go`,
-`ng`, `models` (by letter: place, thresholds, scores as in `metrics.json`), `pairs` (first, second, counts of changes,
-`mcnemar`, `differences` as [value, low, high], `equal_overkill`: the second's thresholds that do to as many good parts
-what the first does, overkills and new escapes there, null where no good part is common; `not_compared`: path and reason
-of each bad part that the first decided and that is not compared; `verdict`, `no_new_escapes`), `notes`, and `verdict`
-and `no_new_escapes` over all pairs. `verdict` is one of `fancnn.reporting.duels.VERDICTS`, null where a pair has no bad
-part in common; `no_new_escapes` is null where bad parts are not compared and no new escape is among the others.
+`flips.csv`, version 1: a row for each image that two models decide differently: path, class, defect_type, group, label,
+first and second (letters), the probability and decision of both, and the change (one of
+`fancnn.reporting.pairwise_comparisons.FLIP_KINDS`).
+
+`compare.json`, version 2:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-comparison`, 2 |
+| split, images, go, ng | what is compared, each image once |
+| unit | `image` or `group`: what bounds, tests and differences count as independent |
+| confidence | of bounds and differences, for all models together |
+| new_escape_rate, new_overkill_rate | the margins; null where nobody said one |
+| repeated | by letter, rows that repeat an image and do not count |
+| contradicted | images with two labels, not compared |
+| models | by letter: place, thresholds, trained_on (images compared that trained it), scores as in `metrics.json` |
+| pairs | the first with each of the others, see below |
+| notes | what makes the comparison less than it seems, in sentences |
+| verdict, passes | the worst of all pairs, and whether that is `passes` |
+
+A pair: `first`, `second`; `flips`, counts by kind; `new_escapes` and `new_overkills`, each with the fields of
+`fancnn.inspection.replacement.NewMistakes` (`bound` is a share of parts, `units` how many groups or images hold them);
+`mcnemar` (`p`, `adjusted` by Holm for all pairs, `unit`); `differences`, by score [value, low, high]; `rechecked`,
+images that each sends to a person; `equal_overkill`: the second's thresholds that do to as many good parts what the
+first does, overkills and new escapes there, null where no good part is common; `not_compared`: path, label and reason
+of each part that the first decided and that is not compared; `verdict`, one of
+`fancnn.inspection.replacement.VERDICTS`; `passes`; and `conclusion`, the sentences that people read.
+
+Version 1 had `part` for split, `pictures` for images, `changes` for flips, `mcnemar` as a number (by image), bad parts
+alone in `not_compared`, and for a verdict `no new escapes`, `new escapes`, `not all compared` or null, with
+`no_new_escapes` beside it: it bounded nothing and did not judge overkills.
 """
 
 import json
@@ -19,156 +41,197 @@ from typing import Any
 
 from fancnn.console import print_table, say
 from fancnn.inspection.metrics_file import part_metrics
-from fancnn.limits import check_thresholds
+from fancnn.inspection.replacement import Verdict
+from fancnn.limits import check_share, check_thresholds
 from fancnn.reporting import words
+from fancnn.reporting.candidates import Candidate, CommonImages, common_images, letters, read_candidate
 from fancnn.reporting.comparison_page import comparison_page, difference_rows
-from fancnn.reporting.contenders import Common, Contender, common_pictures, letters, read_contender
-from fancnn.reporting.duels import Duel, Equal, duels
+from fancnn.reporting.conclusions import (
+    ESCAPE_COLUMNS,
+    conclusion,
+    equal_note,
+    escape_rows,
+    interval_title,
+    mcnemar_words,
+    overall,
+    threshold_note,
+)
 from fancnn.reporting.page import score_rows, score_title
-from fancnn.reporting.verdicts import ESCAPE_COLUMNS, equal_note, escape_rows, overall, threshold_note, verdict
+from fancnn.reporting.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
 from fancnn.settings import CompareSettings
 from fancnn.tables import replacing, table_writer
 
-FORMAT, VERSION = "fancnn-comparison", 1
+FORMAT, VERSION = "fancnn-comparison", 2
+FLIPS_VERSION = 1
 COLUMNS = (
     *("path", "class", "defect_type", "group", "label", "first", "second"),
     *("first_probability", "second_probability", "first_decision", "second_decision", "change"),
 )
 SHOWN = ("escape_rate", "overkill_rate", "recheck_rate", "accuracy", "f1", "auroc")
-TOLD = 10  # bad parts that are not compared, on the terminal; compare.json has all
+PRINTED = 10  # parts that are not compared, on the terminal; compare.json has all
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison came to: its page, and one of `VERDICTS`, or None where there is none."""
+    """What a comparison came to: its page and its verdict."""
 
     page: Path
-    verdict: str | None
+    verdict: Verdict
 
     @property
-    def no_new_escapes(self) -> bool:
-        """Whether it is known that no new model passes what the first does not."""
-        return self.verdict == "no new escapes"
+    def passes(self) -> bool:
+        """Whether every other model may take the place of the first, as far as margins say."""
+        return self.verdict == "passes"
 
 
 def compare(settings: CompareSettings) -> Compared:
     """Compare the first model with each of the others; leave `compare.html`, `flips.csv` and `compare.json`.
 
     Raises:
-        UserError: If one cannot be read, or no pictures are common to all.
+        UserError: If one cannot be read, no images are common to all, or a margin is no share.
     """
     check_thresholds(settings.threshold)
+    check_share("confidence", settings.confidence)
+    for key in ("new_escape_rate", "new_overkill_rate"):
+        if (margin := getattr(settings, key)) is not None:
+            check_share(key, margin)
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
-    contenders = [read_contender(place, letter, settings.threshold) for place, letter in named]
-    common = common_pictures(contenders, settings.part)
-    parts = {
-        item.letter: part_metrics(rows, item.thresholds) for item, rows in zip(contenders, common.rows, strict=True)
+    candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]
+    common = common_images(candidates, settings.part)
+    scores = {
+        item.letter: part_metrics(rows, item.thresholds) for item, rows in zip(candidates, common.rows, strict=True)
     }
-    found = duels(contenders, common)
-    root = Path(settings.root).expanduser() if settings.root else contenders[0].root or Path()
+    comparisons = pairwise_comparisons(
+        candidates,
+        common,
+        new_escape_rate=settings.new_escape_rate,
+        new_overkill_rate=settings.new_overkill_rate,
+        confidence=settings.confidence,
+    )
+    root = Path(settings.root).expanduser() if settings.root else candidates[0].root or Path()
     output = Path(settings.output).expanduser()
     with replacing(output / "compare.html") as file:
-        file.write(comparison_page(contenders, common, parts, found, root))
-    _write_flips(output / "flips.csv", found)
+        file.write(comparison_page(candidates, common, scores, comparisons, root))
+    _write_flips(output / "flips.csv", comparisons)
     with replacing(output / "compare.json") as file:
-        json.dump(_plain(contenders, common, parts, found), file, indent=2, allow_nan=False)
+        json.dump(_to_dict(settings, candidates, common, scores, comparisons), file, indent=2, allow_nan=False)
         file.write("\n")
-    _tell(contenders, common, parts, found)
+    _print(candidates, common, scores, comparisons)
     say(f"\ncompare.html, flips.csv and compare.json: {output}")
-    return Compared(output / "compare.html", overall(found))
+    return Compared(output / "compare.html", overall(comparisons))
 
 
-def _write_flips(path: Path, found: Sequence[Duel]) -> None:
-    with table_writer(path, COLUMNS, VERSION) as add:
-        for duel in found:
-            for change in duel.changes:
-                row = change.first
+def _write_flips(path: Path, comparisons: Sequence[PairwiseComparison]) -> None:
+    with table_writer(path, COLUMNS, FLIPS_VERSION) as add:
+        for comparison in comparisons:
+            for flip in comparison.flips:
+                row = flip.first
                 add(
                     {
                         **{"path": row.path, "class": row.class_name, "defect_type": row.defect_type},
-                        **{"group": row.group, "label": row.label, "first": duel.first, "second": duel.second},
-                        **{"first_probability": row.probability, "second_probability": change.second.probability},
-                        **{"first_decision": change.first_decision, "second_decision": change.second_decision},
-                        "change": change.what,
+                        **{"group": row.group, "label": row.label},
+                        **{"first": comparison.first, "second": comparison.second},
+                        **{"first_probability": row.probability, "second_probability": flip.second.probability},
+                        **{"first_decision": flip.first_decision, "second_decision": flip.second_decision},
+                        "change": flip.kind,
                     }
                 )
 
 
-def _plain(
-    contenders: Sequence[Contender], common: Common, parts: Mapping[str, Mapping[str, Any]], found: Sequence[Duel]
+def _to_dict(
+    settings: CompareSettings,
+    candidates: Sequence[Candidate],
+    common: CommonImages,
+    scores: Mapping[str, Mapping[str, Any]],
+    comparisons: Sequence[PairwiseComparison],
 ) -> dict[str, Any]:
-    scores = parts[contenders[0].letter]
+    ng = sum(row.label == 1 for row in common.rows[0])
     return {
-        **{"format": FORMAT, "version": VERSION, "part": common.part},
-        **{name: scores[name] for name in ("pictures", "go", "ng")},
+        **{"format": FORMAT, "version": VERSION, "split": common.split},
+        **{"images": len(common.rows[0]), "go": len(common.rows[0]) - ng, "ng": ng},
+        **{"unit": common.unit, "confidence": settings.confidence},
+        **{"new_escape_rate": settings.new_escape_rate, "new_overkill_rate": settings.new_overkill_rate},
+        **{"repeated": dict(common.repeated), "contradicted": common.contradicted},
         "models": {
             item.letter: {
                 "place": str(item.place.resolve()),
                 "thresholds": [item.thresholds.lower, item.thresholds.upper],
-                "scores": parts[item.letter],
+                "trained_on": common.trained_on[item.letter],
+                "scores": scores[item.letter],
             }
-            for item in contenders
+            for item in candidates
         },
-        "pairs": [_plain_pair(duel) for duel in found],
+        "pairs": [_pair_to_dict(item) for item in comparisons],
         "notes": list(common.notes),
-        **_plain_verdict(overall(found)),
+        **_verdict_to_dict(overall(comparisons)),
     }
 
 
-def _plain_pair(duel: Duel) -> dict[str, Any]:
+def _pair_to_dict(comparison: PairwiseComparison) -> dict[str, Any]:
+    equal, p, adjusted = comparison.equal, comparison.mcnemar, comparison.mcnemar_adjusted
     return {
-        **{"first": duel.first, "second": duel.second, "changes": dict(duel.counts), "mcnemar": duel.mcnemar},
+        **{"first": comparison.first, "second": comparison.second, "flips": dict(comparison.counts)},
+        "new_escapes": asdict(comparison.new_escapes),
+        "new_overkills": asdict(comparison.new_overkills),
+        "mcnemar": {"p": p, "adjusted": adjusted, "unit": comparison.unit},
         "differences": {
-            name: [value, *(asdict(interval).values() if interval else (None, None))]
-            for name, (value, interval) in duel.differences.items()
+            name: [found.value, *(asdict(found.interval).values() if found.interval else (None, None))]
+            for name, found in comparison.differences.items()
         },
-        "equal_overkill": None if duel.equal is None else _plain_equal(duel.equal),
-        "not_compared": [{"path": item.row.path, "reason": item.why} for item in duel.left_out],
-        **_plain_verdict(duel.outcome),
+        "rechecked": list(comparison.rechecked),
+        "equal_overkill": None
+        if equal is None
+        else {**asdict(equal), "thresholds": [equal.thresholds.lower, equal.thresholds.upper]},
+        "not_compared": [
+            {"path": item.row.path, "label": item.row.label, "reason": item.reason} for item in comparison.excluded
+        ],
+        **_verdict_to_dict(comparison.verdict),
+        "conclusion": conclusion(comparison),
     }
 
 
-def _plain_equal(equal: Equal) -> dict[str, Any]:
-    return {**asdict(equal), "thresholds": [equal.thresholds.lower, equal.thresholds.upper]}
+def _verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
+    return {"verdict": verdict, "passes": verdict == "passes"}
 
 
-def _plain_verdict(verdict: str | None) -> dict[str, Any]:
-    return {"verdict": verdict, "no_new_escapes": {"no new escapes": True, "new escapes": False}.get(verdict or "")}
-
-
-def _tell(
-    contenders: Sequence[Contender], common: Common, parts: Mapping[str, Mapping[str, Any]], found: Sequence[Duel]
+def _print(
+    candidates: Sequence[Candidate],
+    common: CommonImages,
+    scores: Mapping[str, Mapping[str, Any]],
+    comparisons: Sequence[PairwiseComparison],
 ) -> None:
-    for item in contenders:
+    for item in candidates:
         say(f"{item.letter}: {item.place} ({item.thresholds.in_words()})")
-    recheck = any(item.thresholds.has_recheck for item in contenders)
+    recheck = any(item.thresholds.has_recheck for item in candidates)
     titles = [score_title(name) for name in SHOWN]
     rows = [
         [name, *(f"{value} ({interval})" if interval else value for value, interval in cells)]
-        for name, _, cells in score_rows(parts, recheck=recheck)
+        for name, _, cells in score_rows(scores, recheck=recheck)
         if name in titles
     ]
-    print_table(f"{words.plural(len(common.rows[0]), 'picture')} of {common.part}", ["", *parts], rows)
-    for duel in found:
-        differences = [list(row) for row in difference_rows(duel)]
-        print_table(f"{duel.second} less {duel.first}", ["", "difference", "95 %"], differences)
-        counts = ", ".join(f"{what} {number}" for what, number in duel.counts.items() if number) or "none"
-        print_table(f"new escapes of {duel.second}", ["", *ESCAPE_COLUMNS], escape_rows(duel))
-        say(f"decided differently: {counts}; McNemar p {words.probability(duel.mcnemar)}")
+    print_table(f"{words.plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
+    for comparison in comparisons:
+        differences = [list(row) for row in difference_rows(comparison)]
+        less = f"{comparison.second} less {comparison.first} ({interval_title(comparison)})"
+        print_table(less, ["", "difference", "between"], differences)
+        counts = ", ".join(f"{kind} {number}" for kind, number in comparison.counts.items() if number) or "none"
+        print_table(f"new escapes of {comparison.second}", ["", *ESCAPE_COLUMNS], escape_rows(comparison))
+        say(f"decided differently: {counts}")
+        say(mcnemar_words(comparison))
     for note in common.notes:
         say(f"warning: {note}")
-    for duel in found:
-        _tell_verdict(duel)
+    for comparison in comparisons:
+        _print_conclusion(comparison)
 
 
-def _tell_verdict(duel: Duel) -> None:
-    """The verdict and what it hangs on, with the first of the bad parts that are not compared."""
-    for item in duel.left_out[:TOLD]:
-        say(f"not compared: {item.row.path} ({item.why})")
-    if len(duel.left_out) > TOLD:
-        say(f"not compared: {len(duel.left_out) - TOLD:,} more, in compare.html and compare.json")
-    if note := threshold_note(duel):
+def _print_conclusion(comparison: PairwiseComparison) -> None:
+    """The verdict and what it hangs on, with the first of the parts that are not compared."""
+    for item in comparison.excluded[:PRINTED]:
+        say(f"not compared: {item.row.path} ({item.reason})")
+    if len(comparison.excluded) > PRINTED:
+        say(f"not compared: {len(comparison.excluded) - PRINTED:,} more, in compare.html and compare.json")
+    if note := threshold_note(comparison):
         say(f"warning: {note}")
-    say(equal_note(duel))
-    say(verdict(duel))
+    say(equal_note(comparison))
+    say(conclusion(comparison))

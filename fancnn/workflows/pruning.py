@@ -209,8 +209,18 @@ def _held_against(
 ) -> dict[str, Any]:
     """Flips against the original, and what can be certified of it and of what is left; on the part, None is test."""
     say(f"\nkeep={point.keep:g} against the original")
-    both = [str(source.folder), str(point.run)]
-    verdict = compare(CompareSettings(both, part, 0.5, None, str(point.run), str(point.run))).verdict
+    asked = CompareSettings(
+        runs=[str(source.folder), str(point.run)],
+        part=part,
+        threshold=0.5,
+        new_escape_rate=None,
+        new_overkill_rate=None,
+        confidence=settings.confidence,
+        root=None,
+        output=str(point.run),
+        output_dir=str(point.run),
+    )
+    verdict = compare(asked).verdict
     smaller = _certificate(settings, point.run, point.run / "certificate.json", part)
     return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
 

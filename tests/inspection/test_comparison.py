@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,8 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fancnn.inspection.comparison import Flip, equal_overkill, flips, mcnemar, new_escapes, paired_difference
-from fancnn.inspection.scores import auroc
+from fancnn.inspection.comparison import equal_overkill, holm, mcnemar, new_escapes, new_overkills, unit_numbers
 
 decisions = st.sampled_from(["GO", "RECHECK", "NG"])
 tables = st.lists(st.tuples(st.integers(0, 1), decisions, decisions), max_size=40)
@@ -17,17 +18,6 @@ Rights = list[tuple[bool, bool]]
 
 def columns(rows: list[tuple[object, ...]], width: int) -> list[NDArray[np.generic]]:
     return [np.array([row[i] for row in rows]) for i in range(width)]
-
-
-@given(tables)
-def test_flips_are_the_pictures_decided_differently(table: Table) -> None:
-    paths = [f"{i}.png" for i in range(len(table))]
-    found = flips(paths, *([row[i] for row in table] for i in range(3)))  # type: ignore[arg-type]
-    assert found == [Flip(path, *row) for path, row in zip(paths, table, strict=True) if row[1] != row[2]]
-
-
-def test_a_picture_of_unknown_truth_can_flip() -> None:
-    assert flips(["a"], [None], ["GO"], ["RECHECK"]) == [Flip("a", None, "GO", "RECHECK")]
 
 
 @given(rights)
@@ -56,64 +46,55 @@ def test_new_escapes_are_ng_parts_that_only_the_second_passes(table: Table) -> N
     assert new_escapes(labels, first, second).tolist() == expected
 
 
-def scored(size: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Labels, and probabilities of a poor and of a good model."""
-    generator = np.random.default_rng(size)
-    labels = np.arange(size) % 2
-    hard = generator.normal(0, 1, size)
-    poor, good = (1 / (1 + np.exp(-(hard + strength * (2 * labels - 1)))) for strength in (0.5, 1.0))
-    return labels, poor, good
+@given(tables)
+def test_new_overkills_are_go_parts_that_only_the_second_rejects(table: Table) -> None:
+    labels, first, second = columns(table, 3) if table else ([], [], [])  # type: ignore[arg-type]
+    expected = [i for i, (label, a, b) in enumerate(table) if label == 0 and b == "NG" and a in ("GO", "RECHECK")]
+    assert new_overkills(labels, first, second).tolist() == expected
 
 
-def test_the_better_model_is_better_beyond_chance() -> None:
-    labels, poor, good = scored(300)
-    value, interval = paired_difference(labels, poor, good, auroc, draws=200)
-    assert value == pytest.approx(auroc(labels, good) - auroc(labels, poor))  # type: ignore[operator]
-    assert interval is not None
-    assert 0 < interval.low <= value <= interval.high
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), min_size=1, max_size=40))
+def test_mcnemar_by_group_tries_every_sign_of_every_group(table: list[tuple[bool, bool, int]]) -> None:
+    first, second = columns([row[:2] for row in table], 2)  # type: ignore[arg-type]
+    sums: dict[int, int] = {}
+    for one, other, group in table:
+        sums[group] = sums.get(group, 0) + int(one) - int(other)
+    seen = abs(sum(sums.values()))
+    signs = list(itertools.product((-1, 1), repeat=len(sums)))
+    far = [abs(sum(sign * of for sign, of in zip(chosen, sums.values(), strict=True))) >= seen for chosen in signs]
+    found = mcnemar(first, second, [f"lot {row[2]}" for row in table])
+    assert found == pytest.approx(sum(far) / len(far), rel=1e-9)
 
 
-def test_both_models_are_scored_on_the_same_draws() -> None:
-    labels, poor, _ = scored(300)
-    value, interval = paired_difference(labels, poor, poor**2, auroc, draws=50)  # another scale, the same order
-    assert interval is not None
-    assert (value, interval.low, interval.high) == (0, 0, 0)
+@given(rights)
+def test_mcnemar_by_groups_of_one_image_is_that_by_image(table: Rights) -> None:
+    first, second = columns(table, 2)  # type: ignore[arg-type]
+    for groups in ([""] * len(table), [str(number) for number in range(len(table))]):
+        assert mcnemar(first, second, groups) == pytest.approx(mcnemar(first, second), rel=1e-9)
 
 
-def test_swapping_the_models_turns_the_sign() -> None:
-    labels, poor, good = scored(100)
-    value, interval = paired_difference(labels, poor, good, auroc, draws=50)
-    swapped, other = paired_difference(labels, good, poor, auroc, draws=50)
-    assert interval is not None
-    assert other is not None
-    assert swapped == -value  # type: ignore[operator]
-    assert (other.low, other.high) == pytest.approx((-interval.high, -interval.low))
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.2))
+def test_holm_rejects_what_its_steps_reject(p_values: list[float], level: float) -> None:
+    rejected = set()
+    for step, place in enumerate(np.argsort(p_values, kind="stable")):
+        if p_values[place] * (len(p_values) - step) > level:
+            break
+        rejected.add(int(place))
+    assert {place for place, value in enumerate(holm(p_values)) if value <= level} == rejected
 
 
-def test_groups_are_kept_together_in_the_draws() -> None:
-    labels, poor, good = (np.repeat(column, 4) for column in scored(60))
-    widths = []
-    for groups in (None, [str(i // 4) for i in range(240)]):
-        _, interval = paired_difference(labels, poor, good, auroc, groups, draws=200)
-        assert interval is not None
-        widths.append(interval.high - interval.low)
-    assert widths[1] > 1.4 * widths[0]
-
-
-def test_a_difference_of_the_undefined_is_undefined() -> None:
-    assert paired_difference([1, 1], [0.1, 0.2], [0.3, 0.4], auroc, draws=9) == (None, None)
-    assert paired_difference([], [], [], auroc, draws=9) == (None, None)
+def test_images_of_a_group_are_one_unit_and_those_without_one_stand_alone() -> None:
+    assert unit_numbers(["b", "", "b", "a", ""], 5).tolist() == [0, 1, 0, 2, 3]
+    assert unit_numbers(None, 3).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="2 groups for 3 images: expected one for each"):
+        unit_numbers(["a", "b"], 3)
 
 
 def test_columns_of_different_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected one row a picture, got 2 and 1"):
+    with pytest.raises(ValueError, match="expected one row an image, got 2 and 1"):
         mcnemar([True, False], [True])
-    with pytest.raises(ValueError, match="expected one row a picture, got 2 and 2 and 1"):
+    with pytest.raises(ValueError, match="expected one row an image, got 2 and 2 and 1"):
         new_escapes([1, 0], ["GO", "GO"], ["GO"])
-    with pytest.raises(ValueError, match="expected one row a picture, got 1 and 2 and 1"):
-        paired_difference([1], [0.1, 0.2], [0.3], auroc)
-    with pytest.raises(ValueError, match="shorter"):
-        flips(["a", "b"], [1], ["GO"], ["NG"])
 
 
 levels = st.integers(0, 8).map(lambda level: level / 8)  # with ties

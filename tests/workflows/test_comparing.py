@@ -34,7 +34,7 @@ def compared(tmp_path: Path, *runs: Path, more: tuple[str, ...] = ()) -> Compare
 def test_a_new_escape_is_the_verdict_and_the_first_flip(
     tables: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not compared(tmp_path, *tables).no_new_escapes
+    assert compared(tmp_path, *tables).verdict == "new escapes"
     with (tmp_path / "out/flips.csv").open() as file:
         flips = list(csv.DictReader(file))
     assert [(row["first"], row["second"], row["change"]) for row in flips] == [
@@ -45,18 +45,67 @@ def test_a_new_escape_is_the_verdict_and_the_first_flip(
     assert (flips[0]["first_decision"], flips[0]["second_decision"]) == ("NG", "GO")
     assert {row["version"] for row in flips} == {"1"}
     found = json.loads((tmp_path / "out/compare.json").read_text())
-    assert (found["format"], found["version"], found["no_new_escapes"]) == ("fancnn-comparison", 1, False)
-    assert [pair["no_new_escapes"] for pair in found["pairs"]] == [False, True]
+    assert (found["format"], found["version"], found["verdict"], found["passes"]) == (
+        *("fancnn-comparison", 2, "new escapes", False),
+    )
+    assert [(pair["verdict"], pair["passes"]) for pair in found["pairs"]] == [("new escapes", False), ("passes", True)]
     assert found["pairs"][1]["differences"]["accuracy"][0] == pytest.approx(0.05)
-    said = capsys.readouterr().out
-    assert "1 new escape: B passes 1 bad part that A does not pass." in said
-    assert "No new escapes: C passes no bad part that A does not pass." in said
+    printed = capsys.readouterr().out
+    assert "New escapes. Up to " in printed
+    assert "1 new escape among 10 NG parts." in printed
+
+
+def everything_said(output: Path, printed: str) -> list[str]:
+    """Console, page and JSON, as a person reads them."""
+    page = html.unescape((output / "compare.html").read_text(encoding="utf-8"))
+    plain = json.loads((output / "compare.json").read_text())
+    return [printed, page, " ".join((*plain["notes"], *(pair["conclusion"] for pair in plain["pairs"])))]
+
+
+def test_console_page_and_json_say_the_same_bounds_with_their_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        replace(row, group=f"lot {number // 10}", probability=float(row.label or 0))
+        for number, row in enumerate(rows_of(40))
+    ]
+    table = write_table(tmp_path / "a.csv", [*rows, replace(rows[1])])
+    margins = ("new_escape_rate=0.02", "new_overkill_rate=0.9", "confidence=0.9")
+    assert compared(tmp_path, table, table, more=margins).verdict == "not proven"
+    for text in everything_said(tmp_path / "out", capsys.readouterr().out):
+        assert (
+            "Not proven. Up to 43.8 % of NG parts may pass B that do not pass A, and new_escape_rate allows 2 %" in text
+        )
+        assert "0 new escapes among 20 NG parts in 4 groups" in text
+        assert "(90 % confidence, groups kept together.)" in text
+        assert "A has 1 row more of these images (same path, or same content where that is known)" in text
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    assert {name: found[name] for name in ("split", "images", "go", "ng", "unit", "confidence", "repeated")} == {
+        **{"split": "test", "images": 40, "go": 20, "ng": 20, "unit": "group", "confidence": 0.9},
+        "repeated": {"A": 1, "B": 1},
+    }
+    (pair,) = found["pairs"]
+    assert pair["new_escapes"] == {
+        **{"count": 0, "parts": 20, "units": 4, "level": pytest.approx(0.9), "margin": 0.02, "within": False},
+        "bound": pytest.approx(1 - 0.1 ** (1 / 4)),
+    }
+    assert pair["new_overkills"]["within"] is True
+    assert pair["mcnemar"] == {"p": 1.0, "adjusted": 1.0, "unit": "group"}
+    low, high = pair["differences"]["escape_rate"][1:]
+    assert low < 0 < high, "an interval of no width would say that nothing is open"
+
+
+@pytest.mark.parametrize("key", ["new_escape_rate", "new_overkill_rate", "confidence"])
+@pytest.mark.parametrize("value", ["0", "1", "2"])
+def test_a_margin_is_a_share(tables: list[Path], tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"{key}=.*expected a share above 0 and below 1"):
+        compared(tmp_path, *tables, more=(f"{key}={value}",))
 
 
 def test_the_page_has_the_verdict_scores_and_a_thumbnail_of_each_flip(tables: list[Path], tmp_path: Path) -> None:
     root = write_files(tmp_path / "files", rows_of(20))
     page = compared(tmp_path, *tables[:2], more=(f"root={root}",)).page.read_text(encoding="utf-8")
-    for text in ("1 new escape: B passes", "Scores side by side", "McNemar", "Decided differently: 2"):
+    for text in ("New escapes. Up to ", "Scores side by side", "McNemar", "Decided differently: 2"):
         assert text in page
     assert page.count("<img") == 2
     assert "http" not in page
@@ -76,11 +125,11 @@ def test_file_names_stay_names(tmp_path: Path) -> None:
 
 
 def test_runs_are_compared_at_their_own_thresholds(trained_run: Path, tmp_path: Path) -> None:
-    assert compared(tmp_path, trained_run, trained_run / "predictions.csv").no_new_escapes
+    assert compared(tmp_path, trained_run, trained_run / "predictions.csv").passes
     found = json.loads((tmp_path / "out/compare.json").read_text())
     thresholds = json.loads((trained_run / "metrics.json").read_text())["thresholds"]
     assert [model["thresholds"] for model in found["models"].values()] == [thresholds, thresholds]
-    assert found["part"] == "test"
+    assert found["split"] == "test"
 
 
 def test_one_class_alone_leaves_differences_undefined_and_gives_no_verdict(
@@ -90,11 +139,11 @@ def test_one_class_alone_leaves_differences_undefined_and_gives_no_verdict(
     found = compared(tmp_path, table, table)
     page, said = found.page.read_text(encoding="utf-8"), capsys.readouterr().out
     assert "undefined" in page
-    assert not found.no_new_escapes
-    assert all("No verdict: A and B have no bad part in common." in text for text in (page, said))
+    assert found.verdict == "not proven"
+    assert all("A and B have no NG part in common: nothing is known of new escapes." in text for text in (page, said))
     plain = json.loads((tmp_path / "out/compare.json").read_text())
-    assert (plain["verdict"], plain["no_new_escapes"]) == (None, None)
-    assert (plain["pairs"][0]["verdict"], plain["pairs"][0]["no_new_escapes"]) == (None, None)
+    assert (plain["verdict"], plain["passes"]) == ("not proven", False)
+    assert plain["pairs"][0]["new_escapes"]["bound"] == 1.0
 
 
 def test_bad_parts_that_the_new_model_lacks_are_listed_and_no_verdict_passes_it(
@@ -104,15 +153,17 @@ def test_bad_parts_that_the_new_model_lacks_are_listed_and_no_verdict_passes_it(
     lost = write_table(tmp_path / "lost.csv", [rows[0], replace(rows[1], probability=None), *rows[2:]])
     found = compared(tmp_path, tables[2], lost)
     page, said = found.page.read_text(encoding="utf-8"), capsys.readouterr().out
-    assert (found.verdict, found.no_new_escapes) == ("not all compared", False)
+    assert (found.verdict, found.passes) == ("not all compared", False)
     for text in (page, said):
-        assert "B has not decided 1 bad part that A decided" in text
+        assert "1 bad part that A decided is not compared: whether B would pass it is open." in text
         assert rows[1].path in text
         assert "B has no probability of it" in text
-        assert "No new escapes" not in text
+        assert "Passes" not in text
     plain = json.loads((tmp_path / "out/compare.json").read_text())
-    assert plain["pairs"][0]["not_compared"] == [{"path": rows[1].path, "reason": "B has no probability of it"}]
-    assert (plain["verdict"], plain["no_new_escapes"]) == ("not all compared", None)
+    assert plain["pairs"][0]["not_compared"] == [
+        {"path": rows[1].path, "label": 1, "reason": "B has no probability of it"}
+    ]
+    assert (plain["verdict"], plain["passes"]) == ("not all compared", False)
 
 
 def test_different_thresholds_are_said_and_taken_out_everywhere(
@@ -127,7 +178,7 @@ def test_different_thresholds_are_said_and_taken_out_everywhere(
         assert "): 0 new escapes." in text
         assert "equal overkill" in text
     (pair,) = json.loads((tmp_path / "out/compare.json").read_text())["pairs"]
-    assert pair["changes"]["new escape"] > 0
+    assert pair["flips"]["new escape"] > 0
     assert (pair["equal_overkill"]["new_escapes"], pair["equal_overkill"]["caught"]) == (0, 0)
     assert pair["equal_overkill"]["thresholds"][0] < 0.5
 
@@ -149,7 +200,7 @@ def test_a_picture_that_has_changed_is_not_shown_beside_its_old_score(tmp_path: 
         (["old.csv"], "part=test", "1 given: expected two to 26 runs or tables, the one in use first"),
         (["old.csv", "nowhere"], "part=test", "nowhere is no run folder with predictions.csv and no table"),
         (["old.csv", "new.csv"], "part=tset", "part='tset' is none of train, val, test, all"),
-        (["old.csv", "new.csv"], "part=val", "old.csv has no pictures of known truth in the part val"),
+        (["old.csv", "new.csv"], "part=val", "old.csv has no images of known truth in the split val"),
     ],
 )
 def test_mistakes_are_told(tables: list[Path], runs: list[str], more: str, text: str, tmp_path: Path) -> None:
@@ -172,12 +223,15 @@ def test_the_command_answers_by_its_exit_code(tmp_path: Path) -> None:
     write_table(tmp_path / bad, [rows[0], replace(rows[1], probability=0.3), *rows[2:]])
     few = Path("few.csv")
     write_table(tmp_path / few, [rows[0], *rows[2:]])
+    margins = ("new_escape_rate=0.02", "new_overkill_rate=0.02")
     answers = [
         run_command("fancnn.compare", *order, "output=out", cwd=tmp_path)
-        for order in ((good, bad), (bad, good), (good, few))
+        for order in ((good, bad), (bad, good), (good, few), (good, good, *margins))
     ]
-    assert [answer.returncode for answer in answers] == [3, 0, 3], answers[0].stderr
-    assert "1 new escape: B passes 1 bad part" in answers[0].stdout
+    assert [answer.returncode for answer in answers] == [3, 0, 3, 3], answers[0].stderr
+    assert "New escapes." in answers[0].stdout
+    assert "nothing below that is ruled out" in answers[1].stdout
+    assert "Not proven." in answers[3].stdout
     assert (tmp_path / "out/compare.html").is_file()
 
 

@@ -130,8 +130,8 @@ def test_among_several_shares_one_is_to_be_chosen_before_the_test_part_is_looked
     assert [point["network"]["filters"] for point in found] == [[4, 8], [3, 6], [1, 2]]
     for share in ("0.75", "0.25"):
         assert {row.split for row in read_predictions(run / f"keep-{share}/predictions.csv")} == {"val"}
-        assert json.loads((run / f"keep-{share}/compare.json").read_text())["part"] == "val"
-    assert json.loads((half / "keep-0.5/compare.json").read_text())["part"] == "test"
+        assert json.loads((run / f"keep-{share}/compare.json").read_text())["split"] == "val"
+    assert json.loads((half / "keep-0.5/compare.json").read_text())["split"] == "test"
 
 
 def test_its_training_begins_with_what_is_left_and_at_the_lower_rate(
