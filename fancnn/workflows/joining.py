@@ -23,7 +23,14 @@ from fancnn.limits import check_calibration, check_decision
 from fancnn.model import Model
 from fancnn.pictures import PARTS, read_split, write_split
 from fancnn.settings import EnsembleSettings
-from fancnn.workflows.deciding import choose, chosen_part, decision_facts, model_facts, tell_decision
+from fancnn.workflows.deciding import (
+    choose_on,
+    chosen_part,
+    decision_facts,
+    model_facts,
+    not_measured,
+    tell_decision,
+)
 from fancnn.workflows.lines import known_line, line_of
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_next
@@ -53,7 +60,9 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if one_split:
         rows = _calibrated(joined, rows, settings.calibration)
     looked_at = settings.decision.part if one_split else "test"
-    chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
+    chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
+    if not one_split and settings.decision.rule != "fixed":
+        chosen = not_measured(chosen, "the ensemble")
     joined.thresholds = chosen.thresholds
     rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
     part = looked_at if chosen_part(settings.decision) else None
