@@ -85,6 +85,8 @@ class DecisionSettings:
     most_rechecked: float
     escape_rate: float
     confidence: float
+    unit: str | None = None  # absent from rules that were kept before, as `largest_group`
+    largest_group: int | None = None
 
 
 @dataclass

@@ -20,6 +20,7 @@ SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
 SAMPLERS = ("shuffled", "balanced", "undersampled")
 OUTPUTS = ("one", "two", "types")
+UNITS = ("part", "group")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("none", "temperature", "isotonic")
@@ -108,6 +109,10 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
         )
     check_share("decision.escape_rate", decision.escape_rate)
     check_share("decision.confidence", decision.confidence)
+    check_unit("decision.", decision.unit, decision.largest_group)
+    for name in ("unit", "largest_group"):
+        if decision.rule != "escape" and (value := getattr(decision, name)) is not None:
+            raise UserError(f"decision.{name}={value} is for decision.rule=escape: leave it out")
     if not 0 <= decision.most_rechecked <= 1:
         raise UserError(f"decision.most_rechecked={decision.most_rechecked} should be a share from 0 to 1")
     check_line(line)
@@ -123,6 +128,17 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
                 f"line.costs.escape={line.costs.escape} and line.costs.overkill={line.costs.overkill}: where one "
                 "mistake costs nothing, it is best to reject all parts or none. Say what both cost"
             )
+
+
+def check_unit(key: str, unit: str | None, largest_group: int | None) -> None:
+    """What a claim on escapes counts; `key` is what the keys begin with."""
+    if unit is not None:
+        check_choice(f"{key}unit", unit, UNITS)
+    if largest_group is not None and largest_group < 1:
+        raise UserError(
+            f"{key}largest_group={largest_group}: expected the most NG parts that one group (lot, panel, patient) of "
+            "the line can hold, at least 1, e.g. 40"
+        )
 
 
 def check_calibration(method: str) -> None:

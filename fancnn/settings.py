@@ -121,6 +121,8 @@ class CertifySettings:
     confidence: float
     threshold: Any  # a number, `run`, or None
     unit: str | None
+    largest_group: int | None
+    exclude_seen: bool
     store: bool
     output: str
     output_dir: str

@@ -45,8 +45,13 @@ def write_table(path: Path, rows: Sequence[Prediction]) -> Path:
     return path
 
 
-def write_run(folder: Path, rows: Sequence[Prediction], thresholds: Thresholds = HALF, **about: Any) -> Path:
-    """A run folder with everything but checkpoints; 20 more pictures that were trained on; no picture files."""
+def write_run(
+    folder: Path, rows: Sequence[Prediction], thresholds: Thresholds = HALF, searched: str | None = None, **about: Any
+) -> Path:
+    """A run folder with everything but checkpoints; 20 more pictures that were trained on; no picture files.
+
+    `searched` is the part whose metrics say that the thresholds were chosen on it.
+    """
     folder.mkdir(parents=True)
     write_predictions(decided(rows, thresholds), folder / "predictions.csv")
     trained = [replace(row, path=f"{row.path}.train", split="train") for row in rows_of(20, seed=9)]
@@ -59,7 +64,10 @@ def write_run(folder: Path, rows: Sequence[Prediction], thresholds: Thresholds =
     (hydra / "overrides.yaml").write_text("- seed=3\n- data.root=/my parts\n")
     (hydra / "config.yaml").write_text(json.dumps(CONFIGURATION))  # JSON is YAML
     names = {row.split for row in rows}
-    parts = {name: part_metrics([row for row in rows if row.split == name], thresholds) for name in names}
+    parts = {
+        name: part_metrics([row for row in rows if row.split == name], thresholds, searched=name == searched)
+        for name in names
+    }
     write_metrics(
         folder / "metrics.json", parts, {**ABOUT, "thresholds": [thresholds.lower, thresholds.upper], **about}
     )

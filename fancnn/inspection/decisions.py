@@ -6,6 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fancnn.inspection.rounding import printed_threshold
+
 Decision = Literal["GO", "RECHECK", "NG"]
 DECISIONS: tuple[Decision, ...] = ("GO", "RECHECK", "NG")
 
@@ -47,12 +49,11 @@ class Thresholds:
         return (chances > self.lower).astype(np.int64) + (chances > self.upper)
 
     def in_words(self) -> str:
-        """For a console or a report.
+        """Return the thresholds for a console or a report, rounded down: typed again they pass no part more.
 
         Example:
-            >>> Thresholds(0.2, 0.7).in_words()
-            'GO up to 0.2, RECHECK up to 0.7, NG above'
+            >>> Thresholds(0.2, 0.7).in_words(), Thresholds.single(0.43219).in_words()
+            ('GO up to 0.2, RECHECK up to 0.7, NG above', 'NG above 0.4321')
         """
-        if not self.has_recheck:
-            return f"NG above {self.upper:.4g}"
-        return f"GO up to {self.lower:.4g}, RECHECK up to {self.upper:.4g}, NG above"
+        lower, upper = printed_threshold(self.lower), printed_threshold(self.upper)
+        return f"GO up to {lower}, RECHECK up to {upper}, NG above" if self.has_recheck else f"NG above {upper}"

@@ -22,7 +22,8 @@ Format version 2:
 | line | the line's keys as configured; null where not known |
 | parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
 scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
-`by_type` (defect types, the worst bound first), `types` and `forecast` (null where the line is not known) |
+`by_type` (defect types, the worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent
+before), `types` and `forecast` (null where the line is not known) |
 
 `types` says how the NG parts that were found are named, where the model has types (else null, and absent before):
 `right` of `of`, the `share` with its `interval`, and `confusion`: by true type, then by found type, how many.

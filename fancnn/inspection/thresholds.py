@@ -1,24 +1,24 @@
 """Where to put the thresholds: by F1, by what mistakes cost on the line, or by the escapes that may happen.
 
-A rule reads labels and probabilities of pictures that were not trained on, and gives `Thresholds` with the reason.
+A rule reads labels and probabilities of images that were not trained on, and gives `Thresholds` with the reason.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.intervals import parts_needed, upper_bound
+from fancnn.inspection.escape_claims import Unit, ng_evidence
 from fancnn.inspection.line import Costs
 
-HAIR = 1e-6  # relative distance below a score: a probability differs by 1e-8 with what it is computed beside
+MARGIN = 1e-4  # at least so far below a score that must not pass: runtimes differ by up to 2e-5 in a probability
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ThresholdChoice:
     """Thresholds, and a sentence on what they were chosen for."""
 
     thresholds: Thresholds
@@ -26,40 +26,45 @@ class Chosen:
 
 
 def candidates(probabilities: ArrayLike) -> NDArray[np.float64]:
-    """Every threshold that makes a difference, rising: halfway between neighbours, and one beyond each end.
+    """Return every threshold that makes a difference, rising: halfway between neighbours, and one beyond each end.
+
+    A probability of 1 passes at the threshold 1 alone, and one of 0 at any.
 
     Example:
-        >>> candidates([0.2, 0.6, 0.6]).tolist()
-        [0.1, 0.4, 0.8]
+        >>> candidates([0.2, 0.6, 0.6]).tolist(), candidates([0.0, 1.0]).tolist()
+        ([0.1, 0.4, 0.8], [0.5, 1.0])
     """
-    levels = np.unique(np.concatenate([[0.0], np.asarray(probabilities, dtype=np.float64), [1.0]]))
-    return levels[:-1] + np.diff(levels) / 2
+    scores = np.asarray(probabilities, dtype=np.float64)
+    levels = np.unique(np.concatenate([[0.0], scores, [1.0]]))
+    halfway = levels[:-1] + np.diff(levels) / 2
+    between = np.where(halfway < levels[1:], halfway, levels[:-1])  # two neighbours may have no number between them
+    return np.append(between, 1.0) if (scores == 1).any() else between
 
 
-def best_f1(labels: ArrayLike, probabilities: ArrayLike) -> Chosen:
-    """The threshold with the greatest F1; of equal ones that with most found.
+def max_f1_threshold(labels: ArrayLike, probabilities: ArrayLike) -> ThresholdChoice:
+    """Return the threshold with the greatest F1; of equal ones that with most found.
 
     Raises:
-        UserError: If there is no NG picture.
+        UserError: If there is no NG image.
     """
-    truth, chances = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
+    truth, scores = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
     if not truth.any():
-        raise UserError("decision.rule=f1 needs NG pictures, and there are none")
-    places = candidates(chances)
-    found = _above(chances[truth], places)
-    called = _above(chances, places)
-    scores = 2 * found / (called + truth.sum())
-    best = int(np.argmax(scores))  # the first of equal ones: the lowest threshold
-    return Chosen(Thresholds.single(float(places[best])), f"the greatest F1, {scores[best]:.3f}")
+        raise UserError("decision.rule=f1 needs NG images, and there are none")
+    places = candidates(scores)
+    detected = _above(scores[truth], places)
+    rejected = _above(scores, places)
+    f1 = 2 * detected / (rejected + truth.sum())
+    best = int(np.argmax(f1))  # the first of equal ones: the lowest threshold
+    return ThresholdChoice(Thresholds.single(float(places[best])), f"the greatest F1, {f1[best]:.3f}")
 
 
-def least_cost(
+def min_cost_threshold(
     labels: ArrayLike, probabilities: ArrayLike, costs: Costs, ng_rate: float, most_rechecked: float = 1.0
-) -> Chosen:
-    """The thresholds with the least expected cost of a part on the line; ties take the fewest looks.
+) -> ThresholdChoice:
+    """Return the thresholds with the least expected cost of a part on the line; ties take the fewest looks.
 
     A part costs `costs.escape` if it is NG and passed, `costs.overkill` if it is GO and rejected, and `costs.look` if a
-    person looks at it, who is taken to decide rightly. Without `costs.look` there is one threshold. The pictures' own
+    person looks at it, who is taken to decide rightly. Without `costs.look` there is one threshold. The images' own
     share of NG plays no part: rates within each class are weighted by `ng_rate`.
 
     Args:
@@ -70,14 +75,14 @@ def least_cost(
         most_rechecked: Largest share of the line's parts that may be sent to a person.
 
     Raises:
-        UserError: If there are no GO or no NG pictures.
+        UserError: If there are no GO or no NG images.
     """
-    truth, chances = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
+    truth, scores = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
     if truth.all() or not truth.any():
-        raise UserError("decision.rule=cost needs GO and NG pictures; here are only " + ("NG" if truth.any() else "GO"))
-    places = candidates(chances)
-    ng_passed = ng_rate * (1 - _above(chances[truth], places) / truth.sum())  # shares of all parts of the line
-    go_rejected = (1 - ng_rate) * _above(chances[~truth], places) / (~truth).sum()
+        raise UserError("decision.rule=cost needs GO and NG images; here are only " + ("NG" if truth.any() else "GO"))
+    places = candidates(scores)
+    ng_passed = ng_rate * (1 - _above(scores[truth], places) / truth.sum())  # shares of all parts of the line
+    go_rejected = (1 - ng_rate) * _above(scores[~truth], places) / (~truth).sum()
     if costs.look is None:
         total = costs.escape * ng_passed + costs.overkill * go_rejected
         lower = upper = int(np.argmin(total))
@@ -91,13 +96,13 @@ def least_cost(
         lower, upper = _least_pair(below, above, passed, most_rechecked)
         least = float(below[lower] + above[upper])
     thresholds = Thresholds(float(places[lower]), float(places[upper]))
-    return Chosen(thresholds, f"the least cost on a line with {ng_rate:.3g} NG: {max(least, 0.0):.4g} a part")
+    return ThresholdChoice(thresholds, f"the least cost on a line with {ng_rate:.3g} NG: {max(least, 0.0):.4g} a part")
 
 
 def expected_cost(
     labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds, costs: Costs, ng_rate: float
 ) -> float:
-    """What a part of the line costs on average at these thresholds; as in `least_cost`."""
+    """What a part of the line costs on average at these thresholds; as in `min_cost_threshold`."""
     truth = np.asarray(labels).astype(bool)
     ranks = thresholds.ranks(probabilities)
     ng, go = ranks[truth], ranks[~truth]
@@ -106,57 +111,59 @@ def expected_cost(
     return float(mistakes + (costs.look or 0.0) * looked)
 
 
-def few_escapes(ng_probabilities: ArrayLike, escape_rate: float, confidence: float = 0.95) -> Chosen:
-    """The largest threshold of which it can be said that at most `escape_rate` of all NG parts pass.
+def threshold_for_escape_rate(
+    ng_probabilities: ArrayLike,
+    escape_rate: float,
+    confidence: float = 0.95,
+    *,
+    groups: Sequence[str] | None = None,
+    unit: Unit | None = None,
+    largest_group: int | None = None,
+    go_probabilities: ArrayLike = (),
+    key: str = "",
+) -> ThresholdChoice:
+    """Return the largest threshold of which it can be said that at most `escape_rate` of all NG parts pass.
 
-    The thresholds are tested from the safest on, each claim by its exact binomial probability, until one fails: the
-    fixed-sequence test of Angelopoulos et al. 2021 (Learn then Test, section 3), here with the claim that grows
-    with the threshold, so that the result is an order statistic. Whatever the scores' distribution, ties included,
-    the chance that the true escape rate is above `escape_rate` is at most `1 - confidence`.
+    With `unit` group: that at most `escape_rate` of all groups with NG parts have one that passes, and no larger share
+    of these parts does. How the claim is proven says `fancnn.inspection.escape_claims.NgEvidence.search`. The
+    threshold lies halfway between the lowest score that must not pass and the next lower score known, so that a
+    runtime that computes a little differently decides the same; to lower a threshold is always safe for escapes.
 
     Args:
-        ng_probabilities: P(NG) of NG pictures drawn as the line's NG parts are, none of them used for training.
+        ng_probabilities: P(NG) of NG images `(n,)` drawn as the line's NG parts are, none of them used for training.
         escape_rate: Promised share, in (0, 1).
         confidence: In (0, 1).
+        groups: Lot, panel or patient of each `(n,)`; empty for none.
+        unit: What the promise counts; None as `fancnn.inspection.escape_claims.claim_unit` has it.
+        largest_group: The most NG parts that one group of the line can hold, for a promise on parts in groups.
+        go_probabilities: P(NG) of GO images, for what is halfway.
+        key: What the keys of the configuration begin with, for texts.
 
     Raises:
-        UserError: If there are too few pictures for the claim, saying how many are needed.
+        UserError: If there are too few parts or groups for the claim, saying how many are needed; or as `claim_unit`.
     """
-    scores = np.sort(np.asarray(ng_probabilities, dtype=np.float64))
-    place = allowed_escapes(len(scores), escape_rate, confidence)
-    if place < 0:
-        raise UserError(
-            f"{len(scores)} NG parts cannot prove an escape rate of {percent(escape_rate)} at {percent(confidence)} "
-            f"confidence: {parts_needed(escape_rate, confidence):,} are needed. "
-            f"{percent(upper_bound(0, len(scores), confidence))} is the least they could prove"
-        )
-    threshold = scores[place] * (1 - HAIR)
-    escapes = int(np.sum(scores <= threshold))
-    if escapes > place:  # only where NG parts have a probability of 0: no threshold rejects them
-        raise UserError(
-            f"{escapes} of {len(scores)} NG parts have probability 0 and pass at any threshold: an escape rate of "
-            f"{percent(escape_rate)} at {percent(confidence)} confidence allows {place}"
-        )
-    bound = upper_bound(place, len(scores), confidence)
-    seen = f"{escapes} of {len(scores)} NG parts pass"
-    reason = f"escape rate at most {percent(bound)} at {percent(confidence)} confidence ({seen})"
-    return Chosen(Thresholds.single(float(threshold)), reason)
+    evidence = ng_evidence(ng_probabilities, groups, unit, largest_group, key)
+    claim = evidence.search(escape_rate, confidence)
+    lower = halfway_below(claim.stopped, np.concatenate([evidence.probabilities, np.asarray(go_probabilities, float)]))
+    reason = f"{evidence.claim(claim.bound, confidence)} ({evidence.seen(lower)})"
+    return ThresholdChoice(Thresholds.single(lower), reason)
 
 
-def percent(share: float) -> str:
-    """A share as people say it.
+def halfway_below(score: float, known: ArrayLike) -> float:
+    """Return a threshold halfway between a score that must not pass and the next lower one of the known scores.
+
+    It is at least 1e-4 below `score`: where the next lower score is closer, the one after it is taken, and so on down
+    to 0; only a score below 1e-4 is nearer to its threshold, which is then 0.
 
     Example:
-        >>> percent(0.95), percent(0.009976), percent(0.00001)
-        ('95 %', '0.998 %', '0.001 %')
+        >>> [round(halfway_below(s, [0.2, 0.39995, 0.4, 0.9]), 5) for s in (0.9, 0.4, 0.2, 0.00015, 0.00005)]
+        [0.65, 0.3, 0.1, 5e-05, 0.0]
     """
-    return f"{100 * share:.3g} %"
-
-
-def allowed_escapes(count: int, escape_rate: float, confidence: float) -> int:
-    """How many of `count` NG pictures may pass so that the claim still holds; -1 if not even none may."""
-    passing = np.arange(count)
-    return int(np.sum(bdtr(passing, count, escape_rate) <= 1 - confidence)) - 1
+    scores = np.asarray(known, dtype=np.float64)
+    lower = np.append(scores[scores < score], 0.0)
+    halfway = lower + (score - lower) / 2
+    far = halfway[score - halfway >= MARGIN]
+    return float(far.max()) if far.size else max(0.0, score - MARGIN)
 
 
 def _above(scores: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.int64]:

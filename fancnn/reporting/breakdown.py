@@ -2,22 +2,29 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from fancnn.inspection.certificates import escapes_by_type
+from fancnn.inspection.certificates import TypeEscapes, escapes_by_type, named_types
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction, columns
 from fancnn.inspection.scores import Confusion, confusion
-from fancnn.reporting.gallery import kind_of
 
 
 @dataclass(frozen=True)
 class Kind:
-    """NG parts of one type; `bound` is the largest escape rate left open (95 %), for all types at once."""
+    """NG parts of one type; `bound` is the largest escape rate left open (95 %), for all types at once.
+
+    Attributes:
+        name: Of the type.
+        counts: Of its parts.
+        bound: Of the unit in `escapes`.
+        escapes: What `metrics.json` says of it.
+    """
 
     name: str
     counts: Confusion
     bound: float
+    escapes: TypeEscapes
 
 
 @dataclass(frozen=True)
@@ -28,25 +35,29 @@ class Group:
     counts: Confusion
 
 
-def by_type(rows: Iterable[Prediction], thresholds: Thresholds) -> list[Kind]:
-    """NG parts by defect type, the worst bound first; several NG classes are types, too. Empty for one kind alone.
+def by_type(rows: Sequence[Prediction], thresholds: Thresholds, *, searched: bool = False) -> list[Kind]:
+    """Return the NG parts by defect type, the worst bound first; several NG classes are types, too.
+
+    Args:
+        rows: GO and NG images of the part that is shown.
+        thresholds: Of the decisions.
+        searched: Whether the thresholds were chosen on this part.
+
+    Returns:
+        The bounds that `metrics.json` has, of groups where images come in some; empty for one type alone.
 
     Example:
-        >>> rows = [Prediction("a", p, label=1, defect_type=name) for p, name in ((0.1, "chip"), (0.9, "dent"))]
+        >>> rows = [Prediction(name, p, label=1, defect_type=name) for name, p in (("chip", 0.1), ("dent", 0.9))]
         >>> [(kind.name, kind.counts.escapes) for kind in by_type(rows, Thresholds.single(0.5))]
         [('chip', 1), ('dent', 0)]
     """
-    ng = [row for row in rows if row.label == 1]
-    if len({row.class_name for row in ng}) > 1:
-        ng = [replace(row, defect_type=kind_of(row.class_name, row.defect_type)) for row in ng]
-    ng = [row if row.defect_type else replace(row, defect_type=row.class_name or "NG") for row in ng]
     members: dict[str, list[Prediction]] = defaultdict(list)
-    for row in ng:
-        members[row.defect_type].append(row)
+    for name, row in zip(*named_types(rows), strict=True):
+        members[name].append(row)
     if len(members) < 2:
         return []
-    found = escapes_by_type(ng, thresholds)
-    return [Kind(item.defect_type, _counts(members[item.defect_type], thresholds), item.bound) for item in found]
+    bounds = escapes_by_type(rows, thresholds, searched=searched)
+    return [Kind(item.defect_type, _counts(members[item.defect_type], thresholds), item.bound, item) for item in bounds]
 
 
 def by_group(rows: Iterable[Prediction], thresholds: Thresholds) -> list[Group]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fancnn.inspection.diagnosis import diagnose
 from fancnn.inspection.intervals import parts_needed, upper_bound
+from fancnn.inspection.rounding import percent_at_most
 from fancnn.pictures import copies_across_parts
 from fancnn.reporting.gallery import Thumbnail, kind_of
 from fancnn.reporting.material import Material
@@ -47,7 +48,7 @@ def proof(ng: int) -> str:
     needed += f"{parts_needed(0.001):,}"
     if ng == 0:
         return f"Without NG parts nothing can be said of escapes: {needed}."
-    best = percent(upper_bound(0, ng))
+    best = percent_at_most(upper_bound(0, ng))
     parts = plural(ng, "NG part")
     return f"The most that {parts} can prove, if none escapes, is an escape rate of at most {best}: {needed}."
 

@@ -6,6 +6,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fancnn.inspection.rounding import percent_at_most
 from fancnn.reporting import words
 from fancnn.reporting.ink import Drawing
 
@@ -22,6 +23,7 @@ def rendered(template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     pages.filters |= {"percent": words.percent, "p_value": words.probability, "svg": _svg}
+    pages.filters |= {"percent_at_most": percent_at_most}
     pages.filters |= {"count": "{:,}".format, "chance": "{:.3f}".format}
     return pages.get_template(template).render(**values)
 

@@ -77,6 +77,11 @@ class Material:
         return columns(self.judged)
 
     @property
+    def searched(self) -> bool:
+        """Whether the thresholds were chosen on the part that the report is about."""
+        return self.own_thresholds and self.about.get("decision_part") == self.part
+
+    @property
     def counts(self) -> Confusion:
         return confusion(*self.arrays, self.thresholds)
 
@@ -104,7 +109,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         place=run,
         rows=rows,
         thresholds=used,
-        parts=saved if known else scored_parts(rows, used),
+        parts=saved if known else scored_parts(rows, used, metrics.get("decision_part") if used == own else None),
         root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
         about={key: value for key, value in metrics.items() if key != "parts"},
         pictures=tuple(read_split(run / "split.csv")) if (run / "split.csv").is_file() else (),
@@ -150,10 +155,16 @@ def part_names(rows: Sequence[Prediction]) -> list[str]:
     return [part for part in (*PARTS, ALL, *sorted(found - {*PARTS, ALL})) if part in found]
 
 
-def scored_parts(rows: Sequence[Prediction], thresholds: Thresholds) -> dict[str, dict[str, Any]]:
-    """Counts, scores and intervals of each part that has pictures of known truth."""
+def scored_parts(
+    rows: Sequence[Prediction], thresholds: Thresholds, chosen_on: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Counts, scores and intervals of each part that has images of known truth; one may have chosen the thresholds."""
     parts = {name: [row for row in rows if (row.split or ALL) == name] for name in part_names(rows)}
-    return {name: part_metrics(of_part, thresholds) for name, of_part in parts.items() if with_truth(of_part)}
+    return {
+        name: part_metrics(of_part, thresholds, searched=name == chosen_on)
+        for name, of_part in parts.items()
+        if with_truth(of_part)
+    }
 
 
 def with_line(material: Material, line: Line | None, costs: Costs | None) -> Material:

@@ -22,7 +22,6 @@ KEYS = (
     ("Epochs at most", "trainer.max_epochs"),
     ("Precision", "trainer.precision"),
     ("Seed", "seed"),
-    ("Threshold rule", "decision.rule"),
 )
 
 
@@ -48,9 +47,19 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Calibration", _calibration(calibration)
     for name, key in KEYS:
         yield name, _shown(setting(material, key))
+    yield "Threshold rule", _rule(material)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items())
     yield "Split (SHA-256)", str(about.get("split_sha256") or "")
     yield "Folder" if material.about else "Table", str(material.place)
+
+
+def _rule(material: Material) -> str:
+    """Which rule chose the thresholds that the report is about; empty where none did."""
+    if not material.own_thresholds:
+        return ""
+    if "decision_rule" in material.about:
+        return str((material.about["decision_rule"] or {}).get("rule", ""))
+    return _shown(setting(material, "decision.rule"))
 
 
 def _calibration(plain: dict[str, object]) -> str:

@@ -67,7 +67,7 @@ def report_page(material: Material, figures: Figures) -> str:
         parts=[PART_NAMES.get(part, part) for part in material.parts],
         scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
         figures=figures,
-        kinds=by_type(material.judged, material.thresholds),
+        kinds=by_type(material.judged, material.thresholds, searched=material.searched),
         named=naming(material.judged, material.thresholds),
         groups=groups[:GROUPS_SHOWN],
         group_count=len(groups),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
 from fancnn.inspection.intervals import Interval, exact_interval
 
@@ -25,14 +26,14 @@ def share_claim(count: int, total: int, of_what: str, what: str, seen: str) -> C
     Example:
         >>> claim = share_claim(2, 60, "bad parts", "would pass", "NG parts")
         >>> claim.before, claim.number, claim.after, claim.interval
-        ('Of 100 bad parts', '3.3', 'would pass', '(95 %: 0.41 to 12)')
+        ('Of 100 bad parts', '3.3', 'would pass', '(95 %: 0.4 to 12)')
         >>> share_claim(0, 0, "bad parts", "would pass", "NG parts").number
         'undefined'
     """
     interval = exact_interval(count, total)
     if interval is None:
         return Claim(f"Of 100 {of_what}, the number that {what}:", UNDEFINED, "", "", f"there are no {seen} to tell by")
-    low, high = (hundredths(bound) for bound in (interval.low, interval.high))
+    low, high = hundredths(interval.low, ROUND_FLOOR), hundredths(interval.high, ROUND_CEILING)
     return Claim(
         f"Of 100 {of_what}",
         hundredths(count / total),
@@ -42,19 +43,29 @@ def share_claim(count: int, total: int, of_what: str, what: str, seen: str) -> C
     )
 
 
-def hundredths(rate: float) -> str:
-    """A rate in hundred, two digits that count.
+def hundredths(rate: float, rounding: str = ROUND_HALF_EVEN) -> str:
+    """Return a rate in hundred, two digits that count; only 1 is 100.
+
+    Args:
+        rate: In [0, 1].
+        rounding: `ROUND_CEILING` for an upper bound and `ROUND_FLOOR` for a lower one, so that what is printed holds.
 
     Example:
         >>> hundredths(0.0), hundredths(0.00041), hundredths(0.023), hundredths(0.999), hundredths(1.0)
         ('0', '0.041', '2.3', '99.9', '100')
+        >>> hundredths(0.1521, ROUND_CEILING), hundredths(0.1599, ROUND_FLOOR)
+        ('16', '15')
     """
-    value = 100 * rate
+    value = 100 * Decimal(repr(float(rate)))
     if value == 0 or value == 100:
         return f"{value:.0f}"
     if value >= 99:
-        return f"{value:.2f}".rstrip("0").rstrip(".") if value < 99.995 else "above 99.99"
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.001 else "below 0.001"
+        rounded = value.quantize(Decimal("0.01"), rounding)
+        return f"{rounded.normalize():f}" if rounded < 100 else "above 99.99"
+    if value < Decimal("0.001"):
+        return "below 0.001"
+    digits = Decimal(1) if value >= 10 else Decimal(1).scaleb(value.adjusted() - 1)
+    return f"{value.quantize(digits, rounding).normalize():f}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

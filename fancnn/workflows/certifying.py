@@ -1,23 +1,25 @@
 """The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
 
+import hashlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import get_args
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
-from fancnn.inspection.certificates import Certificate, Unit, certified, write_certificate
+from fancnn.inspection.certificates import Certificate, TypeEscapes, certified, write_certificate
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions
-from fancnn.inspection.thresholds import Chosen, percent
-from fancnn.limits import check_share, check_thresholds
+from fancnn.inspection.rounding import percent_at_most, percent_exactly
+from fancnn.inspection.thresholds import ThresholdChoice
+from fancnn.limits import check_share, check_thresholds, check_unit
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
+from fancnn.tables import read_table
 
-CHOSEN_HERE = (
-    "optimistic: this threshold was chosen on these pictures; without threshold=run the search is in the claim"
-)
+CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
+CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.checkpoints` knows it, and loads torch
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,27 @@ class _Source:
 
     Attributes:
         rows: Of the part.
+        table: That they were read from.
         part: Its name.
         own: Thresholds of the run, if one is named.
         chosen_on: The part that chose these.
-        scored_by: In words, where no one model scored the pictures.
+        scored_by: In words, where no one model scored the images; else empty.
+        unread_ng_files: Files of NG classes that the run could not read and that have no row.
+        checkpoint: Of the run's model; None where there is none.
     """
 
     rows: list[Prediction]
+    table: Path
     part: str
     own: Thresholds | None
     chosen_on: str | None
-    scored_by: str | None
+    scored_by: str
+    unread_ng_files: int
+    checkpoint: Path | None
 
 
 def certify(settings: CertifySettings) -> Certificate:
-    """State what can be proven, tell it and write `certificate.json`.
+    """State what can be proven, print it and write `certificate.json`.
 
     Raises:
         UserError: If the predictions cannot be found, or a value makes no sense.
@@ -48,34 +56,34 @@ def certify(settings: CertifySettings) -> Certificate:
     _check(settings)
     source = _read(settings)
     thresholds = _asked_for(settings, source.own)
-    recheck_above = source.own.upper if source.own and source.own.has_recheck else None
     certificate = certified(
         source.rows,
         settings.escape,
         settings.confidence,
         thresholds,
-        recheck_above,
-        settings.unit,  # type: ignore[arg-type]  # checked
-        _caveats(settings, source),
+        recheck_above=source.own.upper if source.own and source.own.has_recheck else None,
+        unit=settings.unit,  # type: ignore[arg-type]  # checked
+        caveats=_caveats(settings, source),
+        largest_group=settings.largest_group,
+        exclude_seen=settings.exclude_seen,
+        unread_ng_files=source.unread_ng_files,
+        scored_by=source.scored_by,
     )
-    about = {"run": settings.run, "table": settings.table, "part": source.part}
-    write_certificate(Path(settings.output).expanduser(), certificate, about)
-    _tell(certificate, source.part)
-    say(f"\ncertificate: {settings.output}")
-    if settings.store and source.scored_by:
-        raise UserError(f"the threshold is not kept: {source.scored_by}, so the claim is not of one model")
+    _print(certificate, source.part)
     if settings.store and certificate.granted and certificate.thresholds:
         _store(str(settings.run), certificate, source.part)
+    # after the threshold is stored: the hashes are of the files as they stay
+    write_certificate(Path(settings.output).expanduser(), certificate, _provenance(settings, source))
+    say(f"\ncertificate: {settings.output}")
     return certificate
 
 
 def _check(settings: CertifySettings) -> None:
     check_share("escape", settings.escape)
     check_share("confidence", settings.confidence)
+    check_unit("", settings.unit, settings.largest_group)
     if settings.run is None and settings.table is None:
         raise UserError("say run=outputs/train/<stamp>, or table=predictions.csv of any model")
-    if settings.unit not in (None, *get_args(Unit)):
-        raise UserError(f"unit={settings.unit!r} is none of {', '.join(get_args(Unit))}")
     if settings.part not in (None, *PARTS):
         raise UserError(f"part={settings.part!r} is none of {', '.join(PARTS)}")
     if settings.store and settings.run is None:
@@ -83,22 +91,73 @@ def _check(settings: CertifySettings) -> None:
 
 
 def _read(settings: CertifySettings) -> _Source:
-    own, chosen_on, scored_by = None, None, None
-    table = Path(settings.table).expanduser() if settings.table else None
-    if settings.run is not None:
-        run = Path(settings.run).expanduser()
-        metrics = read_metrics(run / "metrics.json")
-        own = Thresholds(*metrics["thresholds"])
-        chosen_on = None if table else metrics["decision_part"]
-        scored_by = None if table else metrics.get("scored_by")
-        table = table or run / "predictions.csv"
-    assert table is not None  # `_check` has seen to it
+    run = Path(settings.run).expanduser() if settings.run is not None else None
+    metrics = read_metrics(run / "metrics.json") if run else {}
+    if settings.table:
+        table = Path(settings.table).expanduser()
+        scored_by = _scored_by_of_table(table)
+    else:
+        assert run is not None  # `_check` has seen to it
+        table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
     rows = read_predictions(table)
     present = {row.split for row in rows}
     part = settings.part or next((name for name in ("test", "val") if name in present), "")
     if settings.part and settings.part not in present:
         raise UserError(f"part={settings.part}: {table} has {', '.join(sorted(present - {''})) or 'no parts'} alone")
-    return _Source([row for row in rows if part in ("", row.split)], part or "all", own, chosen_on, scored_by)
+    own_table = run is not None and not settings.table
+    return _Source(
+        rows=[row for row in rows if part in ("", row.split)],
+        table=table,
+        part=part or "all",
+        own=Thresholds(*metrics["thresholds"]) if metrics else None,
+        chosen_on=metrics["decision_part"] if own_table else None,
+        scored_by=scored_by,
+        unread_ng_files=_unread_ng_files(run, metrics, part) if run and own_table else 0,
+        checkpoint=_checkpoint(run, metrics) if run else None,
+    )
+
+
+def _scored_by_of_table(table: Path) -> str:
+    """What the folder of a run's table says of who scored it; empty where it says nothing."""
+    try:
+        return read_metrics(table.with_name("metrics.json")).get("scored_by") or ""
+    except UserError:  # the table of another program, wherever it lies
+        return ""
+
+
+def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:
+    """The file of the model that scored: of the run itself, or of the run that an evaluation was of."""
+    places = [folder / CHECKPOINT for folder in (run, Path(metrics.get("run") or run))]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _unread_ng_files(run: Path, metrics: dict[str, Any], part: str) -> int:
+    """Files of NG classes that have no row since they could not be read; of a part, where folders are parts."""
+    skipped, classes = run / "skipped.csv", set(metrics.get("classes") or ()) - {metrics.get("go_class")}
+    if not skipped.is_file():
+        return 0
+    found = 0
+    for line in read_table(skipped, ("path", "reason"), 1):
+        folders = PurePosixPath(line["path"]).parts
+        of_part = folders[0] if folders[0] in PARTS and folders[0] not in classes else ""
+        name = folders[1] if of_part and len(folders) > 1 else folders[0]
+        found += name in classes and (not of_part or part in ("", of_part))
+    return found
+
+
+def _provenance(settings: CertifySettings, source: _Source) -> dict[str, str | None]:
+    return {
+        "run": settings.run,
+        "table": str(source.table),
+        "part": source.part,
+        "checkpoint_sha256": _sha256(source.checkpoint) if source.checkpoint else None,
+        "table_sha256": _sha256(source.table),
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds | None:
@@ -117,36 +176,44 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
 
 
 def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
-    """What is known of the threshold and of the scores, beside what the pictures say themselves."""
-    found = []
-    if settings.threshold == "run" and source.chosen_on == source.part:
-        found.append(CHOSEN_HERE)
-    elif settings.threshold not in (None, "run"):
-        found.append("it is taken that the threshold was fixed before these pictures were looked at")
-    if source.scored_by:
-        found.append(f"not a claim on one model: {source.scored_by}")
-    return found
+    """What is known of the threshold, beside what the images say themselves."""
+    told_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
+    if settings.threshold == "run" and source.chosen_on == source.part and not told_by_rows:
+        return [CHOSEN_HERE]
+    if settings.threshold not in (None, "run"):
+        return ["it is taken that the threshold was fixed before these images were looked at"]
+    return []
 
 
-def _tell(certificate: Certificate, part: str) -> None:
+def _print(certificate: Certificate, part: str) -> None:
     say(f"{'granted' if certificate.granted else 'REFUSED'} on {part}: {certificate.statement}")
+    if certificate.refusal in (None, "evidence"):
+        say(f"scope: {certificate.scope}")
     if certificate.thresholds:
-        found = "found on these pictures, which the claim takes into account" if certificate.searched else "as given"
+        found = "found on these images, which the claim takes into account" if certificate.searched else "as given"
         say(f"thresholds: {certificate.thresholds.in_words()} ({found})")
     for caveat in certificate.caveats:
         say(f"note: {caveat}")
     if certificate.by_type:
-        rows = [
-            [item.defect_type, str(item.ng), str(item.escapes), f"{item.bound:.2%}"] for item in certificate.by_type
-        ]
-        title = f"by defect type; bounds hold together at {percent(certificate.confidence)} confidence"
-        print_table(title, ["", "NG", "escapes", "escape rate at most"], rows)
+        _print_types(certificate.by_type, certificate.confidence)
+
+
+def _print_types(by_type: tuple[TypeEscapes, ...], confidence: float) -> None:
+    unit = by_type[0].unit
+    title = f"by defect type; bounds are of {unit}s and hold together at {percent_exactly(confidence)} confidence"
+    columns = ["", "NG parts", "escapes"] + (["groups", "that escape"] if unit == "group" else []) + ["at most"]
+    rows = []
+    for item in by_type:
+        by_group = [str(item.ng), str(item.escapes)] if unit == "group" else []
+        parts = [item.defect_type, str(item.ng_parts), str(item.escaped_parts)]
+        rows.append([*parts, *by_group, percent_at_most(item.bound)])
+    print_table(title, columns, rows)
 
 
 def _store(run: str, certificate: Certificate, part: str) -> None:
     from fancnn.workflows.deciding import keep  # loads torch, which a certificate does not need
 
     assert certificate.thresholds is not None
-    chosen = Chosen(certificate.thresholds, f"certified: {certificate.statement}")
+    chosen = ThresholdChoice(certificate.thresholds, f"certified: {certificate.statement}")
     kept = keep(Path(run).expanduser(), chosen, part)
     say(f"kept in {kept}")

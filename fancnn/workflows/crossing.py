@@ -7,7 +7,7 @@ fold, and their `mean` with an interval.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,19 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
 from fancnn.inspection.scores import score
+from fancnn.inspection.thresholds import ThresholdChoice
 from fancnn.learning.checkpointing import LAST
 from fancnn.pictures import Picture, read_split, split_hash, write_split
 from fancnn.settings import CrossvalSettings, TrainSettings
 from fancnn.splits.crossing import crossed
+from fancnn.workflows.deciding import choose_on, decision_facts, not_measured, tell_decision
 from fancnn.workflows.lines import line_of
 from fancnn.workflows.scoring import SHOWN, tell_scores
 from fancnn.workflows.training import read_pictures, train
 
 SCORES = tuple(score([], [], Thresholds.single(0.5)))
+SCORED_BY = "each image was scored by one model that had not seen it; no one model scored them all"
+EACH_ITS_OWN = "any one model, and each fold's own thresholds are in its folder"
 RANGES = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0)}  # of all others 0 to 1
 
 
@@ -104,24 +108,46 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         rows += [row for row in read_predictions(folder / "predictions.csv") if row.split == "test"]
         tests.append(read_metrics(folder / "metrics.json")["parts"]["test"])
     rows.sort(key=lambda row: row.path)
+    chosen = _chosen_together(settings, rows)
+    part = None if chosen.reason.startswith("fixed") else "test"
+    thresholds = chosen.thresholds
+    rows = [
+        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
+    ]
     write_predictions(rows, run / "predictions.csv")
-    thresholds = assembly.thresholds(settings.decision)
-    parts = {"test": part_metrics(rows, thresholds, *line_of(settings.line))}
+    parts = {"test": part_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
     means = {name: mean_over_folds([test[name] for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES}
     first = read_metrics(folders[0] / "metrics.json")
     about = {
         **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
-        **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "fixed", "decision_part": None},
-        **{"scored_by": "each picture was scored by one model that had not seen it; no one model scored them all"},
-        **{"split_sha256": split_sha256, "line": asdict(settings.line)},
+        **{"thresholds": [thresholds.lower, thresholds.upper]},
+        **decision_facts(chosen.reason, part, settings.line, settings.decision),
+        **{"scored_by": SCORED_BY, "split_sha256": split_sha256},
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }
     write_metrics(run / "metrics.json", parts, about)
     _tell(parts, means, len(folders))
+    if part:
+        tell_decision(chosen, part)
     say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
     found = means.get(settings.objective.removeprefix("val/"))
     return found[0] if found else None
+
+
+def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
+    """The thresholds that the rule gives on all images, each with the probability of its fold's model.
+
+    They are not those of any fold, and no promise of them was measured on one model.
+    """
+    decision = settings.decision
+    try:
+        chosen = choose_on(decision, settings.line, rows)
+    except UserError as error:
+        say(f"warning: {error}. The thresholds of the whole table stay as configured; each fold has its own")
+        reason = f"fixed, since decision.rule={decision.rule} could not choose"
+        return ThresholdChoice(assembly.thresholds(decision), reason)
+    return chosen if decision.rule == "fixed" else not_measured(chosen, EACH_ITS_OWN)
 
 
 def mean_over_folds(

@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.intervals import parts_needed
+from fancnn.inspection.escape_claims import claim_unit, ng_evidence
 from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
-from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
+from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth, write_predictions
+from fancnn.inspection.thresholds import (
+    ThresholdChoice,
+    max_f1_threshold,
+    min_cost_threshold,
+    threshold_for_escape_rate,
+)
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
 from fancnn.model import Model
@@ -26,6 +31,7 @@ from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
 from fancnn.workflows.scoring import tell_scores
 
+KEY = "decision."  # what the keys of a rule begin with, for texts
 NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
 
 
@@ -38,14 +44,17 @@ def decide(settings: DecideSettings) -> Thresholds:
         UserError: If the run has no predictions of the part, or they cannot carry the rule.
     """
     run = Path(settings.run).expanduser()
-    line = known_line(settings.line, read_metrics(run / "metrics.json", deciding=True)["line"])
+    metrics = read_metrics(run / "metrics.json", deciding=True)
+    line = known_line(settings.line, metrics["line"])
     check_decision(settings.decision, line)
     rows = read_predictions(run / "predictions.csv")
     part = [row for row in rows if row.split == settings.decision.part]
     if not part:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
-    chosen = choose(settings.decision, line, *columns(part))
+    chosen = choose_on(settings.decision, line, part)
+    if metrics.get("scored_by") and settings.decision.rule != "fixed":
+        chosen = not_measured(chosen, "the ensemble")
     tell_decision(chosen, chosen_part(settings.decision))
     checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
@@ -54,7 +63,7 @@ def decide(settings: DecideSettings) -> Thresholds:
 
 def keep(
     run: Path,
-    chosen: Chosen,
+    chosen: ThresholdChoice,
     part: str | None,
     line: LineSettings | None = None,
     rule: DecisionSettings | None = None,
@@ -115,39 +124,93 @@ def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
     ]
 
 
-def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, probabilities: ArrayLike) -> Chosen:
-    """The thresholds by the rule of the configuration.
+def choose_on(decision: DecisionSettings, line: LineSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
+    """Choose the thresholds on the rows of a table that have truth and probability; otherwise as `choose`."""
+    known = with_truth(rows)
+    groups, contents = [row.group for row in known], [row.content for row in known]
+    return choose(decision, line, *columns(known), groups, contents)
+
+
+def choose(
+    decision: DecisionSettings,
+    line: LineSettings,
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    groups: Sequence[str],
+    contents: Sequence[str] | None = None,
+) -> ThresholdChoice:
+    """Choose the thresholds by the rule of the configuration.
+
+    Args:
+        decision: The rule.
+        line: What it needs to know of the line.
+        labels: 0 GO, 1 NG `(n,)`.
+        probabilities: P(NG) `(n,)`.
+        groups: Lot, panel or patient of each image; empty for none.
+        contents: Hash of each image; what is promised of escapes counts copies once. None where not known.
 
     Raises:
-        UserError: If the pictures cannot carry the rule.
+        UserError: If the images cannot carry the rule.
     """
     if decision.rule == "f1":
-        return best_f1(labels, probabilities)
+        return max_f1_threshold(labels, probabilities)
     if decision.rule == "cost":
         assert line.ng_rate is not None  # `limits` has checked
         costs = costs_of(line)
         assert costs is not None
-        return least_cost(labels, probabilities, costs, line.ng_rate, decision.most_rechecked)
+        return min_cost_threshold(labels, probabilities, costs, line.ng_rate, decision.most_rechecked)
     if decision.rule == "escape":
-        scores = np.asarray(probabilities)[np.asarray(labels) == 1]
-        return few_escapes(scores, decision.escape_rate, decision.confidence)
-    return Chosen(assembly.thresholds(decision), "fixed")
+        truth, scores = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
+        counted = _lowest_of_copies(scores, truth, contents or [""] * len(scores))
+        unit = claim_unit(groups, decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
+        return threshold_for_escape_rate(
+            scores[counted],
+            decision.escape_rate,
+            decision.confidence,
+            groups=[groups[place] for place in counted],
+            unit=unit,
+            largest_group=decision.largest_group,
+            go_probabilities=scores[~truth],
+            key=KEY,
+        )
+    return ThresholdChoice(assembly.thresholds(decision), "fixed")
+
+
+def _lowest_of_copies(scores: NDArray[np.float64], truth: NDArray[np.bool_], contents: Sequence[str]) -> list[int]:
+    """Places of the NG images; of copies that with the lowest probability."""
+    lowest: dict[str | int, int] = {}
+    for place in np.flatnonzero(truth).tolist():
+        name = contents[place] or place
+        if name not in lowest or scores[place] < scores[lowest[name]]:
+            lowest[name] = place
+    return list(lowest.values())
+
+
+def not_measured(chosen: ThresholdChoice, on: str) -> ThresholdChoice:
+    """Take the promise out of a choice that was made on the predictions of several models, each its own."""
+    reason = f"chosen on the predictions of the folds' models; not measured on {on}"
+    return ThresholdChoice(chosen.thresholds, reason)
 
 
 def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:
-    """Refuse a rule that these pictures can never carry, before the training and not after it."""
+    """Refuse a rule that these images can never carry, before the training and not after it."""
     part = [picture for picture in pictures if picture.split == decision.part]
     if not part:
         raise UserError(f"decision.part={decision.part}: there is no such part. Set data.test_fraction, or take val")
-    ng, needed = sum(picture.label for picture in part), parts_needed(decision.escape_rate, decision.confidence)
-    if decision.rule == "escape" and ng < needed:
+    ng = [picture for picture in part if picture.label == 1]
+    if decision.rule in ("f1", "cost") and len(ng) in (0, len(part)):
+        raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.part}")
+    if decision.rule != "escape":
+        return
+    unit = claim_unit([picture.group for picture in part], decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
+    once = {picture.content or picture.path: picture for picture in ng}.values()  # a copy proves nothing more
+    evidence = ng_evidence(np.ones(len(once)), [picture.group for picture in once], unit, decision.largest_group, KEY)
+    if not evidence.could_hold(decision.escape_rate, decision.confidence):
         raise UserError(
-            f"decision.rule=escape: {ng} NG pictures in {decision.part} cannot prove an escape rate of "
-            f"{decision.escape_rate} at {decision.confidence} confidence; {needed:,} are needed. Collect more, or ask "
-            "for less: decision.escape_rate=... decision.confidence=..."
+            f"decision.rule=escape: in {decision.part} "
+            f"{evidence.too_few(decision.escape_rate, decision.confidence)}. Collect more, or ask for less: "
+            "decision.escape_rate=... decision.confidence=..."
         )
-    if decision.rule in ("f1", "cost") and ng in (0, len(part)):
-        raise UserError(f"decision.rule={decision.rule} needs GO and NG pictures in {decision.part}")
 
 
 def chosen_part(decision: DecisionSettings) -> str | None:
@@ -192,7 +255,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     }
 
 
-def tell_decision(chosen: Chosen, part: str | None) -> None:
+def tell_decision(chosen: ThresholdChoice, part: str | None) -> None:
     where = f"chosen on {part}: " if part else ""
     say(f"thresholds: {chosen.thresholds.in_words()} ({where}{chosen.reason})")
     if part == "test":

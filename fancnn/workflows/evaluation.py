@@ -21,7 +21,7 @@ from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line
-from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, state
+from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, given_thresholds, state
 
 
 def evaluate_run(settings: EvaluateSettings) -> Evaluated:
@@ -34,7 +34,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     keep_freed_memory()
     checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device))
-    model.thresholds = asked_thresholds(settings, model.thresholds)
+    own_thresholds = model.thresholds
+    model.thresholds = asked_thresholds(settings, own_thresholds)
     table = checkpoints.run_folder(checkpoint) / "split.csv"
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
@@ -65,7 +66,10 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
-    return state(settings, title, rows, model.thresholds, line, {**_about(settings, model), "root": str(root)})
+    about = {**_about(settings, model), "root": str(root)}
+    if model.thresholds != own_thresholds:
+        about |= given_thresholds()
+    return state(settings, title, rows, model.thresholds, line, about)
 
 
 def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
@@ -167,5 +171,6 @@ def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
         "monitor": model.about["settings"]["monitor"],
         **model_facts(model),
         **{name: model.about.get(name) for name in ("decision", "decision_part")},
+        **{name: model.about[name] for name in ("decision_rule",) if name in model.about},
         "split_sha256": model.about["split_sha256"],
     }

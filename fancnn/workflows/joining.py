@@ -24,7 +24,14 @@ from fancnn.model import Model
 from fancnn.pictures import PARTS, read_split, write_split
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import EnsembleSettings
-from fancnn.workflows.deciding import choose, chosen_part, decision_facts, model_facts, tell_decision
+from fancnn.workflows.deciding import (
+    choose_on,
+    chosen_part,
+    decision_facts,
+    model_facts,
+    not_measured,
+    tell_decision,
+)
 from fancnn.workflows.lines import known_line, line_of
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_next
@@ -54,7 +61,9 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if one_split:
         rows = _calibrated(joined, rows, settings.calibration)
     looked_at = settings.decision.part if one_split else "test"
-    chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
+    chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
+    if not one_split and settings.decision.rule != "fixed":
+        chosen = not_measured(chosen, "the ensemble")
     joined.thresholds = chosen.thresholds
     if chosen_part(settings.decision):
         chosen_on = [row for row in rows if row.split == looked_at]

@@ -79,7 +79,7 @@ def prune(settings: PruneSettings) -> list[Point]:
         tuned = checkpoints.load(folder)
         points.append(point_of(share, folder, tuned, _known_scores(folder), before))
     part = None if len(shares) == 1 else PART  # test where there is one
-    original = _certificate(settings, source.folder, output / "certificate-original.json", part)
+    original = _certificate(settings, source, source.folder, output / "certificate-original.json", part)
     compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
     leave_curve(output, settings, points, compared)
     for point in points[1:]:
@@ -149,7 +149,10 @@ def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
     decision, line = source.settings.decision, source.settings.line
     try:
         logits, labels = _logits(source, pruned, decision.part)
-        pruned.thresholds = choose(decision, line, labels, pruned.calibration.probabilities(logits)).thresholds
+        images = source.data.part(decision.part)
+        groups, contents = [image.group for image in images], [image.content for image in images]
+        probabilities = pruned.calibration.probabilities(logits)
+        pruned.thresholds = choose(decision, line, labels, probabilities, groups, contents).thresholds
     except UserError as error:
         say(f"note: without its training, {error}. The original's thresholds are taken for it")
     return scores_of_logits(pruned, *_logits(source, pruned, PART))
@@ -221,12 +224,12 @@ def _held_against(
         output_dir=str(point.run),
     )
     verdict = compare(asked).verdict
-    smaller = _certificate(settings, point.run, point.run / "certificate.json", part)
+    smaller = _certificate(settings, source, point.run, point.run / "certificate.json", part)
     return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
 
 
-def _certificate(settings: PruneSettings, run: Path, place: Path, part: str | None) -> str:
-    """What can be proven of a run, in words; told, and left in `place`."""
+def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, part: str | None) -> str:
+    """What can be proven of a run, by the unit of the rule of its thresholds, in words; told, and left in `place`."""
     say(f"\ncertificate of {run}")
     asked = CertifySettings(
         run=str(run),
@@ -235,7 +238,9 @@ def _certificate(settings: PruneSettings, run: Path, place: Path, part: str | No
         escape=settings.escape,
         confidence=settings.confidence,
         threshold=None,
-        unit=None,
+        unit=source.settings.decision.unit,
+        largest_group=source.settings.decision.largest_group,
+        exclude_seen=False,
         store=False,
         output=str(place),
         output_dir=settings.output_dir,

@@ -15,6 +15,7 @@ from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
 from fancnn.errors import UserError
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.rounding import printed_threshold
 from fancnn.line_settings import ParitySettings
 from fancnn.model import Model
 from fancnn.networks.weights import weights_hash
@@ -81,7 +82,7 @@ def _decisions(flips: Collection[str]) -> str:
 
 
 def _plain(thresholds: Thresholds) -> str:
-    return " and ".join(f"{value:.4g}" for value in dict.fromkeys((thresholds.lower, thresholds.upper)))
+    return " and ".join(printed_threshold(value) for value in dict.fromkeys((thresholds.lower, thresholds.upper)))
 
 
 COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")

@@ -11,6 +11,7 @@ from fancnn.group_settings import LineSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, check_each_once, read_predictions, with_truth, write_predictions
+from fancnn.inspection.rounding import percent_at_most
 from fancnn.inspection.scores import Confusion
 from fancnn.installation import versions
 from fancnn.limits import check_line, check_thresholds
@@ -18,6 +19,7 @@ from fancnn.pictures import PARTS
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.lines import line_of
 
+GIVEN = "fixed: given on the command line"
 ALL = "all"  # the part of a folder that is not divided into parts
 SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
@@ -60,12 +62,22 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
     decided = [
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
     ]
-    return state(settings, str(settings.table), decided, thresholds, settings.line, dict.fromkeys(_ABOUT))
+    about = dict.fromkeys(_ABOUT) | (given_thresholds() if said_thresholds(settings) else {})
+    return state(settings, str(settings.table), decided, thresholds, settings.line, about)
+
+
+def said_thresholds(settings: EvaluateSettings) -> bool:
+    return settings.threshold is not None or settings.recheck is not None
+
+
+def given_thresholds() -> dict[str, str | None]:
+    """What `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
+    return {"decision": GIVEN, "decision_part": None, "decision_rule": None}
 
 
 def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
     """Those of this command line, and where it says none its model's own."""
-    if settings.threshold is None and settings.recheck is None:
+    if not said_thresholds(settings):
         return own
     upper = own.upper if settings.threshold is None else settings.threshold
     lower = upper if settings.recheck is None else settings.recheck
@@ -121,15 +133,20 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
             say(f"  note: they come in {metrics['groups']} groups; intervals of rates take pictures for independent")
         escaping = [item for item in metrics["by_type"] if item["escapes"]]
         if escaping and len(metrics["by_type"]) > 1:
-            worst = escaping[0]
-            say(
-                f"  worst defect type: {worst['defect_type']}, {worst['escapes']} of {worst['ng']} escape (at most "
-                f"{worst['bound']:.1%}, with 95 % confidence for all {len(metrics['by_type'])} types at once)"
-            )
+            say(f"  {worst_type(escaping[0], len(metrics['by_type']))}")
         if metrics.get("types"):
             tell_types(metrics["types"])
         if metrics["forecast"]:
             tell_forecast(metrics["forecast"])
+
+
+def worst_type(item: Mapping[str, Any], types: int) -> str:
+    """Say what escapes of a defect type and may escape, by its unit; `item` has the fields of `TypeEscapes`."""
+    parts = f"{item['escaped_parts']} of {item['ng_parts']} escape"
+    if item["unit"] == "group":
+        parts += f", {item['escapes']} of {item['ng']} groups have one that does"
+    bound = f"at most {percent_at_most(item['bound'])} of {item['unit']}s, with 95 % confidence"
+    return f"worst defect type: {item['defect_type']}, {parts} ({bound} for all {types} types at once)"
 
 
 def tell_types(named: Mapping[str, Any]) -> None:

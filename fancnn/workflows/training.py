@@ -227,7 +227,9 @@ def _decide(
         model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.part("val")))
     decision, part = settings.decision, settings.decision.part
     try:
-        chosen = choose(decision, settings.line, labels[part], model.calibration.probabilities(logits[part]))
+        probabilities = model.calibration.probabilities(logits[part])
+        groups, contents = [image.group for image in data.part(part)], [image.content for image in data.part(part)]
+        chosen = choose(decision, settings.line, labels[part], probabilities, groups, contents)
     except UserError as error:  # the training is not lost for it
         say(f"warning: {error}. The thresholds stay as configured; choose others with python -m fancnn.decide")
         return f"fixed, since decision.rule={decision.rule} could not choose"

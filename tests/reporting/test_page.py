@@ -96,8 +96,8 @@ def test_the_headline_says_escapes_and_overkills_of_a_hundred_with_their_interva
     rows = [Prediction(f"{i}", 0.1 if i < 2 else 0.9, label=1, split="test") for i in range(50)]
     rows += [Prediction(f"g{i}", 0.9 if i < 3 else 0.1, label=0, split="test") for i in range(100)]
     text = words(page_of(of_rows(tmp_path, rows)))
-    assert "Of 100 bad parts 4 would pass (95 %: 0.49 to 14) 2 of 50 NG parts" in text
-    assert "Of 100 good parts 3 would be rejected (95 %: 0.62 to 8.5) 3 of 100 GO parts" in text
+    assert "Of 100 bad parts 4 would pass (95 %: 0.48 to 14) 2 of 50 NG parts" in text
+    assert "Of 100 good parts 3 would be rejected (95 %: 0.62 to 8.6) 3 of 100 GO parts" in text
     assert "These numbers rest on the test part, which was used to choose nothing (150 pictures" in text
 
 

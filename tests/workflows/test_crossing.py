@@ -9,7 +9,9 @@ from samples import SMALL, compose_command, run_command
 from scipy import stats
 
 from fancnn.errors import UserError
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import read_predictions
+from fancnn.inspection.thresholds import threshold_for_escape_rate
 from fancnn.settings import CrossvalSettings
 from fancnn.workflows.crossing import crossval, mean_over_folds
 
@@ -62,6 +64,49 @@ def test_a_test_part_is_left_alone(run_crossval: Run, tmp_path: Path, capsys: py
     run_crossval("data.test_fraction=0.2")
     assert "14 pictures of the test part are left alone" in capsys.readouterr().out
     assert len(read_predictions(tmp_path / "run/predictions.csv")) == 56
+
+
+def test_a_rule_speaks_of_one_set_of_thresholds_for_the_whole_table(
+    run_crossval: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_crossval("decision.rule=escape", "decision.escape_rate=0.6", "model.optimizer.lr=0.01", "trainer.max_epochs=4")
+    rows = read_predictions(tmp_path / "run/predictions.csv")
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    thresholds = Thresholds(*metrics["thresholds"])
+    assert (
+        thresholds
+        == threshold_for_escape_rate(
+            [row.probability for row in rows if row.label == 1],
+            0.6,
+            go_probabilities=[row.probability for row in rows if row.label == 0],
+        ).thresholds
+    )
+    assert [row.decision for row in rows] == [thresholds.decide(row.probability or 0) for row in rows]
+    test = metrics["parts"]["test"]
+    assert sum(row.decision == "NG" for row in rows) == test["ng_found"] + test["overkills"]
+    said = (
+        "chosen on the predictions of the folds' models; not measured on any one model, and each fold's own thresholds "
+        "are in its folder"
+    )
+    assert (metrics["decision"], metrics["decision_part"]) == (said, "test")
+    assert metrics["decision_rule"]["rule"] == "escape"
+    assert said in capsys.readouterr().out
+
+
+def test_a_rule_that_the_whole_table_cannot_carry_leaves_the_thresholds_as_configured(
+    run_crossval: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_crossval("decision.rule=escape", "decision.escape_rate=0.6")
+
+    def none(*given: object) -> None:
+        raise UserError("3 of 3 NG parts have probability 0")
+
+    monkeypatch.setattr("fancnn.workflows.crossing.choose_on", none)
+    run_crossval("decision.rule=escape", "decision.escape_rate=0.6")
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["decision"] == "fixed, since decision.rule=escape could not choose"
+    assert (metrics["thresholds"], metrics["decision_part"]) == ([0.5, 0.5], None)
+    assert "warning: 3 of 3 NG parts have probability 0" in capsys.readouterr().out
 
 
 def test_folds_have_no_order(run_crossval: Run) -> None:

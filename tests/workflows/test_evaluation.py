@@ -9,8 +9,10 @@ from samples import compose_command, write_pictures
 
 from fancnn.errors import UserError
 from fancnn.inspection.predictions import read_predictions
-from fancnn.settings import EvaluateSettings
+from fancnn.settings import DecideSettings, EvaluateSettings, ReportSettings
+from fancnn.workflows.deciding import decide
 from fancnn.workflows.evaluation import evaluate_run
+from fancnn.workflows.reporting import report
 from fancnn.workflows.scoring import evaluate_table
 
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
@@ -57,6 +59,32 @@ def test_names_of_another_folder_can_be_translated(run_evaluate: Evaluate, tmp_p
     root = write_pictures(tmp_path / "other", {"OK": 5, "bad": 4})
     found = run_evaluate(f"data.root={root}", "data.class_names={OK: GO, bad: NG}")["all"]
     assert (found["go"], found["ng"]) == (5, 4)
+
+
+def test_thresholds_of_the_command_line_carry_no_proof_of_those_they_replace(
+    trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = Path(shutil.copytree(trained_run, tmp_path / "run")), tmp_path / "out"
+    rule = ["decision.rule=escape", "decision.escape_rate=0.6"]
+    decide(compose_command("decide", DecideSettings, f"run={run}", *rule))
+    proof = "escape rate of parts <= "
+    assert proof in capsys.readouterr().out
+    given = [f"run={run}", "split=val", "device=cpu", f"output_dir={out}"]
+    evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
+    assert proof in json.loads((out / "metrics.json").read_text())["decision"]
+    capsys.readouterr()
+    evaluate_run(compose_command("evaluate", EvaluateSettings, *given, "threshold=0.9"))
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert [metrics[name] for name in ("decision", "decision_part", "decision_rule")] == [
+        "fixed: given on the command line",
+        None,
+        None,
+    ]
+    page = report(compose_command("report", ReportSettings, f"run={out}", f"output_dir={out}")).read_text()
+    for text in (capsys.readouterr().out, page, (out / "metrics.json").read_text()):
+        assert "escape rate of parts" not in text
+        assert "Threshold rule" not in text
+    assert "fixed: given on the command line" in page
 
 
 def test_a_folder_with_good_parts_alone_has_undefined_scores(

@@ -9,8 +9,9 @@ from samples import SMALL, compose_command
 import fancnn
 from fancnn.errors import UserError
 from fancnn.inspection.predictions import read_predictions
-from fancnn.settings import CrossvalSettings, EnsembleSettings, EvaluateSettings, TrainSettings
+from fancnn.settings import CrossvalSettings, DecideSettings, EnsembleSettings, EvaluateSettings, TrainSettings
 from fancnn.workflows.crossing import crossval
+from fancnn.workflows.deciding import decide
 from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble
 from fancnn.workflows.training import train
@@ -46,7 +47,16 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
 def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_path: Path) -> None:
     given = [*SMALL, *LEARNS, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'cv'}", "overrides=[]"]
     crossval(compose_command("crossval", CrossvalSettings, *given))
-    run = joined(tmp_path / "joined", f"runs=[{tmp_path / 'cv'}]", "decision.rule=f1")
+    escape = ["decision.rule=escape", "decision.escape_rate=0.6"]
+    run = joined(tmp_path / "joined", f"runs=[{tmp_path / 'cv'}]", *escape)
+    said = "chosen on the predictions of the folds' models; not measured on the ensemble"
+    for again in (False, True):  # at once, and chosen again by the rule that is kept
+        if again:
+            decide(compose_command("decide", DecideSettings, f"run={run}", *escape, "decision.part=test"))
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert metrics["decision"] == fancnn.load(run).about["decision"] == said
+        assert metrics["decision_rule"]["rule"] == "escape"
+        assert fancnn.load(run).thresholds.upper == metrics["thresholds"][1] != 0.5
     model = fancnn.load(run)
     assert len(model.network.members) == 3  # type: ignore[arg-type]
     members = [fancnn.load(tmp_path / f"cv/fold-{number}") for number in (1, 2, 3)]

@@ -20,7 +20,7 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.line import Costs
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import columns, read_predictions
-from fancnn.inspection.thresholds import least_cost
+from fancnn.inspection.thresholds import min_cost_threshold
 from fancnn.learning.history import History
 from fancnn.networks.channels import channel_groups
 from fancnn.networks.convnet import ConvNet
@@ -245,7 +245,7 @@ def test_thresholds_are_chosen_by_the_rule_and_for_the_line_that_the_run_has_now
     run = decided_anew(trained_run, tmp_path / "run", *cost)
     left = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1") / "keep-0.5"
     labels, chances = columns([row for row in read_predictions(left / "predictions.csv") if row.split == "val"])
-    expected = least_cost(labels, chances, Costs(100, 2, None), 0.05).thresholds
+    expected = min_cost_threshold(labels, chances, Costs(100, 2, None), 0.05).thresholds
     assert fancnn.load(left).thresholds == expected
     assert expected not in (fancnn.load(trained_run).thresholds, fancnn.load(run).thresholds)
     about = read_metrics(left / "metrics.json")
