@@ -7,8 +7,10 @@ of recall and specificity, and take the extremes over the ellipse of both (MOVER
 variance of DeLong, DeLong and Clarke-Pearson (1988), with groups that of Obuchowski (1997); average precision, Brier
 score and loss have that of their influence functions.
 
-An interval is for the mix of GO and NG that the images have. Simulated coverage of all of them:
-`tests/simulations/test_interval_coverage.py`.
+An interval is for the mix of GO and NG that the images have. Simulated coverage, from 5 lots of 10 parts a class whose
+scores are correlated by 0.9 to 250 and 250 independent parts near a perfect AUROC, is 0.93 to 1; of the loss 0.90 to
+0.96, since a mean without an upper limit hangs on large losses that may not be among those seen
+(`tests/simulations/test_interval_coverage.py`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
