@@ -23,10 +23,10 @@ hypothesis_settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what this machine cannot run, and say why."""
+    """Leave out what this machine cannot run, and what takes minutes unless it is asked for, and say why."""
     for item in items:
         if item.get_closest_marker("simulation") and "simulation" not in config.getoption("-m"):
-            item.add_marker(pytest.mark.skip(reason="thousands of draws: pytest -m simulation"))
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m simulation"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="needs the real pictures in ../shared"))
         if item.get_closest_marker("gpu"):

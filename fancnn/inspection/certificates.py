@@ -38,6 +38,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fancnn.errors import UserError
+from fancnn.inspection.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.escape_claims import Method, NgEvidence, Unit, claim_unit, natural_unit, ng_evidence
 from fancnn.inspection.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
@@ -382,9 +383,13 @@ def _counts(rows: Sequence[Prediction], evidence: NgEvidence, thresholds: Thresh
 
 
 def _overkill_interval(rows: Sequence[Prediction], thresholds: Thresholds, confidence: float) -> Interval | None:
-    """Where the share of GO parts that are rejected lies; None without GO parts."""
-    go = np.array([_probability(row) for row in rows if row.label == 0])
-    return exact_interval(int(np.sum(go > thresholds.upper)), len(go), confidence)
+    """Where the share of GO parts that are rejected lies, their groups kept together; None where nothing says it."""
+    go = [row for row in rows if row.label == 0]
+    rejected = np.array([_probability(row) > thresholds.upper for row in go], np.float64)
+    if (groups := natural_groups([row.group for row in go])) is None:
+        return exact_interval(int(rejected.sum()), len(go), confidence)
+    units = unit_numbers(groups, len(go))
+    return clustered_interval(np.bincount(units, rejected), np.bincount(units), confidence)
 
 
 def _worst_of_each(rows: Iterable[Prediction], name: Callable[[Prediction], str]) -> list[Prediction]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fancnn.inspection.clusters import clustered_interval, unit_numbers
 from fancnn.inspection.intervals import Interval, Sample, bootstrap_intervals, exact_interval
 
 Values = NDArray[np.float64]
@@ -84,7 +85,10 @@ def ranking_curves(
 
 @dataclass(frozen=True)
 class ThresholdCurves:
-    """Shares of parts by threshold, each with its exact 95 % band, pointwise; None without parts of the class.
+    """Shares of parts by threshold, each with its 95 % band, pointwise; None without parts of the class.
+
+    Bands are exact for independent parts; with groups they are those of `clustered_interval`, and 0 to 1 where all
+    parts of the class are of one group.
 
     Steps: what holds at a threshold holds up to the next one.
 
@@ -102,8 +106,16 @@ class ThresholdCurves:
     up_to: Values
 
 
-def threshold_curves(labels: ArrayLike, probabilities: ArrayLike, points: int = 200) -> ThresholdCurves:
-    """The curves of `ThresholdCurves`; their bands are computed at up to `points` of the thresholds.
+def threshold_curves(
+    labels: ArrayLike, probabilities: ArrayLike, points: int = 200, groups: Sequence[str] | None = None
+) -> ThresholdCurves:
+    """Compute the curves of `ThresholdCurves`, their bands at up to `points` of the thresholds.
+
+    Args:
+        labels: `(images,)`, 0 GO and 1 NG.
+        probabilities: `(images,)`, P(NG).
+        points: At most so many thresholds have bands.
+        groups: `(images,)`, what is taken for independent; None: each image.
 
     Example:
         >>> curves = threshold_curves([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9])
@@ -117,10 +129,12 @@ def threshold_curves(labels: ArrayLike, probabilities: ArrayLike, points: int = 
     banded = np.unique(np.linspace(0, places.size - 1, points).round().astype(int))
     passed_ng, passed_go = (np.searchsorted(np.sort(chances[of]), places, side="right") for of in (truth, ~truth))
     ng, go = int(truth.sum()), int((~truth).sum())
+    units = None if groups is None else unit_numbers(groups, truth.size)
+    of_ng, of_go = ((chances[of], None if units is None else units[of]) for of in (truth, ~truth))
     return ThresholdCurves(
         thresholds=places,
-        escape=_with_band(places, passed_ng, ng, banded),
-        overkill=_with_band(places, go - passed_go, go, banded),
+        escape=_with_band(places, passed_ng, banded, *of_ng, above=False),
+        overkill=_with_band(places, go - passed_go, banded, *of_go, above=True),
         up_to=(passed_ng + passed_go) / max(ng + go, 1),
     )
 
@@ -132,11 +146,25 @@ def _band(intervals: Mapping[str, Interval | None], name: str, first: int) -> Ba
 
 
 def _with_band(
-    places: Values, counts: NDArray[np.intp], total: int, banded: NDArray[np.int_]
+    places: Values,
+    counts: NDArray[np.intp],
+    banded: NDArray[np.int_],
+    chances: Values,
+    units: NDArray[np.intp] | None,
+    *,
+    above: bool,
 ) -> tuple[Values, Band] | None:
+    """Share of the parts up to each place, or above it, and its band."""
+    total = chances.size
     if not total:
         return None
-    known = counts[banded].tolist()
-    exact = {count: exact_interval(count, total) or Interval(0, 1) for count in set(known)}
-    low, high = (np.array([getattr(exact[count], side) for count in known]) for side in ("low", "high"))
+    if units is None:
+        exact = {count: exact_interval(count, total) for count in set(counts[banded].tolist())}
+        found = [exact[count] for count in counts[banded].tolist()]
+    else:
+        totals = np.bincount(units)
+        hits = ((chances > place) if above else (chances <= place) for place in places[banded])
+        found = [clustered_interval(np.bincount(units[hit], minlength=totals.size), totals) for hit in hits]
+    known = [interval or Interval(0, 1) for interval in found]
+    low, high = (np.array([getattr(interval, side) for interval in known]) for side in ("low", "high"))
     return counts / total, Band(places[banded], low, high)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fancnn.errors import UserError
+from fancnn.inspection.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.inspection.cross_entropy import softmax
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval, exact_interval
@@ -102,16 +103,14 @@ class Naming:
         right: With the right type.
         of: All that were found and whose type the model knows.
         confusion: True type, then found type: how many.
+        interval: 95 %, of the share that is named rightly: exact, or with groups that of `clustered_interval`; None
+            where none was found, or all are of one group.
     """
 
     right: int
     of: int
     confusion: dict[str, dict[str, int]]
-
-    @property
-    def interval(self) -> Interval | None:
-        """Clopper-Pearson, 95 %, of the share that is named rightly; None where none was found."""
-        return exact_interval(self.right, self.of)
+    interval: Interval | None
 
     @property
     def found_names(self) -> list[str]:
@@ -140,13 +139,25 @@ def naming(rows: Iterable[Prediction], thresholds: Thresholds) -> Naming | None:
         ...     Prediction("b", 0.8, label=1, true_type="chip", found_type="dent"),
         ...     Prediction("c", 0.1, label=1, true_type="dent", found_type="chip"),
         ... ]
-        >>> naming(rows, Thresholds.single(0.5))
-        Naming(right=1, of=2, confusion={'chip': {'chip': 1, 'dent': 1}, 'dent': {}})
+        >>> named = naming(rows, Thresholds.single(0.5))
+        >>> named.right, named.of, named.confusion
+        (1, 2, {'chip': {'chip': 1, 'dent': 1}, 'dent': {}})
     """
+    rows = list(rows)
     known = [row for row in rows if row.label == 1 and row.true_type and row.found_type]
     if not known:
         return None
-    found = Counter((row.true_type, row.found_type) for row in known if (row.probability or 0) > thresholds.upper)
+    rejected = [row for row in known if (row.probability or 0) > thresholds.upper]
+    found = Counter((row.true_type, row.found_type) for row in rejected)
     names = sorted({row.true_type for row in known})
     confusion = {true: {name: found[true, name] for of, name in sorted(found) if of == true} for true in names}
-    return Naming(sum(found[name, name] for name in names), sum(found.values()), confusion)
+    grouped = natural_groups([row.group for row in rows]) is not None
+    return Naming(sum(found[name, name] for name in names), len(rejected), confusion, _interval(rejected, grouped))
+
+
+def _interval(rejected: Sequence[Prediction], grouped: bool) -> Interval | None:
+    right = np.array([row.true_type == row.found_type for row in rejected], dtype=np.int64)
+    if not grouped:
+        return exact_interval(int(right.sum()), right.size)
+    units = unit_numbers([row.group for row in rejected], right.size)
+    return clustered_interval(np.bincount(units, right), np.bincount(units))

@@ -1,11 +1,14 @@
 """What a line may expect of an inspector: from decisions on a test to escapes, false rejects, looks and money."""
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fancnn.errors import UserError
+from fancnn.inspection.clusters import effective_size, unit_numbers
+from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval
 from fancnn.inspection.line import Costs, Line
 
@@ -30,6 +33,44 @@ class Estimate:
     interval: Interval
 
 
+def effective_parts(
+    labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds, groups: Sequence[str] | None
+) -> tuple[float, float] | None:
+    """How many independent NG and GO parts say as much of the rates of decisions as these parts of groups do.
+
+    Of each class the least over its outcomes, passed, rechecked and rejected (`effective_size`). A class whose parts
+    are all of one group counts as one.
+
+    Args:
+        labels: `(parts,)`, 0 GO and 1 NG.
+        probabilities: `(parts,)`, P(NG).
+        thresholds: Of the decisions.
+        groups: `(parts,)`; None where parts are independent.
+
+    Returns:
+        Of NG and of GO; None without groups.
+
+    Example:
+        >>> lots = [f"lot {part // 10}" for part in range(40)]
+        >>> effective_parts([1] * 20 + [0] * 20, [0.1] * 10 + [0.9] * 10 + [0.1] * 20, Thresholds.single(0.5), lots)
+        (2.0, 2.0)
+    """
+    if groups is None:
+        return None
+    truth, ranks = np.asarray(labels).astype(np.int64), thresholds.ranks(probabilities)
+    units = unit_numbers(groups, truth.size)
+    sizes = []
+    for label in (1, 0):
+        inside = truth == label
+        totals = np.bincount(units[inside], minlength=int(units.max()) + 1)
+        of_outcomes = [
+            effective_size(np.bincount(units[inside & (ranks == i)], minlength=totals.size), totals)
+            for i in np.unique(ranks[inside])
+        ]
+        sizes.append(min((size or 1.0 for size in of_outcomes), default=0.0))
+    return sizes[0], sizes[1]
+
+
 def forecast(
     outcomes: Outcomes,
     line: Line,
@@ -39,6 +80,7 @@ def forecast(
     seed: int = 0,
     *,
     recheck: bool | None = None,
+    worth: tuple[float, float] | None = None,
 ) -> dict[str, Estimate | None]:
     """What the line may expect, if its parts are like those of the test.
 
@@ -57,6 +99,7 @@ def forecast(
         confidence: Of the intervals.
         seed: Of the draws.
         recheck: Whether RECHECK can happen; None: if any part was decided so.
+        worth: How many independent NG and GO parts the test is worth, as `effective_parts` says; None: all of them.
 
     Returns:
         `escapes_per_million` of parts made, `escapes_per_shift`, `false_rejects_per_shift`, `looks_per_shift`, and
@@ -64,8 +107,8 @@ def forecast(
 
     Raises:
         UserError: If the test has no NG or no GO parts, or parts are rechecked and `costs.look` is None.
-        ValueError: If a count is negative, parts were rechecked though `recheck` is False, `draws` is below 1 or
-            `confidence` not in (0, 1).
+        ValueError: If a count is negative, parts were rechecked though `recheck` is False, `draws` is below 1,
+            `confidence` not in (0, 1), or `worth` not above 0.
 
     Example:
         >>> expected = forecast(Outcomes(2, 8, 90, 930, 50, 20), Line(0.01, 4000, 63), Costs(250, 2, 0.5))
@@ -82,8 +125,11 @@ def forecast(
         raise UserError("line.costs.look is not said, but parts are rechecked: expected what a look costs, e.g. 0.5")
     if draws < 1 or not 0 < confidence < 1:
         raise ValueError(f"draws={draws}, confidence={confidence}: expected at least 1, and a share in (0, 1)")
+    if worth is not None and min(worth) <= 0:
+        raise ValueError(f"worth={worth}: expected numbers of parts above 0")
     observed = (counts / counts.sum(axis=1, keepdims=True))[:, None]
-    drawn = _posterior(counts, possible, draws, np.random.default_rng(seed))
+    independent = counts if worth is None else observed[:, 0] * np.array(worth)[:, None]
+    drawn = _posterior(independent, possible, draws, np.random.default_rng(seed))
     values, samples = _expected(observed, line, costs), _expected(drawn, line, costs)
     found: dict[str, Estimate | None] = {
         name: _estimate(float(values[name][0]), samples[name], confidence) for name in values

@@ -36,8 +36,30 @@ def exact_interval(count: int, total: int, confidence: float = 0.95) -> Interval
         (0.677, 0.892)
     """
     _check(count, total, confidence)
+    return fractional_interval(count, total, confidence) if total else None
+
+
+def fractional_interval(count: float, total: float, confidence: float = 0.95) -> Interval:
+    """Clopper and Pearson's interval between whole counts: what an effective sample size asks for.
+
+    The same as `exact_interval` for whole numbers; it moves steadily between them, and `count / total` is inside.
+
+    Args:
+        count: From 0 to `total`.
+        total: Above 0.
+        confidence: In (0, 1).
+
+    Raises:
+        ValueError: If one of them is out of its range.
+
+    Example:
+        >>> interval = fractional_interval(4.8, 6)
+        >>> round(interval.low, 3), round(interval.high, 3)
+        (0.329, 0.991)
+    """
+    _check(count, total, confidence)
     if total == 0:
-        return None
+        raise ValueError("total=0: expected a sample size above 0")
     tail = (1 - confidence) / 2
     low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
     return Interval(low, _upper(count, total, tail))
@@ -150,12 +172,12 @@ def bootstrap_intervals(
     return {name: _percentiles([values[name] for values in found], confidence) for name in names}
 
 
-def _upper(count: int, total: int, tail: float) -> float:
+def _upper(count: float, total: float, tail: float) -> float:
     # the complement keeps its digits where 1 - tail would be rounded to 1
     return float(betainccinv(count + 1, total - count, tail)) if count < total and tail > 0 else 1.0
 
 
-def _check(count: int, total: int, confidence: float) -> None:
+def _check(count: float, total: float, confidence: float) -> None:
     if not 0 <= count <= total:
         raise ValueError(f"{count} of {total}: expected a count from 0 to the total")
     if not 0 < confidence < 1:

@@ -1,10 +1,10 @@
 """`metrics.json`: what a model is worth on each part of the data.
 
-Format version 2:
+Format version 3:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-metrics`, 2 |
+| format, version | `fancnn-metrics`, 3 |
 | run | the run folder that the model comes from; null for a table of another program |
 | epoch, epochs | the epoch whose weights were scored, and how many were trained |
 | monitor | the score that chose the epoch |
@@ -22,15 +22,26 @@ Format version 2:
 | line | the line's keys as configured; null where not known |
 | parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
 scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
-`by_type` (defect types, the worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent
-before), `types` and `forecast` (null where the line is not known) |
+`interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
+common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
+worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent before), `types` and
+`forecast` (null where the line is not known) |
 
 `types` says how the NG parts that were found are named, where the model has types (else null, and absent before):
 `right` of `of`, the `share` with its `interval`, and `confusion`: by true type, then by found type, how many.
 
+Where parts go to RECHECK: `decided_rate` is the share that the machine decides alone, `alone_accuracy`,
+`alone_precision`, `alone_recall`, `alone_f1` and `alone_specificity` its scores on those (null where it decides none);
+`recheck_rate`, `recheck_rate_ng` and `recheck_rate_go` are the share of all, of NG and of GO parts that a person sees;
+`accuracy`, `precision`, `recall`, `f1`, `specificity`, `balanced_accuracy` and `mcc` are what results if that person is
+right. Without RECHECK both say the same.
+
 A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
 
-Version 1 had one `threshold`, and neither decision, calibration, root, line, intervals, by_type nor forecast.
+Version 2 had neither `interval_unit`, `interval_note`, `decided_rate`, `recheck_rate_ng`, `recheck_rate_go` nor the
+scores that begin with `alone_`; its intervals of rates took images for independent whatever their groups, and those of
+other scores were percentile bootstrap intervals by group. Version 1 had one `threshold`, and neither decision,
+calibration, root, line, intervals, by_type nor forecast.
 """
 
 import json
@@ -41,17 +52,17 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.inspection.certificates import escapes_by_type
+from fancnn.inspection.clusters import natural_groups
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import naming
-from fancnn.inspection.forecast import Outcomes, forecast
-from fancnn.inspection.intervals import Interval
+from fancnn.inspection.forecast import Outcomes, effective_parts, forecast
 from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.predictions import Prediction, columns, scored, with_truth
 from fancnn.inspection.scores import Confusion
-from fancnn.inspection.uncertainty import bootstrapped, exact_intervals
+from fancnn.inspection.uncertainty import score_intervals
 from fancnn.tables import replacing
 
-FORMAT, VERSION = "fancnn-metrics", 2
+FORMAT, VERSION = "fancnn-metrics", 3
 DECIDING = ".deciding"  # stands in a run folder while checkpoint, predictions.csv and metrics.json change together
 
 
@@ -74,15 +85,19 @@ def part_metrics(
     """
     rows = with_truth(predictions)
     counts, scores = scored(rows, thresholds)
+    labels, probabilities = columns(rows)
+    found = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
     return {
         **{"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
         "groups": len({row.group for row in rows if row.group}),
         **asdict(counts),
         **scores,
-        "intervals": _intervals(rows, thresholds, counts),
+        "intervals": {name: None if of is None else list(astuple(of)) for name, of in found.by_score.items()},
+        "interval_unit": found.unit,
+        "interval_note": found.note,
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
         "types": None if (named := naming(rows, thresholds)) is None else named.as_plain(),
-        "forecast": _forecast(counts, thresholds, line, costs),
+        "forecast": _forecast(rows, counts, thresholds, line, costs),
     }
 
 
@@ -104,7 +119,7 @@ def check_whole(run: Path) -> None:
 
 
 def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
-    """Read a `metrics.json`; what version 1 lacks is filled in.
+    """Read a `metrics.json`; what version 1 lacks is filled in, scores that older versions lack stay away.
 
     Raises:
         UserError: If it is missing, damaged, of another kind or of a newer version; or as `check_whole`, unless
@@ -136,18 +151,8 @@ def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     return found
 
 
-def _intervals(rows: list[Prediction], thresholds: Thresholds, counts: Confusion) -> dict[str, list[float] | None]:
-    labels, probabilities = columns(rows)
-    groups = [row.group for row in rows]
-    found: dict[str, Interval | None] = {
-        **bootstrapped(labels, probabilities, thresholds, groups if all(groups) and groups else None),
-        **exact_intervals(counts),
-    }
-    return {name: None if interval is None else list(astuple(interval)) for name, interval in found.items()}
-
-
 def _forecast(
-    counts: Confusion, thresholds: Thresholds, line: Line | None, costs: Costs | None
+    rows: list[Prediction], counts: Confusion, thresholds: Thresholds, line: Line | None, costs: Costs | None
 ) -> dict[str, Any] | None:
     if line is None or not counts.ng or not counts.go or (costs and costs.look is None and thresholds.has_recheck):
         return None
@@ -159,7 +164,8 @@ def _forecast(
         go_rechecked=counts.go_rechecked,
         go_rejected=counts.overkills,
     )
-    found = forecast(outcomes, line, costs, recheck=thresholds.has_recheck)
+    worth = effective_parts(*columns(rows), thresholds, natural_groups([row.group for row in rows]))
+    found = forecast(outcomes, line, costs, recheck=thresholds.has_recheck, worth=worth)
     return {
         name: None if estimate is None else [estimate.value, estimate.interval.low, estimate.interval.high]
         for name, estimate in found.items()

@@ -1,10 +1,12 @@
 """Whether probabilities come true: of the parts given 0.3, three in ten should be NG."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fancnn.inspection.clusters import clustered_interval, unit_numbers
 from fancnn.inspection.intervals import Interval, exact_interval
 
 
@@ -18,7 +20,8 @@ class ReliabilityBin:
         count: Pictures, at least 1.
         mean_probability: Of these pictures.
         ng_rate: Share of them that are NG; equal to `mean_probability` where probabilities mean what they say.
-        interval: 95 % exact interval of `ng_rate`.
+        interval: 95 % interval of `ng_rate`: exact, or with groups that of `clustered_interval`; 0 to 1 where all are
+            of one group.
     """
 
     low: float
@@ -29,13 +32,16 @@ class ReliabilityBin:
     interval: Interval
 
 
-def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> list[ReliabilityBin]:
+def reliability(
+    labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, groups: Sequence[str] | None = None
+) -> list[ReliabilityBin]:
     """Promised beside observed, over bins of equal width, ascending; empty bins are left out.
 
     Args:
         labels: `(pictures,)`, 0 GO and 1 NG.
         probabilities: `(pictures,)`, P(NG) in [0, 1].
         bins: How many the range is cut into.
+        groups: `(pictures,)`, what is taken for independent; None: each picture.
 
     Raises:
         ValueError: If `bins` is below 1.
@@ -46,7 +52,9 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     """
     truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
     places = bin_numbers(chances, bins)
-    return [_bin(number, bins, truth[places == number], chances[places == number]) for number in np.unique(places)]
+    units = None if groups is None else unit_numbers(groups, truth.size)
+    inside = [(number, places == number) for number in np.unique(places)]
+    return [_bin(number, bins, truth[of], chances[of], None if units is None else units[of]) for number, of in inside]
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float | None:
@@ -86,15 +94,23 @@ def bin_numbers(probabilities: NDArray[np.float64], bins: int) -> NDArray[np.int
     return np.searchsorted(inner_edges, probabilities, side="right")
 
 
-def _bin(number: int, bins: int, truth: NDArray[np.int64], chances: NDArray[np.float64]) -> ReliabilityBin:
+def _bin(
+    number: int,
+    bins: int,
+    truth: NDArray[np.int64],
+    chances: NDArray[np.float64],
+    units: NDArray[np.intp] | None,
+) -> ReliabilityBin:
     ng, count = int(truth.sum()), len(truth)
-    interval = exact_interval(ng, count)
-    assert interval is not None  # no bin is empty
+    if units is None:
+        interval = exact_interval(ng, count)
+    else:
+        interval = clustered_interval(np.bincount(units, truth), np.bincount(units))
     return ReliabilityBin(
         low=float(number / bins),
         high=float((number + 1) / bins),
         count=count,
         mean_probability=float(chances.mean()),
         ng_rate=ng / count,
-        interval=interval,
+        interval=interval or Interval(0.0, 1.0),
     )

@@ -63,13 +63,14 @@ def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -
     Args:
         labels: 0 (GO) or 1 (NG), one for each picture.
         probabilities: P(NG), in [0, 1].
-        thresholds: Of the decisions. A person who looks at a RECHECK is taken to be right.
+        thresholds: Of the decisions. Scores without `alone_` take the person who looks at a RECHECK to be right.
 
     Returns:
         `loss` (binary cross-entropy, natural logarithm), `accuracy`, `precision`, `recall`, `f1`,
         `specificity`, `escape_rate`, `overkill_rate`, `recheck_rate`, `balanced_accuracy`, `mcc`, `auroc`,
-        `average_precision`, `brier`, `calibration_error`. None where a score is undefined: precision when
-        nothing was called NG, recall without NG parts, and so on.
+        `average_precision`, `brier`, `calibration_error`, and what the machine does alone and the person sees, as
+        `rates` has it. None where a score is undefined: precision when nothing was called NG, recall without NG
+        parts, and so on.
 
     Example:
         >>> round(score([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2], Thresholds.single(0.5))["loss"], 8)
@@ -146,26 +147,48 @@ def average_precision_of_counts(go: NDArray[np.intp], ng: NDArray[np.intp]) -> f
 def rates(counts: Confusion) -> Scores:
     """The scores that counts alone give; None where undefined.
 
-    `accuracy`, `precision`, `recall`, `f1`, `specificity`, `escape_rate`, `overkill_rate`, `recheck_rate`,
+    What results if the person who looks at a RECHECK is right: `accuracy`, `precision`, `recall`, `f1`, `specificity`,
     `balanced_accuracy` (mean of recall and specificity) and `mcc`, the correlation of truth and decision (Matthews
-    1975). RECHECK counts as right: recall is 1 - escape rate, specificity 1 - overkill rate.
+    1975). RECHECK counts as right there: recall is 1 - escape rate, specificity 1 - overkill rate.
+
+    What the person sees: `recheck_rate`, and of NG and GO parts `recheck_rate_ng` and `recheck_rate_go`.
+
+    What the machine decides alone: `decided_rate`, the share of parts, and on these `alone_accuracy`,
+    `alone_precision`, `alone_recall`, `alone_f1`, `alone_specificity`. Without RECHECK they are those above.
+
+    `escape_rate` and `overkill_rate` are the machine's mistakes among all parts of the class.
 
     Example:
         >>> rates(Confusion(ng_found=3, escapes=1, overkills=1, go_passed=3))["mcc"]
         0.5
+        >>> by_hand = rates(Confusion(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7))  # everything to a person
+        >>> by_hand["accuracy"], by_hand["decided_rate"], by_hand["alone_accuracy"]
+        (1.0, 0.0, None)
     """
     caught, kept = counts.ng_found + counts.ng_rechecked, counts.go_passed + counts.go_rechecked
+    looked, everything = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+    alone = _of_decisions(counts.ng_found, counts.escapes, counts.overkills, counts.go_passed)
     return {
-        "accuracy": _ratio(caught + kept, counts.ng + counts.go),
-        "precision": _ratio(caught, caught + counts.overkills),
-        "recall": _ratio(caught, counts.ng),
-        "f1": _ratio(2 * caught, 2 * caught + counts.escapes + counts.overkills),
-        "specificity": _ratio(kept, counts.go),
+        **_of_decisions(caught, counts.escapes, counts.overkills, kept),
         "escape_rate": _ratio(counts.escapes, counts.ng),
         "overkill_rate": _ratio(counts.overkills, counts.go),
-        "recheck_rate": _ratio(counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go),
+        "recheck_rate": _ratio(looked, everything),
+        "recheck_rate_ng": _ratio(counts.ng_rechecked, counts.ng),
+        "recheck_rate_go": _ratio(counts.go_rechecked, counts.go),
+        "decided_rate": _ratio(everything - looked, everything),
+        **{f"alone_{name}": value for name, value in alone.items()},
         "balanced_accuracy": _ratio(caught * counts.go + kept * counts.ng, 2 * counts.ng * counts.go),
         "mcc": _matthews(caught, counts.escapes, counts.overkills, kept),
+    }
+
+
+def _of_decisions(caught: int, escapes: int, overkills: int, kept: int) -> Scores:
+    return {
+        "accuracy": _ratio(caught + kept, caught + escapes + overkills + kept),
+        "precision": _ratio(caught, caught + overkills),
+        "recall": _ratio(caught, caught + escapes),
+        "f1": _ratio(2 * caught, 2 * caught + escapes + overkills),
+        "specificity": _ratio(kept, kept + overkills),
     }
 
 

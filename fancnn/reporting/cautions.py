@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fancnn.inspection.clusters import natural_groups
 from fancnn.inspection.diagnosis import diagnose
 from fancnn.inspection.intervals import parts_needed, upper_bound
 from fancnn.inspection.rounding import percent_at_most
@@ -42,14 +43,29 @@ def cautions(material: Material, shown: Iterable[Thumbnail] = ()) -> list[str]:
     return [*(sentence for source in sources for sentence in source(material)), *_of_pictures(shown)]
 
 
-def proof(ng: int) -> str:
-    """What so many NG parts can prove at best."""
+def ng_groups(material: Material) -> int | None:
+    """How many groups the NG parts are of, where groups are what is independent; else None."""
+    if natural_groups([row.group for row in material.judged]) is None:
+        return None
+    return len({row.group for row in material.judged if row.label == 1})
+
+
+def independent_ng(material: Material) -> int:
+    """NG parts that are independent of each other: one for each group, where there are groups."""
+    groups = ng_groups(material)
+    return material.counts.ng if groups is None else groups
+
+
+def proof(ng: int, groups: int | None = None) -> str:
+    """What so many NG parts can prove at best; of `groups`, each proves as much as one part."""
     needed = f"an escape rate of at most 1 % takes {ENOUGH} NG parts without one escape, 0.1 % takes "
     needed += f"{parts_needed(0.001):,}"
     if ng == 0:
         return f"Without NG parts nothing can be said of escapes: {needed}."
-    best = percent_at_most(upper_bound(0, ng))
+    best = percent_at_most(upper_bound(0, ng if groups is None else groups))
     parts = plural(ng, "NG part")
+    if groups is not None:
+        parts, needed = f"{parts} of {plural(groups, 'group')}", f"{needed}, each of a group of its own"
     return f"The most that {parts} can prove, if none escapes, is an escape rate of at most {best}: {needed}."
 
 
@@ -85,8 +101,8 @@ def _of_numbers(material: Material) -> Iterator[str]:
     for count, name, lost in ((counts.ng, "NG", "escapes"), (counts.go, "GO", "overkills")):
         if count == 0:
             yield f"There are no {name} parts among these pictures: whatever needs them is undefined, {lost} above all."
-    if 0 < counts.ng < ENOUGH:
-        yield f"Few bad parts. {proof(counts.ng)}"
+    if counts.ng and independent_ng(material) < ENOUGH:
+        yield f"Few bad parts. {proof(counts.ng, ng_groups(material))}"
     test, val = (material.parts.get(part, {}) for part in ("test", "val"))
     if _apart(test, val):
         yield (

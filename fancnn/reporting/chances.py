@@ -57,7 +57,7 @@ def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
     )
     says = (
         "What another threshold would do: a higher one lets more bad parts escape, a lower one rejects more good "
-        f"parts. Shaded: 95 %, exact, for one threshold at a time.{recheck}"
+        f"parts. Shaded: pointwise 95 %, for one threshold at a time.{recheck}"
     )
 
     def draw(figure: Figure) -> None:

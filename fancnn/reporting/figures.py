@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fancnn.inspection.clusters import natural_groups
 from fancnn.inspection.curves import ranking_curves, threshold_curves
 from fancnn.inspection.reliability import reliability
 from fancnn.inspection.scores import Confusion
@@ -34,6 +35,7 @@ def figures_of(material: Material) -> Figures:
     if not labels.size:
         return Figures((), (), (), course, "no picture has both a truth and a probability")
     counts, thresholds = material.counts, material.thresholds
+    units = natural_groups([row.group for row in material.judged])
     curves = ranking_curves(labels, chances, material.groups)
     ranked: tuple[Drawing, ...] = ()
     if curves is not None:
@@ -48,8 +50,8 @@ def figures_of(material: Material) -> Figures:
         curves=ranked,
         chances=(
             histogram(labels, chances, thresholds),
-            threshold_rates(threshold_curves(labels, chances), thresholds),
-            reliability_diagram(reliability(labels, chances)),
+            threshold_rates(threshold_curves(labels, chances, groups=units), thresholds),
+            reliability_diagram(reliability(labels, chances, groups=units)),
         ),
         course=course,
         missing="" if ranked else "ROC and precision-recall need both good and bad parts; here is one kind alone",

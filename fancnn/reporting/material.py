@@ -102,7 +102,8 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
     rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["parts"]
-    known = used == own and set(saved) == set(part_names(rows)) and all("intervals" in part for part in saved.values())
+    current = all("interval_unit" in part for part in saved.values())  # else of an older version, scored less well
+    known = used == own and set(saved) == set(part_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
     settings = _tree(trained / ".hydra" / "config.yaml")
     return Material(

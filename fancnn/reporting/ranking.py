@@ -49,7 +49,8 @@ def roc(curves: RankingCurves, marks: list[tuple[float, float, str]]) -> Drawing
     """ROC with its band; `marks` are overkill rate, recall and name of each chosen threshold."""
     says = (
         "Each point is a threshold: how many bad parts are found against how many good ones are rejected for it. "
-        "Up and left is better; the diagonal is guessing. Shaded: where the curve may lie (95 %, bootstrap)."
+        "Up and left is better; the diagonal is guessing. Shaded: "
+        "pointwise 95 % (bootstrap): where recall may lie at one overkill rate, not where the whole curve does."
     )
 
     def draw(figure: Figure) -> None:
@@ -67,7 +68,8 @@ def precision_recall(curves: RankingCurves, marks: list[tuple[float, float, str]
     """Precision by recall with its band; `marks` are recall, precision and name of each chosen threshold."""
     says = (
         "Of the parts rejected, how many are bad (precision), as more of the bad ones are found (recall). It depends "
-        f"on the share of NG, {share_ng:.0%} here (dotted: guessing); a line with fewer has less precision."
+        f"on the share of NG, {share_ng:.0%} here (dotted: guessing); a line with fewer has less precision. "
+        "Shaded: pointwise 95 % (bootstrap), at one recall at a time."
     )
 
     def draw(figure: Figure) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-from fancnn.inspection.intervals import Interval, exact_interval
+from fancnn.inspection.intervals import Interval
 
 UNDEFINED = "undefined"
 
@@ -20,25 +20,36 @@ class Claim:
     seen: str
 
 
-def share_claim(count: int, total: int, of_what: str, what: str, seen: str) -> Claim:
-    """How many of a hundred.
+def share_claim(count: int, total: int, of_what: str, what: str, seen: str, interval: Interval | None = None) -> Claim:
+    """Say how many of a hundred, with where that may lie.
+
+    Args:
+        count: Of `total`.
+        total: Parts of this kind.
+        of_what: The kind, in the plural.
+        what: Happens to them.
+        seen: What was counted.
+        interval: Of the rate; None where parts say nothing of it, as where all are of one group.
 
     Example:
-        >>> claim = share_claim(2, 60, "bad parts", "would pass", "NG parts")
+        >>> from fancnn.inspection.intervals import exact_interval
+        >>> claim = share_claim(2, 60, "bad parts", "would pass", "NG parts", exact_interval(2, 60))
         >>> claim.before, claim.number, claim.after, claim.interval
         ('Of 100 bad parts', '3.3', 'would pass', '(95 %: 0.4 to 12)')
         >>> share_claim(0, 0, "bad parts", "would pass", "NG parts").number
         'undefined'
     """
-    interval = exact_interval(count, total)
-    if interval is None:
+    if total == 0:
         return Claim(f"Of 100 {of_what}, the number that {what}:", UNDEFINED, "", "", f"there are no {seen} to tell by")
-    low, high = hundredths(interval.low, ROUND_FLOOR), hundredths(interval.high, ROUND_CEILING)
+    where = "(where it may lie is not known)"
+    if interval is not None:
+        low, high = hundredths(interval.low, ROUND_FLOOR), hundredths(interval.high, ROUND_CEILING)
+        where = f"(95 %: {low} to {high})"
     return Claim(
         f"Of 100 {of_what}",
         hundredths(count / total),
         what,
-        f"(95 %: {low} to {high})",
+        where,
         f"{count:,} of {total:,} {seen}",
     )
 

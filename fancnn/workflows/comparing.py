@@ -67,8 +67,8 @@ COLUMNS = (
     *("path", "class", "defect_type", "group", "label", "first", "second"),
     *("first_probability", "second_probability", "first_decision", "second_decision", "change"),
 )
-SHOWN = ("escape_rate", "overkill_rate", "recheck_rate", "accuracy", "f1", "auroc")
 PRINTED = 10  # parts that are not compared, on the terminal; compare.json has all
+SHOWN = ("decided_rate", "alone_accuracy", "recheck_rate", "escape_rate", "overkill_rate", "accuracy", "f1", "auroc")
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _print(
     for item in candidates:
         say(f"{item.letter}: {item.place} ({item.thresholds.in_words()})")
     recheck = any(item.thresholds.has_recheck for item in candidates)
-    titles = [score_title(name) for name in SHOWN]
+    titles = [score_title(name, recheck=recheck) for name in SHOWN]
     rows = [
         [name, *(f"{value} ({interval})" if interval else value for value, interval in cells)]
         for name, _, cells in score_rows(scores, recheck=recheck)

@@ -28,7 +28,7 @@ from fancnn.settings import CrossvalSettings, TrainSettings
 from fancnn.splits.crossing import crossed
 from fancnn.workflows.deciding import choose_on, decision_facts, not_measured, tell_decision
 from fancnn.workflows.lines import line_of
-from fancnn.workflows.scoring import SHOWN, tell_scores
+from fancnn.workflows.scoring import shown_scores, tell_scores
 from fancnn.workflows.training import read_pictures, train
 
 SCORES = tuple(score([], [], Thresholds.single(0.5)))
@@ -116,7 +116,9 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     ]
     write_predictions(rows, run / "predictions.csv")
     parts = {"test": part_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
-    means = {name: mean_over_folds([test[name] for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES}
+    means = {
+        name: mean_over_folds([test.get(name) for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES
+    }
     first = read_metrics(folders[0] / "metrics.json")
     about = {
         **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
@@ -176,8 +178,8 @@ def mean_over_folds(
 
 def _tell(parts: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
     rows = [
-        [name.replace("_", " "), *(("undefined", "") if means[name] is None else _shown(*means[name]))]
-        for name in SHOWN
+        [title, *(("undefined", "") if means[name] is None else _shown(*means[name]))]
+        for name, title in shown_scores(parts).items()
     ]
     print_table(f"over {folds} folds, each with its own thresholds", ["", "mean", "95 % of the mean"], rows)
     tell_scores("all pictures, each judged by the model that has not seen it", parts)

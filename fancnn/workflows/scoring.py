@@ -20,6 +20,19 @@ from fancnn.settings import EvaluateSettings
 from fancnn.workflows.lines import line_of
 
 GIVEN = "fixed: given on the command line"
+IF_RIGHT = "if the person is right"
+OF_DECISIONS = ("accuracy", "precision", "recall", "f1", "specificity")
+ALONE = {  # titles of what the machine does without a person, and of what the person sees
+    "decided_rate": "decided alone",
+    "alone_accuracy": "accuracy of these",
+    "alone_precision": "precision of these",
+    "alone_recall": "recall of these",
+    "alone_f1": "f1 of these",
+    "alone_specificity": "specificity of these",
+    "recheck_rate": "seen by a person",
+    "recheck_rate_ng": "of NG seen by a person",
+    "recheck_rate_go": "of GO seen by a person",
+}
 ALL = "all"  # the part of a folder that is not divided into parts
 SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
@@ -118,19 +131,30 @@ def _parts(rows: Sequence[Prediction]) -> list[str]:
     return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
 
 
+def shown_scores(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Name and title of the scores for a console; where a person looks, what the machine does alone comes first."""
+    if not any(metrics["recheck_rate"] for metrics in parts.values()):
+        return {name: name.replace("_", " ") for name in SHOWN}
+    titles = {name: name.replace("_", " ") + (f", {IF_RIGHT}" if name in OF_DECISIONS else "") for name in SHOWN}
+    return {**ALONE, **titles}
+
+
 def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """A row a score with its 95 % interval, and the confusion counts in words."""
-    looked = any(metrics["recheck_rate"] for metrics in parts.values())
-    names = (*SHOWN, "recheck_rate") if looked else SHOWN
-    rows = [[name.replace("_", " "), *(_with_interval(metrics, name) for metrics in parts.values())] for name in names]
+    rows = [
+        [said, *(_with_interval(metrics, name) for metrics in parts.values())]
+        for name, said in shown_scores(parts).items()
+    ]
     print_table(title, ["95 % intervals", *parts], rows)
-    if looked:
-        say("scores count a RECHECK as right, since a person looks")
     for part, metrics in parts.items():
         counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
         say(f"{part}: {counts.in_words()}")
-        if 0 < metrics["groups"] < metrics["pictures"]:
-            say(f"  note: they come in {metrics['groups']} groups; intervals of rates take pictures for independent")
+        if metrics["recheck_rate"]:
+            _tell_recheck(counts)
+        if metrics["interval_unit"] == "group":
+            say(f"  intervals are for parts and rest on {metrics['groups']:,} groups, whose parts may be alike")
+        if metrics["interval_note"]:
+            say(f"  note: {metrics['interval_note']}")
         escaping = [item for item in metrics["by_type"] if item["escapes"]]
         if escaping and len(metrics["by_type"]) > 1:
             say(f"  {worst_type(escaping[0], len(metrics['by_type']))}")
@@ -147,6 +171,14 @@ def worst_type(item: Mapping[str, Any], types: int) -> str:
         parts += f", {item['escapes']} of {item['ng']} groups have one that does"
     bound = f"at most {percent_at_most(item['bound'])} of {item['unit']}s, with 95 % confidence"
     return f"worst defect type: {item['defect_type']}, {parts} ({bound} for all {types} types at once)"
+
+
+def _tell_recheck(counts: Confusion) -> None:
+    looked, everything = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+    alone = f"{everything - looked:,} of {everything:,} parts alone"
+    undefined = "; scores of its own decisions are undefined" if looked == everything else ""
+    say(f"  the machine decides {alone}, a person {looked:,}{undefined}")
+    say(f"  scores marked {IF_RIGHT!r} take that person never to miss")
 
 
 def tell_types(named: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from fancnn.inspection.clusters import clustered_interval
 from fancnn.inspection.curves import ranking_curves, threshold_curves
 from fancnn.inspection.intervals import exact_interval
 
@@ -86,3 +87,18 @@ def test_bands_hold_the_curve_and_shrink_with_more_pictures() -> None:
 
 def test_one_class_has_no_ranking() -> None:
     assert ranking_curves([1, 1], [0.1, 0.2]) is None
+
+
+def test_bands_of_rates_count_lots_where_there_are_lots() -> None:
+    random = np.random.default_rng(0)
+    labels, lots = np.repeat([0, 1], 60), np.arange(120) // 10
+    chances = random.random(120)
+    found = threshold_curves(labels, chances, groups=[f"lot {lot}" for lot in lots])
+    for known, of, wrong in ((found.escape, 1, np.less_equal), (found.overkill, 0, np.greater)):
+        assert known is not None
+        for place, low, high in zip(known[1].x[::20], known[1].low[::20], known[1].high[::20], strict=True):
+            inside = labels == of
+            hits = np.bincount(lots[inside], wrong(chances[inside], place))
+            expected = clustered_interval(hits, np.bincount(lots[inside]))
+            assert expected is not None
+            assert (low, high) == pytest.approx((expected.low, expected.high))

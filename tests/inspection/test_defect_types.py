@@ -10,6 +10,7 @@ from fancnn.errors import UserError
 from fancnn.inspection.cross_entropy import softmax
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import guessed, known_type, naming, output_index, output_names
+from fancnn.inspection.intervals import exact_interval
 from fancnn.inspection.predictions import Prediction
 from fancnn.pictures import Picture
 
@@ -92,3 +93,15 @@ def test_the_confusion_is_scikit_learns_of_the_ng_parts_that_were_found(table: l
     plain = found.as_plain()
     assert plain["share"] == (found.right / found.of if found.of else None)
     assert (plain["interval"] is None) == (found.of == 0)
+
+
+def test_names_of_parts_of_few_lots_are_as_sure_as_the_lots() -> None:
+    rows = [
+        Prediction(
+            f"{i}", 0.9, label=1, true_type="chip", found_type="chip" if i < 80 else "dent", group=f"lot {i // 10}"
+        )
+        for i in range(100)
+    ]
+    named = naming(rows, Thresholds.single(0.5))
+    assert named is not None
+    assert named.interval == exact_interval(8, 10)

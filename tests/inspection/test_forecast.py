@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fancnn.errors import UserError
-from fancnn.inspection.forecast import Estimate, Outcomes, forecast
+from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.forecast import Estimate, Outcomes, effective_parts, forecast
 from fancnn.inspection.line import Costs, Line
 
 LINE = Line(ng_rate=0.02, parts_per_shift=1000, shifts_per_month=40)
@@ -111,3 +112,24 @@ def test_arguments_that_make_no_sense_are_refused() -> None:
         forecast(TESTED, LINE, recheck=False)
     with pytest.raises(ValueError, match="draws=0, confidence=0.95"):
         forecast(TESTED, LINE, draws=0)
+
+
+def test_parts_of_few_lots_make_the_interval_wider_and_leave_the_value() -> None:
+    labels, chances = np.repeat([1, 0], 200), np.full(400, 0.9)
+    chances[:20], chances[200:], chances[200:240] = 0.1, 0.1, 0.6  # two lots pass, and four good ones are rejected
+    lots = [f"lot {part // 10}" for part in range(400)]
+    worth = effective_parts(labels, chances, Thresholds.single(0.5), lots)
+    assert worth == pytest.approx((20, 20))  # all parts of a lot are decided alike
+    alone, grouped = (forecast(Outcomes(20, 0, 180, 160, 0, 40), LINE, COSTS, worth=of) for of in (None, worth))
+    for name in ("escapes_per_shift", "false_rejects_per_shift", "cost_per_month"):
+        narrow, wide = known(alone[name]), known(grouped[name])
+        assert wide.value == narrow.value
+        assert wide.interval.high - wide.interval.low > 2 * (narrow.interval.high - narrow.interval.low), name
+
+
+def test_independent_parts_are_worth_themselves() -> None:
+    assert effective_parts([0, 1], [0.1, 0.9], Thresholds.single(0.5), None) is None
+    as_one = forecast(TESTED, LINE, draws=100, worth=(100, 200))
+    assert as_one == forecast(TESTED, LINE, draws=100)
+    with pytest.raises(ValueError, match="expected numbers of parts above 0"):
+        forecast(TESTED, LINE, worth=(0, 3))

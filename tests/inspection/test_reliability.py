@@ -60,3 +60,15 @@ def test_no_bins_are_refused() -> None:
     for function in (reliability, expected_calibration_error):
         with pytest.raises(ValueError, match="bins=0: expected at least 1"):
             function([0], [0.5], bins=0)  # type: ignore[operator]
+
+
+def test_copies_of_a_lot_do_not_make_a_bin_surer() -> None:
+    labels, chances = [1, 0, 1, 1] * 5, [0.75] * 20
+    (alone,) = reliability(labels, chances)
+    (copied,) = reliability(
+        np.repeat(labels, 10), np.repeat(chances, 10), groups=[f"lot {i // 10}" for i in range(200)]
+    )
+    assert (copied.count, copied.ng_rate) == (200, alone.ng_rate)
+    assert (copied.interval.low, copied.interval.high) == pytest.approx((alone.interval.low, alone.interval.high))
+    (one_lot,) = reliability(labels, chances, groups=["a"] * 20)
+    assert (one_lot.interval.low, one_lot.interval.high) == (0, 1)

@@ -95,3 +95,29 @@ def test_the_calibration_error_of_a_score_is_that_of_ten_bins() -> None:
 
 def test_nothing_to_score_is_undefined_throughout() -> None:
     assert set(score([], [], Thresholds.single(0.5)).values()) == {None}
+
+
+def test_what_the_machine_decides_alone_stands_beside_what_results_if_the_person_is_right() -> None:
+    # 4 NG: 1 found, 1 passed, 2 to a person; 4 GO: 2 passed, 1 rejected, 1 to a person
+    found = score([1, 1, 1, 1, 0, 0, 0, 0], [0.9, 0.1, 0.5, 0.6, 0.1, 0.2, 0.9, 0.5], Thresholds(0.3, 0.7))
+    alone = {name.removeprefix("alone_"): value for name, value in found.items() if name.startswith("alone_")}
+    assert alone == pytest.approx(
+        {"accuracy": 3 / 5, "precision": 1 / 2, "recall": 1 / 2, "f1": 1 / 2, "specificity": 2 / 3}
+    )
+    assert (found["decided_rate"], found["recheck_rate"]) == (5 / 8, 3 / 8)
+    assert (found["recheck_rate_ng"], found["recheck_rate_go"]) == (2 / 4, 1 / 4)
+    assert (found["accuracy"], found["recall"], found["escape_rate"]) == (6 / 8, 3 / 4, 1 / 4)
+
+
+def test_a_model_that_sends_everything_to_a_person_has_no_scores_of_its_own() -> None:
+    found = score([1, 0, 1], [0.9, 0.1, 0.2], Thresholds(0, 1))
+    assert (found["decided_rate"], found["recheck_rate"]) == (0, 1)
+    assert {value for name, value in found.items() if name.startswith("alone_")} == {None}
+
+
+@given(tables)
+def test_without_recheck_the_machine_alone_is_all_there_is(table: list[tuple[int, float]]) -> None:
+    found = score([label for label, _ in table], [chance for _, chance in table], Thresholds.single(0.5))
+    assert found["decided_rate"] == 1
+    for name in ("accuracy", "precision", "recall", "f1", "specificity"):
+        assert found[f"alone_{name}"] == found[name], name

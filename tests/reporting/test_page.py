@@ -1,5 +1,6 @@
 """The page of a report, from a made-up run to its bytes."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -254,3 +255,66 @@ def test_groups_are_listed_worst_first(tmp_path: Path) -> None:
 def test_counts_of_classes_and_parts_are_those_of_the_split(page: str) -> None:
     text = words(page)
     assert "class training validation test together GO (GO) 10 20 20 50 NG (NG) 10 20 20 50" in text
+
+
+def test_parts_of_lots_have_the_intervals_of_lots_in_every_place_of_the_page(tmp_path: Path) -> None:
+    rows = [
+        Prediction(
+            f"{lot}/{part}", 0.1 if lot < 4 or lot == 20 else 0.9, label=int(lot > 3), split="test", group=f"lot {lot}"
+        )
+        for lot in range(24)
+        for part in range(10)
+    ]
+    line = Line(ng_rate=0.01, parts_per_shift=1000, shifts_per_month=40)
+    grouped, alone = (
+        words(page_of(with_line(of_rows(tmp_path, of), line, None)))
+        for of in (rows, [replace(row, group="") for row in rows])
+    )
+    assert "Of 100 bad parts 5 would pass (95 %: 2.4 to 9) 10 of 200 NG parts" in alone
+    assert "Of 100 bad parts 5 would pass (95 %: 0.13 to 25) 10 of 200 NG parts" in grouped  # of 20 lots
+    unit = "Intervals are for parts and rest on 24 groups: parts of one group are not taken for independent."
+    assert grouped.count(unit) == 2  # below the headline and below the scores
+    assert unit not in alone
+    assert "test: groups are few (GO parts of 4)" in grouped
+    assert (
+        "The most that 200 NG parts of 20 groups can prove, if none escapes, is an escape rate of at most 14 %"
+        in grouped
+    )
+    escapes = [re.search(r"bad parts passed in a shift 0\.5 (\S+) to (\S+)", text) for text in (alone, grouped)]
+    (low, high), (lower, higher) = [tuple(map(float, of.groups())) for of in escapes if of]
+    assert higher - lower > 1.5 * (high - low)
+
+
+def test_bands_say_that_they_are_pointwise(page: str) -> None:
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
+    for name in ("Each point is a threshold", "Of the parts rejected", "What another threshold would do"):
+        (caption,) = [text for text in captions if text.startswith(name)]
+        assert "pointwise 95 %" in caption
+
+
+def test_with_recheck_the_page_leads_with_what_the_machine_does_alone(recheck_page: str, page: str) -> None:
+    text = words(recheck_page)
+    assert re.search(r"The machine decides \d+ of 40 parts alone \(\d+ %\), and \d+ of these rightly", text)
+    assert "take the person who looks at the rest never to miss" in text
+    order = ["decided by the machine alone", "accuracy of the machine alone", "accuracy, if the person is right"]
+    assert [text.index(title) for title in order] == sorted(text.index(title) for title in order)
+    assert "if the person is right" not in words(page)
+    assert "machine alone" not in words(page)
+
+
+def test_a_model_that_sends_everything_to_a_person_is_no_perfect_one(run: Path) -> None:
+    text = words(page_of(of_run(run, Thresholds(0, 1), None)))
+    assert "The machine decides none of 40 parts alone: its own scores are undefined." in text
+    assert re.search(r"decided by the machine alone share of parts that no person looks at 0\.0000", text)
+    assert re.search(r"accuracy of the machine alone .{0,90}? undefined", text)
+    assert re.search(r"accuracy, if the person is right share of parts decided rightly 1\.0000", text)
+
+
+def test_metrics_of_an_older_version_are_scored_anew(run: Path, tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old", rows_of())
+    metrics = json.loads((old / "metrics.json").read_text())
+    for part in metrics["parts"].values():
+        del part["interval_unit"]
+        part["intervals"]["recall"] = [0.123, 0.124]
+    (old / "metrics.json").write_text(json.dumps({**metrics, "version": 2}))
+    assert "0.123 to 0.124" not in words(page_of(of_run(old, None, None)))

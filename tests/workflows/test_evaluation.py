@@ -217,7 +217,9 @@ def test_pictures_that_come_in_groups_are_said(tmp_path: Path, capsys: pytest.Ca
     table = tmp_path / "lots.csv"
     table.write_text("path,label,probability,group\na,1,0.9,x\nb,1,0.4,x\nc,0,0.6,y\nd,0,0.1,y\n")
     assert evaluated(tmp_path, f"table={table}")["all"]["groups"] == 2
-    assert "note: they come in 2 groups; intervals of rates take pictures for independent" in capsys.readouterr().out
+    found = " ".join(capsys.readouterr().out.split())
+    assert "intervals are for parts and rest on 2 groups, whose parts may be alike" in found
+    assert "all NG parts are of one group: what hangs on them alone has no interval" in found
 
 
 def test_a_table_without_truth_cannot_be_scored(tmp_path: Path) -> None:
