@@ -1,6 +1,7 @@
 """What tests share: a cache of their own, pictures, and a finished run."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of one process starve the next one
 if "PYTEST_XDIST_WORKER" in os.environ:  # several tests at once, each on a processor of its own
@@ -22,9 +23,11 @@ hypothesis_settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("default")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this machine cannot run, and say why."""
     for item in items:
+        if item.get_closest_marker("simulation") and "simulation" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m simulation"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="needs the real pictures in ../shared"))
         if item.get_closest_marker("gpu"):
@@ -40,6 +43,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["FANCNN_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_ledger(cache: Path) -> None:
+    """No test has looked at the images of another: how often is what certificates hang on."""
+    shutil.rmtree(cache / "looks", ignore_errors=True)
 
 
 @pytest.fixture
