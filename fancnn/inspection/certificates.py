@@ -1,7 +1,10 @@
 """What can be proven of the escapes: a claim on all parts that the line will make, from the pictures at hand.
 
 Format of `certificate.json`, version 1: `format` (`fancnn-certificate`), `version`, where the pictures come from
-(`run`, `table`, `part`) and the fields of `Certificate`.
+(`run`, `table`, `part`), `look` (what number it is of those at these images, null where that is not known),
+`looks_planned` (null for any number), `confidence_spent` (what this look is held to, and the bounds with it, so that
+`confidence`, which was asked for, holds over all looks; see `fancnn.inspection.spending`; these three are absent
+before), and the fields of `Certificate`.
 """
 
 import json

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fancnn.reporting import words
@@ -45,6 +46,7 @@ def comparison_page(
     parts: Mapping[str, Mapping[str, Any]],
     duels: Sequence[Duel],
     root: Path,
+    looks: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The whole page; the same models and pictures give the same bytes.
 
@@ -54,12 +56,14 @@ def comparison_page(
         parts: Scores by letter, as `metrics.json` has them.
         duels: The first against each of the others.
         root: Folder that the first contender's paths are relative to.
+        looks: By letter, how often these images were looked at, in words; those missing are not known.
     """
     recheck = any(item.thresholds.has_recheck for item in contenders)
     go = sum(row.label == 0 for row in common.rows[0])
     return rendered(
         "comparison.html.j2",
         contenders=contenders,
+        looks=looks,
         common=common,
         part=PART_NAMES[common.part],
         sizes=(len(common.rows[0]), go, len(common.rows[0]) - go),

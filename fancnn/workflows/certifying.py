@@ -1,6 +1,6 @@
 """The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -14,6 +14,7 @@ from fancnn.inspection.thresholds import Chosen, percent
 from fancnn.limits import check_share, check_thresholds
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
+from fancnn.workflows.looking import spending
 
 CHOSEN_HERE = (
     "optimistic: this threshold was chosen on these pictures; without threshold=run the search is in the claim"
@@ -30,6 +31,7 @@ class _Source:
         own: Thresholds of the run, if one is named.
         chosen_on: The part that chose these.
         scored_by: In words, where no one model scored the pictures.
+        weights: SHA-256 of the model's; None where it is not known.
     """
 
     rows: list[Prediction]
@@ -37,6 +39,7 @@ class _Source:
     own: Thresholds | None
     chosen_on: str | None
     scored_by: str | None
+    weights: str | None
 
 
 def certify(settings: CertifySettings) -> Certificate:
@@ -49,16 +52,19 @@ def certify(settings: CertifySettings) -> Certificate:
     source = _read(settings)
     thresholds = _asked_for(settings, source.own)
     recheck_above = source.own.upper if source.own and source.own.has_recheck else None
-    certificate = certified(
-        source.rows,
-        settings.escape,
-        settings.confidence,
-        thresholds,
-        recheck_above,
-        settings.unit,  # type: ignore[arg-type]  # checked
-        _caveats(settings, source),
-    )
-    about = {"run": settings.run, "table": settings.table, "part": source.part}
+    with spending(settings, source.rows, source.weights, thresholds) as spent:
+        certificate = certified(
+            source.rows,
+            settings.escape,
+            spent.confidence,
+            thresholds,
+            recheck_above,
+            settings.unit,  # type: ignore[arg-type]  # checked
+            (*_caveats(settings, source), *spent.caveats),
+        )
+    statement = f"{certificate.statement}; {spent.sentence}"
+    certificate = replace(certificate, statement=statement, confidence=settings.confidence)
+    about = {"run": settings.run, "table": settings.table, "part": source.part, **spent.to_dict()}
     write_certificate(Path(settings.output).expanduser(), certificate, about)
     _tell(certificate, source.part)
     say(f"\ncertificate: {settings.output}")
@@ -83,7 +89,7 @@ def _check(settings: CertifySettings) -> None:
 
 
 def _read(settings: CertifySettings) -> _Source:
-    own, chosen_on, scored_by = None, None, None
+    own, chosen_on, scored_by, weights = None, None, None, None
     table = Path(settings.table).expanduser() if settings.table else None
     if settings.run is not None:
         run = Path(settings.run).expanduser()
@@ -91,6 +97,7 @@ def _read(settings: CertifySettings) -> _Source:
         own = Thresholds(*metrics["thresholds"])
         chosen_on = None if table else metrics["decision_part"]
         scored_by = None if table else metrics.get("scored_by")
+        weights = metrics.get("weights_sha256")
         table = table or run / "predictions.csv"
     assert table is not None  # `_check` has seen to it
     rows = read_predictions(table)
@@ -98,7 +105,7 @@ def _read(settings: CertifySettings) -> _Source:
     part = settings.part or next((name for name in ("test", "val") if name in present), "")
     if settings.part and settings.part not in present:
         raise UserError(f"part={settings.part}: {table} has {', '.join(sorted(present - {''})) or 'no parts'} alone")
-    return _Source([row for row in rows if part in ("", row.split)], part or "all", own, chosen_on, scored_by)
+    return _Source([row for row in rows if part in ("", row.split)], part or "all", own, chosen_on, scored_by, weights)
 
 
 def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds | None:

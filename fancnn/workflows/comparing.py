@@ -3,12 +3,13 @@
 Formats, version 1 each. `flips.csv`: a row for each picture that two models decide differently: path, class,
 defect_type, group, label, first and second (letters), the probability and decision of both, and the change (one of
 `fancnn.reporting.duels.CHANGES`). `compare.json`: `format` (`fancnn-comparison`), `version`, `part`, `pictures`, `go`,
-`ng`, `models` (by letter: place, thresholds, scores as in `metrics.json`), `pairs` (first, second, counts of changes,
-`mcnemar`, `differences` as [value, low, high], `equal_overkill`: the second's thresholds that do to as many good parts
-what the first does, overkills and new escapes there, null where no good part is common; `not_compared`: path and reason
-of each bad part that the first decided and that is not compared; `verdict`, `no_new_escapes`), `notes`, and `verdict`
-and `no_new_escapes` over all pairs. `verdict` is one of `fancnn.reporting.duels.VERDICTS`, null where a pair has no bad
-part in common; `no_new_escapes` is null where bad parts are not compared and no new escape is among the others.
+`ng`, `models` (by letter: place, thresholds, scores and looks as in `metrics.json`), `pairs` (first, second, counts of
+changes, `mcnemar`, `differences` as [value, low, high], `equal_overkill`: the second's thresholds that do to as many
+good parts what the first does, overkills and new escapes there, null where no good part is common; `not_compared`: path
+and reason of each bad part that the first decided and that is not compared; `verdict`, `no_new_escapes`), `notes`, and
+`verdict` and `no_new_escapes` over all pairs. `verdict` is one of `fancnn.reporting.duels.VERDICTS`, null where a pair
+has no bad part in common; `no_new_escapes` is null where bad parts are not compared and no new escape is among the
+others.
 """
 
 import json
@@ -24,10 +25,12 @@ from fancnn.reporting import words
 from fancnn.reporting.comparison_page import comparison_page, difference_rows
 from fancnn.reporting.contenders import Common, Contender, common_pictures, letters, read_contender
 from fancnn.reporting.duels import Duel, Equal, duels
+from fancnn.reporting.material import ALL
 from fancnn.reporting.page import score_rows, score_title
 from fancnn.reporting.verdicts import ESCAPE_COLUMNS, equal_note, escape_rows, overall, threshold_note, verdict
 from fancnn.settings import CompareSettings
 from fancnn.tables import replacing, table_writer
+from fancnn.workflows.looking import record_look, weights_of
 
 FORMAT, VERSION = "fancnn-comparison", 1
 COLUMNS = (
@@ -66,15 +69,25 @@ def compare(settings: CompareSettings) -> Compared:
         item.letter: part_metrics(rows, item.thresholds) for item, rows in zip(contenders, common.rows, strict=True)
     }
     found = duels(contenders, common)
+    looks = {
+        item.letter: record_look("compare", rows, weights_of(item.place)) if common.part in ("test", ALL) else None
+        for item, rows in zip(contenders, common.rows, strict=True)
+    }
+    looked = {letter: of.in_words() for letter, of in looks.items() if of is not None}
     root = Path(settings.root).expanduser() if settings.root else contenders[0].root or Path()
     output = Path(settings.output).expanduser()
     with replacing(output / "compare.html") as file:
-        file.write(comparison_page(contenders, common, parts, found, root))
+        file.write(comparison_page(contenders, common, parts, found, root, looked))
     _write_flips(output / "flips.csv", found)
     with replacing(output / "compare.json") as file:
-        json.dump(_plain(contenders, common, parts, found), file, indent=2, allow_nan=False)
+        plain = _plain(contenders, common, parts, found)
+        for letter, model in plain["models"].items():
+            model["looks"] = None if (of := looks[letter]) is None else of.to_dict()
+        json.dump(plain, file, indent=2, allow_nan=False)
         file.write("\n")
     _tell(contenders, common, parts, found)
+    for letter, sentence in looked.items():
+        say(f"{letter}: {sentence}")
     say(f"\ncompare.html, flips.csv and compare.json: {output}")
     return Compared(output / "compare.html", overall(found))
 

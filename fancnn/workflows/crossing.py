@@ -85,6 +85,7 @@ def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSetti
         callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
         logger=moved(settings.logger, settings.output_dir, str(folder)),
         output_dir=str(folder),
+        score_test=True,  # a fold's own test part is what it is for
         ckpt=str(last) if last.is_file() else None,
     )
 
@@ -114,6 +115,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
         **{"thresholds": [thresholds.lower, thresholds.upper], "decision": "fixed", "decision_part": None},
         **{"scored_by": "each picture was scored by one model that had not seen it; no one model scored them all"},
+        **{"weights_sha256": None, "looks": None},  # each picture was judged once, by another model
         **{"split_sha256": split_sha256, "line": asdict(settings.line)},
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }

@@ -20,9 +20,11 @@ from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cos
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
 from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
 from fancnn.pictures import Picture
 from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
+from fancnn.workflows.looking import choice, record_look
 from fancnn.workflows.scoring import tell_scores
 
 NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
@@ -37,7 +39,8 @@ def decide(settings: DecideSettings) -> Thresholds:
         UserError: If the run has no predictions of the part, or they cannot carry the rule.
     """
     run = Path(settings.run).expanduser()
-    line = known_line(settings.line, read_metrics(run / "metrics.json", deciding=True)["line"])
+    metrics = read_metrics(run / "metrics.json", deciding=True)
+    line = known_line(settings.line, metrics["line"])
     check_decision(settings.decision, line)
     rows = read_predictions(run / "predictions.csv")
     part = [row for row in rows if row.split == settings.decision.part]
@@ -45,6 +48,10 @@ def decide(settings: DecideSettings) -> Thresholds:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
     chosen = choose(settings.decision, line, *columns(part))
+    if chosen_part(settings.decision) == "test":
+        looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
+        if looks is not None:
+            say(f"test: {looks.in_words()}")
     tell_decision(chosen, chosen_part(settings.decision))
     checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
@@ -164,6 +171,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
 def model_facts(model: Model) -> dict[str, Any]:
     """What `metrics.json` says of the model."""
     return {
+        "weights_sha256": weights_hash(model.state_dict()),
         "thresholds": [model.thresholds.lower, model.thresholds.upper],
         "calibration": model.calibration.as_plain(),
         "go_class": model.go_class,
