@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.types import RunMode
 from hydra.utils import get_object, instantiate
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
@@ -19,6 +17,7 @@ from torch import nn
 
 from fancnn.augmentation import Augment
 from fancnn.cache_folder import cache_folder
+from fancnn.command import in_sweep
 from fancnn.errors import UserError
 from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings
 from fancnn.images.preprocess import Preprocess
@@ -192,7 +191,7 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,  # EpochBatches shares training pictures out; validation is not shared
     )
-    if _is_sweep():
+    if in_sweep():
         _refuse_processes_in_a_sweep(made)
     return made
 
@@ -216,10 +215,6 @@ def check(settings: TrainSettings) -> None:
     classifier(settings, fresh, {})
     for callback in freezing(settings.freeze.layers):
         callback.held(fresh.network)
-
-
-def _is_sweep() -> bool:
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
 def _refuse_processes_in_a_sweep(made: Trainer) -> None:

@@ -114,6 +114,11 @@ def checked(cfg: DictConfig | dict[str, Any], schema: type[S], said: Mapping[str
         raise UserError(f"configuration: {key}{what}. `--cfg job` shows the keys and values") from error
 
 
+def in_sweep() -> bool:
+    """Whether this process runs a job of a sweep (`--multirun`)."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 def leave_settings(settings: Any, run: Path) -> None:
     """Write the settings of a run that no command line composed where Hydra writes those of others.
 
@@ -222,7 +227,7 @@ def _leave_at_once() -> None:
 def _told(error: UserError) -> None:
     """Say a mistake; in a sweep the other jobs go on, and the sweep fails at its end."""
     config = HydraConfig.get()
-    if config.mode == RunMode.MULTIRUN:
+    if in_sweep():
         sys.stderr.write(f"job {config.job.num} ({' '.join(config.overrides.task)}) failed: {error}\n")
         raise CompactHydraException("a job of the sweep failed, see above") from error
     run = Path(config.runtime.output_dir)

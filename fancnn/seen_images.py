@@ -134,6 +134,19 @@ class SeenImages:
 NOTHING_SEEN = SeenImages()
 
 
+def content_hashes(contents: Iterable[str]) -> Hashes:
+    """Return one hash for each distinct image, `(n,)` ascending; those whose content is not known are passed over.
+
+    Args:
+        contents: `content` of the images: 64 hexadecimal digits, or empty where not known.
+
+    Example:
+        >>> content_hashes(["00000000000000ff" * 4, "00000000000000ff" * 4, ""])
+        array([255], dtype=uint64)
+    """
+    return np.array(sorted({_number(content) for content in contents} - {0}), np.uint64)
+
+
 def _hashes(images: Iterable[Hashed]) -> Hashes:
     numbers = {_number(text) for image in images for text in (image.sha256, image.pixel_sha256)} - {0}
     return np.array(sorted(numbers), np.uint64)

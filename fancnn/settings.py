@@ -29,7 +29,7 @@ class TrainSettings:
     objective: str
     calibration: str
     report: bool
-    score_test: bool
+    score_test: bool | None  # None: at the end of a single training, not in a sweep
     ckpt: str | None
     init: str | None = None  # absent from checkpoints of before, as `freeze`
     augment_preview: bool
@@ -124,6 +124,7 @@ class CertifySettings:
     largest_group: int | None
     exclude_seen: bool
     store: bool
+    looks: int | None
     output: str
     output_dir: str
 

@@ -1,6 +1,7 @@
 """What tests share: a cache of their own, pictures, and a finished run."""
 
 import os
+import shutil
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of one process starve the next one
 if "PYTEST_XDIST_WORKER" in os.environ:  # several tests at once, each on a processor of its own
@@ -42,6 +43,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["FANCNN_CACHE"] = str(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_ledger(cache: Path) -> None:
+    """No test has looked at the images of another: how often is what certificates hang on."""
+    shutil.rmtree(cache / "looks", ignore_errors=True)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ FLOORS = (
         "serving_limits",
         "installation",
         "cache_folder",
+        "looks",
         "memory",
         "console",
     ),
@@ -53,6 +54,7 @@ PURE = (
         "pruning_limits",
         "errors",
         "cache_folder",
+        "looks",
         "memory",
     ),
 )

@@ -12,6 +12,10 @@ Format of `certificate.json`, version 2 (version 1 had neither `unit` nor what f
 | granted, statement | whether the claim is proven; the claim, or why it is refused |
 | refusal | null where granted; `evidence`, `seen` (the weights have seen images) or `several models` |
 | escape_rate, confidence | asked for |
+| look, looks_planned | what number this look is of those at these images (null where that is not known), and how many
+were planned (null for any number); absent before |
+| confidence_spent | what this look is held to, and the bounds with it, so that `confidence` holds over all looks; see
+`fancnn.inspection.spending`; absent before |
 | unit, method, largest_group | what is counted, how the claim is proven, and what was said of the largest group |
 | thresholds, searched | that the claim is of (null where none was found), and whether they were found on these images |
 | bound | the largest escape rate of the unit that is compatible with what was seen, at this confidence |

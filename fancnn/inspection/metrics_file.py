@@ -16,6 +16,8 @@ Format version 3:
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
+| weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
+| looks | of the test images: see below; null where none were scored or that is not known, absent before |
 | unread | how many files could not be read |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
@@ -35,6 +37,11 @@ Where parts go to RECHECK: `decided_rate` is the share that the machine decides 
 `recheck_rate`, `recheck_rate_ng` and `recheck_rate_go` are the share of all, of NG and of GO parts that a person sees;
 `accuracy`, `precision`, `recall`, `f1`, `specificity`, `balanced_accuracy` and `mcc` are what results if that person is
 right. Without RECHECK both say the same.
+
+`looks` says how often these images were looked at when this was written (see `fancnn.looks`): the `number` of this
+look, how many were `before` and `later` (since it was first taken), of how many `models` those before were and when the
+`last` was, how many `images` it is of and how many of them are `shared` with others; how many lines the ledger has of
+`others`, and of at most the last 50 of these, as `earlier`, the time, command, claim and first digits of the model.
 
 A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
 

@@ -8,9 +8,10 @@ from fancnn.inspection.clusters import natural_groups
 from fancnn.inspection.diagnosis import diagnose
 from fancnn.inspection.intervals import parts_needed, upper_bound
 from fancnn.inspection.rounding import percent_at_most
+from fancnn.looks import NOT_KNOWN, Looks
 from fancnn.pictures import copies_across_parts
 from fancnn.reporting.gallery import Thumbnail, kind_of
-from fancnn.reporting.material import Material
+from fancnn.reporting.material import ALL, Material
 from fancnn.reporting.words import percent, plural
 from fancnn.seen_images import MEANINGS, ROLES
 
@@ -19,7 +20,6 @@ GAP = 1.5
 ENOUGH = parts_needed(0.01)
 
 PROVENANCE = {
-    "test": "the test part, which was used to choose nothing",
     "val": "the validation part, which also chose the epoch and, where they were fitted, the thresholds and the "
     "calibration: optimistic",
     "train": "the training part, which the network has learnt: they say next to nothing of other parts",
@@ -32,9 +32,22 @@ def rests_on(material: Material) -> str:
     counts, part = material.counts, material.part
     sizes = f"{plural(counts.go + counts.ng, 'picture')}, {counts.go:,} GO and {counts.ng:,} NG"
     said = PROVENANCE.get(part, f"the part {part}")
+    if part == "test":
+        said = f"the test split{_looked_at(material.looks)}"
+    elif part == ALL and material.looks is not None and not material.looks.alone:
+        said += _looked_at(material.looks)
     if part == "test" and _chosen_on(material, "test"):
         said = "the test part, on which the thresholds were chosen: optimistic"
     return f"These numbers rest on {said} ({sizes})."
+
+
+def _looked_at(looks: Looks | None) -> str:
+    """What test images may have been used for, by how often they were looked at."""
+    if looks is None:
+        return f"; {NOT_KNOWN}, so they may have guided choices"
+    if looks.alone:
+        return ", which was used to choose nothing: look 1 at these images"
+    return f"; {looks.in_words()}, so {'earlier' if looks.before else 'later'} results may have guided choices"
 
 
 def cautions(material: Material, shown: Iterable[Thumbnail] = ()) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from fancnn.reporting import words
@@ -57,6 +58,7 @@ def comparison_page(
     scores: Mapping[str, Mapping[str, Any]],
     comparisons: Sequence[PairwiseComparison],
     root: Path,
+    looks: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the whole page; the same models and images give the same bytes.
 
@@ -66,12 +68,14 @@ def comparison_page(
         scores: By letter, as `metrics.json` has them.
         comparisons: The first with each of the others.
         root: Folder that the first candidate's paths are relative to.
+        looks: By letter, how often these images were looked at, in words; those missing are not known.
     """
     recheck = any(item.thresholds.has_recheck for item in candidates)
     go = sum(row.label == 0 for row in common.rows[0])
     return rendered(
         "comparison.html.j2",
         candidates=candidates,
+        looks=looks,
         common=common,
         split=PART_NAMES[common.split],
         sizes=(len(common.rows[0]), go, len(common.rows[0]) - go),

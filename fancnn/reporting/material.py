@@ -16,6 +16,7 @@ from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.metrics_file import part_metrics, read_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth
 from fancnn.inspection.scores import Confusion, confusion
+from fancnn.looks import Looks
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.tables import read_table
 
@@ -42,6 +43,7 @@ class Material:
         costs: Of a part there; None where not known.
         hashes: SHA-256 of the pictures by path, as far as a `split.csv` says them.
         own_thresholds: Whether the thresholds are the model's, not said for this report.
+        looks: At the test images, this model's among them; None where they are not known.
     """
 
     place: Path
@@ -60,6 +62,7 @@ class Material:
     costs: Costs | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_thresholds: bool = True
+    looks: Looks | None = None
 
     @property
     def part(self) -> str:
@@ -121,6 +124,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         settings=settings,
         hashes=_hashes(trained, metrics.get("root")),
         own_thresholds=used == own,
+        looks=Looks.from_dict(metrics["looks"]) if metrics.get("looks") else None,
     )
 
 

@@ -49,6 +49,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
         yield name, _shown(setting(material, key))
     yield "Threshold rule", _rule(material)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items())
+    yield "Looks", material.looks.in_words() if material.looks else ""
     yield "Split (SHA-256)", str(about.get("split_sha256") or "")
     yield "Folder" if material.about else "Table", str(material.place)
 

@@ -1,7 +1,7 @@
 """The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,7 @@ from fancnn.limits import check_share, check_thresholds, check_unit
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
 from fancnn.tables import read_table
+from fancnn.workflows.looking import spending
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
 CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.checkpoints` knows it, and loads torch
@@ -35,6 +36,7 @@ class _Source:
         scored_by: In words, where no one model scored the images; else empty.
         unread_ng_files: Files of NG classes that the run could not read and that have no row.
         checkpoint: Of the run's model; None where there is none.
+        weights: SHA-256 of the model's; None where it is not known.
     """
 
     rows: list[Prediction]
@@ -45,6 +47,7 @@ class _Source:
     scored_by: str
     unread_ng_files: int
     checkpoint: Path | None
+    weights: str | None
 
 
 def certify(settings: CertifySettings) -> Certificate:
@@ -56,24 +59,28 @@ def certify(settings: CertifySettings) -> Certificate:
     _check(settings)
     source = _read(settings)
     thresholds = _asked_for(settings, source.own)
-    certificate = certified(
-        source.rows,
-        settings.escape,
-        settings.confidence,
-        thresholds,
-        recheck_above=source.own.upper if source.own and source.own.has_recheck else None,
-        unit=settings.unit,  # type: ignore[arg-type]  # checked
-        caveats=_caveats(settings, source),
-        largest_group=settings.largest_group,
-        exclude_seen=settings.exclude_seen,
-        unread_ng_files=source.unread_ng_files,
-        scored_by=source.scored_by,
-    )
+    with spending(settings, source.rows, source.weights, thresholds) as spent:
+        certificate = certified(
+            source.rows,
+            settings.escape,
+            spent.confidence,
+            thresholds,
+            recheck_above=source.own.upper if source.own and source.own.has_recheck else None,
+            unit=settings.unit,  # type: ignore[arg-type]  # checked
+            caveats=(*_caveats(settings, source), *spent.caveats),
+            largest_group=settings.largest_group,
+            exclude_seen=settings.exclude_seen,
+            unread_ng_files=source.unread_ng_files,
+            scored_by=source.scored_by,
+        )
+    statement = f"{certificate.statement}; {spent.sentence}"
+    certificate = replace(certificate, statement=statement, confidence=settings.confidence)
     _print(certificate, source.part)
     if settings.store and certificate.granted and certificate.thresholds:
         _store(str(settings.run), certificate, source.part)
     # after the threshold is stored: the hashes are of the files as they stay
-    write_certificate(Path(settings.output).expanduser(), certificate, _provenance(settings, source))
+    provenance = {**_provenance(settings, source), **spent.to_dict()}
+    write_certificate(Path(settings.output).expanduser(), certificate, provenance)
     say(f"\ncertificate: {settings.output}")
     return certificate
 
@@ -114,6 +121,7 @@ def _read(settings: CertifySettings) -> _Source:
         scored_by=scored_by,
         unread_ng_files=_unread_ng_files(run, metrics, part) if run and own_table else 0,
         checkpoint=_checkpoint(run, metrics) if run else None,
+        weights=metrics.get("weights_sha256"),
     )
 
 

@@ -15,7 +15,8 @@ first and second (letters), the probability and decision of both, and the change
 | new_escape_rate, new_overkill_rate | the margins; null where nobody said one |
 | repeated | by letter, rows that repeat an image and do not count |
 | contradicted | images with two labels, not compared |
-| models | by letter: place, thresholds, trained_on (images compared that trained it), scores as in `metrics.json` |
+| models | by letter: place, thresholds, trained_on (images compared that trained it), scores and looks as in
+`metrics.json` |
 | pairs | the first with each of the others, see below |
 | notes | what makes the comparison less than it seems, in sentences |
 | verdict, passes | the worst of all pairs, and whether that is `passes` |
@@ -56,10 +57,12 @@ from fancnn.reporting.conclusions import (
     overall,
     threshold_note,
 )
+from fancnn.reporting.material import ALL
 from fancnn.reporting.page import score_rows, score_title
 from fancnn.reporting.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
 from fancnn.settings import CompareSettings
 from fancnn.tables import replacing, table_writer
+from fancnn.workflows.looking import record_look, weights_of
 
 FORMAT, VERSION = "fancnn-comparison", 2
 FLIPS_VERSION = 1
@@ -109,15 +112,25 @@ def compare(settings: CompareSettings) -> Compared:
         new_overkill_rate=settings.new_overkill_rate,
         confidence=settings.confidence,
     )
+    looks = {
+        item.letter: record_look("compare", rows, weights_of(item.place)) if common.split in ("test", ALL) else None
+        for item, rows in zip(candidates, common.rows, strict=True)
+    }
+    looked = {letter: of.in_words() for letter, of in looks.items() if of is not None}
     root = Path(settings.root).expanduser() if settings.root else candidates[0].root or Path()
     output = Path(settings.output).expanduser()
     with replacing(output / "compare.html") as file:
-        file.write(comparison_page(candidates, common, scores, comparisons, root))
+        file.write(comparison_page(candidates, common, scores, comparisons, root, looked))
     _write_flips(output / "flips.csv", comparisons)
+    plain = _to_dict(settings, candidates, common, scores, comparisons)
+    for letter, model in plain["models"].items():
+        model["looks"] = None if (of := looks[letter]) is None else of.to_dict()
     with replacing(output / "compare.json") as file:
-        json.dump(_to_dict(settings, candidates, common, scores, comparisons), file, indent=2, allow_nan=False)
+        json.dump(plain, file, indent=2, allow_nan=False)
         file.write("\n")
     _print(candidates, common, scores, comparisons)
+    for letter, sentence in looked.items():
+        say(f"{letter}: {sentence}")
     say(f"\ncompare.html, flips.csv and compare.json: {output}")
     return Compared(output / "compare.html", overall(comparisons))
 

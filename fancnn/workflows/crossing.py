@@ -89,6 +89,7 @@ def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSetti
         callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
         logger=moved(settings.logger, settings.output_dir, str(folder)),
         output_dir=str(folder),
+        score_test=True,  # a fold's own test part is what it is for
         ckpt=str(last) if last.is_file() else None,
     )
 
@@ -126,6 +127,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         **{"thresholds": [thresholds.lower, thresholds.upper]},
         **decision_facts(chosen.reason, part, settings.line, settings.decision),
         **{"scored_by": SCORED_BY, "split_sha256": split_sha256},
+        **{"weights_sha256": None, "looks": None},  # each image was judged once, by another model
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }
     write_metrics(run / "metrics.json", parts, about)

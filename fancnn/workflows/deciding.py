@@ -25,10 +25,12 @@ from fancnn.inspection.thresholds import (
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
 from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
 from fancnn.pictures import Picture, read_split
 from fancnn.seen_images import SeenImages
 from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
+from fancnn.workflows.looking import choice, record_look
 from fancnn.workflows.scoring import tell_scores
 
 KEY = "decision."  # what the keys of a rule begin with, for texts
@@ -55,6 +57,10 @@ def decide(settings: DecideSettings) -> Thresholds:
     chosen = choose_on(settings.decision, line, part)
     if metrics.get("scored_by") and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
+    if chosen_part(settings.decision) == "test":
+        looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
+        if looks is not None:
+            say(f"test: {looks.in_words()}")
     tell_decision(chosen, chosen_part(settings.decision))
     checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
@@ -247,6 +253,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
 def model_facts(model: Model) -> dict[str, Any]:
     """What `metrics.json` says of the model."""
     return {
+        "weights_sha256": weights_hash(model.state_dict()),
         "thresholds": [model.thresholds.lower, model.thresholds.upper],
         "calibration": model.calibration.as_plain(),
         "go_class": model.go_class,

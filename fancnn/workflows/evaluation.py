@@ -55,7 +55,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     _tell_seen(model, pictures, None if not own else pictures[0].split)
     rows = [
         predicted(
-            *(picture, found.probability, model.thresholds, found.error),
+            replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256),  # as known in another folder, too
+            *(found.probability, model.thresholds, found.error),
             true_type=model.true_type(picture),
             guess=found.guess,
             seen=seen,

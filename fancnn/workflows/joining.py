@@ -33,6 +33,7 @@ from fancnn.workflows.deciding import (
     tell_decision,
 )
 from fancnn.workflows.lines import known_line, line_of
+from fancnn.workflows.looking import record_look
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_next
 
@@ -88,9 +89,13 @@ def ensemble(settings: EnsembleSettings) -> Path:
     about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}
     about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": versions()}
     about["scored_by"] = None if one_split else MEMBERS
-    write_metrics(run / "metrics.json", parts, {**about, **model_facts(joined), **facts})
+    made = {**about, **model_facts(joined), **facts}
+    looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
+    write_metrics(run / "metrics.json", parts, {**made, "looks": None if looks is None else looks.to_dict()})
     title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
     tell_scores(f"{len(members)} members; {title}", parts)
+    if looks is not None:
+        say(f"test: {looks.in_words()}")
     tell_next(run, None, can_be_loaded=True, has_board=False)
     return run
 

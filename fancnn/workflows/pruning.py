@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fancnn import assembly, checkpoints
-from fancnn.command import leave_settings
+from fancnn.command import in_sweep, leave_settings
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import FreezeSettings
@@ -54,7 +54,8 @@ class _Smaller:
 def prune(settings: PruneSettings) -> list[Point]:
     """Remove filters once, train what is left, and compare; where several shares are asked for, each from the original.
 
-    The test part is looked at once, and only where one share is asked for: among several, one is to be chosen first.
+    The test part is looked at once, and only where one share is asked for and not in a sweep: among several, one is to
+    be chosen first.
 
     Returns:
         The original and each share, the largest first.
@@ -69,16 +70,17 @@ def prune(settings: PruneSettings) -> list[Point]:
     except ValueError as error:
         raise UserError(f"{settings.run}: {error}") from error
     shares = shares_of(settings.keep)
+    alone = len(shares) == 1 and not in_sweep()
     orders = _orders(source, settings.by)
     points = [point_of(1.0, source.folder, source.model, _known_scores(source.folder), None)]
     for share in shares:
         folder, smaller = output / f"keep-{share:g}", _without_the_least(source, orders, share)
         before = _scores_before(source, _model_of(source.model, smaller))
         say(f"\nkeep={share:g}: {_in_words(source.model.network, smaller.network)}")
-        _fine_tuned(settings, source, smaller, folder, alone=len(shares) == 1)
+        _fine_tuned(settings, source, smaller, folder, alone=alone)
         tuned = checkpoints.load(folder)
         points.append(point_of(share, folder, tuned, _known_scores(folder), before))
-    part = None if len(shares) == 1 else PART  # test where there is one
+    part = None if alone else PART  # test where there is one
     original = _certificate(settings, source, source.folder, output / "certificate-original.json", part)
     compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
     leave_curve(output, settings, points, compared)
@@ -197,7 +199,7 @@ def _tuning(
         callbacks=callbacks,
         logger=moved(trained.logger, trained.output_dir, str(folder)),
         output_dir=str(folder),
-        score_test=trained.score_test and alone,
+        score_test=trained.score_test is not False and alone,
         augment_preview=False,
         ckpt=str(last) if last.is_file() else None,
     )
@@ -242,10 +244,15 @@ def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: 
         largest_group=source.settings.decision.largest_group,
         exclude_seen=False,
         store=False,
+        looks=None,  # as it was planned for these images, if it was
         output=str(place),
         output_dir=settings.output_dir,
     )
-    return certify(asked).statement
+    try:
+        return certify(asked).statement
+    except UserError as error:  # such as no look left of those planned: the pruning is not lost for it
+        say(f"warning: not certified: {error}")
+        return f"not certified: {error}"
 
 
 def _in_words(network: Any, smaller: Mapping[str, Any]) -> str:

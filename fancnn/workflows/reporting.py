@@ -1,6 +1,7 @@
 """The story of `python -m fancnn.report`: a page that says what a model is worth, and figures for TensorBoard."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from fancnn.console import say
@@ -16,6 +17,7 @@ from fancnn.settings import ReportSettings
 from fancnn.tables import replacing
 from fancnn.workflows.boards import events_folder, replace_images
 from fancnn.workflows.lines import known_line, line_of
+from fancnn.workflows.looking import known_looks, record_look
 
 NAME = "report.html"
 SUFFIX = ".report"  # of the event file with the figures
@@ -44,6 +46,7 @@ def report(settings: ReportSettings) -> Path:
     else:
         table = Path(str(settings.table)).expanduser()
         material = with_line(of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line))
+        material = replace(material, looks=record_look("report", material.judged))
         page = Path(settings.output or Path(settings.output_dir) / NAME).expanduser()
         _write(page, report_page(material, figures_of(material)))
     say(f"report: {page}")
@@ -63,6 +66,8 @@ def _of_run(
     run: Path, thresholds: Thresholds | None, root: Path | None, line: LineSettings, output: str | None
 ) -> Path:
     material = of_run(run, thresholds, root)
+    now = known_looks("report", material.judged, material.about.get("weights_sha256"))
+    material = replace(material, looks=now or material.looks)  # others may have looked since
     material = with_line(material, *line_of(known_line(line, material.about.get("line"))))
     figures = figures_of(material)
     page = Path(output).expanduser() if output else run / NAME

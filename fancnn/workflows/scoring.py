@@ -18,6 +18,7 @@ from fancnn.limits import check_line, check_thresholds
 from fancnn.pictures import PARTS
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.lines import line_of
+from fancnn.workflows.looking import record_look
 
 GIVEN = "fixed: given on the command line"
 IF_RIGHT = "if the person is right"
@@ -118,9 +119,13 @@ def state(
         )
         for part in _parts(rows)
     }
+    looks = record_look("evaluate", rows, about.get("weights_sha256"))
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
+    facts["looks"] = None if looks is None else looks.to_dict()
     write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
     tell_scores(f"{title}: {thresholds.in_words()}", parts)
+    if looks is not None:
+        say(f"{'test' if 'test' in parts else ALL}: {looks.in_words()}")
     if about.get("decision_part") in parts:
         say(f"warning: {about['decision_part']} has chosen the thresholds: what is stated on it is too good")
     say(f"\npredictions.csv and metrics.json: {output}")
@@ -211,5 +216,5 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
 
 _ABOUT = (
     *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
-    *("go_class", "classes", "root", "split_sha256"),
+    *("go_class", "classes", "root", "split_sha256", "weights_sha256"),
 )

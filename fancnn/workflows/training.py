@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fancnn import assembly, checkpoints
+from fancnn.command import in_sweep
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import fit
@@ -28,6 +29,7 @@ from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.samples import augmented_sheet
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
 from fancnn.pictures import PARTS, Picture, split_hash, write_split
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
@@ -42,6 +44,7 @@ from fancnn.workflows.deciding import (
 )
 from fancnn.workflows.diagnosing import findings_of, tell_findings
 from fancnn.workflows.lines import line_of
+from fancnn.workflows.looking import choice, record_look
 from fancnn.workflows.rendering import cached_fans
 from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.scoring import tell_scores
@@ -114,7 +117,7 @@ def train(
     _fit(trainer, classifier, data, earlier, settings, part_of)
     if not trainer.is_global_zero:
         return Trained(run, None)
-    parts = _judge(settings, trainer, classifier, data, run)
+    parts = _judge(settings, trainer, classifier, data, run, part_of[0] if part_of else "train")
     if settings.report:
         from fancnn.workflows.reporting import write_report  # matplotlib takes half a second to import
 
@@ -172,13 +175,16 @@ def _fit(
 
 
 def _judge(
-    settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: PictureDataModule, run: Path
+    settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: PictureDataModule, run: Path, command: str
 ) -> dict[str, dict[str, Any]]:
-    """Calibrate the best epoch, choose its thresholds, state what it is worth; leave tables and TensorBoard's table."""
+    """Calibrate the best epoch, choose its thresholds, state what it is worth; leave tables and TensorBoard's table.
+
+    `command` is the one that trains; a look at the test split is written down in its name.
+    """
     best = run / checkpoints.FOLDER / BEST
     model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
     model.to(trainer.strategy.root_device)
-    names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
+    names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
     found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
     logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
@@ -187,6 +193,14 @@ def _judge(
         checkpoints.store_decision(best, model, facts)
     predictions = {part: _predictions(model, data.part(part), *found[part]) for part in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
+    looks = None
+    if command != "crossval":  # a fold's own test part is not what is kept for the last look
+        weights = weights_hash(model.state_dict())
+        if chosen_part(settings.decision) == "test":
+            judged = predictions.get("test") or _predictions(model, data.part("test"), *found["test"])
+            looks = record_look(command, judged, weights, choice(settings.decision))
+        if "test" in predictions:
+            looks = record_look(command, predictions["test"], weights)
     line, costs = line_of(settings.line)
     searched = chosen_part(settings.decision)
     parts = {
@@ -203,6 +217,7 @@ def _judge(
         **facts,
         "root": str(data.root.resolve()),
         "split_sha256": split_hash(data.pictures),
+        "looks": None if looks is None else looks.to_dict(),
         "unread": len(data.skipped),
         "warnings": [str(finding) for finding in findings_of(trainer)],
         "versions": versions(),
@@ -210,9 +225,18 @@ def _judge(
     write_metrics(run / "metrics.json", parts, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
     tell_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
+    if looks is not None:
+        say(f"test: {looks.in_words()}")
+    elif data.part("test") and settings.score_test is None and "test" not in parts:
+        say("the test split is not scored in a sweep: score_test=true scores it")
     tell_findings(trainer)
     _log_hyperparameters(trainer, settings, parts)
     return parts
+
+
+def _scores_test(settings: TrainSettings) -> bool:
+    """Whether the test split is scored: unless a sweep would look at it once for each job, and then pick the best."""
+    return not in_sweep() if settings.score_test is None else settings.score_test
 
 
 def _decide(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from made_up import rows_of, write_run
 
+from fancnn.looks import Looks
 from fancnn.pictures import Picture
 from fancnn.reporting.cautions import cautions, proof, rests_on
 from fancnn.reporting.material import Material, of_run
@@ -39,8 +40,36 @@ def test_validation_alone_is_called_optimistic(tmp_path: Path) -> None:
     assert "Only validation numbers are known" in said(only)
 
 
+@pytest.mark.parametrize(
+    ("looks", "text"),
+    [
+        (
+            Looks(1, 0, "", 0, 40, 0),
+            "rest on the test split, which was used to choose nothing: look 1 at these images (",
+        ),
+        (
+            Looks(7, 5, "2026-11-20", 0, 40, 40),
+            "rest on the test split; look 7 at these images (6 before: 5 models, the last on 2026-11-20), so earlier "
+            "results may have guided choices (",
+        ),
+        (
+            Looks(2, 1, "2026-11-20", 0, 40, 30),
+            "look 2 at these images (1 before: 1 model, the last on 2026-11-20; they share 30 of the 40 images), so",
+        ),
+        (Looks(1, 0, "", 3, 40, 40), "look 1 at these images (3 since), so later results may have guided choices ("),
+        (None, "the test split; how often these images were looked at is not known, so they may have guided choices ("),
+    ],
+)
+def test_the_test_split_chose_nothing_only_where_nobody_has_looked(
+    material: Material, looks: Looks | None, text: str
+) -> None:
+    sentence = rests_on(replace(material, looks=looks))
+    assert text in sentence
+    assert ("used to choose nothing" in sentence) == (looks is not None and looks.alone)
+
+
 def test_thresholds_that_were_chosen_on_the_test_part_are_no_test(material: Material) -> None:
-    assert "used to choose nothing" in rests_on(material)
+    assert "the thresholds were chosen" not in rests_on(material)
     on_test = replace(material, about={**material.about, "decision": "the greatest F1, 0.9", "decision_part": "test"})
     assert "on which the thresholds were chosen" in rests_on(on_test)
 

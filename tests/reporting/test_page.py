@@ -99,7 +99,7 @@ def test_the_headline_says_escapes_and_overkills_of_a_hundred_with_their_interva
     text = words(page_of(of_rows(tmp_path, rows)))
     assert "Of 100 bad parts 4 would pass (95 %: 0.48 to 14) 2 of 50 NG parts" in text
     assert "Of 100 good parts 3 would be rejected (95 %: 0.62 to 8.6) 3 of 100 GO parts" in text
-    assert "These numbers rest on the test part, which was used to choose nothing (150 pictures" in text
+    assert "These numbers rest on the test split; how often these images were looked at is not known" in text
 
 
 def test_what_goes_to_a_person_is_in_the_headline_and_in_the_matrix(page: str, recheck_page: str) -> None:

@@ -27,7 +27,7 @@ def test_a_trained_run_gets_its_report_and_figures_on_its_board(trained_run: Pat
         page = write_report(run)
     assert page == run / "report.html"
     text = page.read_text(encoding="utf-8")
-    assert "rest on the test part" in text
+    assert "rest on the test split" in text
     assert "no such file" not in text
     events = EventAccumulator(str(run), size_guidance={"images": 0})
     events.Reload()
