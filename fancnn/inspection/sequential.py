@@ -4,9 +4,9 @@
 unproven, adds parts and looks again, until it is granted, breaks it far more often than it says: each look is another
 chance of a lucky sample. Here are bounds that hold at all looks together, however many and whenever they are taken.
 
-The method is a bet against "the rate is at least r" (a test martingale). The e-value of `escapes` among `parts` is what a
-fair bet of 1 would have become: the likelihood of what was seen under a mixture of rates q below r, over that under r
-itself::
+The method is a bet against "the rate is at least r" (a test martingale). The e-value of `escapes` among `parts` is
+what a fair bet of 1 would have become: the likelihood of what was seen under a mixture of rates q below r, over that
+under r itself::
 
     E(s, n; r) = integral over q in (0, r) of  w(q) (q / r)^s ((1 - q) / (1 - r))^(n - s) dq
 
@@ -19,13 +19,14 @@ must hold: parts come as the line's do, and none is taken away again, nor added 
 
 The mixture is w(q) = a q^(a-1) / r^a, the Beta(a, 1) distribution shrunk from (0, 1) to (0, r), with a = 1/2:
 
-- b = 1 makes the e-value of u = q / r, the integral of a u^(a+s-1) ((1 - r u) / (1 - r))^(n-s), rise with r for every u:
-  the rates that the bet leaves open are then always an interval that ends at one bound, which no other b guarantees.
-- a = 1/2 is Jeffreys' exponent, by which a bet on a rate loses least against the best in hindsight (Krichevsky and
-  Trofimov 1981). A smaller a bets on "no escapes at all" and pays for the first one; a larger one expects escapes.
+- b = 1 makes the integral over u = q / r one of a u^(a+s-1) ((1 - r u) / (1 - r))^(n-s), which rises with r for every
+  u: the rates that the bet leaves open are always an interval that ends at one bound.
+- a = 1/2 is Jeffreys' exponent near 0, with which a mixture stays close to the best rate in hindsight whatever that is
+  (Krichevsky and Trofimov 1981). A smaller a bets on no escapes at all and pays for the first one; a larger one expects
+  escapes and pays while there are none.
 
 What it costs, at 95 % confidence for 1 %: without an escape 377 parts instead of 299, with one 663 instead of 473, with
-two 883 instead of 628. (a = 0.1 would take 315, 755 and 1,008; a = 0.7, which takes 407 without an escape, 666 and 876.)
+two 883 instead of 628. (a = 0.1 would take 315, 755 and 1,008; a = 0.7 would take 407, 666 and 876.)
 """
 
 import math

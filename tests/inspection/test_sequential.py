@@ -36,8 +36,10 @@ def brute_force(escapes: int, parts: int, rate: float) -> float:
 
 @pytest.mark.parametrize(
     ("escapes", "parts", "rate"),
-    [(0, 0, 0.3), (0, 299, 0.01), (1, 663, 0.01), (3, 500, 0.01), (7, 1200, 0.02), (10, 10, 0.4), (30, 100, 0.001)]
-    + [(300, 1000, 0.01), (0, 5, 0.9), (400, 1000, 0.5)],
+    [
+        *((0, 0, 0.3), (0, 299, 0.01), (1, 663, 0.01), (3, 500, 0.01), (7, 1200, 0.02), (10, 10, 0.4)),
+        *((30, 100, 0.001), (300, 1000, 0.01), (0, 5, 0.9), (400, 1000, 0.5)),
+    ],
 )
 def test_the_e_value_is_the_mixture_of_likelihood_ratios(escapes: int, parts: int, rate: float) -> None:
     assert math.exp(log_e_value(escapes, parts, rate)) == pytest.approx(brute_force(escapes, parts, rate), rel=1e-6)
