@@ -14,6 +14,7 @@ from fancnn.inspection.thresholds import Chosen, percent
 from fancnn.limits import check_share, check_thresholds
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
+from fancnn.workflows.sequential_certifying import at_any_time, check_fixed, tell_next_look
 
 CHOSEN_HERE = (
     "optimistic: this threshold was chosen on these pictures; without threshold=run the search is in the claim"
@@ -47,6 +48,8 @@ def certify(settings: CertifySettings) -> Certificate:
     """
     _check(settings)
     source = _read(settings)
+    if settings.sequential:
+        check_fixed(settings, source.chosen_on, source.part)
     thresholds = _asked_for(settings, source.own)
     recheck_above = source.own.upper if source.own and source.own.has_recheck else None
     certificate = certified(
@@ -58,10 +61,14 @@ def certify(settings: CertifySettings) -> Certificate:
         settings.unit,  # type: ignore[arg-type]  # checked
         _caveats(settings, source),
     )
-    about = {"run": settings.run, "table": settings.table, "part": source.part}
+    if settings.sequential:
+        certificate = at_any_time(certificate, source.rows, settings)
+    about = {"run": settings.run, "table": settings.table, "part": source.part, "sequential": settings.sequential}
     write_certificate(Path(settings.output).expanduser(), certificate, about)
     _tell(certificate, source.part)
     say(f"\ncertificate: {settings.output}")
+    if settings.sequential:
+        tell_next_look(settings)
     if settings.store and source.scored_by:
         raise UserError(f"the threshold is not kept: {source.scored_by}, so the claim is not of one model")
     if settings.store and certificate.granted and certificate.thresholds:
