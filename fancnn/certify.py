@@ -8,7 +8,12 @@ from fancnn.settings import CertifySettings
 
 @command("certify", CertifySettings)
 def main(settings: CertifySettings) -> None:
-    from fancnn.workflows.certifying import certify  # lazy: --help must not wait for scipy
+    if settings.plan:
+        from fancnn.workflows.planning import make_plan  # lazy: --help must not wait for scipy
+
+        make_plan(settings)
+        return
+    from fancnn.workflows.certifying import certify
 
     if not certify(settings).granted:
         sys.exit(1)

@@ -20,6 +20,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -103,6 +104,89 @@ class SequentialPlan:
     median: int | None
     likely: int | None
     parts_at_most: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What may be done to prove a claim, side by side.
+
+    Attributes:
+        rate: Claimed escape rate.
+        confidence: Of the claim.
+        unit: What is counted: `part` or `group`.
+        lot: NG parts that the claim is about; None: all to come.
+        good: Escape rate that the model is thought to have.
+        producer: Largest probability that such a model is refused.
+        plans: One for each acceptance number that was asked for and that the lot has a plan for.
+        best: The cheapest that a good model passes; None where there is none of at most `MOST_PARTS` parts.
+        sequential: With a look after each part, for a good model; None for a lot.
+    """
+
+    rate: float
+    confidence: float
+    unit: str
+    lot: int | None
+    good: float
+    producer: float
+    plans: tuple[Plan, ...]
+    best: Plan | None
+    sequential: SequentialPlan | None
+
+    @property
+    def all_plans(self) -> tuple[Plan, ...]:
+        """Those asked for and the best, by size."""
+        best = () if self.best is None or self.best in self.plans else (self.best,)
+        return tuple(sorted((*self.plans, *best), key=lambda item: item.parts))
+
+
+def planned(
+    rate: float,
+    confidence: float,
+    accept: Sequence[int],
+    good: float,
+    producer: float,
+    lot: int | None = None,
+    unit: str = "part",
+) -> Planned:
+    """Put plans for a claim side by side.
+
+    Args:
+        rate: Claimed, in (0, 1).
+        confidence: Of the claim, in (0, 1).
+        accept: Acceptance numbers; equal ones count once.
+        good: In [0, rate).
+        producer: In (0, 1).
+        lot: As in `plan`.
+        unit: What is counted; the numbers are the same.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    if not 0 <= good < rate:
+        raise ValueError(f"good={good}: expected an escape rate from 0 to below the claimed one, {rate}")
+    plans = [plan(number, rate, confidence, lot) for number in sorted({*accept})]
+    best = cheapest(rate, confidence, good, producer, lot)
+    sequential = (
+        None if lot else sequential_plan(rate, confidence, good, 1 - producer, most_sequential(rate, confidence))
+    )
+    return Planned(rate, confidence, unit, lot, good, producer, tuple(item for item in plans if item), best, sequential)
+
+
+def oc_rates(planned: Planned, places: int = 200) -> NDArray[np.float64]:
+    """Choose the rates `(n,)` at which operating characteristics are drawn: from 0 to where none is granted any more.
+
+    Of a lot these are whole numbers of its parts, all of them if they are not more than `places`.
+    """
+    last = max(1.3 * planned.rate, *(1.1 * item.rate_granted(0.01) for item in planned.all_plans))
+    if planned.lot is None:
+        return np.linspace(0, min(1.0, last), places)
+    most = min(planned.lot, math.ceil(last * planned.lot) + 1)
+    return np.unique(np.linspace(0, most, places).round()) / planned.lot
+
+
+def most_sequential(rate: float, confidence: float) -> int:
+    """Say after how many parts a sequence is given up: a hundred times what the smallest plan takes."""
+    return min(MOST_PARTS, 100 * parts_needed(rate, confidence))
 
 
 def plan(accept: int, rate: float, confidence: float = 0.95, lot: int | None = None) -> Plan | None:
@@ -204,12 +288,13 @@ def sequential_plan(
     return SequentialPlan(true, min(1.0, granted), mean, suffices(0.5), suffices(likely), most)
 
 
-def boundary(rate: float, confidence: float, most: int = MOST_PARTS) -> list[int]:
+@lru_cache(maxsize=8)
+def boundary(rate: float, confidence: float, most: int = MOST_PARTS) -> tuple[int, ...]:
     """List the parts at which 0, 1, 2, ... escapes prove the rate at any time of looking, up to `most`."""
     found: list[int] = []
     while (parts := parts_needed_sequential(rate, confidence, len(found))) <= most:
         found.append(parts)
-    return found
+    return tuple(found)
 
 
 def stopping(boundary: Sequence[int], true: float) -> tuple[list[int], list[float]]:

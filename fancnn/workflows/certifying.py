@@ -79,6 +79,8 @@ def certify(settings: CertifySettings) -> Certificate:
 def _check(settings: CertifySettings) -> None:
     check_share("escape", settings.escape)
     check_share("confidence", settings.confidence)
+    if settings.lot is not None or settings.good is not None:
+        raise UserError("lot= and good= are for a plan before images are collected: say plan=true, or leave them out")
     if settings.run is None and settings.table is None:
         raise UserError("say run=outputs/train/<stamp>, or table=predictions.csv of any model")
     if settings.unit not in (None, *get_args(Unit)):

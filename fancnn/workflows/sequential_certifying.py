@@ -31,7 +31,7 @@ def check_fixed(settings: CertifySettings, chosen_on: str | None, part: str) -> 
     if settings.store:
         raise UserError(
             "store=true keeps a threshold that was found on these images, and sequential=true claims one that was "
-            "fixed before: put it into the run first, python -m fancnn.decide decision.rule=fixed decision.threshold=..."
+            "fixed before: put it into the run first, by decision.rule=fixed decision.threshold=... of fancnn.decide"
         )
     if settings.threshold == "run" and chosen_on == part:
         raise UserError(

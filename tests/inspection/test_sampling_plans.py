@@ -136,7 +136,7 @@ def test_where_no_plan_of_a_size_anybody_collects_is_good_enough_there_is_none()
 
 def test_the_sequence_stops_where_it_is_proven_at_any_time_of_looking() -> None:
     stops = boundary(0.01, 0.95, 1500)
-    assert stops == [parts_needed_sequential(0.01, escapes=k) for k in range(len(stops))]
+    assert list(stops) == [parts_needed_sequential(0.01, escapes=k) for k in range(len(stops))]
     assert all(upper_bound_sequential(k, parts) <= 0.01 for k, parts in enumerate(stops))
     assert parts_needed_sequential(0.01, escapes=len(stops)) > 1500
 
