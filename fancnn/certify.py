@@ -13,7 +13,12 @@ SEEN = 3  # the exit code that says that the images, and not the numbers, are at
 
 @command("certify", CertifySettings)
 def main(settings: CertifySettings) -> None:
-    from fancnn.workflows.certifying import certify  # lazy: --help must not wait for scipy
+    if settings.plan:
+        from fancnn.workflows.planning import make_plan  # lazy: --help must not wait for scipy
+
+        make_plan(settings)
+        return
+    from fancnn.workflows.certifying import certify
 
     certificate = certify(settings)
     if not certificate.granted:

@@ -141,6 +141,11 @@ def check_unit(key: str, unit: str | None, largest_group: int | None) -> None:
         )
 
 
+def check_looks(looks: int | None) -> None:
+    if looks is not None and looks < 1:
+        raise UserError(f"looks={looks}: expected how many looks are planned, 1 or more; null leaves it open")
+
+
 def check_calibration(method: str) -> None:
     check_choice("calibration", method, CALIBRATIONS)
 

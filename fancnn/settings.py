@@ -127,6 +127,12 @@ class CertifySettings:
     looks: int | None
     output: str
     output_dir: str
+    sequential: bool = False  # a pruning certifies too, and asks for none of these
+    plan: bool = False
+    accept: list[int] = field(default_factory=list)
+    lot: int | None = None
+    good: float | None = None
+    producer: float = 0.05
 
 
 @dataclass

@@ -6,6 +6,7 @@ Format of `certificate.json`, version 2 (version 1 had neither `unit` nor what f
 | key | meaning |
 | --- | --- |
 | format, version | `fancnn-certificate`, 2 |
+| sequential | whether the claim holds at any time of looking, see `fancnn.inspection.growing_table`; absent before |
 | run, table, part | where the images come from: the run folder, the table, and which split of it |
 | checkpoint_sha256 | of the run's best checkpoint file; null where a table alone was given |
 | table_sha256 | of the prediction table |

@@ -18,6 +18,7 @@ from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
 from fancnn.tables import read_table
 from fancnn.workflows.looking import spending
+from fancnn.workflows.sequential_certifying import at_any_time, check_fixed, tell_next_look
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
 CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.checkpoints` knows it, and loads torch
@@ -58,6 +59,8 @@ def certify(settings: CertifySettings) -> Certificate:
     """
     _check(settings)
     source = _read(settings)
+    if settings.sequential:
+        check_fixed(settings, source.chosen_on, source.part)
     thresholds = _asked_for(settings, source.own)
     with spending(settings, source.rows, source.weights, thresholds) as spent:
         certificate = certified(
@@ -73,15 +76,19 @@ def certify(settings: CertifySettings) -> Certificate:
             unread_ng_files=source.unread_ng_files,
             scored_by=source.scored_by,
         )
+        if settings.sequential:
+            certificate = at_any_time(certificate, source.rows, settings)
     statement = f"{certificate.statement}; {spent.sentence}"
     certificate = replace(certificate, statement=statement, confidence=settings.confidence)
     _print(certificate, source.part)
     if settings.store and certificate.granted and certificate.thresholds:
         _store(str(settings.run), certificate, source.part)
     # after the threshold is stored: the hashes are of the files as they stay
-    provenance = {**_provenance(settings, source), **spent.to_dict()}
+    provenance = {**_provenance(settings, source), "sequential": settings.sequential, **spent.to_dict()}
     write_certificate(Path(settings.output).expanduser(), certificate, provenance)
     say(f"\ncertificate: {settings.output}")
+    if settings.sequential:
+        tell_next_look(settings)
     return certificate
 
 
@@ -89,6 +96,8 @@ def _check(settings: CertifySettings) -> None:
     check_share("escape", settings.escape)
     check_share("confidence", settings.confidence)
     check_unit("", settings.unit, settings.largest_group)
+    if settings.lot is not None or settings.good is not None:
+        raise UserError("lot= and good= are for a plan before images are collected: say plan=true, or leave them out")
     if settings.run is None and settings.table is None:
         raise UserError("say run=outputs/train/<stamp>, or table=predictions.csv of any model")
     if settings.part not in (None, *PARTS):

@@ -15,12 +15,16 @@ from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, with_truth
 from fancnn.inspection.rounding import percent
 from fancnn.inspection.spending import spent_alpha
+from fancnn.limits import check_looks
 from fancnn.looks import NOT_KNOWN, Ledger, Looks, Question, scores_hash
 from fancnn.seen_images import Hashes, content_hashes
 from fancnn.settings import CertifySettings
 
 # keys of certify that are no part of what is claimed; whatever else there is makes another claim
-NO_CLAIM = ("run", "table", "part", "store", "looks", "output", "output_dir")
+NO_CLAIM = (
+    *("run", "table", "part", "store", "looks", "output", "output_dir"),
+    *("plan", "accept", "lot", "good", "producer"),
+)
 PICKED = (
     "it holds whichever of the models looked at so far was picked, and why; not for a model or a claim that was made "
     "up for what these images had shown"
@@ -123,10 +127,10 @@ def spending(
         UserError: If no look is left of those planned, another plan was made before, or the ledger is damaged.
     """
     alpha = 1 - settings.confidence
-    if settings.looks is not None and settings.looks < 1:
-        raise UserError(f"looks={settings.looks}: expected how many looks are planned, 1 or more; null leaves it open")
+    check_looks(settings.looks)
     known = with_truth(rows)
     question, images = _asked("certify", known, weights, _claim(settings, thresholds))
+    question = replace(question, growing=settings.sequential)
     unnamed = _unnamed(known)
     if not images.size:
         yield _unknown(settings, unnamed)
