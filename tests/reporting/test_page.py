@@ -270,8 +270,8 @@ def test_parts_of_lots_have_the_intervals_of_lots_in_every_place_of_the_page(tmp
         words(page_of(with_line(of_rows(tmp_path, of), line, None)))
         for of in (rows, [replace(row, group="") for row in rows])
     )
-    assert "Of 100 bad parts 5 would pass (95 %: 2.4 to 9) 10 of 200 NG parts" in alone
-    assert "Of 100 bad parts 5 would pass (95 %: 0.13 to 25) 10 of 200 NG parts" in grouped  # of 20 lots
+    assert "Of 100 bad parts 5 would pass (95 %: 2.4 to 9.1) 10 of 200 NG parts" in alone
+    assert "Of 100 bad parts 5 would pass (95 %: 0.12 to 25) 10 of 200 NG parts" in grouped  # of 20 lots
     unit = "Intervals are for parts and rest on 24 groups: parts of one group are not taken for independent."
     assert grouped.count(unit) == 2  # below the headline and below the scores
     assert unit not in alone

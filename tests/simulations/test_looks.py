@@ -17,9 +17,9 @@ from scipy import stats
 from scipy.special import ndtr
 
 from fancnn.inspection.certificates import certified
+from fancnn.inspection.escape_claims import allowed_escapes
 from fancnn.inspection.predictions import Prediction
 from fancnn.inspection.spending import spent_alpha
-from fancnn.inspection.thresholds import allowed_escapes
 from fancnn.looks import Ledger, Question
 
 MODELS, NG, GO, ALPHA, ASKED = 20, 1000, 500, 0.05, 0.01
