@@ -101,7 +101,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
 
     Raises:
         UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
-            damaged, not one of fancnn's or of a newer format.
+            damaged, not one of fancnn's or of a newer format, or its weights are not all finite.
     """
     path = find(run, (BEST, LAST))
     if not deciding:
@@ -133,7 +133,29 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
+    check_finite(weights, path)
     return model.eval().to(device)
+
+
+def check_finite(weights: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are NaN or infinite: whatever they decide says nothing of a part.
+
+    Raises:
+        UserError: Naming the file and the first such tensor.
+    """
+    wrong = {
+        name: int((~torch.isfinite(values)).sum())
+        for name, values in weights.items()
+        if isinstance(values, torch.Tensor) and values.is_floating_point() and not torch.isfinite(values).all()
+    }
+    if wrong:
+        name, count = next(iter(wrong.items()))
+        more = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path} has weights that are no finite numbers: {count} of {weights[name].numel()} in {name}{more}. The "
+            "training diverged or the file is damaged, and nothing can be decided with it. Train anew, e.g. with a "
+            "lower model.optimizer.lr, or take another checkpoint of the run"
+        )
 
 
 def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ Format version 2:
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
-| unread | how many files could not be read |
+| unread | how many files could not be read, or have no decision since the network's output was not finite |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
@@ -107,6 +107,11 @@ class FileScore:
     error: str
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
     pixel_sha256: str = ""
+
+    @property
+    def not_finite(self) -> bool:
+        """Whether the file was read, and the model has no decision on it: its output was NaN or infinite."""
+        return self.error == NOT_FINITE
 
 
 def predicted(

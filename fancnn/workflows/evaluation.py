@@ -8,7 +8,7 @@ from typing import Any
 
 from fancnn import checkpoints
 from fancnn.console import say, track
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.defect_types import type_of
 from fancnn.inspection.predictions import FileScore, predicted
 from fancnn.learning.checkpointing import BEST, LAST
@@ -46,6 +46,11 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         _check_unchanged(root, pictures, scores)
     else:
         _warn_of(pictures, scores, known)
+    if undecided := sum(found.not_finite for found in scores):
+        say(
+            f"warning: {NOT_FINITE} for {undecided} of {len(scores)} pictures; they are not scored, and their rows in "
+            "predictions.csv say so. The model's weights or its file are damaged: train it anew"
+        )
     rows = [
         predicted(
             *(picture, found.probability, model.thresholds, found.error),
@@ -106,7 +111,7 @@ def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore], known: Se
     labels = {picture.label for picture in pictures}
     if len(labels) == 1:
         say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
-    if unread := sum(bool(found.error) for found in scores):
+    if unread := sum(bool(found.error) and not found.not_finite for found in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
     trained = {picture.sha256 for picture in known if picture.split == "train"}
     if seen := sum(found.sha256 in trained for found in scores):

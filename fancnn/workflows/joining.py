@@ -55,7 +55,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
     looked_at = settings.decision.part if one_split else "test"
     chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
     joined.thresholds = chosen.thresholds
-    rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
+    rows = [
+        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
+        for row in rows
+    ]
     part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
     tell_decision(chosen, part)

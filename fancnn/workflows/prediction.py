@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fancnn.console import say, track
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
@@ -35,6 +35,7 @@ class Counts:
 
     decided: Counter[Decision] = field(default_factory=Counter)
     unread: int = 0
+    not_finite: int = 0  # read, and the network's output was NaN or infinite: there is no decision
     types: Counter[str] = field(default_factory=Counter)  # of NG; empty where the model has none
 
 
@@ -56,7 +57,13 @@ def predict(settings: PredictSettings) -> Counts:
             add(_counted(model, found, counts))
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
-    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read")
+    undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
+    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read{undecided}")
+    if counts.not_finite:
+        say(
+            f"warning: {NOT_FINITE} for {counts.not_finite} files, though they could be read; their rows say so. The "
+            "model's weights or its file are damaged: train it or export it anew"
+        )
     if counts.types:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
     say(f"predictions: {output}")
@@ -117,7 +124,10 @@ def input_files(wanted: str) -> list[Path]:
 
 def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
     if found.probability is None:
-        counts.unread += 1
+        if found.not_finite:
+            counts.not_finite += 1
+        else:
+            counts.unread += 1
         return Prediction(path=str(found.path), probability=None, error=found.error)
     decision = model.thresholds.decide(found.probability)
     counts.decided[decision] += 1

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fancnn import assembly, checkpoints
 from fancnn.console import say
-from fancnn.errors import UserError
+from fancnn.errors import NotFiniteError, UserError
 from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, TypeGuess, predicted, write_predictions
@@ -46,6 +46,8 @@ from fancnn.workflows.resuming import earlier_checkpoint, flat
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
 from fancnn.workflows.transferring import earlier_origin, find_origin, start_from, tell_frozen, tell_start
+
+DIVERGED = "The weights have diverged: train with a lower model.optimizer.lr or +trainer.gradient_clip_val=1"
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,16 @@ def _judge(
 ) -> dict[str, dict[str, Any]]:
     """Calibrate the best epoch, choose its thresholds, state what it is worth; leave tables and TensorBoard's table."""
     best = run / checkpoints.FOLDER / BEST
-    model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
-    model.to(trainer.strategy.root_device)
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or settings.score_test)]
-    found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+    try:
+        model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
+        model.to(trainer.strategy.root_device)
+        found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+    except UserError as error:
+        raise UserError(
+            f"nothing can be decided or stated after this training: {error}. {DIVERGED}. {run} keeps its curves and "
+            "checkpoints as they are"
+        ) from error
     logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
     facts = decision_facts(reason, chosen_part(settings.decision), settings.line, settings.decision)
@@ -219,8 +227,20 @@ def _decide(
 
 
 def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-    """Logits and likeliest types of the pictures of a part."""
-    batches = [model.logits_and_types(images) for images, _ in data.in_order(part)]
+    """Logits and likeliest types of the pictures of a part.
+
+    Raises:
+        NotFiniteError: If the output for one is NaN or infinite, naming it.
+    """
+    batches: list[tuple[NDArray[np.float64], list[TypeGuess]]] = []
+    paths, start = [picture.path for picture in data.part(part)], 0
+    for images, _ in data.in_order(part):
+        try:
+            batches.append(model.logits_and_types(images))
+        except NotFiniteError as error:
+            named = [paths[start + int(place)] for place in error.images]
+            raise NotFiniteError(named, len(images)) from error
+        start += len(images)
     return np.concatenate([logits for logits, _ in batches]), [guess for _, guesses in batches for guess in guesses]
 
 
