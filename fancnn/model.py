@@ -22,6 +22,7 @@ from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.defect_types import ONE, guessed, known_type
 from fancnn.inspection.predictions import FileScore, TypeGuess
+from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.pictures import Picture as ListedPicture
 
@@ -134,7 +135,7 @@ class Model(nn.Module):
         """
         was_training = self.training
         self.eval()
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), full_float32(self.device.type):
             outputs: Tensor = self.network(self.preprocess(images.to(self.device)))
             finite = torch.isfinite(outputs).flatten(1).all(1) if outputs.ndim > 1 else torch.isfinite(outputs)
             outputs = torch.where(finite[:, None] if outputs.ndim > 1 else finite, outputs, 0.0)

@@ -15,6 +15,7 @@ from fancnn.explaining.feature_maps import MapLayer, feature_maps, peaks
 from fancnn.images.decoding import decode
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.model import BATCH_SIZE, Model
+from fancnn.networks.full_float32 import full_float32
 from fancnn.pictures import PARTS, Picture
 from fancnn.reporting.gallery import kind_of
 from fancnn.reporting.heat_plates import Subject
@@ -181,7 +182,7 @@ def _reduced(pixels: Pixels) -> Pixels:
 
 def _answers(model: Model, layer: MapLayer, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     logits: list[Tensor] = []
-    with torch.no_grad():
+    with torch.no_grad(), full_float32(model.device.type):
         maps = feature_maps(model.network, [layer.name], lambda: logits.append(model(images.to(model.device))))
     values, places = peaks(maps[layer.name].float())
     return logits[0].cpu(), values.cpu(), places.cpu()
