@@ -1,17 +1,17 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 3:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 4:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 3 |
+| format, version | `fancnn-checkpoint`, 4 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
 | preprocess | image_size, resize, background, mean, std |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
-| calibration | as `Calibration.as_plain` gives it (version 1 had none) |
+| calibration | as `Calibration.as_plain` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
@@ -46,7 +46,7 @@ from fancnn.model import Model
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.settings import TrainSettings
 
-FORMAT, VERSION = "fancnn-checkpoint", 3
+FORMAT, VERSION = "fancnn-checkpoint", 4
 FOLDER = "checkpoints"
 
 

@@ -97,6 +97,18 @@ class Model(nn.Module):
         """Whether it tells kinds of NG apart."""
         return len(self.outputs) > 2
 
+    @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        return self.calibration.ng_rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        line = self.about.get("line") or self.about.get("settings", {}).get("line") or {}
+        rate: float | None = line.get("ng_rate")
+        return rate
+
     def true_type(self, picture: ListedPicture) -> str:
         """What the model calls the true type of a picture; empty for GO, and for types that it does not know."""
         return known_type(picture, self.classes, self.outputs)

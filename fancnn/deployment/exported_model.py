@@ -82,6 +82,16 @@ class ExportedModel:
         return self.facts.go_class
 
     @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        return self.facts.calibration_ng_rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        return self.facts.line_ng_rate
+
+    @property
     def has_types(self) -> bool:
         """Whether it tells kinds of NG apart."""
         return bool(self.facts.types)

@@ -108,6 +108,8 @@ class Routes:
             "thresholds": list(facts.thresholds),
             "thresholds_in_words": model.thresholds.in_words(),
             "decision_rule": facts.decision,
+            "calibration_ng_rate": facts.calibration_ng_rate,
+            "line_ng_rate": facts.line_ng_rate,
             "image_size": facts.preprocess["image_size"],
             "weights_sha256": facts.weights_sha256,
             "checkpoint_sha256": facts.checkpoint_sha256,

@@ -12,10 +12,12 @@ from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
+from fancnn.inspection.calibration import Calibration, fit
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import columns, read_predictions, write_predictions
+from fancnn.inspection.prior_shift import mix_in_words
 from fancnn.inspection.thresholds import Chosen, best_f1, few_escapes, least_cost
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision
@@ -112,6 +114,27 @@ def choose(decision: DecisionSettings, line: LineSettings, labels: ArrayLike, pr
         scores = np.asarray(probabilities)[np.asarray(labels) == 1]
         return few_escapes(scores, decision.escape_rate, decision.confidence)
     return Chosen(assembly.thresholds(decision), "fixed")
+
+
+def fitted_calibration(
+    method: str, logits: ArrayLike, labels: ArrayLike, line_rate: float | None = None
+) -> Calibration:
+    """Fit a calibration on validation; say what was chosen and why, and which mix of parts P(NG) is for.
+
+    Args:
+        method: A choice of `calibration` in the configuration.
+        logits: `(images,)`, of NG.
+        labels: `(images,)`, 0 GO and 1 NG.
+        line_rate: Share of NG among the line's parts, where it is known.
+    """
+    fitted = fit(method, logits, labels)  # type: ignore[arg-type]  # limits have checked it
+    if fitted.reason:
+        say(f"calibration: {fitted.reason}")
+    if fitted.warning:
+        say(f"warning: calibration: {fitted.warning}")
+    if (rate := fitted.calibration.ng_rate) is not None:
+        say(mix_in_words(rate, line_rate))
+    return fitted.calibration
 
 
 def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:

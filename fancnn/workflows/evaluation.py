@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fancnn import checkpoints
 from fancnn.console import say, track
 from fancnn.errors import NOT_FINITE, UserError
@@ -21,6 +23,8 @@ from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line
 from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, state
+
+APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
 
 
 def evaluate_run(settings: EvaluateSettings) -> Evaluated:
@@ -60,6 +64,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         for picture, found in zip(pictures, scores, strict=True)
     ]
     _tell_unknown_types(model, pictures)
+    _tell_other_mix(model, pictures)
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -129,6 +134,16 @@ def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
         say(
             f"warning: the model knows no such types: {names}. They can be found, not named. It knows: "
             f"{', '.join(model.outputs[1:])}"
+        )
+
+
+def _tell_other_mix(model: Model, pictures: Sequence[Picture]) -> None:
+    """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
+    rate, here = model.calibration.ng_rate, float(np.mean([picture.label for picture in pictures]))
+    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(pictures)):
+        say(
+            f"note: P(NG) is for parts mixed like the validation images, {rate:.3g} NG, and here {here:.3g} are: loss, "
+            "Brier score and calibration error count that against it; decisions and AUROC do not depend on it"
         )
 
 

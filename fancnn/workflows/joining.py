@@ -13,7 +13,7 @@ from scipy.special import logit
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
-from fancnn.inspection.calibration import fit
+from fancnn.inspection.calibration import UNCALIBRATED
 from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
@@ -23,7 +23,14 @@ from fancnn.limits import check_calibration, check_decision
 from fancnn.model import Model
 from fancnn.pictures import PARTS, read_split, write_split
 from fancnn.settings import EnsembleSettings
-from fancnn.workflows.deciding import choose, chosen_part, decision_facts, model_facts, tell_decision
+from fancnn.workflows.deciding import (
+    choose,
+    chosen_part,
+    decision_facts,
+    fitted_calibration,
+    model_facts,
+    tell_decision,
+)
 from fancnn.workflows.lines import known_line, line_of
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_next
@@ -51,7 +58,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
-        rows = _calibrated(joined, rows, settings.calibration)
+        rows = _calibrated(joined, rows, settings.calibration, line.ng_rate)
     looked_at = settings.decision.part if one_split else "test"
     chosen = choose(settings.decision, line, *columns([row for row in rows if row.split == looked_at]))
     joined.thresholds = chosen.thresholds
@@ -124,9 +131,21 @@ def _joined(models: Sequence[Model]) -> Model:
     about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
     about["version"] = checkpoints.VERSION
     joined = Model(
-        *(network, first.preprocess), classes=first.classes, go_class=first.go_class, outputs=names, about=about
+        *(network, first.preprocess),
+        classes=first.classes,
+        go_class=first.go_class,
+        outputs=names,
+        calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
+        about=about,
     )
     return joined.eval()
+
+
+def _mean_rate(models: Sequence[Model]) -> float | None:
+    """The share of NG that the mean of the members' probabilities is for; None where one member's is not known."""
+    rates = [model.calibration.ng_rate for model in models]
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
 
 
 def _predictions(
@@ -155,13 +174,11 @@ def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     ]
 
 
-def _calibrated(joined: Model, rows: Sequence[Prediction], method: str) -> list[Prediction]:
+def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rate: float | None) -> list[Prediction]:
     """Calibrate the model on val; the rows with its probabilities."""
     val = [row for row in rows if row.split == "val"]
     labels, means = columns(val)
-    joined.calibration, note = fit(method, _logits(means), labels)  # type: ignore[arg-type]  # checked
-    if note:
-        say(f"warning: calibration: {note}")
+    joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)
     chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
     return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]
 

@@ -14,6 +14,7 @@ from fancnn.deployment.parity import TOLERANCE, Agreement, agreements
 from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
 from fancnn.errors import UserError
 from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.inspection.calibration import Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.line_settings import ParitySettings
 from fancnn.model import Model
@@ -154,11 +155,18 @@ def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
     """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
     if facts.weights_sha256 != weights_hash(model.network.state_dict()):
         say(f"warning: {path.name} was exported from other weights than the run has now")
-    elif Thresholds(*facts.thresholds) != model.thresholds or facts.calibration != model.calibration.as_plain():
+    elif Thresholds(*facts.thresholds) != model.thresholds or _calibration(facts, path) != model.calibration:
         say(
             f"warning: the run was decided anew since {path.name} was exported: {model.thresholds.in_words()} now, "
             f"{Thresholds(*facts.thresholds).in_words()} in the file. Export it again"
         )
+
+
+def _calibration(facts: ExportedFacts, path: Path) -> Calibration:
+    try:
+        return Calibration.from_plain(facts.calibration)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def _read(files: Iterable[Path], background: str) -> Iterator[Named]:

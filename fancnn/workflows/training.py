@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from scipy.special import expit, logit
 from torch import Tensor
 
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import NotFiniteError, UserError
-from fancnn.inspection.calibration import fit
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, TypeGuess, predicted, write_predictions
 from fancnn.installation import versions
@@ -36,6 +36,7 @@ from fancnn.workflows.deciding import (
     choose,
     chosen_part,
     decision_facts,
+    fitted_calibration,
     model_facts,
     tell_decision,
 )
@@ -211,9 +212,7 @@ def _decide(
 ) -> str:
     """Give `model` its calibration and thresholds; the reason for these, in words."""
     labels = {part: [picture.label for picture in data.part(part)] for part in logits}
-    model.calibration, note = fit(settings.calibration, logits["val"], labels["val"])  # type: ignore[arg-type]  # checked
-    if note:
-        say(f"warning: calibration: {note}")
+    model.calibration = fitted_calibration(settings.calibration, logits["val"], labels["val"], settings.line.ng_rate)
     decision, part = settings.decision, settings.decision.part
     try:
         chosen = choose(decision, settings.line, labels[part], model.calibration.probabilities(logits[part]))
@@ -223,6 +222,12 @@ def _decide(
     model.thresholds = chosen.thresholds
     if decision.rule != "fixed":
         tell_decision(chosen, part)
+    elif model.calibration.intercept and 0 < decision.threshold < 1:  # what 0.5 means has moved with it
+        own = (float(logit(decision.threshold)) - model.calibration.intercept) / model.calibration.slope
+        say(
+            f"note: decision.threshold={decision.threshold:g} is of the calibrated P(NG), where the network's own, as "
+            f"it was trained, is {expit(own):.3g}. decision.rule=f1, cost or escape lets the images choose it"
+        )
     return chosen.reason
 
 
