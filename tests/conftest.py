@@ -22,9 +22,11 @@ hypothesis_settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("default")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what this machine cannot run, and say why."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what this machine cannot run or nobody asked for, and say why."""
     for item in items:
+        if item.get_closest_marker("simulation") and "simulation" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m simulation"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="needs the real pictures in ../shared"))
         if item.get_closest_marker("gpu"):
