@@ -1,17 +1,17 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 3:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 4:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 3 |
+| format, version | `fancnn-checkpoint`, 4 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
 | preprocess | image_size, resize, background, mean, std |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
-| calibration | as `Calibration.as_plain` gives it (version 1 had none) |
+| calibration | as `Calibration.as_plain` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
@@ -49,7 +49,7 @@ from fancnn.pretraining_settings import PretrainSettings
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
 
-FORMAT, VERSION = "fancnn-checkpoint", 3
+FORMAT, VERSION = "fancnn-checkpoint", 4
 FOLDER = "checkpoints"
 
 
@@ -142,7 +142,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
 
     Raises:
         UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
-            damaged, not one of fancnn's or of a newer format.
+            damaged, not one of fancnn's or of a newer format, or its weights are not all finite.
     """
     path = find(run, (BEST, LAST))
     if not deciding:
@@ -175,7 +175,29 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
+    check_finite(weights, path)
     return model.eval().to(device)
+
+
+def check_finite(weights: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are NaN or infinite: whatever they decide says nothing of a part.
+
+    Raises:
+        UserError: Naming the file and the first such tensor.
+    """
+    wrong = {
+        name: int((~torch.isfinite(values)).sum())
+        for name, values in weights.items()
+        if isinstance(values, torch.Tensor) and values.is_floating_point() and not torch.isfinite(values).all()
+    }
+    if wrong:
+        name, count = next(iter(wrong.items()))
+        more = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path} has weights that are no finite numbers: {count} of {weights[name].numel()} in {name}{more}. The "
+            "training diverged or the file is damaged, and nothing can be decided with it. Train anew, e.g. with a "
+            "lower model.optimizer.lr, or take another checkpoint of the run"
+        )
 
 
 def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:

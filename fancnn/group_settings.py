@@ -109,6 +109,13 @@ class LineSettings:
 
 
 @dataclass
+class LineRateSettings:
+    """How many of the line's parts are NG, for commands that need no more of the line."""
+
+    ng_rate: float | None
+
+
+@dataclass
 class PixelSettings:
     """How large the pictures are that a network gets, height and width."""
 

@@ -23,7 +23,7 @@ OUTPUTS = ("one", "two", "types")
 UNITS = ("part", "group")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
-CALIBRATIONS = ("none", "temperature", "isotonic")
+CALIBRATIONS = ("auto", "none", "temperature", "platt", "isotonic")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 # precision is left out: nothing called NG, as in many a first epoch, leaves it undefined

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.decoding import Decoded, decode, decode_file, spread
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
@@ -22,6 +22,7 @@ from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.defect_types import ONE, guessed, known_type
 from fancnn.inspection.predictions import FileScore, TypeGuess
+from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.pictures import Picture as ListedPicture
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
@@ -100,6 +101,18 @@ class Model(nn.Module):
         """Whether it tells kinds of NG apart."""
         return len(self.outputs) > 2
 
+    @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        return self.calibration.ng_rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        line = self.about.get("line") or self.about.get("settings", {}).get("line") or {}
+        rate: float | None = line.get("ng_rate")
+        return rate
+
     def true_type(self, picture: ListedPicture) -> str:
         """What the model calls the true type of a picture; empty for GO, and for types that it does not know."""
         return known_type(picture, self.classes, self.outputs)
@@ -112,26 +125,47 @@ class Model(nn.Module):
         return logit_of_ng(self.network(self.preprocess.normalised(pixels)))
 
     def logits(self, images: Tensor) -> NDArray[np.float64]:
-        """Logits of NG of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated."""
+        """Logits of NG of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
+
+        Raises:
+            NotFiniteError: If one is NaN or infinite.
+        """
         return self.logits_and_types(images)[0]
 
-    @torch.inference_mode()
     def logits_and_types(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess]]:
         """The same, and the likeliest type of each picture, were it NG; a calibration changes nothing about these.
+
+        Raises:
+            NotFiniteError: If an output of the network is NaN or infinite.
+        """
+        logits, guesses, finite = self._outputs(images)
+        if not finite.all():
+            raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
+        return logits, guesses
+
+    @torch.inference_mode()
+    def _outputs(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess], NDArray[np.bool_]]:
+        """Logits, likeliest types, and which of the images have finite outputs; the others have a logit of 0.
 
         Always in float32, whatever training used, so that a decision does not depend on the processor.
         """
         was_training = self.training
         self.eval()
-        with torch.autocast(self.device.type, enabled=False):
+        with torch.autocast(self.device.type, enabled=False), full_float32(self.device.type):
             outputs: Tensor = self.network(self.preprocess(images.to(self.device)))
+            finite = torch.isfinite(outputs).flatten(1).all(1) if outputs.ndim > 1 else torch.isfinite(outputs)
+            outputs = torch.where(finite[:, None] if outputs.ndim > 1 else finite, outputs, 0.0)
             logits = logit_of_ng(outputs).double().cpu().numpy()
         self.train(was_training)
         guesses = guessed(outputs.cpu().numpy(), self.outputs) if self.has_types else [TypeGuess()] * len(logits)
-        return logits, guesses
+        return logits, guesses, finite.cpu().numpy()
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
-        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64."""
+        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
+
+        Raises:
+            NotFiniteError: If an output of the network is NaN or infinite.
+        """
         return self.calibration.probabilities(self.logits(images))
 
     def predict(self, pictures: Picture | Iterable[Picture]) -> Predictions:
@@ -143,6 +177,7 @@ class Model(nn.Module):
 
         Raises:
             UserError: If a file cannot be read (naming each) or an array is not of that form.
+            NotFiniteError: If the network's output for one is NaN or infinite, naming it.
 
         Example:
             >>> import numpy as np, fancnn
@@ -154,7 +189,7 @@ class Model(nn.Module):
         items = _as_list(pictures)
         files = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
         scores = list(self.score_files(files))
-        if unread := [f"{score.path}: {score.error}" for score in scores if score.probability is None]:
+        if unread := [f"{score.path}: {score.error}" for score in scores if score.error and not score.not_finite]:
             raise UserError(f"{len(unread)} of {len(files)} files cannot be read:\n  " + "\n  ".join(unread))
         from_files = iter(scores)
         others = (item for item in items if not isinstance(item, str | os.PathLike))
@@ -165,13 +200,23 @@ class Model(nn.Module):
             else next(from_pixels)
             for item in items
         ]
+        if undecided := [
+            str(item) if isinstance(item, str | os.PathLike) else place
+            for place, (item, (chance, _)) in enumerate(zip(items, found, strict=True))
+            if chance is None
+        ]:
+            raise NotFiniteError(undecided, len(items))
         probabilities = np.array([chance for chance, _ in found], dtype=np.float64)
         decisions = [self.thresholds.decide(chance) for chance in probabilities]
         types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, found, strict=True)]
         return Predictions(probabilities, decisions, types)
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
-        """Score files in order, on all processors; memory does not grow with their number."""
+        """Score files in order, on all processors; memory does not grow with their number.
+
+        A file that cannot be read is a result with its reason, and so is one for which the network's output is NaN or
+        infinite.
+        """
         self.eval()
         if self.device.type == "cpu":  # each thread decodes and scores batches of its own: none waits for another
             for scores in spread(_in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4):
@@ -188,15 +233,22 @@ class Model(nn.Module):
         batch = list(files)
         scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
         found = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
+        errors = [
+            NOT_FINITE if item.pixels is not None and chance is None else item.error
+            for item, (chance, _) in zip(batch, found, strict=True)
+        ]
         return [
-            FileScore(item.path, item.sha256, chance, item.error, guess, item.pixel_sha256)
-            for item, (chance, guess) in zip(batch, found, strict=True)
+            FileScore(item.path, item.sha256, chance, error, guess, item.pixel_sha256)
+            for item, (chance, guess), error in zip(batch, found, errors, strict=True)
         ]
 
-    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[tuple[float, TypeGuess]]:
+    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
+        """P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
         for batch in _in_batches(pictures):
-            logits, guesses = self.logits_and_types(torch.stack(batch))
-            yield from zip(self.calibration.probabilities(logits).tolist(), guesses, strict=True)
+            logits, guesses, finite = self._outputs(torch.stack(batch))
+            chances = self.calibration.probabilities(logits).tolist()
+            for chance, guess, is_finite in zip(chances, guesses, finite, strict=True):
+                yield (chance, guess) if is_finite else (None, TypeGuess())
 
     def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
         """One picture as `(3, *image_size)` uint8."""

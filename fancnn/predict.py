@@ -10,8 +10,9 @@ from fancnn.settings import PredictSettings
 def main(settings: PredictSettings) -> None:
     from fancnn.workflows.prediction import predict  # lazy: --help must not wait for torch
 
-    if predict(settings).unread:
-        sys.exit(2)  # all that could be read is in the table; 1 is a mistake that left no table
+    counts = predict(settings)
+    if counts.unread or counts.not_finite:
+        sys.exit(2)  # all that could be decided is in the table; 1 is a mistake that left no table
 
 
 if __name__ == "__main__":

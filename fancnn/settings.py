@@ -12,6 +12,7 @@ from fancnn.group_settings import (
     DecisionSettings,
     FansSettings,
     FreezeSettings,
+    LineRateSettings,
     LineSettings,
     ModelSettings,
     NetworkSettings,
@@ -166,6 +167,7 @@ class PredictSettings:
     model_file: str | None
     input: str
     output: str
+    line: LineRateSettings
     device: str
     output_dir: str
 

@@ -134,7 +134,7 @@ MISTAKES = [
     ("line.ng_rate=2", "line.ng_rate=2.0: expected a share above 0 and below 1"),
     ("line.parts_per_shift=0", "line.parts_per_shift=0: expected a whole number of parts, at least 1"),
     ("line.costs.look=-1", "line.costs.look=-1.0: expected the cost of a part, a number from 0"),
-    ("calibration=platt", "calibration='platt' is none of none, temperature, isotonic"),
+    ("calibration=beta", "calibration='beta' is none of auto, none, temperature, platt, isotonic"),
     ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
     ("+model.optimizer.momentun=0.9", "model.optimizer: .*momentun.*It takes: params, lr"),
     ("model.optimizer._partial_=false", "model.optimizer"),

@@ -11,7 +11,7 @@ Where it is kept: in an ONNX file as the metadata property `fancnn`, in OpenVINO
 | thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; null if not said |
 | preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
-| calibration | as `Calibration.as_plain` gives it: what is inside |
+| calibration | as `Calibration.as_plain` gives it: what is inside (files of before have no `ng_rate`) |
 | epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
 | weights_sha256 | of the network's weights, as `weights_hash` makes it |
 | checkpoint_sha256 | of the checkpoint file that it was exported from |
@@ -73,6 +73,18 @@ class ExportedFacts:
         return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen)
 
     @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known, as in files of before."""
+        rate: float | None = self.calibration.get("ng_rate")
+        return rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        rate: float | None = (self.line or {}).get("ng_rate")
+        return rate
+
+    @property
     def types(self) -> list[str]:
         """Kinds of NG that it tells apart; none where it has one or two outputs."""
         return self.outputs[1:] if len(self.outputs) > 2 else []
@@ -115,6 +127,9 @@ class ExportedFacts:
             found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
             Thresholds(*found.thresholds)
             found.seen_images  # noqa: B018  # read once, so that damage is told here
+            for rate in (found.calibration_ng_rate, found.line_ng_rate):
+                if rate is not None and not 0 < rate < 1:
+                    raise ValueError(f"expected a share of NG above 0 and below 1, got {rate}")
         except (TypeError, ValueError) as error:
             raise UserError(f"{place} is damaged: {error}") from error
         return found

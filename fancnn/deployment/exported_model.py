@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content, read_picture
 from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
@@ -23,6 +23,7 @@ BATCH_SIZE = 8
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
 MOST_KEPT = 3_000_000  # bytes: the memory that larger batches take is given back after each
 AHEAD = 4  # batches under way for each worker
+CHECKED_SIZE = (97, 61)  # of the images of the self-check: their sides are neither alike nor multiples of anything
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ExportedModel:
         self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._wanted = ["probability", *(["type_shares"] if self.facts.types else [])]
+        self._wanted = ["probability", "logit", *(["type_shares"] if self.facts.types else [])]
 
     @property
     def classes(self) -> list[str]:
@@ -81,6 +82,16 @@ class ExportedModel:
     @property
     def go_class(self) -> str:
         return self.facts.go_class
+
+    @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        return self.facts.calibration_ng_rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        return self.facts.line_ng_rate
 
     @property
     def has_types(self) -> bool:
@@ -96,19 +107,30 @@ class ExportedModel:
 
         Raises:
             UserError: If one is not of that form.
+            NotFiniteError: If what the file gives for one is NaN or infinite: then there is no decision on any.
         """
-        for picture in pictures:
-            check_picture(picture)
-        parts = [self._of_one_size(batch) for batch in batches(pictures)]
-        probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
-        count = len(self.facts.types)
-        shares = np.concatenate([np.zeros((0, count)), *(part[1] for part in parts)]) if count else None
+        probabilities, shares, finite = self._outputs(pictures)
+        if not finite.all():
+            raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
         return Found(
             probabilities,
             [self.thresholds.decide(chance) for chance in probabilities],
-            np.zeros((len(probabilities), 0)) if shares is None else shares,
-            [TypeGuess()] * len(probabilities) if shares is None else self._guessed(shares),
+            shares,
+            self._guessed(shares),
         )
+
+    def check_finite(self) -> None:
+        """Score a grey and a random image: a file with damaged weights shows that here, before a part comes.
+
+        Raises:
+            NotFiniteError: If what the file gives for one is NaN or infinite.
+        """
+        grey = np.full((*CHECKED_SIZE, 3), 128, dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, grey.shape, dtype=np.uint8)
+        try:
+            self.score([grey, noise])
+        except NotFiniteError as error:
+            raise NotFiniteError([("grey", "random")[int(place)] for place in error.images], 2) from error
 
     def read(self, source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
         """A picture file, or its content, as `score` takes it: upright, and opaque on the background of training.
@@ -125,14 +147,22 @@ class ExportedModel:
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
 
     def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """How strongly pictures of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated."""
+        """How strongly pictures of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated.
+
+        Raises:
+            NotFiniteError: If one is NaN or infinite.
+        """
         parts = [self._session.run(["logit"], {INPUT: batch})[0] for batch in batches(list(pictures))]
-        return np.concatenate([np.zeros(0), *parts])
+        logits = np.concatenate([np.zeros(0), *parts])
+        if not (finite := np.isfinite(logits)).all():
+            raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(logits))
+        return logits
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
         """Score files in order; each of `workers` threads (one for each processor) decodes and scores for itself.
 
-        Memory does not grow with their number. A file that cannot be read is a result with its reason.
+        Memory does not grow with their number. A file that cannot be read is a result with its reason, and so is one
+        for which what the exported file gives is NaN or infinite.
         """
         remaining = iter(paths)
         jobs = iter(lambda: list(islice(remaining, BATCH_SIZE)), [])
@@ -157,12 +187,31 @@ class ExportedModel:
         return [*found, *self._scored(waiting)]
 
     def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
-        found = self.score([picture for _, _, picture in files])
-        chances = zip(files, found.probabilities.tolist(), found.guesses, strict=True)
+        probabilities, shares, finite = self._outputs([picture for _, _, picture in files])
+        guesses = self._guessed(shares)
         return [
-            FileScore(path, sha256, chance, "", guess, pixel_hash(picture))
-            for (path, sha256, picture), chance, guess in chances
+            FileScore(path, sha256, float(chance), "", guess, pixel_hash(picture))
+            if is_finite
+            else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(picture))
+            for (path, sha256, picture), chance, guess, is_finite in zip(
+                files, probabilities, guesses, finite, strict=True
+            )
         ]
+
+    def _outputs(
+        self, pictures: Sequence[NDArray[np.uint8]]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """P(NG) `(n,)`, shares of types `(n, types)`, and for which pictures all that the file gives is finite."""
+        for picture in pictures:
+            check_picture(picture)
+        parts = [self._of_one_size(batch) for batch in batches(pictures)]
+        probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
+        logits = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
+        shares = np.zeros((len(probabilities), 0))
+        if count := len(self.facts.types):
+            shares = np.concatenate([np.zeros((0, count)), *(part[2] for part in parts)])
+        finite = np.isfinite(probabilities) & np.isfinite(logits) & np.isfinite(shares).all(axis=1)
+        return probabilities, shares, finite
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         options = self._giving_back if batch.size > MOST_KEPT else None
@@ -170,6 +219,8 @@ class ExportedModel:
         return [values.astype(np.float64) for values in found]
 
     def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:
+        if not self.facts.types:
+            return [TypeGuess()] * len(shares)
         best = shares.argmax(axis=1)
         return [TypeGuess(self.facts.types[place], float(row[place])) for place, row in zip(best, shares, strict=True)]
 

@@ -29,7 +29,7 @@ def parting(model: Model, got: Tensors, layers: Tensors, picture: NDArray[np.uin
     """
     expected = reference(model, picture[None])
     apart = np.abs(expected["pixels"] - got["pixels"])
-    if apart.max() > 1.5 or (apart > 0.5).mean() > TIES:
+    if not apart.max() <= 1.5 or (apart > 0.5).mean() > TIES:
         share = 100 * float((apart > 0.5).mean())
         return f"the resize: {share:.3g}% of the grey levels differ, by up to {apart.max():.3g}"
     ours = layer_outputs(model, torch.from_numpy(got["pixels"].astype(np.float32)))
@@ -38,8 +38,12 @@ def parting(model: Model, got: Tensors, layers: Tensors, picture: NDArray[np.uin
             difference = np.abs(layers[name].ravel() - values.numpy().ravel()).max() / max(values.abs().max(), 1e-6)
             if not difference <= RELATIVE:  # nor if it is NaN
                 kind = type(model.get_submodule(name)).__name__
+                if not np.isfinite(layers[name]).all():
+                    return f"{name} ({kind}): its output is not a finite number"
                 return f"{name} ({kind}): its output differs by {100 * difference:.3g}% of its largest value"
-    if gap(expected, got, "logit") > RELATIVE * max(float(np.abs(expected["logit"]).max()), 1.0):
+    if not gap(expected, got, "logit") <= RELATIVE * max(float(np.abs(expected["logit"]).max()), 1.0):
+        if not np.isfinite(got["logit"]).all():
+            return "the logit, which is not a finite number"
         return f"the logit: {float(expected['logit'][0]):.6g} by the run, {float(got['logit'][0]):.6g} here"
     return "no single step: only the calibration or the threshold makes small differences large"
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from fancnn.deployment.exported_model import batches
 from fancnn.deployment.runtimes import Runtime, Tensors, reference
+from fancnn.errors import NotFiniteError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.model import Model
 
@@ -23,6 +24,7 @@ class Agreement:
         counts: Whether it must agree.
         pictures: How many.
         flips: Pictures that it decides otherwise.
+        not_finite: Pictures for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
         probability_gap: The largest, of P(NG) and of shares of types.
         logit_gap: The largest, of logits before calibration.
         level_gap: The largest, in grey levels after the resize.
@@ -36,6 +38,7 @@ class Agreement:
     counts: bool
     pictures: int = 0
     flips: list[str] = field(default_factory=list)
+    not_finite: list[str] = field(default_factory=list)
     probability_gap: float = 0.0
     logit_gap: float = 0.0
     level_gap: float = 0.0
@@ -46,8 +49,8 @@ class Agreement:
 
     @property
     def within(self) -> bool:
-        """No decision differs, and no probability by more than arithmetic explains."""
-        return not self.flips and self.probability_gap <= TOLERANCE
+        """No decision differs or is missing, and no probability by more than arithmetic explains."""
+        return not self.flips and not self.not_finite and self.probability_gap <= TOLERANCE
 
 
 def agreements(
@@ -63,23 +66,48 @@ def agreements(
         runtimes: Which decide at `thresholds`.
         thresholds: Of the exported file.
         pictures: Names and pixels `(h, w, 3)` uint8; taken a batch at a time.
+
+    Raises:
+        NotFiniteError: If the run itself gives NaN or infinity for one, naming it: there is nothing to compare with.
     """
     found = [Agreement(runtime.name, runtime.counts) for runtime in runtimes]
     for names, batch in _named_batches(pictures):
         expected = reference(model, batch)
-        decisions = [model.thresholds.decide(chance) for chance in expected["probability"]]
+        if undecided := [name for name, is_finite in zip(names, finite(expected), strict=True) if not is_finite]:
+            raise NotFiniteError(undecided, len(batch))
         for agreement, runtime in zip(found, runtimes, strict=True):
             got = runtime.score(batch)
-            ours = [thresholds.decide(float(chance)) for chance in got["probability"]]
-            agreement.flips += [name for name, a, b in zip(names, decisions, ours, strict=True) if a != b]
-            _add(agreement, expected, got, names, batch)
+            whole = finite(got)
+            agreement.pictures += len(batch)
+            kept, missing = np.flatnonzero(whole), np.flatnonzero(~whole)
+            if missing.size and not agreement.not_finite:  # a missing number is worse than any gap
+                agreement.worst, agreement.worst_name = batch[missing[0]], names[missing[0]]
+            agreement.not_finite += [names[row] for row in missing]
+            if kept.size:
+                ours, theirs = ({name: values[kept] for name, values in of.items()} for of in (expected, got))
+                _add(agreement, model.thresholds, thresholds, ours, theirs, [names[row] for row in kept], batch[kept])
     return found
 
 
-def _add(agreement: Agreement, expected: Tensors, got: Tensors, names: Sequence[str], batch: NDArray[np.uint8]) -> None:
-    agreement.pictures += len(batch)
+def finite(tensors: Tensors) -> NDArray[np.bool_]:
+    """Which pictures have no NaN and no infinity in any tensor: `(n,)`."""
+    whole = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in tensors.values()]
+    return np.asarray(np.all(whole, axis=0))
+
+
+def _add(
+    agreement: Agreement,
+    own: Thresholds,
+    thresholds: Thresholds,
+    expected: Tensors,
+    got: Tensors,
+    names: Sequence[str],
+    batch: NDArray[np.uint8],
+) -> None:
+    decisions = zip(names, own.ranks(expected["probability"]), thresholds.ranks(got["probability"]), strict=True)
+    agreement.flips += [name for name, a, b in decisions if a != b]
     chances = np.abs(got["probability"].astype(np.float64) - expected["probability"])
-    if agreement.worst is None or chances.max() > agreement.probability_gap:
+    if not agreement.not_finite and (agreement.worst is None or chances.max() > agreement.probability_gap):
         place = int(chances.argmax())
         agreement.worst, agreement.worst_name = batch[place], names[place]
     shares = gap(expected, got, "type_shares") if "type_shares" in expected else 0.0
@@ -91,7 +119,7 @@ def _add(agreement: Agreement, expected: Tensors, got: Tensors, names: Sequence[
 
 
 def gap(expected: Tensors, got: Tensors, name: str) -> float:
-    """The largest difference of one tensor."""
+    """The largest difference of one tensor; NaN where it is not finite."""
     return float(np.abs(expected[name].astype(np.float64) - got[name]).max())
 
 

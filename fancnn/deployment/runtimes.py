@@ -16,6 +16,7 @@ from fancnn.deployment.exported_model import session_of
 from fancnn.deployment.writing import FORMATS, needed
 from fancnn.errors import UserError
 from fancnn.model import Model
+from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 
 Tensors = dict[str, NDArray[Any]]
@@ -44,7 +45,7 @@ def reference(model: Model, pictures: NDArray[np.uint8]) -> Tensors:
     was_training = model.training
     model.eval()
     pixels = model.preprocess.fit(torch.from_numpy(pictures).permute(0, 3, 1, 2))
-    with torch.autocast(model.device.type, enabled=False):
+    with torch.autocast(model.device.type, enabled=False), full_float32(model.device.type):
         outputs = model.network(model.preprocess(pixels.to(model.device)))
     model.train(was_training)
     logits = logit_of_ng(outputs).double().cpu().numpy()

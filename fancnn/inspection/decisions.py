@@ -40,12 +40,22 @@ class Thresholds:
         return self.lower < self.upper
 
     def decide(self, probability: float) -> Decision:
-        """The decision on one part; both thresholds are strict, as in torchmetrics and Keras."""
+        """Decide on one part; both thresholds are strict, as in torchmetrics and Keras.
+
+        Raises:
+            ValueError: If the probability is NaN or infinite: that is no decision.
+        """
         return DECISIONS[int(self.ranks([probability])[0])]
 
     def ranks(self, probabilities: ArrayLike) -> NDArray[np.int64]:
-        """Index of each decision in `DECISIONS`: 0 GO, 1 RECHECK, 2 NG."""
+        """Return the index of each decision in `DECISIONS`: 0 GO, 1 RECHECK, 2 NG.
+
+        Raises:
+            ValueError: If a probability is NaN or infinite. NaN is above no threshold, so that it would be GO.
+        """
         chances = np.asarray(probabilities, dtype=np.float64)
+        if not np.isfinite(chances).all():
+            raise ValueError("no decision: expected probabilities in [0, 1], got NaN or infinity")
         return (chances > self.lower).astype(np.int64) + (chances > self.upper)
 
     def in_words(self) -> str:

@@ -18,7 +18,7 @@ Format version 3:
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
-| unread | how many files could not be read |
+| unread | how many files could not be read, or have no decision since the network's output was not finite |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |

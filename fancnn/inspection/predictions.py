@@ -10,6 +10,9 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a pictur
 | label | 0 GO, 1 NG; empty where the truth is not known |
 | probability | P(NG) in [0, 1]; empty where the picture could not be read |
 | decision | `GO`, `NG` or `RECHECK` at the model's thresholds |
+| line_probability | P(NG) for a line with `line.ng_rate` NG parts, where `probability` is for the mix of the validation
+images (see `fancnn.inspection.prior_shift`); the column is there only if `predict` knew both. Decisions are made of
+`probability` |
 | group, defect_type | as in `split.csv`, where known |
 | true_type | what the model calls the type of an NG picture; empty where that is not known, or no type of the model |
 | found_type | the likeliest type, were the picture NG; `predict` leaves it out where it decides GO |
@@ -35,7 +38,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.pictures import Picture
 from fancnn.tables import read_table, table_writer
@@ -50,6 +53,7 @@ COLUMNS = (
     *("sha256", "pixel_sha256", "seen"),
 )
 TYPE_COLUMNS = ("true_type", "found_type", "type_share")
+LINE_COLUMN = "line_probability"
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Prediction:
     sha256: str = ""
     pixel_sha256: str = ""
     seen: str = ""
+    line_probability: float | None = None
 
     @property
     def content(self) -> str:
@@ -85,7 +90,7 @@ class Prediction:
     def row(self) -> Mapping[str, object]:
         values = {
             "class": self.class_name,
-            **{name: getattr(self, name) for name in (*COLUMNS, *TYPE_COLUMNS) if name != "class"},
+            **{name: getattr(self, name) for name in (*COLUMNS, *TYPE_COLUMNS, LINE_COLUMN) if name != "class"},
         }
         return {name: "" if value is None else value for name, value in values.items()}
 
@@ -107,6 +112,11 @@ class FileScore:
     error: str
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
     pixel_sha256: str = ""
+
+    @property
+    def not_finite(self) -> bool:
+        """Whether the file was read, and the model has no decision on it: its output was NaN or infinite."""
+        return self.error == NOT_FINITE
 
 
 def predicted(
@@ -140,16 +150,23 @@ def predicted(
 
 
 @contextmanager
-def prediction_writer(path: Path, *, types: bool = False) -> Iterator[Callable[[Prediction], None]]:
-    """Give a function that adds a row to a table that appears whole, at the end; `types`: with columns of types."""
-    columns = (*COLUMNS, *TYPE_COLUMNS) if types else COLUMNS
+def prediction_writer(path: Path, *, types: bool = False, line: bool = False) -> Iterator[Callable[[Prediction], None]]:
+    """Give a function that adds a row to a table that appears whole, at the end.
+
+    Args:
+        path: Of the table.
+        types: Whether it has the columns of types.
+        line: Whether it has `line_probability`.
+    """
+    columns = (*COLUMNS, *(TYPE_COLUMNS if types else ()), *((LINE_COLUMN,) if line else ()))
     with table_writer(path, columns, VERSION) as add:
         yield lambda prediction: add({name: value for name, value in prediction.row().items() if name in columns})
 
 
 def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
     rows = list(predictions)
-    with prediction_writer(path, types=any(row.true_type or row.found_type for row in rows)) as add:
+    types = any(row.true_type or row.found_type for row in rows)
+    with prediction_writer(path, types=types, line=any(row.line_probability is not None for row in rows)) as add:
         for row in rows:
             add(row)
 
@@ -178,6 +195,7 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
         class_name=row.get("class", ""),
         label=LABELS[label.lower()],
         type_share=_share(row, "type_share", place),
+        line_probability=_share(row, LINE_COLUMN, place),
         **{name: row.get(name, "") for name in optional},
     )
 

@@ -171,7 +171,8 @@ def _of_files(material: Material) -> Iterator[str]:
             f"first {first['path']} ({first['reason']})."
         )
     if unread := sum(row.probability is None for row in material.rows):
-        yield f"{plural(unread, 'picture')} could not be read and have no decision."
+        why = "could not be read, or the network's output for them was no finite number"
+        yield f"{plural(unread, 'picture')} {why}: they have no decision."
 
 
 def _of_pictures(shown: Iterable[Thumbnail]) -> Iterator[str]:

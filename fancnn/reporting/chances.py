@@ -13,6 +13,7 @@ from fancnn.inspection.curves import Band, ThresholdCurves, Values
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.reliability import ReliabilityBin
 from fancnn.reporting.ink import FAINT, GO, NG, RECHECK, TEXT, Drawing, legend_above, one_axes
+from fancnn.reporting.words import percent
 
 BINS = 25
 MANY = 200  # pictures in a bin, beside which a single one would not be seen
@@ -84,11 +85,18 @@ def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
     return Drawing("thresholds", "What other thresholds would do", says, draw, height=3.3)
 
 
-def reliability_diagram(bins: Sequence[ReliabilityBin]) -> Drawing:
-    """Promised against observed share of NG, with exact intervals and the pictures of each bin."""
+def reliability_diagram(bins: Sequence[ReliabilityBin], ng_rate: float) -> Drawing:
+    """Promised against observed share of NG, with exact intervals and the pictures of each bin.
+
+    Args:
+        bins: As `fancnn.inspection.reliability` gives them.
+        ng_rate: Share of NG among these pictures.
+    """
     says = (
         "Of the pictures that were given a probability, how many were really bad (number: pictures in the bin; bars: "
-        "95 %, exact). On the diagonal probabilities come true; above it they are too low, below it too high."
+        "95 %, exact). On the diagonal probabilities come true; above it they are too low, below it too high. This "
+        f"is for parts mixed as these pictures are, {percent(ng_rate)} NG: where bad parts are rarer, they are rarer "
+        "among parts of any probability, too."
     )
 
     def draw(figure: Figure) -> None:

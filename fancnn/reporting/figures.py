@@ -51,7 +51,7 @@ def figures_of(material: Material) -> Figures:
         chances=(
             histogram(labels, chances, thresholds),
             threshold_rates(threshold_curves(labels, chances, groups=units), thresholds),
-            reliability_diagram(reliability(labels, chances, groups=units)),
+            reliability_diagram(reliability(labels, chances, groups=units), float(labels.mean())),
         ),
         course=course,
         missing="" if ranked else "ROC and precision-recall need both good and bad parts; here is one kind alone",

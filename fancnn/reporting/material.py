@@ -41,6 +41,7 @@ class Material:
         configuration: Of the training, as text; `settings` is the same as a tree.
         line: Where the inspector stands; None where not known.
         costs: Of a part there; None where not known.
+        line_ng_rate: Share of NG among its parts, which may be known where the rest of the line is not.
         hashes: SHA-256 of the pictures by path, as far as a `split.csv` says them.
         own_thresholds: Whether the thresholds are the model's, not said for this report.
         looks: At the test images, this model's among them; None where they are not known.
@@ -60,6 +61,7 @@ class Material:
     settings: Mapping[str, Any] = field(default_factory=dict)
     line: Line | None = None
     costs: Costs | None = None
+    line_ng_rate: float | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_thresholds: bool = True
     looks: Looks | None = None
@@ -172,8 +174,8 @@ def scored_parts(
     }
 
 
-def with_line(material: Material, line: Line | None, costs: Costs | None) -> Material:
-    return replace(material, line=line, costs=costs)
+def with_line(material: Material, line: Line | None, costs: Costs | None, ng_rate: float | None = None) -> Material:
+    return replace(material, line=line, costs=costs, line_ng_rate=ng_rate)
 
 
 def setting(material: Material, key: str) -> Any:

@@ -1,9 +1,12 @@
 """How a model came to be: its command, what matters of its configuration, versions and hashes."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from fancnn.inspection.calibration import Calibration
 from fancnn.reporting.material import Material, setting
+from fancnn.reporting.words import percent
 
 KEYS = (
     ("Pictures", "data.root"),
@@ -43,8 +46,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
         yield "Epoch", f"{about['epoch']}{of}, chosen by {about.get('monitor')}"
     why = about.get("decision") if material.own_thresholds else "said for this report" if about else ""
     yield "Decision", material.thresholds.in_words() + (f": {why}" if why else "")
-    calibration = about.get("calibration") or {}
-    yield "Calibration", _calibration(calibration)
+    yield "Calibration", _calibration(about.get("calibration"))
     for name, key in KEYS:
         yield name, _shown(setting(material, key))
     yield "Threshold rule", _rule(material)
@@ -63,11 +65,12 @@ def _rule(material: Material) -> str:
     return _shown(setting(material, "decision.rule"))
 
 
-def _calibration(plain: dict[str, object]) -> str:
-    method, slope = plain.get("method"), plain.get("slope")
-    if method == "temperature" and isinstance(slope, float) and slope:
-        return f"temperature {1 / slope:.3g}"
-    return str(method or "")
+def _calibration(plain: Mapping[str, Any] | None) -> str:
+    if not plain:
+        return ""
+    known = Calibration.from_plain(plain)
+    mix = "" if known.ng_rate is None else f", for parts of which {percent(known.ng_rate)} are NG"
+    return f"{known.in_words()}{mix}"
 
 
 def _shown(value: object) -> str:

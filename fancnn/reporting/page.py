@@ -8,6 +8,7 @@ from fancnn.inspection.clusters import natural_groups
 from fancnn.inspection.defect_types import naming
 from fancnn.inspection.forecast import Outcomes, effective_parts, forecast
 from fancnn.inspection.intervals import Interval
+from fancnn.inspection.prior_shift import mix_in_words
 from fancnn.inspection.scores import Confusion
 from fancnn.inspection.uncertainty import rate_intervals
 from fancnn.pictures import PARTS, Picture
@@ -43,7 +44,7 @@ SCORES = {
     "auroc": "chance that an NG part scores above a GO part, at any threshold",
     "average_precision": "mean precision over all recalls",
     "brier": "mean squared error of P(NG): 0 is best",
-    "calibration_error": "mean distance of promised and observed share of NG: 0 is best",
+    "calibration_error": "mean distance of promised and observed share of NG, for the mix of these pictures: 0 is best",
     "loss": "cross-entropy of P(NG): 0 is best",
 }
 IF_RIGHT = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "mcc")  # with RECHECK
@@ -86,6 +87,7 @@ def report_page(material: Material, figures: Figures) -> str:
         parts=[PART_NAMES.get(part, part) for part in material.parts],
         scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
         figures=figures,
+        mix=mix(material),
         kinds=by_type(material.judged, material.thresholds, searched=material.searched),
         named=naming(material.judged, material.thresholds),
         groups=groups[:GROUPS_SHOWN],
@@ -97,6 +99,16 @@ def report_page(material: Material, figures: Figures) -> str:
         command=origins.command(material),
         facts=origins.facts(material),
     )
+
+
+def mix(material: Material) -> str:
+    """Which mix of parts a probability is for, and what one of 0.5 means on the line, as far as they are known."""
+    rate = (material.about.get("calibration") or {}).get("ng_rate")
+    if rate is not None:
+        return f"{mix_in_words(rate, material.line_ng_rate)}."
+    labels, _ = material.arrays
+    here = f" The numbers here are for these pictures, {words.percent(float(labels.mean()))} NG." if labels.size else ""
+    return f"For which mix of GO and NG parts P(NG) was meant is not known.{here}"
 
 
 def certificate(material: Material) -> str:

@@ -18,7 +18,7 @@ class Refused(UserError):  # noqa: N818  # told to clients, as UserError is to u
     """A request that is not answered with decisions. The text is the reason, for the client to read.
 
     Args:
-        status: Of HTTP: 4xx if the client can mend it, 503 if waiting can.
+        status: Of HTTP: 4xx if the client can mend it, 503 if waiting can, 500 if the server's operator must.
         reason: What was expected and what came.
     """
 

@@ -30,11 +30,16 @@ class Heatmap(TypedDict):
 
 
 class PictureAnswer(TypedDict):
-    """The decision on one picture. `type` and `type_share` are null unless it is not GO and the model knows types."""
+    """The decision on one picture. `type` and `type_share` are null unless it is not GO and the model knows types.
+
+    `probability` is for parts mixed as the validation images were; `line_probability` is for the line that the model
+    was trained or decided for, null unless the file knows both shares of NG. Decisions are made of `probability`.
+    """
 
     name: str
     decision: Decision
     probability: float
+    line_probability: float | None
     type: str | None
     type_share: float | None
     width: int
@@ -77,6 +82,8 @@ class ModelFacts(TypedDict):
     thresholds: list[float]
     thresholds_in_words: str
     decision_rule: str | None
+    calibration_ng_rate: float | None
+    line_ng_rate: float | None
     image_size: list[int]
     weights_sha256: str
     checkpoint_sha256: str

@@ -29,7 +29,8 @@ _REASONS = {
     413: "Too many bytes, pixels or files",
     415: "Another content type, or another kind of picture, than is taken",
     422: "A damaged picture, or a form without files",
-    503: "Busy, too slow, or the golden pictures were not decided right",
+    500: "The network's output was not a finite number: nothing more is decided until the server is restarted",
+    503: "Busy, too slow, the golden pictures were not decided right, or the file is damaged",
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -82,9 +83,10 @@ class Routes:
         return {"status": "ok", "reason": ""}
 
     async def ready(self) -> JSONResponse:
-        """Whether it may decide: the golden pictures, if there are any, were decided right."""
-        fault = self.service.fault
-        told = "the golden pictures were not decided right, or not yet" if fault and self.discreet else fault
+        """Whether it may decide: the network's outputs were finite, and the golden pictures, if any, decided right."""
+        fault, broken = self.service.fault, self.service.broken
+        hidden = fault and not broken and self.discreet  # names and scores of golden pictures
+        told = "the golden pictures were not decided right, or not yet" if hidden else fault
         body: Health = {"status": "not ready" if fault else "ready", "reason": told}
         return JSONResponse(body, 503 if fault else 200)
 
@@ -106,6 +108,8 @@ class Routes:
             "thresholds": list(facts.thresholds),
             "thresholds_in_words": model.thresholds.in_words(),
             "decision_rule": facts.decision,
+            "calibration_ng_rate": facts.calibration_ng_rate,
+            "line_ng_rate": facts.line_ng_rate,
             "image_size": facts.preprocess["image_size"],
             "weights_sha256": facts.weights_sha256,
             "checkpoint_sha256": facts.checkpoint_sha256,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fancnn.deployment.exported_model import ExportedModel
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
@@ -38,7 +38,7 @@ def check_golden(model: ExportedModel, folder: Path) -> int:
         How many there are; all were right.
 
     Raises:
-        UserError: If one was decided otherwise, could not be read, or the folder is not as it should be.
+        UserError: If one was decided otherwise or not at all, could not be read, or the folder is not as it should be.
     """
     expected = golden_pictures(folder)
     faults = [fault for one in expected if (fault := _fault(model, one))]
@@ -116,6 +116,8 @@ def _fault(model: ExportedModel, expected: Expected) -> str:
         found = model.score([model.read(expected.path)])
     except UnreadablePicture as error:
         return f"{expected.path.name} cannot be read: {error}"
+    except NotFiniteError:
+        return f"{expected.path.name}: {NOT_FINITE}"
     decision, probability = found.decisions[0], float(found.probabilities[0])
     if decision != expected.decision:
         return f"{expected.path.name} should be {expected.decision} and was {decision} ({probability:.4f})"

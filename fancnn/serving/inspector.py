@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fancnn.deployment.exported_model import ExportedModel
+from fancnn.errors import NotFiniteError
+from fancnn.inspection.prior_shift import at_prior
 from fancnn.serving.admission import Refused, admitted, size_of
 from fancnn.serving.answers import Heatmap, PictureAnswer
 from fancnn.serving.heat import heat_png, occlusion_heat
@@ -48,6 +50,8 @@ class Inspector:
 
         Raises:
             Refused: If one cannot be decided, naming it where there are several: then none is.
+            NotFiniteError: If the network's output for one is NaN or infinite, naming it: then there is no decision on
+                any of them.
         """
         several = len(files) > 1
         if several:
@@ -58,7 +62,10 @@ class Inspector:
                 raise Refused(503, "it took too long; try again later")
             with _named(file, several):
                 picture = admitted(self.model, file.content, self.formats, self.most_pixels)
-            found.append(self._decided(file.name, picture, heatmap))
+            try:
+                found.append(self._decided(file.name, picture, heatmap))
+            except NotFiniteError as error:
+                raise NotFiniteError([file.name or "the image"], len(files)) from error
         return found
 
     def _check_together(self, files: Sequence[File]) -> None:
@@ -75,11 +82,15 @@ class Inspector:
     def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
         found = self.model.score([picture])
         decision, guess = found.decisions[0], found.guesses[0]
+        own, line = self.model.calibration_ng_rate, self.model.line_ng_rate
+        probability = float(found.probabilities[0])
+        on_line = None if own is None or line is None else float(at_prior(probability, own, line))
         suspect = decision != "GO" and bool(guess.name)
         return {
             "name": name,
             "decision": decision,
-            "probability": float(found.probabilities[0]),
+            "probability": probability,
+            "line_probability": on_line,
             "type": guess.name if suspect else None,
             "type_share": guess.share if suspect else None,
             "width": picture.shape[1],

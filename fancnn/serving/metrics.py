@@ -21,6 +21,7 @@ class Metrics:
         self.buckets = [0] * (len(BOUNDS) + 1)
         self.seconds = 0.0
         self.golden_runs: Counter[str] = Counter()
+        self.not_finite = 0  # requests without a decision, since the network's output was NaN or infinite
 
     def add_request(self, status: int, seconds: float) -> None:
         """Count a request to decide, whatever it was answered with."""
@@ -43,6 +44,7 @@ class Metrics:
         lines = []
         for name, samples in named.items():
             lines += [f"# TYPE fancnn_{name} counter", *(f"fancnn_{name}{{{label}}} {n}" for label, n in samples)]
+        lines += ["# TYPE fancnn_not_finite_total counter", f"fancnn_not_finite_total {self.not_finite}"]
         gauges = {
             "fancnn_ready": int(ready),
             "fancnn_requests_under_way": under_way,

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
+from fancnn.errors import NOT_FINITE, NotFiniteError
 from fancnn.serving.admission import Refused
 from fancnn.serving.answers import PictureAnswer
 from fancnn.serving.inspector import File, Inspector
@@ -16,6 +17,7 @@ from fancnn.serving.metrics import Metrics
 
 T = TypeVar("T")
 AGAIN_SECONDS = 60.0  # between looks at golden pictures that were not decided right
+BROKEN = f"{NOT_FINITE}. The file is damaged: export it anew and restart the server"
 
 
 class Service:
@@ -29,6 +31,10 @@ class Service:
         golden: Decides the golden pictures anew and gives their number, or raises with what was wrong;
             None if there are none. Nothing is decided before it has passed, or after it has not.
         golden_seconds: From one such look to the next.
+        broken: Why nothing is decided until the server is restarted; empty if nothing is known against the file.
+
+    Attributes:
+        broken: As given, and from a request on for which the network's output was NaN or infinite, that.
     """
 
     def __init__(
@@ -39,13 +45,20 @@ class Service:
         seconds: float,
         golden: Callable[[], int] | None = None,
         golden_seconds: float = 86400.0,
+        broken: str = "",
     ) -> None:
         self.inspector, self.queue, self.seconds = inspector, queue, seconds
         self.golden, self.golden_seconds = golden, golden_seconds
         self.metrics = Metrics(inspector.model.path.name, inspector.model.sha256)
         self.under_way = 0
-        self.fault = "the golden pictures are not decided yet" if golden else ""
+        self.golden_fault = "the golden pictures are not decided yet" if golden else ""
+        self.broken = broken
         self._threads = ThreadPoolExecutor(workers or processors(), thread_name_prefix="inspect")
+
+    @property
+    def fault(self) -> str:
+        """Why nothing may be decided now; empty if it may."""
+        return self.broken or self.golden_fault
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -68,7 +81,8 @@ class Service:
         """Decisions on the files of a request that began at `started` of `time.monotonic`.
 
         Raises:
-            Refused: If they cannot be decided, or not in time.
+            Refused: If they cannot be decided, or not in time; 500 if the network's output for one is NaN or infinite:
+                from then on nothing is decided.
         """
         until = started + self.seconds
         work = self._in_thread(lambda: self.inspector.answer(files, heatmap, until))
@@ -78,6 +92,9 @@ class Service:
             self.under_way += 1  # a thread cannot be stopped: until it ends, it has a place
             work.add_done_callback(self._late)
             raise Refused(503, f"not decided within {self.seconds:g} s; try again later") from None
+        except NotFiniteError as error:
+            self._break(error)
+            raise Refused(500, f"{error}. Nothing is decided until the server is restarted") from None
         self.metrics.decided.update(one["decision"] for one in found)
         return found
 
@@ -86,13 +103,13 @@ class Service:
         while self.golden is not None:
             try:
                 count = await self._in_thread(self.golden)
-                self.fault = ""
+                self.golden_fault = ""
                 print(f"golden: {count} pictures pass", flush=True)
             except Exception as error:  # whatever it is, nothing is known to be decided right
-                self.fault = str(error) or type(error).__name__
-                print(f"nothing is decided: {self.fault}", file=sys.stderr, flush=True)
-            self.metrics.golden_runs["fail" if self.fault else "pass"] += 1
-            await asyncio.sleep(min(AGAIN_SECONDS, self.golden_seconds) if self.fault else self.golden_seconds)
+                self.golden_fault = str(error) or type(error).__name__
+                print(f"nothing is decided: {self.golden_fault}", file=sys.stderr, flush=True)
+            self.metrics.golden_runs["fail" if self.golden_fault else "pass"] += 1
+            await asyncio.sleep(min(AGAIN_SECONDS, self.golden_seconds) if self.golden_fault else self.golden_seconds)
 
     def close(self) -> None:
         """Let go of the threads, once they have done their work."""
@@ -103,7 +120,15 @@ class Service:
 
     def _late(self, work: "asyncio.Future[list[PictureAnswer]]") -> None:
         self.under_way -= 1
-        work.exception()  # told to nobody: the client has gone
+        error = work.exception()  # told to nobody: the client has gone
+        if isinstance(error, NotFiniteError):
+            self._break(error)
+
+    def _break(self, error: NotFiniteError) -> None:
+        """Decide nothing more: weights that gave no number once say nothing of the next part either."""
+        self.broken = BROKEN
+        self.metrics.not_finite += 1
+        print(f"nothing is decided any more: {error}", file=sys.stderr, flush=True)
 
 
 def processors() -> int:

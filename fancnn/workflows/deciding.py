@@ -12,10 +12,12 @@ from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
+from fancnn.inspection.calibration import Calibration, fit
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.escape_claims import claim_unit, ng_evidence
 from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth, write_predictions
+from fancnn.inspection.prior_shift import mix_in_words
 from fancnn.inspection.thresholds import (
     ThresholdChoice,
     max_f1_threshold,
@@ -196,6 +198,27 @@ def not_measured(chosen: ThresholdChoice, on: str) -> ThresholdChoice:
     """Take the promise out of a choice that was made on the predictions of several models, each its own."""
     reason = f"chosen on the predictions of the folds' models; not measured on {on}"
     return ThresholdChoice(chosen.thresholds, reason)
+
+
+def fitted_calibration(
+    method: str, logits: ArrayLike, labels: ArrayLike, line_rate: float | None = None
+) -> Calibration:
+    """Fit a calibration on validation; say what was chosen and why, and which mix of parts P(NG) is for.
+
+    Args:
+        method: A choice of `calibration` in the configuration.
+        logits: `(images,)`, of NG.
+        labels: `(images,)`, 0 GO and 1 NG.
+        line_rate: Share of NG among the line's parts, where it is known.
+    """
+    fitted = fit(method, logits, labels)  # type: ignore[arg-type]  # limits have checked it
+    if fitted.reason:
+        say(f"calibration: {fitted.reason}")
+    if fitted.warning:
+        say(f"warning: calibration: {fitted.warning}")
+    if (rate := fitted.calibration.ng_rate) is not None:
+        say(mix_in_words(rate, line_rate))
+    return fitted.calibration
 
 
 def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fancnn import checkpoints
 from fancnn.console import say, track
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.defect_types import type_of
 from fancnn.inspection.predictions import FileScore, predicted
 from fancnn.learning.checkpointing import BEST, LAST
@@ -22,6 +24,8 @@ from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line
 from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, given_thresholds, state
+
+APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
 
 
 def evaluate_run(settings: EvaluateSettings) -> Evaluated:
@@ -48,6 +52,11 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         _check_unchanged(root, pictures, scores)
     else:
         _warn_of(pictures, scores)
+    if undecided := sum(found.not_finite for found in scores):
+        say(
+            f"warning: {NOT_FINITE} for {undecided} of {len(scores)} pictures; they are not scored, and their rows in "
+            "predictions.csv say so. The model's weights or its file are damaged: train it anew"
+        )
     pictures = [
         replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
         for picture, found in zip(pictures, scores, strict=True)
@@ -55,8 +64,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     _tell_seen(model, pictures, None if not own else pictures[0].split)
     rows = [
         predicted(
-            replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256),  # as known in another folder, too
-            *(found.probability, model.thresholds, found.error),
+            *(picture, found.probability, model.thresholds, found.error),
             true_type=model.true_type(picture),
             guess=found.guess,
             seen=seen,
@@ -64,6 +72,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         for picture, found, seen in zip(pictures, scores, model.seen_images.column(pictures), strict=True)
     ]
     _tell_unknown_types(model, pictures)
+    _tell_other_mix(model, pictures)
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -118,7 +127,7 @@ def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
     labels = {picture.label for picture in pictures}
     if len(labels) == 1:
         say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
-    if unread := sum(bool(found.error) for found in scores):
+    if unread := sum(bool(found.error) and not found.not_finite for found in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
 
 
@@ -147,6 +156,16 @@ def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
         say(
             f"warning: the model knows no such types: {names}. They can be found, not named. It knows: "
             f"{', '.join(model.outputs[1:])}"
+        )
+
+
+def _tell_other_mix(model: Model, pictures: Sequence[Picture]) -> None:
+    """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
+    rate, here = model.calibration.ng_rate, float(np.mean([picture.label for picture in pictures]))
+    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(pictures)):
+        say(
+            f"note: P(NG) is for parts mixed like the validation images, {rate:.3g} NG, and here {here:.3g} are: loss, "
+            "Brier score and calibration error count that against it; decisions and AUROC do not depend on it"
         )
 
 

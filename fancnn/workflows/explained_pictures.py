@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fancnn.errors import UserError
+from fancnn.errors import NotFiniteError, UserError
 from fancnn.explaining.feature_maps import MapLayer, feature_maps, peaks
 from fancnn.images.decoding import decode
 from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.model import BATCH_SIZE, Model
+from fancnn.networks.full_float32 import full_float32
 from fancnn.pictures import PARTS, Picture
 from fancnn.reporting.gallery import kind_of
 from fancnn.reporting.heat_plates import Subject
@@ -57,7 +58,11 @@ def own_part(known: Sequence[Picture], split: str | None) -> tuple[str, list[Pic
 
 
 def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture]) -> Survey:
-    """Send a part through the model once."""
+    """Send a part through the model once.
+
+    Raises:
+        NotFiniteError: If the network's output for one is NaN or infinite, naming it.
+    """
     kept: list[Picture] = []
     pixels: list[Tensor] = []
     found: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -76,6 +81,8 @@ def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture
         empty = torch.zeros(0)
         return Survey([], empty, empty, empty, empty, len(pictures))
     logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
+    if not (finite := torch.isfinite(logits)).all():
+        raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
     chances = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
     return Survey(kept, logits, chances, values, places, len(pictures) - len(kept))
 
@@ -101,6 +108,7 @@ def subjects(
 
     Raises:
         UserError: If none can be read.
+        NotFiniteError: If the network's output for one is NaN or infinite, naming it.
     """
     shown, inputs, unread = [], [], ""
     for picture, why in chosen:
@@ -111,7 +119,10 @@ def subjects(
             continue
         fitted = model.preprocess.fit(torch.from_numpy(original).permute(2, 0, 1)[None])
         scaled = model.preprocess.scaled(fitted.to(model.device))
-        logit, (guess,) = model.logits_and_types(fitted)
+        try:
+            logit, (guess,) = model.logits_and_types(fitted)
+        except NotFiniteError as error:
+            raise NotFiniteError([picture.path], 1) from error
         chance = float(model.calibration.probabilities(logit)[0])
         known = bool(picture.class_name)
         shown.append(
@@ -171,7 +182,7 @@ def _reduced(pixels: Pixels) -> Pixels:
 
 def _answers(model: Model, layer: MapLayer, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     logits: list[Tensor] = []
-    with torch.no_grad():
+    with torch.no_grad(), full_float32(model.device.type):
         maps = feature_maps(model.network, [layer.name], lambda: logits.append(model(images.to(model.device))))
     values, places = peaks(maps[layer.name].float())
     return logits[0].cpu(), values.cpu(), places.cpu()

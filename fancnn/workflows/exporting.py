@@ -25,7 +25,7 @@ def export(settings: ExportSettings) -> bool:
 
     Raises:
         UserError: If the format is unknown or its packages are not installed, the run or the pictures cannot be found,
-            or the file cannot be written.
+            the file cannot be written, or the run or the file gives NaN or infinity: then an earlier file stays.
     """
     if settings.format not in FORMATS:
         raise UserError(f"format={settings.format!r} is none of {', '.join(FORMATS)}")

@@ -13,7 +13,7 @@ from scipy.special import logit
 from fancnn import assembly, checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
-from fancnn.inspection.calibration import fit
+from fancnn.inspection.calibration import UNCALIBRATED
 from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
@@ -28,6 +28,7 @@ from fancnn.workflows.deciding import (
     choose_on,
     chosen_part,
     decision_facts,
+    fitted_calibration,
     model_facts,
     not_measured,
     tell_decision,
@@ -60,7 +61,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
-        rows = _calibrated(joined, rows, settings.calibration)
+        rows = _calibrated(joined, rows, settings.calibration, line.ng_rate)
     looked_at = settings.decision.part if one_split else "test"
     chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
     if not one_split and settings.decision.rule != "fixed":
@@ -71,7 +72,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
         joined.seen_images = joined.seen_images.merged(SeenImages.of(thresholds=chosen_on))
     if one_split:  # each row has the mean of all members; elsewhere that of one, which had not seen it
         rows = [replace(row, seen=seen) for row, seen in zip(rows, joined.seen_images.column(rows), strict=True)]
-    rows = [replace(row, decision=chosen.thresholds.decide(float(row.probability or 0.0))) for row in rows]
+    rows = [
+        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
+        for row in rows
+    ]
     part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
     tell_decision(chosen, part)
@@ -145,12 +149,20 @@ def _joined(models: Sequence[Model]) -> Model:
         classes=first.classes,
         go_class=first.go_class,
         outputs=names,
+        calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
         about=about,
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
         ),  # their thresholds are gone
     )
     return joined.eval()
+
+
+def _mean_rate(models: Sequence[Model]) -> float | None:
+    """The share of NG that the mean of the members' probabilities is for; None where one member's is not known."""
+    rates = [model.calibration.ng_rate for model in models]
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
 
 
 def _predictions(
@@ -179,13 +191,11 @@ def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     ]
 
 
-def _calibrated(joined: Model, rows: Sequence[Prediction], method: str) -> list[Prediction]:
+def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rate: float | None) -> list[Prediction]:
     """Calibrate the model on val; the rows with its probabilities."""
     val = [row for row in rows if row.split == "val"]
     labels, means = columns(val)
-    joined.calibration, note = fit(method, _logits(means), labels)  # type: ignore[arg-type]  # checked
-    if note:
-        say(f"warning: calibration: {note}")
+    joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)
     joined.seen_images = joined.seen_images.merged(SeenImages.of(calibration=val))
     chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
     return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from fancnn.console import say, track
-from fancnn.errors import UserError
+from fancnn.errors import NOT_FINITE, UserError
 from fancnn.images.reading import is_picture
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
+from fancnn.inspection.prior_shift import at_prior, mix_in_words
+from fancnn.limits import check_share
 from fancnn.memory import keep_freed_memory
 from fancnn.seen_images import SeenImages
 from fancnn.settings import PredictSettings
@@ -28,6 +30,12 @@ class Inspector(Protocol):
     @property
     def has_types(self) -> bool: ...
 
+    @property
+    def calibration_ng_rate(self) -> float | None: ...
+
+    @property
+    def line_ng_rate(self) -> float | None: ...
+
     def score_files(self, paths: Iterable[Path]) -> Iterator[FileScore]: ...
 
 
@@ -37,6 +45,7 @@ class Counts:
 
     decided: Counter[Decision] = field(default_factory=Counter)
     unread: int = 0
+    not_finite: int = 0  # read, and the network's output was NaN or infinite: there is no decision
     types: Counter[str] = field(default_factory=Counter)  # of NG; empty where the model has none
 
 
@@ -51,18 +60,45 @@ def predict(settings: PredictSettings) -> Counts:
     counts, output = Counts(), Path(settings.output).expanduser()
     if output.is_file() and (output.parent / "checkpoints").is_dir():
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
+    if settings.line.ng_rate is not None:
+        check_share("line.ng_rate", settings.line.ng_rate)
     model = _inspector(settings)
+    rates = _rates(model, settings.line.ng_rate)
     paths = input_files(settings.input)
-    with prediction_writer(output, types=model.has_types) as add:
+    with prediction_writer(output, types=model.has_types, line=rates is not None) as add:
         for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(_counted(model, found, counts))
+            add(_counted(model, found, counts, rates))
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
-    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read")
+    undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
+    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read{undecided}")
+    if counts.not_finite:
+        say(
+            f"warning: {NOT_FINITE} for {counts.not_finite} files, though they could be read; their rows say so. The "
+            "model's weights or its file are damaged: train it or export it anew"
+        )
     if counts.types:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
+    if rates is not None:
+        say(f"{mix_in_words(*rates)} (line_probability)")
     say(f"predictions: {output}")
     return counts
+
+
+def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
+    """Share of NG in the mix that P(NG) is for, and on the line; None where one is not known.
+
+    Raises:
+        UserError: If the line's is said and the other is not known.
+    """
+    line, own = said or model.line_ng_rate, model.calibration_ng_rate
+    if said is not None and own is None:
+        raise UserError(
+            f"line.ng_rate={said}: the model does not know for which share of NG its P(NG) is, so that it says nothing "
+            "of the line. Models that this version of fancnn has calibrated know it: train anew, with another "
+            "calibration than none, or leave line.ng_rate out"
+        )
+    return None if line is None or own is None else (own, line)
 
 
 def _inspector(settings: PredictSettings) -> Inspector:
@@ -117,9 +153,12 @@ def input_files(wanted: str) -> list[Path]:
     return files
 
 
-def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
+def _counted(model: Inspector, found: FileScore, counts: Counts, rates: tuple[float, float] | None) -> Prediction:
     if found.probability is None:
-        counts.unread += 1
+        if found.not_finite:
+            counts.not_finite += 1
+        else:
+            counts.unread += 1
         return Prediction(str(found.path), None, error=found.error, sha256=found.sha256)
     decision = model.thresholds.decide(found.probability)
     counts.decided[decision] += 1
@@ -134,4 +173,5 @@ def _counted(model: Inspector, found: FileScore, counts: Counts) -> Prediction:
         sha256=found.sha256,
         pixel_sha256=found.pixel_sha256,
         seen=model.seen_images.column([found])[0],
+        line_probability=None if rates is None else float(at_prior(found.probability, *rates)),
     )

@@ -45,7 +45,9 @@ def report(settings: ReportSettings) -> Path:
         page = _of_run(run, thresholds, root, settings.line, settings.output)
     else:
         table = Path(str(settings.table)).expanduser()
-        material = with_line(of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line))
+        material = with_line(
+            of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line), settings.line.ng_rate
+        )
         material = replace(material, looks=record_look("report", material.judged))
         page = Path(settings.output or Path(settings.output_dir) / NAME).expanduser()
         _write(page, report_page(material, figures_of(material)))
@@ -68,7 +70,8 @@ def _of_run(
     material = of_run(run, thresholds, root)
     now = known_looks("report", material.judged, material.about.get("weights_sha256"))
     material = replace(material, looks=now or material.looks)  # others may have looked since
-    material = with_line(material, *line_of(known_line(line, material.about.get("line"))))
+    known = known_line(line, material.about.get("line"))
+    material = with_line(material, *line_of(known), known.ng_rate)
     figures = figures_of(material)
     page = Path(output).expanduser() if output else run / NAME
     _write(page, report_page(material, figures))

@@ -34,11 +34,13 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any], command: str = "trai
     """The file to go on from.
 
     Raises:
-        UserError: If there is none, or it was made with other settings or another split than `about`, the
-            description of the training now.
+        UserError: If there is none, its weights are not all finite, or it was made with other settings or another
+            split than `about`, the description of the training now.
     """
     path = checkpoints.find(ckpt, (LAST, BEST))
-    earlier = checkpoints.read(path)["fancnn"]
+    checkpoint = checkpoints.read(path)
+    earlier = checkpoint["fancnn"]
+    checkpoints.check_finite(checkpoint["state_dict"], path)
     if "runs" in earlier:
         raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
     if ("task" in earlier) != ("task" in about):

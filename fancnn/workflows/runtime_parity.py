@@ -14,6 +14,7 @@ from fancnn.deployment.parity import TOLERANCE, Agreement, agreements
 from fancnn.deployment.runtimes import Runtime, facts_of, format_of, runtimes_of
 from fancnn.errors import UserError
 from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.inspection.calibration import Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.rounding import printed_threshold
 from fancnn.line_settings import ParitySettings
@@ -34,8 +35,8 @@ def parity(settings: ParitySettings) -> bool:
         Whether no decision differs on any runtime.
 
     Raises:
-        UserError: If the file, the run or the pictures cannot be found, none of them can be read, or the file comes
-            from no run like this one.
+        UserError: If the file, the run or the pictures cannot be found, none of them can be read, the file comes from
+            no run like this one, or the run or a runtime gives NaN or infinity.
     """
     model, path = checkpoints.load(settings.run), Path(settings.model_file).expanduser()
     facts = facts_of(path)
@@ -45,7 +46,12 @@ def parity(settings: ParitySettings) -> bool:
 
 
 def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
-    """Say how an exported file compares with its run on pictures, and whether no decision differs."""
+    """Say how an exported file compares with its run on pictures, and whether no decision differs.
+
+    Raises:
+        NotFiniteError: If the run gives NaN or infinity for an image, naming it.
+        UserError: If a runtime does that, or no picture could be read.
+    """
     runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
     found = agreements(model, runtimes, thresholds, pictures)
     if not found[0].pictures:
@@ -61,6 +67,12 @@ def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
         else:
             say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
     _tell_runtimes(path, found)
+    if broken := [agreement for agreement in found if agreement.counts and agreement.not_finite]:
+        missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.pictures}" for item in broken)
+        raise UserError(
+            f"{path.name} has no decision on some images, since the network's output is not a "
+            f"finite number: {missing}. Nothing may be decided with it: export the run anew"
+        )
     named = [f"{name} ({'; '.join(where)})" for name, where in flips.items()]
     shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
     differ = "differs" if len(flips) == 1 else "differ"
@@ -85,10 +97,17 @@ def _plain(thresholds: Thresholds) -> str:
     return " and ".join(printed_threshold(value) for value in dict.fromkeys((thresholds.lower, thresholds.upper)))
 
 
+def _listed(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
 COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")
 
 
 def _row(agreement: Agreement) -> list[str]:
+    if agreement.not_finite:  # a gap of the other images alone would be read as one of all
+        return [agreement.name, str(len(agreement.flips)), *["not finite"] * 3, "-"]
     share = 100 * agreement.values_apart / agreement.values
     gaps = (agreement.probability_gap, agreement.logit_gap, agreement.level_gap)
     return [agreement.name, str(len(agreement.flips)), *(f"{gap:.2g}" for gap in gaps), f"{share:.2g}%"]
@@ -107,6 +126,8 @@ def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
         besides = (
             f"{_decisions(set(agreement.flips) - set(flips))} would differ{' beyond those below' if flips else ''}"
         )
+        if agreement.not_finite:
+            besides += f", and for {_listed(agreement.not_finite)} there is no finite number"
         say(
             f"on this processor OpenVINO computes in {precision} unless it is told "
             f"INFERENCE_PRECISION_HINT=f32: {besides}. Tell it on the line, too"
@@ -135,11 +156,18 @@ def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
     """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
     if facts.weights_sha256 != weights_hash(model.network.state_dict()):
         say(f"warning: {path.name} was exported from other weights than the run has now")
-    elif Thresholds(*facts.thresholds) != model.thresholds or facts.calibration != model.calibration.as_plain():
+    elif Thresholds(*facts.thresholds) != model.thresholds or _calibration(facts, path) != model.calibration:
         say(
             f"warning: the run was decided anew since {path.name} was exported: {model.thresholds.in_words()} now, "
             f"{Thresholds(*facts.thresholds).in_words()} in the file. Export it again"
         )
+
+
+def _calibration(facts: ExportedFacts, path: Path) -> Calibration:
+    try:
+        return Calibration.from_plain(facts.calibration)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
 
 
 def _read(files: Iterable[Path], background: str) -> Iterator[Named]:

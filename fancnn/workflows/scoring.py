@@ -40,7 +40,10 @@ SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Counts and scores by part, as `metrics.json` has them, and how many files could not be read."""
+    """Counts and scores by part, as `metrics.json` has them, and how many files have no decision.
+
+    These could not be read, or the network's output for them was not finite.
+    """
 
     parts: dict[str, dict[str, Any]]
     unread: int

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fancnn.console import say
 from fancnn.deployment.exported_model import ExportedModel
-from fancnn.errors import UserError
+from fancnn.errors import NotFiniteError, UserError
 from fancnn.serving.hosts import is_local
 from fancnn.serving_limits import check_serving
 from fancnn.serving_settings import ServeSettings
@@ -71,9 +72,23 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
         seconds=limits.seconds,
         golden=golden,
         golden_seconds=3600 * settings.golden_hours,
+        broken=_self_check(model),
     )
     routes = Routes(service, round(limits.megabytes * 1e6), limits.files, discreet=bool(settings.token))
     return server_app(routes, settings.token, only_local=is_local(settings.host) and not settings.token)
+
+
+def _self_check(model: ExportedModel) -> str:
+    """Why the file cannot decide anything, printed, too; empty if nothing is known against it.
+
+    A server that never becomes ready is what a load balancer understands; one that ends at once is started again.
+    """
+    try:
+        model.check_finite()
+    except NotFiniteError as error:
+        print(f"nothing is decided: {error}", file=sys.stderr, flush=True)
+        return f"{error} and restart the server"
+    return ""
 
 
 def taken_port(host: str, port: int) -> socket.socket:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from scipy.special import expit, logit
 from torch import Tensor
 
 from fancnn import assembly, checkpoints
 from fancnn.command import in_sweep
 from fancnn.console import say
-from fancnn.errors import UserError
-from fancnn.inspection.calibration import fit
+from fancnn.errors import NotFiniteError, UserError
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, TypeGuess, predicted, write_predictions
 from fancnn.installation import versions
@@ -39,6 +39,7 @@ from fancnn.workflows.deciding import (
     choose,
     chosen_part,
     decision_facts,
+    fitted_calibration,
     model_facts,
     tell_decision,
 )
@@ -59,6 +60,8 @@ from fancnn.workflows.transferring import (
     tell_frozen,
     tell_start,
 )
+
+DIVERGED = "The weights have diverged: train with a lower model.optimizer.lr or +trainer.gradient_clip_val=1"
 
 
 @dataclass(frozen=True)
@@ -182,10 +185,16 @@ def _judge(
     `command` is the one that trains; a look at the test split is written down in its name.
     """
     best = run / checkpoints.FOLDER / BEST
-    model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
-    model.to(trainer.strategy.root_device)
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
-    found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+    try:
+        model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
+        model.to(trainer.strategy.root_device)
+        found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+    except UserError as error:
+        raise UserError(
+            f"nothing can be decided or stated after this training: {error}. {DIVERGED}. {run} keeps its curves and "
+            "checkpoints as they are"
+        ) from error
     logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
     facts = decision_facts(reason, chosen_part(settings.decision), settings.line, settings.decision)
@@ -244,9 +253,7 @@ def _decide(
 ) -> str:
     """Give `model` its calibration, its thresholds and the images that it owes them to; the reason, in words."""
     labels = {part: [picture.label for picture in data.part(part)] for part in logits}
-    model.calibration, note = fit(settings.calibration, logits["val"], labels["val"])  # type: ignore[arg-type]  # checked
-    if note:
-        say(f"warning: calibration: {note}")
+    model.calibration = fitted_calibration(settings.calibration, logits["val"], labels["val"], settings.line.ng_rate)
     if model.calibration.method != "none":
         model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.part("val")))
     decision, part = settings.decision, settings.decision.part
@@ -261,12 +268,30 @@ def _decide(
     if decision.rule != "fixed":
         model.seen_images = model.seen_images.merged(SeenImages.of(thresholds=data.part(part)))
         tell_decision(chosen, part)
+    elif model.calibration.intercept and 0 < decision.threshold < 1:  # what 0.5 means has moved with it
+        own = (float(logit(decision.threshold)) - model.calibration.intercept) / model.calibration.slope
+        say(
+            f"note: decision.threshold={decision.threshold:g} is of the calibrated P(NG), where the network's own, as "
+            f"it was trained, is {expit(own):.3g}. decision.rule=f1, cost or escape lets the images choose it"
+        )
     return chosen.reason
 
 
 def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-    """Logits and likeliest types of the pictures of a part."""
-    batches = [model.logits_and_types(images) for images, _ in data.in_order(part)]
+    """Logits and likeliest types of the pictures of a part.
+
+    Raises:
+        NotFiniteError: If the output for one is NaN or infinite, naming it.
+    """
+    batches: list[tuple[NDArray[np.float64], list[TypeGuess]]] = []
+    paths, start = [picture.path for picture in data.part(part)], 0
+    for images, _ in data.in_order(part):
+        try:
+            batches.append(model.logits_and_types(images))
+        except NotFiniteError as error:
+            named = [paths[start + int(place)] for place in error.images]
+            raise NotFiniteError(named, len(images)) from error
+        start += len(images)
     return np.concatenate([logits for logits, _ in batches]), [guess for _, guesses in batches for guess in guesses]
 
 

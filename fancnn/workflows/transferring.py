@@ -36,7 +36,7 @@ def find_origin(settings: TrainSettings) -> Origin | None:
     """The checkpoint that `init` names; none where it is null, or where an earlier run goes on, whose weights count.
 
     Raises:
-        UserError: If there is none, or it is an ensemble.
+        UserError: If there is none, it is an ensemble, or its weights are not all finite.
     """
     if settings.init is None or settings.ckpt is not None:
         return None
@@ -46,6 +46,7 @@ def find_origin(settings: TrainSettings) -> Origin | None:
     if "runs" in about:
         raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    checkpoints.check_finite(weights, path)
     if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
         weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] in learnt}
     return Origin(path, about, weights)

@@ -20,6 +20,7 @@ from fancnn.networks import ConvNet
 from fancnn.networks.ensemble import Ensemble
 
 TEMPERATURE = Calibration((0.0,), (0.0,), 0.6, "temperature")
+PLATT = Calibration((0.0,), (-2.3,), 0.7, "platt", 0.1)
 ISOTONIC = Calibration((-0.4, -0.1, 0.05, 0.3), (-2.0, -0.5, 0.1, 3.0), 1.5, "isotonic")
 TYPES = ("GO", "chip", "dent", "stain")
 SIZE = (20, 24)
@@ -59,10 +60,14 @@ KINDS = {
     "padded on black": lambda: made(network(), resize="pad", background="black"),
     "mean and std": lambda: made(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
     "isotonic": lambda: made(network(), calibration=ISOTONIC),
+    "platt": lambda: made(network(), calibration=PLATT),
     "two logits": lambda: made(network(2), ("GO", "NG"), TEMPERATURE),
     "types": lambda: made(network(4), TYPES, ISOTONIC),
     "ensemble": lambda: made(ensemble(1), calibration=TEMPERATURE),
     "ensemble with types": lambda: made(ensemble(4), TYPES, TEMPERATURE),
+    "ensemble with an intercept": lambda: made(
+        Ensemble([network(), network()], [PLATT.as_plain(), TEMPERATURE.as_plain()]), calibration=PLATT
+    ),
 }
 
 

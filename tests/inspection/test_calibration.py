@@ -1,5 +1,6 @@
 import json
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -10,16 +11,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from sklearn.calibration import _sigmoid_calibration
 from sklearn.isotonic import IsotonicRegression
 
 from fancnn.inspection.calibration import (
     ISOTONIC_NEEDS,
     SLOPES,
+    STEEPNESS,
     TEMPERATURES,
     UNCALIBRATED,
     Calibration,
+    Fitted,
     fit,
+    fit_auto,
     fit_isotonic,
+    fit_platt,
     fit_temperature,
 )
 
@@ -43,12 +49,16 @@ def drawn(size: int, temperature: float, seed: int = 0) -> tuple[NDArray[np.floa
 @st.composite
 def calibrations(draw: st.DrawFn) -> Calibration:
     slope = draw(st.floats(*TEMPERATURES))
-    if draw(st.booleans()):
-        return Calibration((0.0,), (0.0,), slope, "temperature")
+    rate = draw(st.none() | st.floats(0.01, 0.99))
+    kind = draw(st.sampled_from(["temperature", "platt", "isotonic"]))
+    if kind == "temperature":
+        return Calibration((0.0,), (0.0,), slope, "temperature", rate)
+    if kind == "platt":
+        return Calibration((0.0,), (draw(st.floats(-20, 20)),), slope, "platt", rate)
     knots = sorted(draw(st.sets(grid, min_size=2, max_size=8)))
     steps = [draw(st.floats(SLOPES[0], 100)) * (b - a) for a, b in pairwise(knots)]
     start = draw(st.floats(-5, 5))
-    return Calibration(tuple(knots), (start, *(start + np.cumsum(steps)).tolist()), slope, "isotonic")
+    return Calibration(tuple(knots), (start, *(start + np.cumsum(steps)).tolist()), slope, "isotonic", rate)
 
 
 @given(calibrations(), st.sets(st.integers(-(10**7), 10**7), min_size=2, max_size=40), st.sampled_from([1e-6, 1e-5]))
@@ -60,7 +70,8 @@ def test_the_order_of_logits_is_kept(calibration: Calibration, places: set[int],
 @given(pictures, st.sets(st.integers(-(10**6), 10**6), min_size=2, max_size=40))
 def test_whatever_is_fitted_keeps_the_order_of_logits(table: Pictures, places: set[int]) -> None:
     logits = np.array(sorted(places)) * 2e-5
-    for fitted in (fit_temperature(*columns(table)), fit_isotonic(*columns(table))):
+    for method in (fit_temperature, fit_platt, fit_isotonic):
+        fitted = method(*columns(table))
         assert (np.diff(fitted.apply(logits)) > 0).all()
 
 
@@ -112,7 +123,12 @@ ISOTONIC = {"logits": [0.0, 1.0], "calibrated": [0.0, 1.0], "slope": 1.0, "metho
         ({"logits": "01"}, "expected numbers"),
         ({"logits": ["0", "1"]}, "expected numbers"),
         ({"logits": [0.0, 5e-324]}, "strictly increasing"),
-        ({"method": "platt"}, "of its method, one of none, temperature, isotonic"),
+        ({"method": "beta"}, "of its method, one of none, temperature, platt, isotonic"),
+        ({"method": "platt"}, "of its method"),
+        ({"ng_rate": 0.0}, "ng_rate=0.0 of a calibration: expected a share"),
+        ({"ng_rate": 1}, "ng_rate=1 of a calibration: expected a share"),
+        ({"ng_rate": math.nan}, "ng_rate=nan of a calibration: expected a share"),
+        ({"ng_rate": "0.5"}, "ng_rate='0.5' of a calibration: expected a share"),
         ({"method": ["none"]}, "of its method"),
         ({"method": "none"}, "of its method"),
         ({"method": "temperature"}, "of its method"),
@@ -232,9 +248,9 @@ def test_smoothing_that_turns_two_blocks_round_pools_them() -> None:
 
 def test_an_order_that_is_upside_down_leaves_the_temperature() -> None:
     assert fit_isotonic([-1.0, 1.0] * 20, [1, 0] * 20).method == "temperature"
-    fitted, why = fit("isotonic", [-1.0, 1.0] * 1000, [1, 0] * 1000)
-    assert fitted.method == "temperature"
-    assert why == "isotonic finds no order to keep: temperature instead"
+    found = fit("isotonic", [-1.0, 1.0] * 1000, [1, 0] * 1000)
+    assert found.calibration.method == "temperature"
+    assert found.warning == "isotonic finds no order to keep: temperature instead"
 
 
 def test_isotonic_follows_a_curve_that_a_temperature_cannot() -> None:
@@ -246,36 +262,143 @@ def test_isotonic_follows_a_curve_that_a_temperature_cannot() -> None:
     assert errors[0] < 0.02 < errors[1]
 
 
-@given(st.sampled_from(["none", "temperature", "isotonic"]), pictures)
+@given(st.sampled_from(["none", "temperature", "platt", "isotonic"]), pictures)
 def test_a_fit_of_another_method_says_why(method: Any, table: Pictures) -> None:
-    fitted, why = fit(method, *columns(table))
-    assert (why == "") == (fitted.method == method)
+    found = fit(method, *columns(table))
+    assert (found.warning == "") == (found.calibration.method == method)
+    assert found.reason == ""
 
 
-def test_what_was_asked_for_is_fitted_where_pictures_are_enough() -> None:
+def test_what_was_asked_for_is_fitted_where_images_are_enough() -> None:
     logits, labels = drawn(ISOTONIC_NEEDS[0], temperature=2)
-    assert fit("none", logits, labels) == (UNCALIBRATED, "")
-    assert fit("temperature", logits, labels) == (fit_temperature(logits, labels), "")
-    assert fit("isotonic", logits, labels) == (fit_isotonic(logits, labels), "")
+    assert fit("none", logits, labels) == Fitted(UNCALIBRATED)
+    assert fit("temperature", logits, labels) == Fitted(fit_temperature(logits, labels))
+    assert fit("platt", logits, labels) == Fitted(fit_platt(logits, labels))
+    assert fit("isotonic", logits, labels) == Fitted(fit_isotonic(logits, labels))
+    assert fit("auto", logits, labels) == fit_auto(logits, labels)
 
 
-def test_isotonic_needs_many_pictures_of_both_classes() -> None:
+def test_isotonic_needs_many_images_of_both_classes() -> None:
     logits = np.linspace(-1, 1, 2000)
     rare = (np.arange(2000) >= 1901).astype(np.int64)  # 99 NG
     enough = (np.arange(1000) >= 900).astype(np.int64)
-    assert fit("isotonic", logits[1000:], enough)[0].method == "isotonic"
-    assert "needs 1000 pictures and 100 of each class, here are 2000 and 99" in fit("isotonic", logits, rare)[1]
-    assert "here are 900 and 99: temperature instead" in fit("isotonic", logits[1100:], rare[1100:])[1]
-    assert fit("isotonic", logits, np.zeros(2000, int)) == (
-        UNCALIBRATED,
-        "isotonic needs pictures of both classes, here is one: not calibrated",
+    assert fit("isotonic", logits[1000:], enough).calibration.method == "isotonic"
+    assert "needs 1000 images and 100 of each class, here are 2000 and 99" in fit("isotonic", logits, rare).warning
+    assert "here are 900 and 99: temperature instead" in fit("isotonic", logits[1100:], rare[1100:]).warning
+    for method in ("auto", "temperature", "platt", "isotonic"):
+        assert fit(method, logits, np.zeros(2000, int)) == Fitted(  # type: ignore[arg-type]
+            UNCALIBRATED, warning=f"{method} needs images of both classes, here is one: not calibrated"
+        )
+
+
+@pytest.mark.parametrize("shift", [-4.0, 0.0, 2.5])
+def test_platt_is_that_of_scikit_learn(shift: float) -> None:
+    logits, labels = drawn(400, temperature=1.7)
+    slope, intercept = _sigmoid_calibration(logits + shift, labels)  # P = 1 / (1 + exp(slope * x + intercept))
+    fitted = fit_platt(logits + shift, labels)
+    assert fitted.slope == pytest.approx(-slope, rel=1e-3)
+    assert fitted.intercept == pytest.approx(-intercept, rel=1e-3, abs=1e-3)
+    assert fitted.ng_rate == labels.mean()
+
+
+@given(pictures)
+def test_no_other_line_is_better(table: Pictures) -> None:
+    logits, labels = columns(table)
+    fitted = fit_platt(logits, labels)
+    if fitted.intercept is None:
+        assert len(set(labels)) == 1
+        return
+    assert STEEPNESS[0] <= fitted.slope <= STEEPNESS[1]
+    targets = np.where(labels == 1, (labels.sum() + 1) / (labels.sum() + 2), 1 / ((1 - labels).sum() + 2))
+
+    def loss(slope: float, intercept: float) -> float:
+        scores = slope * logits + intercept
+        return float(np.sum(np.logaddexp(0, scores) - targets * scores))
+
+    best = loss(fitted.slope, fitted.intercept)
+    for slope in (*np.geomspace(*STEEPNESS, 12), fitted.slope):
+        for step in (-1.0, -0.1, -0.01, 0.0, 0.01, 0.1, 1.0):
+            assert best <= loss(slope, fitted.intercept + step) + 1e-6 * max(1.0, best)
+
+
+@given(pictures)
+def test_the_mean_probability_of_platt_is_that_of_the_targets(table: Pictures) -> None:
+    logits, labels = columns(table)
+    if len(set(labels)) == 2:
+        go, ng = np.bincount(labels)
+        expected = (ng * (ng + 1) / (ng + 2) + go / (go + 2)) / (go + ng)
+        assert fit_platt(logits, labels).probabilities(logits).mean() == pytest.approx(expected, abs=1e-6)
+
+
+def test_logits_of_one_number_teach_an_intercept_alone() -> None:
+    fitted = fit_platt([3.0] * 1000, [1] * 100 + [0] * 900)
+    assert fitted.slope == 1.0
+    assert fitted.probabilities(3.0) == pytest.approx(0.1, abs=0.002)
+    assert fit_platt([1.0, 2.0], [1, 1]) == UNCALIBRATED
+
+
+def balanced(count: int, ng_rate: float, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Ideal logits of a training that saw as many NG as GO, of parts that are not so mixed."""
+    generator = np.random.default_rng(seed)
+    labels = (np.arange(count) < count * ng_rate).astype(np.int64)
+    return generator.normal(4 * labels - 2, 2), labels
+
+
+@pytest.mark.parametrize("ng_rate", [0.1, 0.02])
+def test_auto_takes_the_intercept_that_a_balanced_training_needs(ng_rate: float) -> None:
+    logits, labels = balanced(5000, ng_rate)
+    found = fit_auto(logits, labels)
+    assert found.calibration == fit_platt(logits, labels)
+    assert found.calibration.intercept == pytest.approx(logit(ng_rate), abs=0.4)  # the ratio of the two priors' odds
+    assert re.match(
+        r"platt, since an intercept is needed: it raises twice the log likelihood of 5000 images by \d.*, above 8.52 "
+        r"\(BIC\); the network's own P\(NG\) is too high or too low throughout, as after a balanced training$",
+        found.reason,
     )
+
+
+def test_auto_takes_a_temperature_where_that_is_enough() -> None:
+    logits, labels = drawn(2000, temperature=2)
+    found = fit_auto(logits, labels)
+    assert found.calibration == fit_temperature(logits, labels)
+    assert re.match(
+        r"temperature, since an intercept is not needed: it raises .* by .*, 7.6 \(BIC\) or less$", found.reason
+    )
+
+
+@given(pictures)
+def test_auto_is_one_of_the_two_by_bic(table: Pictures) -> None:
+    logits, labels = columns(table)
+    found = fit_auto(logits, labels).calibration
+    simple, full = fit_temperature(logits, labels), fit_platt(logits, labels)
+    assert found in (simple, full)
+    if len(set(labels)) == 2:
+        likelihoods = []
+        for one in (simple, full):
+            scores, (go, ng) = one.apply(logits), np.bincount(labels)
+            targets = np.where(labels == 1, (ng + 1) / (ng + 2), 1 / (go + 2))
+            likelihoods.append(-float(np.sum(np.logaddexp(0, scores) - targets * scores)))
+        gain = 2 * (likelihoods[1] - likelihoods[0]) - math.log(len(labels))
+        if abs(gain) > 1e-9:
+            assert (found == full) == (gain > 0)
+
+
+@pytest.mark.parametrize("method", ["temperature", "isotonic", "none"])
+def test_files_of_before_load_as_they_did(method: str) -> None:
+    before = {
+        "temperature": {"logits": [0.0], "calibrated": [0.0], "slope": 0.5, "method": "temperature"},
+        "isotonic": ISOTONIC,
+        "none": {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"},
+    }[method]
+    found = Calibration.from_plain(before)
+    assert found.ng_rate is None
+    assert {name: value for name, value in found.as_plain().items() if name != "ng_rate"} == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("platt", [0.0], [0]), "method='platt': expected one of none, temperature, isotonic"),
+        (("beta", [0.0], [0]), "method='beta': expected one of auto, none, temperature, platt, isotonic"),
         (("none", [0.0], [0, 1]), "a logit and a label for each picture"),
         (("none", [math.nan], [0]), "finite logits"),
         (("none", [0.0], [2]), "labels 0"),

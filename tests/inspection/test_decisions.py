@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,3 +40,13 @@ def test_a_recheck_is_neither_escape_nor_overkill() -> None:
     )
     scores = rates(counts)
     assert (scores["recall"], scores["specificity"], scores["recheck_rate"]) == pytest.approx((2 / 3, 2 / 3, 1 / 3))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_finite_number_is_no_decision(value: float) -> None:
+    for thresholds in (Thresholds.single(0.5), Thresholds(0.2, 0.7), Thresholds.single(0.0)):
+        with pytest.raises(ValueError, match="no decision: expected probabilities"):
+            thresholds.decide(value)
+        with pytest.raises(ValueError, match="no decision: expected probabilities"):
+            thresholds.ranks([0.1, value])
+    assert Thresholds.single(0.5).ranks([]).tolist() == []

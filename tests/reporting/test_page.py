@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_up import rows_of, write_files, write_run, write_table
+from made_up import ABOUT, rows_of, write_files, write_run, write_table
 
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.line import Costs, Line
@@ -222,6 +222,21 @@ def test_a_certificate_is_quoted_for_the_thresholds_that_it_is_about(tmp_path: P
     assert "Certified on test: escape rate at most 0.01 at 0.95 confidence" in text
     assert text.index("Certified on test") < text.index("These numbers rest on")
     assert "Certified" not in words(page_of(of_run(run, Thresholds.single(0.7), None)))
+
+
+def test_the_page_says_for_which_mix_a_probability_is(tmp_path: Path, run: Path, page: str) -> None:
+    assert "For which mix of GO and NG parts P(NG) was meant is not known. The numbers here are for these" in words(
+        page
+    )
+    assert "for parts mixed as these pictures are, 50 % NG: where bad parts are rarer, they are rarer" in words(page)
+    assert "observed share of NG, for the mix of these pictures" in words(page)
+    calibration = {**ABOUT["calibration"], "ng_rate": 0.46}
+    material = of_run(write_run(tmp_path / "known", rows_of(), calibration=calibration), None, None)
+    text = words(page_of(material))
+    assert "P(NG) is for parts mixed like the validation images, 46 % NG; line.ng_rate says what it means on" in text
+    assert "temperature 2, for parts of which 46 % are NG" in text
+    text = words(page_of(with_line(material, None, None, 0.02)))
+    assert "46 % NG; on a line with 2 % NG a part told 0.5 is NG in 2.3 %." in text
 
 
 def test_the_line_is_forecast_where_it_is_known(run: Path, page: str) -> None:

@@ -1,6 +1,7 @@
 """What is answered, what is refused, and how it is told."""
 
 import io
+import json
 import struct
 import threading
 import zlib
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
+from samples import compose_command
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -22,10 +25,13 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fancnn.deployment.exported_model import ExportedModel
+from fancnn.inspection.prior_shift import at_prior
 from fancnn.model import Model
 from fancnn.serving.app import Routes, server_app
 from fancnn.serving.inspector import Inspector
 from fancnn.serving.service import Service
+from fancnn.serving_settings import ServeSettings
+from fancnn.workflows.serving import application
 
 Make = Callable[..., TestClient]
 PNG = {"Content-Type": "image/png"}
@@ -250,3 +256,27 @@ def test_requests_made_up_from_the_document_are_answered_as_it_says(client: Make
             case.call_and_validate(checks=checks)
 
         answered()
+
+
+@pytest.mark.parametrize(("own", "line"), [(0.46, 0.02), (None, 0.02), (0.46, None), (None, None)])
+def test_a_probability_for_the_line_is_there_where_the_file_knows_both_mixes(
+    own: float | None, line: float | None, exported: Path, tmp_path: Path
+) -> None:
+    proto = onnx.load(exported)
+    facts = json.loads(proto.metadata_props[0].value)
+    facts["calibration"]["ng_rate"], facts["line"] = own, {"ng_rate": line}
+    if own is None:
+        del facts["calibration"]["ng_rate"]  # as in files of before
+    proto.metadata_props[0].value = json.dumps(facts)
+    onnx.save(proto, tmp_path / "line.onnx")
+    model = ExportedModel(tmp_path / "line.onnx")
+    settings = compose_command("serve", ServeSettings, f"model_file={model.path}", "workers=1", "limits.seconds=600")
+    with TestClient(application(model, settings), "http://127.0.0.1") as server:
+        (found,) = server.post("/predict", content=encoded(), headers=PNG).json()["pictures"]
+        known = server.get("/model").json()
+    assert (known["calibration_ng_rate"], known["line_ng_rate"]) == (own, line)
+    if own is None or line is None:
+        assert found["line_probability"] is None
+    else:
+        assert found["line_probability"] == pytest.approx(float(at_prior(found["probability"], own, line)))
+        assert found["decision"] == model.thresholds.decide(found["probability"])

@@ -168,7 +168,7 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
 
 def test_what_is_asked_without_the_token_tells_nothing_of_golden_pictures(reader: ExportedModel) -> None:
     service = Service(Inspector(reader, ("PNG",), 1, 1), 1, 4, 600.0)
-    service.fault = "part_7.png should be GO and was NG (0.9982)"
+    service.golden_fault = "part_7.png should be GO and was NG (0.9982)"
     found = [TestClient(server_app(Routes(service, 10**6, 3, told))).get("/ready") for told in (False, True)]
     assert [answer.status_code for answer in found] == [503, 503]
     assert "part_7.png" in found[0].json()["reason"]

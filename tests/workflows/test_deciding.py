@@ -191,18 +191,22 @@ def test_copies_promise_nothing_more(run: Path) -> None:
 
 def test_calibration_changes_probabilities_and_no_order(train_settings: Settings, tmp_path: Path) -> None:
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=6"]
-    for method in ("none", "temperature"):
+    for method in ("none", "temperature", "platt"):
         train(train_settings(f"calibration={method}", *learns, output=tmp_path / method))
-    (_, raw), (_, warm) = (columns(read_predictions(tmp_path / m / "predictions.csv")) for m in ("none", "temperature"))
-    assert not np.allclose(raw, warm)
-    np.testing.assert_array_equal(np.argsort(raw), np.argsort(warm))
-    model = fancnn.load(tmp_path / "temperature")
+    _, raw = columns(read_predictions(tmp_path / "none" / "predictions.csv"))
     logits = np.log(raw / (1 - raw))
-    np.testing.assert_allclose(model.calibration.probabilities(logits), warm, atol=1e-9)
+    for method in ("temperature", "platt"):
+        _, warm = columns(read_predictions(tmp_path / method / "predictions.csv"))
+        assert not np.allclose(raw, warm)
+        np.testing.assert_array_equal(np.argsort(raw), np.argsort(warm))
+        model = fancnn.load(tmp_path / method)
+        np.testing.assert_allclose(model.calibration.probabilities(logits), warm, atol=1e-9)
+        assert (model.calibration.method, model.calibration_ng_rate) == (method, 6 / 14)
+    assert fancnn.load(tmp_path / "none").calibration_ng_rate is None
 
 
 def test_too_few_pictures_for_isotonic_calibration_are_said(
     train_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(train_settings("calibration=isotonic"))
-    assert "warning: calibration: isotonic needs 1000 pictures" in capsys.readouterr().out
+    assert "warning: calibration: isotonic needs 1000 images" in capsys.readouterr().out

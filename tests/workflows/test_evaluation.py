@@ -55,6 +55,15 @@ def test_another_folder_is_scored_by_the_names_the_run_knows(
     assert "left out, since the run has no such class: unknown (3)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("ng", "said"), [(2, True), (15, False)])
+def test_a_folder_of_another_mix_is_told(
+    ng: int, said: bool, run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_evaluate(f"data.root={write_pictures(tmp_path / 'other', {'GO': 20, 'NG': ng})}")
+    expected = "note: P(NG) is for parts mixed like the validation images, 0.429 NG, and here 0.0909 are: loss, Brier"
+    assert (expected in capsys.readouterr().out) == said
+
+
 def test_names_of_another_folder_can_be_translated(run_evaluate: Evaluate, tmp_path: Path) -> None:
     root = write_pictures(tmp_path / "other", {"OK": 5, "bad": 4})
     found = run_evaluate(f"data.root={root}", "data.class_names={OK: GO, bad: NG}")["all"]

@@ -39,7 +39,8 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
     root = Path(json.loads((run / "metrics.json").read_text())["root"])
     found = fancnn.load(run).predict([root / row.path for row in rows])
     np.testing.assert_allclose(found.probabilities, [row.probability for row in rows], atol=1e-5)
-    assert fancnn.load(run).calibration.method == "temperature"
+    assert fancnn.load(run).calibration.method in ("temperature", "platt")
+    assert fancnn.load(run).calibration_ng_rate == 6 / 14
     again = evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'out'}"))
     assert again.parts["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["parts"]["test"]["auroc"]
 
@@ -61,6 +62,7 @@ def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_pa
     assert len(model.network.members) == 3  # type: ignore[arg-type]
     members = [fancnn.load(tmp_path / f"cv/fold-{number}") for number in (1, 2, 3)]
     picture = next(pictures.rglob("*.png"))
+    assert model.calibration_ng_rate == pytest.approx(30 / 70, abs=0.05)  # of each fold's validation, nearly
     mean = np.mean([member.predict(picture).probabilities[0] for member in members])
     assert model.predict(picture).probabilities[0] == pytest.approx(mean, abs=1e-6)
 

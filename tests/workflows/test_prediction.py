@@ -2,12 +2,15 @@ import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from samples import compose_command, write_pictures
 
 from fancnn.errors import UserError
 from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.inspection.prior_shift import at_prior
 from fancnn.settings import PredictSettings
 from fancnn.workflows.prediction import Counts, input_files, predict
 
@@ -49,6 +52,65 @@ def test_a_bad_file_has_a_row_with_its_reason_and_is_counted(run_predict: Predic
     assert counts.unread == 1
     assert (rows[1].probability, rows[1].decision) == (None, "")
     assert rows[1].error.startswith("empty")
+
+
+@pytest.mark.parametrize("model", ["run", "exported"])
+def test_a_known_line_gets_a_column_of_its_own_and_no_other_decisions(
+    model: str, trained_run: Path, exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    which = f"run={trained_run}" if model == "run" else f"model_file={exported}"
+    tables = {}
+    for name, given in {"without": [], "with": ["line.ng_rate=0.02"]}.items():
+        output = tmp_path / f"{name}.csv"
+        settings = [which, f"input={pictures}", f"output={output}", "device=cpu", f"output_dir={tmp_path}", *given]
+        predict(compose_command("predict", PredictSettings, *settings))
+        tables[name] = read_predictions(output)
+        assert ("line_probability" in output.read_text().splitlines()[0]) == (name == "with")
+    for before, row in zip(tables["without"], tables["with"], strict=True):
+        assert (row.probability, row.decision) == (before.probability, before.decision)
+        assert before.line_probability is None
+        assert row.line_probability == pytest.approx(float(at_prior(row.probability, 6 / 14, 0.02)), abs=1e-12)
+    printed = capsys.readouterr().out
+    assert (
+        "P(NG) is for parts mixed like the validation images, 43 % NG; on a line with 2 % NG a part told 0.5 is NG in "
+        "2.6 % (line_probability)"
+    ) in printed
+
+
+def test_a_line_that_the_run_knows_needs_no_key(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+    run = known_run(trained_run, tmp_path / "run", lambda about: about["line"].update(ng_rate=0.1))
+    output = tmp_path / "found.csv"
+    given = [f"run={run}", f"input={pictures / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+    predict(compose_command("predict", PredictSettings, *given))
+    for row in read_predictions(output):
+        assert row.line_probability == pytest.approx(float(at_prior(row.probability, 6 / 14, 0.1)), abs=1e-12)
+
+
+def test_a_line_says_nothing_of_a_model_that_does_not_know_its_own_mix(
+    trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    run = known_run(trained_run, tmp_path / "run", lambda about: about["calibration"].pop("ng_rate"))
+    output = tmp_path / "found.csv"
+    given = [f"run={run}", f"input={pictures / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+    with pytest.raises(
+        UserError, match=r"line.ng_rate=0.02: the model does not know for which share of NG its P\(NG\)"
+    ):
+        predict(compose_command("predict", PredictSettings, *given, "line.ng_rate=0.02"))
+    with pytest.raises(UserError, match="line.ng_rate=2.0: expected a share above 0 and below 1"):
+        predict(compose_command("predict", PredictSettings, *given, "line.ng_rate=2"))
+    assert not output.exists()
+    predict(compose_command("predict", PredictSettings, *given))  # a checkpoint of before decides as it did
+    assert {row.line_probability for row in read_predictions(output)} == {None}
+
+
+def known_run(run: Path, folder: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a run whose checkpoint says something else of itself."""
+    shutil.copytree(run, folder)
+    path = folder / "checkpoints/best.ckpt"
+    content = torch.load(path, weights_only=True)
+    change(content["fancnn"])
+    torch.save(content, path)
+    return folder
 
 
 def test_one_file_whatever_its_suffix(run_predict: Predict, pictures: Path, tmp_path: Path) -> None:
