@@ -201,7 +201,7 @@ def linearized(influence: ArrayLike, strata: ArrayLike, units: ArrayLike, scale:
         freedoms.append(max(min(effective_number(sizes) - 1, _normal_number(sums[sizes > 0])), 1.0))
         totals.append(sums)
     whole = sum(variances)
-    if whole < (1e-12 * scale) ** 2:
+    if whole <= (1e-12 * scale) ** 2:
         return Linearized(0.0, 1.0)
     shared = sum(float(np.sum(a * b)) for place, a in enumerate(totals) for b in totals[:place])
     freedom = whole**2 / sum(v**2 / f for v, f in zip(variances, freedoms, strict=True))

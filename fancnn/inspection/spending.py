@@ -1,6 +1,7 @@
 """How a certificate's confidence is spent over all looks at the same images."""
 
 import math
+from decimal import ROUND_FLOOR, Decimal
 
 
 def spent_alpha(alpha: float, number: int, planned: int | None = None) -> float:
@@ -37,3 +38,23 @@ def spent_alpha(alpha: float, number: int, planned: int | None = None) -> float:
     if number < 1 or (planned is not None and number > planned):
         raise ValueError(f"number={number}: expected a look from 1 to {planned or 'any'}")
     return alpha * 6 / (math.pi * number) ** 2 if planned is None else alpha / planned
+
+
+def held_to(confidence: float, number: int, planned: int | None = None) -> float:
+    """Return the confidence that look `number` is held to, so that `confidence` holds over all looks.
+
+    `1 - spent_alpha(...)`, with what may be spent rounded down to three digits, so that people can be told the number
+    as it is.
+
+    Raises:
+        ValueError: As `spent_alpha`.
+
+    Example:
+        >>> held_to(0.95, 1), held_to(0.95, 1, planned=1), held_to(0.95, 20)
+        (0.9697, 0.95, 0.9999241)
+    """
+    spent = spent_alpha(1 - confidence, number, planned)
+    if planned == 1:
+        return confidence
+    exact = Decimal(repr(spent))
+    return float(1 - exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), ROUND_FLOOR))

@@ -1,6 +1,5 @@
 """Looks at test images: written to the ledger, said in one line, and what a certificate may spend for one."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +12,8 @@ from fancnn.group_settings import DecisionSettings
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, with_truth
-from fancnn.inspection.rounding import percent
-from fancnn.inspection.spending import spent_alpha
+from fancnn.inspection.rounding import percent_exactly
+from fancnn.inspection.spending import held_to
 from fancnn.limits import check_looks
 from fancnn.looks import NOT_KNOWN, Ledger, Looks, Question, scores_hash
 from fancnn.seen_images import Hashes, content_hashes
@@ -146,10 +145,10 @@ def spending(
             yield _unknown(settings, NOT_KNOWN)
             return
         _check_plan(looks, planned)
-        spent = spent_alpha(alpha, looks.number, planned)
-        sentence = f"{looks.in_words()}: {_held_to(settings.confidence, spent, planned)}"
+        own = held_to(settings.confidence, looks.number, planned)
+        sentence = f"{looks.in_words()}: {_held_to(settings.confidence, own, planned)}"
         caveats = ("" if looks.alone else PICKED, unnamed)
-        yield Spent(looks, planned, 1 - spent, sentence, tuple(filter(None, caveats)))
+        yield Spent(looks, planned, own, sentence, tuple(filter(None, caveats)))
 
 
 def _check_plan(looks: Looks, planned: int | None) -> None:
@@ -170,21 +169,20 @@ def _check_plan(looks: Looks, planned: int | None) -> None:
 
 def _unknown(settings: CertifySettings, why: str) -> Spent:
     """Taken for the first look, since nothing better is known, and said."""
-    spent = spent_alpha(1 - settings.confidence, 1, settings.looks)
+    own = held_to(settings.confidence, 1, settings.looks)
     return Spent(
         None,
         settings.looks,
-        1 - spent,
-        f"taken as look 1: {_held_to(settings.confidence, spent, settings.looks)}",
+        own,
+        f"taken as look 1: {_held_to(settings.confidence, own, settings.looks)}",
         (why,),
     )
 
 
-def _held_to(confidence: float, spent: float, planned: int | None) -> str:
+def _held_to(confidence: float, own: float, planned: int | None) -> str:
     over = "over all looks" if planned is None else f"over the {planned} planned"
     over = "for the one planned" if planned == 1 else over
-    own = math.floor(1e4 * (1 - spent) + 1e-6) / 100  # never more than is true
-    return f"held to {own:g} %, so that {percent(confidence)} holds {over}"
+    return f"held to {percent_exactly(own)}, so that {percent_exactly(confidence)} holds {over}"
 
 
 def _claim(settings: CertifySettings, thresholds: Thresholds | None) -> str:

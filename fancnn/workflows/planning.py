@@ -27,7 +27,7 @@ from typing import Any
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.inspection.sampling_plans import CONSUMER_RISKS, MOST_PARTS, Planned, oc_rates, planned
-from fancnn.inspection.spending import spent_alpha
+from fancnn.inspection.spending import held_to
 from fancnn.limits import check_looks, check_share, check_unit, is_number
 from fancnn.reporting.plan_page import oc_drawing, plan_page
 from fancnn.reporting.plan_words import claim, columns, plan_rows, sentences
@@ -49,10 +49,9 @@ def make_plan(settings: CertifySettings) -> Planned:
         UserError: If a value makes no sense, or is of a claim on images that are there.
     """
     _check(settings)
-    spent = spent_alpha(1 - settings.confidence, 1, settings.looks)
     found = planned(
         settings.escape,
-        1 - spent,
+        held_to(settings.confidence, 1, settings.looks),
         settings.accept,
         settings.escape / 10 if settings.good is None else settings.good,
         settings.producer,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fancnn.inspection.spending import spent_alpha
+from fancnn.inspection.spending import held_to, spent_alpha
 
 ALPHAS = st.floats(1e-6, 0.5)
 
@@ -27,6 +27,14 @@ def test_looks_that_were_planned_share_it_evenly(alpha: float, planned: int) -> 
 @given(ALPHAS, st.integers(1, 10_000))
 def test_a_later_look_has_less(alpha: float, number: int) -> None:
     assert 0 < spent_alpha(alpha, number + 1) < spent_alpha(alpha, number) < alpha
+
+
+@given(st.floats(0.5, 0.999999), st.integers(1, 10_000))
+def test_what_a_look_is_held_to_spends_no_more_than_it_may_and_is_short_to_say(confidence: float, number: int) -> None:
+    own = held_to(confidence, number)
+    assert 0.99 * spent_alpha(1 - confidence, number) < 1 - own + 1e-15
+    assert 1 - own <= spent_alpha(1 - confidence, number) * (1 + 1e-9)
+    assert held_to(confidence, 1, planned=1) == confidence
 
 
 @pytest.mark.parametrize(

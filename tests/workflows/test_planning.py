@@ -19,14 +19,15 @@ MakePlan = Callable[..., Planned]
 @pytest.fixture
 def plan(tmp_path: Path) -> MakePlan:
     def run(*overrides: str) -> Planned:
-        given = ("plan=true", *overrides, f"output_dir={tmp_path}")
+        given = ("plan=true", "looks=1", *overrides, f"output_dir={tmp_path}")
         return make_plan(compose_command("certify", CertifySettings, *given))
 
     return run
 
 
 def test_a_plan_is_made_by_command_before_there_is_an_image(tmp_path: Path) -> None:
-    answer = run_command("fancnn.certify", "plan=true", "good=0.001", f"output_dir={tmp_path / 'out'}", cwd=tmp_path)
+    given = ("plan=true", "looks=1", "good=0.001", f"output_dir={tmp_path / 'out'}")
+    answer = run_command("fancnn.certify", *given, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     for number in ("299", "473", "628", "74 %", "377 NG parts prove the claim without an escape instead of 299"):
         assert number in answer.stdout
@@ -53,6 +54,16 @@ def test_the_file_holds_the_plans_and_their_curves(plan: MakePlan, tmp_path: Pat
         assert curve == pytest.approx(stats.binom.cdf(item["accept"], item["parts"], content["oc"]["rates"]), abs=1e-9)
     assert content["sequential"]["median"] == 377
     assert found.best.accept == 2  # type: ignore[union-attr]
+
+
+def test_a_plan_is_what_certify_will_hold_the_first_look_to(
+    plan: MakePlan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = plan("looks=null", "accept=[0]")
+    assert (found.confidence, found.over_all_looks, found.plans[0].parts) == (0.9697, 0.95, 348)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "The first look at these images is held to 96.97 %, so that 95 % holds over all looks at them" in text
+    assert "looks=1 keeps all of it: 299 NG parts without an escape" in text
 
 
 def test_a_guess_is_made_where_none_is_said(plan: MakePlan) -> None:
