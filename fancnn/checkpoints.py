@@ -32,9 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 import fancnn
-from fancnn import assembly
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
@@ -44,10 +44,12 @@ from fancnn.inspection.metrics_file import check_whole
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
+from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
 from fancnn.pictures import PARTS, Picture, read_split, split_hash
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
+from fancnn.trust import trust as let_be_named
 
 FORMAT, VERSION = "fancnn-checkpoint", 4
 FOLDER = "checkpoints"
@@ -132,18 +134,22 @@ def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
     return {**network, "weights": None} if "weights" in network else dict(network)
 
 
-def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool = False) -> Model:
+def load(
+    run: str | Path, device: str | torch.device = "cpu", *, deciding: bool = False, trust: Iterable[str] = ()
+) -> Model:
     """Rebuild the model of a run from its checkpoint file alone.
 
     Args:
         run: A run folder (its best checkpoint, else its last) or a checkpoint file.
         device: Where to put it.
         deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
+        trust: Network classes of your own that the file may name, `package.module.Class` each.
 
     Raises:
         UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
             damaged, not one of fancnn's or of a newer format, or its weights are not all finite.
     """
+    let_be_named(trust)
     path = find(run, (BEST, LAST))
     if not deciding:
         check_whole(run_folder(path))
@@ -155,28 +161,54 @@ def load(run: str | Path, device: str | torch.device = "cpu", *, deciding: bool 
             f"inspector from it: python -m fancnn.train init={run}"
         )
     thresholds, calibration = _decision(about, path)
-    model = Model(
-        assembly.network(about["network"]),
-        Preprocess(**about["preprocess"]),
-        classes=about["classes"],
-        go_class=about["go_class"],
-        outputs=about.get("outputs", ONE),
-        thresholds=thresholds,
-        calibration=calibration,
-        about=about,
-        seen_images=seen_by(path, about),
-    )
     weights = {
         name.removeprefix("model."): value
         for name, value in checkpoint["state_dict"].items()
         if name.startswith("model.")
     }
+    network = network_of(path, about, weights)
     try:
+        model = Model(
+            network,
+            Preprocess(**about["preprocess"]),
+            classes=about["classes"],
+            go_class=about["go_class"],
+            outputs=about.get("outputs", ONE),
+            thresholds=thresholds,
+            calibration=calibration,
+            about=about,
+            seen_images=seen_by(path, about),
+        )
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise error if isinstance(error, UserError) else UserError(f"{path} is damaged: {error!r}") from error
     check_finite(weights, path)
     return model.eval().to(device)
+
+
+def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """Make the network that a checkpoint describes, with fresh weights; what a file says is data, and never run.
+
+    Args:
+        path: Of the checkpoint, for messages.
+        about: What it says of itself.
+        weights: Of the model, which must fit; they are compared before memory is taken.
+
+    Raises:
+        UserError: If it is no network of fancnn or of the user's own trusted ones, or weights do not fit it.
+    """
+    try:
+        if weights is not None:
+            prefix = "network."
+            own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+            check_weights(about["network"], own)
+        return network_from_dict(about["network"])
+    except UnknownNetwork as error:
+        raise UserError(f"{path}: {error}") from error
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
 
 
 def check_finite(weights: Mapping[str, Any], path: Path) -> None:

@@ -13,21 +13,24 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fancnn.arguments import in_words, with_keys, with_listed
 from fancnn.errors import UserError
 from fancnn.installation import explained_imports
+from fancnn.kept_settings import known_targets, replayed, validate_kept
+from fancnn.trust import trust
 
 S = TypeVar("S")
 QUOTING = (
@@ -80,9 +83,10 @@ def command(
 
         @functools.wraps(story)
         def main() -> None:
+            sys.argv[1:] = without_trust(sys.argv[1:])
             if earlier := goes_on_with or goes_on_in:
                 place = [f"hydra.run.dir={said}" for said in _said(sys.argv[1:], earlier) if goes_on_in]
-                sys.argv[1:] = [*with_earlier_overrides(sys.argv[1:], earlier), *place]
+                sys.argv[1:] = [*_with_earlier(sys.argv[1:], earlier, schema), *place]
             if listed:
                 sys.argv[1:] = with_listed(sys.argv[1:], listed)
             sys.argv[1:] = with_keys(sys.argv[1:], said)
@@ -130,12 +134,37 @@ def leave_settings(settings: Any, run: Path) -> None:
     OmegaConf.save(OmegaConf.create(asdict(settings)), run / ".hydra" / "config.yaml")
 
 
-def with_earlier_overrides(arguments: Sequence[str], key: str) -> list[str]:
+def without_trust(arguments: Sequence[str]) -> list[str]:
+    """Command-line arguments without `trust=package.module.Class`, which is taken note of in `fancnn.trust`.
+
+    Example:
+        >>> without_trust(["run=a", "device=cpu"])
+        ['run=a', 'device=cpu']
+    """
+    said = [value for key, equals, value in (item.partition("=") for item in arguments) if key == "trust" and equals]
+    trust(name.strip(" '\"") for value in said for name in value.strip("[]").split(",") if name.strip())
+    return [item for item in arguments if not item.startswith("trust=")]
+
+
+def _with_earlier(arguments: Sequence[str], key: str, schema: type[Any]) -> list[str]:
+    try:
+        return with_earlier_overrides(arguments, key, schema)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def with_earlier_overrides(arguments: Sequence[str], key: str, schema: type[Any]) -> list[str]:
     """Command-line arguments with those of the run that `key=` names put before them, where they say nothing else.
+
+    A run folder may come from anywhere: see `fancnn.kept_settings.replayed` for what is said again of it.
 
     Args:
         arguments: Of this command.
         key: Whose value is a run folder, or a checkpoint file inside one.
+        schema: Dataclass with the command's keys.
+
+    Raises:
+        UserError: If the run's arguments cannot be read, or would do more than set values of the training.
     """
     named = {_key(argument): argument.partition("=")[2] for argument in arguments if "=" in argument}
     place = Path(named.get(key, "").strip("'\"")).expanduser()
@@ -143,9 +172,36 @@ def with_earlier_overrides(arguments: Sequence[str], key: str) -> list[str]:
     saved = next((file for folder in folders if (file := folder / ".hydra" / "overrides.yaml").is_file()), None)
     if saved is None:
         return list(arguments)
-    earlier = OmegaConf.load(saved)
-    assert isinstance(earlier, ListConfig)
-    return [*(str(item) for item in earlier if _key(str(item)) not in named), *arguments]
+    earlier = [item for item in _listed(saved) if _key(item) not in named]
+    keys = [field.name for field in fields(schema)]
+    return [*replayed(earlier, str(saved), keys, option_groups(), known_targets(conf_dir())), *arguments]
+
+
+def _listed(path: Path) -> list[str]:
+    """The arguments that a run's `overrides.yaml` lists; read as plain YAML, in which nothing is filled in."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise UserError(f"{path} is damaged: expected a list of command-line arguments")
+    return found
+
+
+def option_groups() -> dict[str, list[str]]:
+    """Options of each group of the configuration, by the group's name."""
+    folders = [folder for folder in conf_dir().iterdir() if folder.is_dir()]
+    return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
+
+
+def kept_settings(kept: Any, schema: type[S], place: str) -> S:
+    """The settings that a file kept, as an object of `schema`; they are data, of which nothing is looked up or run.
+
+    Raises:
+        UserError: If they are more than data, or as `checked`.
+    """
+    validate_kept(kept, place, known_targets(conf_dir()))
+    return checked(kept, schema)
 
 
 def _said(arguments: Sequence[str], key: str) -> list[str]:

@@ -35,10 +35,11 @@ FLOORS = (
         "looks",
         "memory",
         "console",
+        "kept_settings",
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images"),
+    ("tables", "seen_images", "trust"),
     ("errors",),
 )
 PURE = (

@@ -1,6 +1,11 @@
 """The run and its exported file on each runtime that there is, asked in one way."""
 
-from collections.abc import Callable
+import json
+import os
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -169,7 +174,65 @@ def _said_by_program(path: Path) -> str:
 def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
     said = {KEY: ""}
     try:
-        return torch.export.load(path, extra_files=said), said[KEY]
+        check_archive(path)
+        with _tensors_only():
+            return torch.export.load(path, extra_files=said), said[KEY]
     except Exception as error:  # torch's have no common class but this
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is damaged or no file of torch.export: {reason}") from error
+
+
+NAMES_IN_SIZES = frozenset(
+    {
+        *("Symbol", "Integer", "Rational", "Add", "Mul", "Pow", "Max", "Min", "Mod", "PythonMod", "ModularIndexing"),
+        *("FloorDiv", "CeilDiv", "CleanDiv", "Eq", "Ne", "Ge", "Gt", "Le", "Lt", "And", "Or", "Not"),
+        *("Equality", "Unequality", "GreaterThan", "StrictGreaterThan", "LessThan", "StrictLessThan"),
+        *("True", "False", "positive", "nonnegative", "integer", "oo", "int_oo", "Infinity"),
+    }
+)
+_SIZE = re.compile(r"[A-Za-z_]\w*")
+_SYMBOL = re.compile(r"[a-z]{1,4}\d+")
+
+
+def check_archive(path: Path) -> None:
+    """Refuse a file of `torch.export` whose sizes are more than arithmetic: torch hands them to `eval`.
+
+    Raises:
+        ValueError: If it is no such archive, or a size names anything but a symbol and the functions of sizes.
+    """
+    with zipfile.ZipFile(path) as archive:
+        texts = [archive.read(name).decode("utf-8") for name in archive.namelist() if name.endswith(".json")]
+    for text in texts:
+        for expression in _expressions(json.loads(text)):
+            strange = [
+                name for name in _SIZE.findall(expression) if name not in NAMES_IN_SIZES and not _SYMBOL.fullmatch(name)
+            ]
+            if strange or "." in expression or "__" in expression or len(expression) > 1000:
+                raise ValueError(f"a size in it is no arithmetic: {expression[:80]!r}")
+
+
+def _expressions(tree: Any) -> Iterator[str]:
+    """Every expression of sizes that a serialised graph holds, wherever it stands."""
+    if isinstance(tree, Mapping):
+        for key, value in tree.items():
+            if key in ("expr_str", "lower", "upper") and isinstance(value, str):
+                yield value
+            yield from _expressions(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _expressions(value)
+
+
+@contextmanager
+def _tensors_only() -> Iterator[None]:
+    """Let torch read tensors alone: `torch.export.load` would fall back to unpickling whatever is there."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

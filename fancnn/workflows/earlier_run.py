@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from fancnn import checkpoints
-from fancnn.command import checked
+from fancnn.command import kept_settings
 from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.datamodule import PictureDataModule
@@ -64,8 +64,14 @@ def read_run(run: str, device: str) -> EarlierRun:
         groups = channel_groups(model.network)
     except ValueError as error:
         raise UserError(f"{run}: {error}") from error
-    trained = checked(model.about["settings"], TrainSettings)
-    own = replace(trained.data, root=model.about["root"], split_file=str(folder / "split.csv"), fans=None)
+    trained = kept_settings(model.about["settings"], TrainSettings, str(path))
+    own = replace(
+        trained.data,
+        root=model.about["root"],
+        split_file=str(folder / "split.csv"),
+        fans=None,
+        cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
+    )
     settings = replace(trained, data=own, ckpt=None)
     data = read_pictures(settings)
     if split_hash(data.pictures) != model.about["split_sha256"]:

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from fancnn import assembly
 from fancnn.explaining.feature_maps import (
     MapLayer,
     feature_maps,
@@ -19,6 +18,7 @@ from fancnn.explaining.feature_maps import (
 from fancnn.explaining.maximisation import maximised
 from fancnn.images.reading import read_picture
 from fancnn.model import Model
+from fancnn.networks.registry import network_from_dict
 from fancnn.reporting.contributions import contributions_chart
 from fancnn.reporting.explanation_plates import Excited, exciting_plate, filter_plates, maps_plate, relative_changes
 from fancnn.reporting.gallery import kind_of
@@ -45,7 +45,7 @@ def first_network(about: Mapping[str, Any], seed: int | None = None) -> tuple[nn
         return None, "its first weights came from a file, which the run does not keep"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings["seed"] if seed is None else seed)
-        return assembly.network(about["network"]).eval(), ""
+        return network_from_dict(about["network"]).eval(), ""
 
 
 def first_filters(model: Model) -> tuple[list[Plate], dict[str, Any] | None]:

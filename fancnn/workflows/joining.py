@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.special import logit
 
-from fancnn import assembly, checkpoints
+from fancnn import checkpoints
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import UNCALIBRATED
@@ -21,6 +21,7 @@ from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.limits import check_calibration, check_decision
 from fancnn.model import Model
+from fancnn.networks.registry import network_from_dict
 from fancnn.pictures import PARTS, read_split, write_split
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import EnsembleSettings
@@ -138,7 +139,7 @@ def _joined(models: Sequence[Model]) -> Model:
     names = first.outputs if first.has_types and all(model.outputs == first.outputs for model in models) else ONE
     if names == ONE and any(model.has_types for model in models):
         say("warning: the members do not all tell the same types apart, so that the ensemble names none")
-    network = assembly.network(config, len(names))
+    network = network_from_dict(config, len(names))
     for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
         member.load_state_dict(model.network.state_dict())
     config |= {"outputs": len(names)} if len(names) > 1 else {}

@@ -16,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fancnn import assembly, checkpoints
+from fancnn import checkpoints
 from fancnn.command import in_sweep, leave_settings
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import FreezeSettings
 from fancnn.inspection.metrics_file import read_metrics
+from fancnn.kept_settings import validate_places
 from fancnn.learning.checkpointing import LAST
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.networks.channels import ChannelGroup, check_separable, smaller_arguments, without_others
 from fancnn.networks.criteria import CRITERIA, measured
+from fancnn.networks.registry import network_from_dict
 from fancnn.settings import CertifySettings, CompareSettings, PruneSettings, TrainSettings
 from fancnn.workflows.certifying import certify
 from fancnn.workflows.comparing import compare
@@ -132,7 +134,7 @@ def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Sma
 
 def _model_of(original: Model, smaller: _Smaller) -> Model:
     """The pruned network as it is, with thresholds and calibration of the original."""
-    network = assembly.network(smaller.network, len(original.outputs))
+    network = network_from_dict(smaller.network, len(original.outputs))
     network.load_state_dict(smaller.weights)
     return Model(
         network,
@@ -182,6 +184,9 @@ def _tuning(
     rate = trained.model.optimizer["lr"] * settings.lr_factor
     last = folder / checkpoints.FOLDER / LAST
     callbacks = moved(trained.callbacks, trained.output_dir, str(folder))
+    logger = moved(trained.logger, trained.output_dir, str(folder))
+    for config in (callbacks, logger, trained.trainer):
+        validate_places(config, folder, settings.run)
     if "start_epoch" in (averaging := callbacks.get("averaging") or {}):
         callbacks["averaging"] = {**averaging, "start_epoch": min(averaging["start_epoch"], settings.epochs)}
     return replace(
@@ -197,7 +202,7 @@ def _tuning(
         # alone: other processes would start the whole pruning again
         trainer={**trained.trainer, "max_epochs": settings.epochs, "devices": 1, "strategy": "auto"},
         callbacks=callbacks,
-        logger=moved(trained.logger, trained.output_dir, str(folder)),
+        logger=logger,
         output_dir=str(folder),
         score_test=trained.score_test is not False and alone,
         augment_preview=False,
