@@ -51,16 +51,25 @@ def natural_groups(groups: Sequence[str]) -> Sequence[str] | None:
 
 
 def unit_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
-    """Number of each image's unit, from 0: its group's, or its own where groups are None.
+    """Return the number of each image's unit, `(size,)`, from 0 in the order of appearance.
+
+    Args:
+        groups: A name for each image; an image with an empty name is a unit of its own. None: each image is.
+        size: How many images there are.
 
     Raises:
-        ValueError: If `groups` has another length than `size`.
+        ValueError: If `groups` has another length.
+
+    Example:
+        >>> unit_numbers(["lot 1", "", "lot 1", ""], 4).tolist()
+        [0, 1, 0, 2]
     """
     if groups is None:
         return np.arange(size)
     if len(groups) != size:
         raise ValueError(f"{len(groups)} groups for {size} images: expected one for each")
-    return np.unique(np.asarray(groups, dtype=str), return_inverse=True)[1].reshape(-1) if size else np.arange(0)
+    numbers: dict[str | int, int] = {}
+    return np.array([numbers.setdefault(group or image, len(numbers)) for image, group in enumerate(groups)], np.intp)
 
 
 def effective_number(sizes: ArrayLike) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr
 from scipy.stats import binom
 
+from fancnn.inspection.clusters import unit_numbers
 from fancnn.inspection.decisions import Thresholds
 
 
@@ -60,28 +61,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1) if steps.size else steps
     return [float(value) for value in adjusted]
-
-
-def unit_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
-    """Return the number of each image's unit, `(size,)`, from 0 in the order of appearance.
-
-    Args:
-        groups: A name for each image; an image with an empty name is a unit of its own. None: each image is.
-        size: How many images there are.
-
-    Raises:
-        ValueError: If `groups` has another length.
-
-    Example:
-        >>> unit_numbers(["lot 1", "", "lot 1", ""], 4).tolist()
-        [0, 1, 0, 2]
-    """
-    if groups is None:
-        return np.arange(size)
-    if len(groups) != size:
-        raise ValueError(f"{len(groups)} groups for {size} images: expected one for each")
-    numbers: dict[str | int, int] = {}
-    return np.array([numbers.setdefault(group or image, len(numbers)) for image, group in enumerate(groups)], np.intp)
 
 
 def new_escapes(labels: ArrayLike, first_decisions: ArrayLike, second_decisions: ArrayLike) -> NDArray[np.intp]:

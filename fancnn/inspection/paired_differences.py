@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student_t
 
-from fancnn.inspection.comparison import unit_numbers, validate_lengths
+from fancnn.inspection.clusters import unit_numbers
+from fancnn.inspection.comparison import validate_lengths
 from fancnn.inspection.intervals import Interval
 
 RATES = ("accuracy", "f1", "escape_rate", "overkill_rate")

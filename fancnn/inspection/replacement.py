@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fancnn.inspection.comparison import unit_numbers
+from fancnn.inspection.clusters import unit_numbers
 from fancnn.inspection.intervals import upper_bound
 
 Verdict = Literal["passes", "not all compared", "not proven", "new overkills", "new escapes"]

@@ -1,10 +1,10 @@
 """What a comparison came to, in sentences and in a small table."""
 
-import math
 from collections.abc import Sequence
 
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.replacement import VERDICTS, NewMistakes, Verdict
+from fancnn.inspection.rounding import percent_at_most
 from fancnn.reporting.pairwise_comparisons import PairwiseComparison
 from fancnn.reporting.words import plural, probability
 
@@ -97,23 +97,6 @@ def escape_rows(comparison: PairwiseComparison) -> list[list[str]]:
     return rows
 
 
-def percent_rounded_up(rate: float) -> str:
-    """Return a rate in percent, three digits that count, never below it: a bound that is printed must hold.
-
-    Example:
-        >>> percent_rounded_up(0.13911), percent_rounded_up(0.02), percent_rounded_up(1.0), percent_rounded_up(0.9996)
-        ('14 %', '2 %', '100 %', '99.96 %')
-    """
-    value = 100 * rate
-    if value <= 0:
-        return "0 %"
-    digits = 2 - math.floor(math.log10(value))
-    if value > 99:
-        digits = 2  # 99.96 is not 100
-    up = math.ceil(round(value * 10**digits, 6)) / 10**digits  # 2.0000000001 is 2
-    return f"{up:.{max(digits, 0)}f}".rstrip("0").rstrip(".") + " %" if digits > 0 else f"{up:.0f} %"
-
-
 def _escapes(comparison: PairwiseComparison) -> str:
     """The bound of new escapes, then what was seen."""
     first, second, seen = comparison.first, comparison.second, comparison.new_escapes
@@ -142,14 +125,14 @@ def _overkills(comparison: PairwiseComparison) -> str:
 def _bounded(
     comparison: PairwiseComparison, seen: NewMistakes, what: str, mistake: str, class_name: str, key: str
 ) -> str:
-    bound = percent_rounded_up(seen.bound)
+    bound = percent_at_most(seen.bound)
     groups = f" in {plural(seen.units, 'group')}" if comparison.unit == "group" else ""
     counted = f"{plural(seen.count, mistake)} among {plural(seen.parts, f'{class_name} part')}{groups}"
     if seen.margin is None:
         if seen.count:
             return f"Up to {bound} {what}: {counted}"
         return f"Up to {bound} {what}, nothing below that is ruled out: {counted}"
-    asked = percent_rounded_up(seen.margin)
+    asked = percent_at_most(seen.margin)
     if seen.within:
         return f"At most {bound} {what}, and {key} allows {asked}: {counted}"
     text = f"Up to {bound} {what}, and {key} allows {asked}: {counted}"

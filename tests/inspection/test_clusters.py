@@ -86,7 +86,7 @@ def test_groups_are_the_unit_only_where_every_image_has_one() -> None:
     assert natural_groups(["a", "b"]) is None
     assert natural_groups([]) is None
     assert natural_groups(["a", "a"]) == ["a", "a"]
-    assert unit_numbers(["b", "a", "b"], 3).tolist() == [1, 0, 1]
+    assert unit_numbers(["b", "a", "b"], 3).tolist() == [0, 1, 0]
     with pytest.raises(ValueError, match="2 groups for 3 images"):
         unit_numbers(["a", "b"], 3)
 

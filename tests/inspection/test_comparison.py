@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fancnn.inspection.comparison import equal_overkill, holm, mcnemar, new_escapes, new_overkills, unit_numbers
+from fancnn.inspection.clusters import unit_numbers
+from fancnn.inspection.comparison import equal_overkill, holm, mcnemar, new_escapes, new_overkills
 
 decisions = st.sampled_from(["GO", "RECHECK", "NG"])
 tables = st.lists(st.tuples(st.integers(0, 1), decisions, decisions), max_size=40)
