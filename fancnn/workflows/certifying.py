@@ -17,7 +17,7 @@ from fancnn.limits import check_share, check_thresholds, check_unit
 from fancnn.pictures import PARTS
 from fancnn.settings import CertifySettings
 from fancnn.tables import read_table
-from fancnn.workflows.looking import spending
+from fancnn.workflows.looking import spending, unspent
 from fancnn.workflows.sequential_certifying import at_any_time, check_fixed, tell_next_look
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
@@ -62,7 +62,10 @@ def certify(settings: CertifySettings) -> Certificate:
     if settings.sequential:
         check_fixed(settings, source.chosen_on, source.part)
     thresholds = _asked_for(settings, source.own)
-    with spending(settings, source.rows, source.weights, thresholds) as spent:
+    seen = any("weights" in (row.roles or ()) for row in source.rows) and not settings.exclude_seen
+    refused = bool(source.scored_by) or seen  # before anything that these images show is looked at
+    context = unspent(settings) if refused else spending(settings, source.rows, source.weights, thresholds)
+    with context as spent:
         certificate = certified(
             source.rows,
             settings.escape,

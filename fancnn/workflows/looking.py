@@ -151,6 +151,12 @@ def spending(
         yield Spent(looks, planned, own, sentence, tuple(filter(None, caveats)))
 
 
+@contextmanager
+def unspent(settings: CertifySettings) -> Iterator[Spent]:
+    """Give what a certificate may spend that is refused whatever the images show: nothing of them is learnt."""
+    yield Spent(None, settings.looks, settings.confidence, "not counted as a look at these images", ())
+
+
 def _check_plan(looks: Looks, planned: int | None) -> None:
     first = looks.certificate
     if first is not None and first.question.planned != planned:

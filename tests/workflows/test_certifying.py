@@ -86,16 +86,25 @@ def test_a_certified_threshold_can_be_kept(run_certify: Certify, trained_run: Pa
 
 
 def test_images_that_the_weights_have_seen_have_an_exit_code_of_their_own(tmp_path: Path) -> None:
-    rows = [Prediction(f"ng/{i}", 0.5 + i / 1000, label=1, seen="weights" if i < 19 else "none") for i in range(400)]
+    rows = [
+        Prediction(
+            f"ng/{i}", 0.5 + i / 1000, label=1, seen="weights" if i < 19 else "none", sha256=f"{i + 1:064x}"[::-1]
+        )
+        for i in range(400)
+    ]
     write_predictions(rows, tmp_path / "seen.csv")
     found = run_command("fancnn.certify", f"table={tmp_path / 'seen.csv'}", cwd=tmp_path)
     assert found.returncode == 3, found.stderr
     assert "REFUSED on all: 19 of 400 images have trained the model's weights" in found.stdout
     (written,) = tmp_path.rglob("certificate.json")
-    assert json.loads(written.read_text())["refusal"] == "seen"
+    refused = json.loads(written.read_text())
+    assert (refused["refusal"], refused["look"]) == ("seen", None)  # nothing was learnt of these images
+    written.unlink()
     left = run_command("fancnn.certify", f"table={tmp_path / 'seen.csv'}", "exclude_seen=true", cwd=tmp_path)
     assert left.returncode == 0, left.stderr
     assert "note: 19 images that trained the weights are left out" in left.stdout
+    (written,) = tmp_path.rglob("certificate.json")
+    assert json.loads(written.read_text())["look"] == 1
 
 
 def test_the_file_says_what_was_counted_of_which_model_and_table(
