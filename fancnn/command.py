@@ -226,6 +226,9 @@ def _help(compose: Callable[[], None], said: Mapping[str, str]) -> None:
 def _run(compose: Callable[[], None]) -> None:
     """Run a composed command; whatever a user can mend ends in words."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then leaves the telling to us
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be no UTF-8; it is shown, and nothing is lost for it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(100_000, 50, 100)  # imports make objects that stay: looking through them all takes a second
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # an exception: half-written files are removed
     try:

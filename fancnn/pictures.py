@@ -85,7 +85,7 @@ def read_split(path: Path) -> list[Picture]:
 def split_hash(pictures: Iterable[Picture]) -> str:
     """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
     lines = sorted(f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def copies_across_parts(pictures: Sequence[Picture]) -> int:

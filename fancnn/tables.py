@@ -14,13 +14,15 @@ from fancnn.errors import UserError
 def replacing(path: Path) -> Iterator[TextIO]:
     """Open a text file that takes the place of `path` only when all of it is on the disk.
 
+    Text is UTF-8; the name of a file that is no UTF-8, which systems allow, comes out with the bytes that it has.
+
     Raises:
         UserError: If the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", newline="") as file:
+        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -43,9 +45,17 @@ def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[C
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path} should end in .csv: a table is written there, in the place of whatever it holds")
     with replacing(path) as file:
-        writer = csv.DictWriter(file, [*columns, "version"], restval="", lineterminator="\n")
-        writer.writeheader()
-        yield lambda row: writer.writerow({**row, "version": version})
+        fields = [*columns, "version"]
+        plain = csv.DictWriter(file, fields, restval="", lineterminator="\n")
+        quoted = csv.DictWriter(file, fields, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writeheader()
+
+        def add(row: Mapping[str, object]) -> None:
+            # Python 3.11 quotes a carriage return only where it ends lines; unquoted it would end one for readers
+            writer = quoted if any(isinstance(value, str) and "\r" in value for value in row.values()) else plain
+            writer.writerow({**row, "version": version})
+
+        yield add
 
 
 def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[str, str]]:
@@ -55,23 +65,31 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
         UserError: If the file is missing, is no CSV, lacks a required column or is of a newer version.
     """
     try:
-        with path.open(encoding=_encoding(path), newline="") as file:
+        with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
             header = file.readline()
+            header.encode()  # names of columns are text; what is none is no table
             file.seek(0)
             # spreadsheets of countries with decimal commas separate by semicolons
             reader = csv.DictReader(file, delimiter=max(",;\t", key=header.count))
             reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]
             columns = list(reader.fieldnames)
             rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"cannot read the table {path}: {reason}") from error
+    except (OSError, UnicodeError, csv.Error) as error:
+        why = str(error)
+        if isinstance(error, OSError):
+            why = error.strerror or why
+        elif isinstance(error, UnicodeError):
+            why = "it is no text in UTF-8"
+        raise UserError(f"cannot read the table {path}: {why}") from error
     missing = [name for name in required if name not in columns]
     if missing:
         raise UserError(f"{path} lacks the column {', '.join(missing)}. Found: {', '.join(columns) or 'nothing'}")
-    newer = next((row["version"] for row in rows if row.get("version", "1") > str(version)), None)
-    if newer:
-        raise UserError(f"{path} has format version {newer}; this fancnn reads up to {version}: update it")
+    for line, row in enumerate(rows, start=2):
+        said = row.get("version", "").strip() or "1"
+        if not said.isascii() or not said.isdigit():
+            raise UserError(f"{path}, line {line}: version={said!r} should be a whole number, the table's format")
+        if int(said) > version:
+            raise UserError(f"{path} has format version {said}; this fancnn reads up to {version}: update it")
     return rows
 
 
