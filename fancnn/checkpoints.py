@@ -108,8 +108,8 @@ def seen_in_training(pictures: Iterable[Picture]) -> SeenImages:
 def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
     """What the model of a checkpoint has seen, as its description `about` says.
 
-    A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files; without that
-    the record is empty and not complete.
+    A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files alone, so that
+    the record is not complete; without that it is empty.
 
     Raises:
         UserError: If the record is damaged.
@@ -126,7 +126,7 @@ def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
     fitted = [picture for picture in pictures if picture.split == "val"]
     chosen = [picture for picture in pictures if picture.split == about.get("decision_part")]
     own = seen_in_training(pictures).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
-    return SeenImages(own.by_role, complete="init" not in about)
+    return SeenImages(own.by_role, complete=False)
 
 
 def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,12 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
             raise UserError(f"decision.{name}={value} is for decision.rule=escape: leave it out")
     if not 0 <= decision.most_rechecked <= 1:
         raise UserError(f"decision.most_rechecked={decision.most_rechecked} should be a share from 0 to 1")
+    if decision.rule == "escape" and decision.part == "test":
+        raise UserError(
+            "decision.rule=escape decision.part=test: what test images promise is a certificate, which counts how "
+            "often they were looked at. Choose on val; then python -m fancnn.certify run=..., where store=true keeps "
+            "its threshold"
+        )
     check_line(line)
     if decision.rule == "cost":
         named = {"ng_rate": line.ng_rate, "costs.escape": line.costs.escape, "costs.overkill": line.costs.overkill}

@@ -131,6 +131,8 @@ class Looks:
         Example:
             >>> Looks(7, 5, "2026-11-20", 0, 60, 60).in_words()
             'look 7 at these images (6 before: 5 models, the last on 2026-11-20)'
+            >>> Looks(1, 0, "", 10, 60, 60).in_words()
+            'look 1 of 11 at these images (10 others since)'
             >>> Looks(1, 0, "", 0, 60, 0).in_words()
             'look 1 at these images'
         """
@@ -139,10 +141,11 @@ class Looks:
             models = f"{self.models} model{'' if self.models == 1 else 's'}"
             notes.append(f"{self.before} before: {models}, the last on {self.last}")
         if self.later:
-            notes.append(f"{self.later} since")
+            notes.append(f"{self.later} other{'' if self.later == 1 else 's'} since")
         if not self.alone and self.shared < self.images:
             notes.append(f"they share {self.shared:,} of the {self.images:,} images")
-        return f"look {self.number} at these images" + (f" ({'; '.join(notes)})" if notes else "")
+        of = f" of {self.number + self.later}" if self.later else ""
+        return f"look {self.number}{of} at these images" + (f" ({'; '.join(notes)})" if notes else "")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for `metrics.json` (see `fancnn.inspection.metrics_file`)."""

@@ -12,6 +12,8 @@ one after the other, in base64.
 
 import base64
 import binascii
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 VERSION = 1
 Role = Literal["weights", "epoch", "calibration", "thresholds"]
 ROLES: tuple[Role, ...] = get_args(Role)
+_HASH = re.compile("[0-9a-fA-F]{16,}")
 KEPT = 16  # hexadecimal digits of a hash: eight bytes
 MEANINGS: Mapping[Role, str] = {
     "weights": "trained the weights",
@@ -29,6 +32,28 @@ MEANINGS: Mapping[Role, str] = {
     "calibration": "fitted the calibration",
     "thresholds": "chose the thresholds",
 }
+
+
+EXPECTED: Mapping[str, frozenset[Role]] = {
+    "train": frozenset({"weights"}),
+    "val": frozenset({"epoch", "calibration", "thresholds"}),
+}
+"""What images of a split are for: that a model has seen them so goes without saying."""
+
+
+def seen_sentences(counts: Mapping[str, int], total: int, split: str) -> list[str]:
+    """Say which images of a split a model has seen, beyond what they are for.
+
+    Example:
+        >>> seen_sentences({"weights": 2, "epoch": 0}, 60, "test")
+        ['2 of these 60 images trained the weights, by their pixels or their bytes: the scores are too good']
+    """
+    return [
+        f"{counts[role]:,} of these {total:,} images {MEANINGS[role]}, by their pixels or their bytes: the scores are "
+        "too good"
+        for role in ROLES
+        if counts.get(role) and role not in EXPECTED.get(split, ())
+    ]
 
 
 class Hashed(Protocol):
@@ -153,8 +178,16 @@ def _hashes(images: Iterable[Hashed]) -> Hashes:
 
 
 def _number(text: str) -> int:
-    """The first eight bytes of a hash as a number; 0 where it is not known."""
-    return int(text[:KEPT], 16) if text else 0
+    """The first eight bytes of a hash as a number, never 0; 0 where it is not known.
+
+    What is no hash, as another program may name its images, is hashed.
+    """
+    if not text:
+        return 0
+    digits = (
+        text[:KEPT] if _HASH.fullmatch(text) else hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    )
+    return int(digits[:KEPT], 16) or 1
 
 
 def _decoded(text: Any, role: str) -> Hashes:

@@ -176,12 +176,27 @@ def fit(method: Choice, logits: ArrayLike, labels: ArrayLike) -> Fitted:
     if method == "isotonic" and (raw.size < ISOTONIC_NEEDS[0] or rarer < ISOTONIC_NEEDS[1]):
         why = (
             f"isotonic needs {ISOTONIC_NEEDS[0]} images and {ISOTONIC_NEEDS[1]} of each class, "
-            f"here are {raw.size} and {rarer}: temperature instead"
+            f"here are {raw.size} and {rarer}: "
         )
-        return Fitted(fit_temperature(raw, truth), warning=why)
-    fitted = fit_temperature(raw, truth) if method == "temperature" else fit_isotonic(raw, truth)
+        instead_of = fit_auto(raw, truth)
+        return replace(instead_of, warning=f"{why}{instead_of.calibration.method} instead")
+    if method == "temperature":
+        return _temperature_alone(raw, truth)
+    fitted = fit_isotonic(raw, truth)
     instead = f"{method} finds no order to keep: {fitted.method} instead"
     return Fitted(fitted, warning="" if fitted.method == method else instead)
+
+
+def _temperature_alone(raw: NDArray[np.float64], truth: NDArray[np.int64]) -> Fitted:
+    """A temperature that was asked for by name; where it leaves P(NG) too high or too low, no mix is claimed for it."""
+    fitted = fit_temperature(raw, truth)
+    if fit_auto(raw, truth).calibration.method != "platt":
+        return Fitted(fitted)
+    warning = (
+        "a temperature leaves P(NG) too high or too low throughout, as after a balanced training: it is for no mix of "
+        "parts that could be named. calibration=auto or platt mends that"
+    )
+    return Fitted(replace(fitted, ng_rate=None), warning=warning)
 
 
 def fit_auto(logits: ArrayLike, labels: ArrayLike) -> Fitted:

@@ -201,7 +201,11 @@ def certified(
     ng = [row for row in counted if row.label == 1]
     if not ng:
         raise UserError(
-            "a certificate is about NG parts, and there are none among these images"
+            (
+                f"none of {excluded.without_probability:,} NG or GO images has a probability: nothing can be claimed"
+                if excluded.without_probability and not known
+                else "a certificate is about NG parts, and there are none among these images"
+            )
             + (f": the weights have seen all {excluded.seen:,} others" if excluded.seen else "")
         )
     chosen_unit = claim_unit([row.group for row in counted], unit, largest_group)

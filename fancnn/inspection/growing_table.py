@@ -272,12 +272,20 @@ def _last(looks: Looks) -> str:
 
 def _statement(certificate: Certificate, looks: Looks, overkill: Interval | None) -> str:
     noun, look, confidence = _noun(looks.unit), looks.looks[-1], percent_exactly(certificate.confidence)
-    claim = f"escape rate <= {percent_at_most(look.bound)} at {confidence} confidence, at any time of looking"
+    claim = f"escape rate of {noun} <= {percent_at_most(look.bound)} at {confidence} confidence, at any time of looking"
     passing = f"{look.escapes} of {look.ng} NG {noun} pass"
+    if looks.unit == "group":
+        has = "has" if look.escapes == 1 else "have"
+        passing = (
+            f"{look.escapes:,} of {look.ng:,} groups with NG parts {has} one that passes; by part "
+            f"{certificate.escaped_parts:,} of {certificate.ng_parts:,} NG parts pass, of which nothing is promised"
+        )
     seen = f"look {len(looks.looks)}: {_sizes(looks.looks)} NG {noun}; {passing}"
     if overkill is not None:
-        rate = percent(look.overkills / look.go)
-        claim += f"; overkill {rate} ({100 * overkill.low:.3g} to {100 * overkill.high:.3g}, likewise)"
+        rate, high = percent(look.overkills / look.go), percent_at_most(overkill.high)
+        unit = "GO groups that have one" if looks.unit == "group" else "GO parts"
+        where = f"{100 * overkill.low:.3g} to {high}, likewise; {look.overkills:,} of {look.go:,}"
+        claim += f"; overkill {rate} of {unit} ({where})"
     if look.granted:
         return f"{claim} ({seen})"
     more = parts_needed_sequential(look.escape_rate, certificate.confidence, look.escapes) - look.ng

@@ -11,12 +11,14 @@ Format version 3:
 | thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_part | what the thresholds were chosen for, in words, and on which part |
 | decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
+| decided_again | whether thresholds were chosen anew after test images had been scored; absent before and at first |
 | calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
+| seen_complete | whether the record of the images that the model has seen is complete; absent before |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
 | unread | how many files could not be read, or have no decision since the network's output was not finite |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
@@ -28,6 +30,8 @@ scores of `fancnn.inspection.scores.score` (null where undefined), `intervals` (
 common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
 worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent before), `types` and
 `forecast` (null where the line is not known) |
+
+`seen` says how many of the images the model has seen, by role (see `fancnn.seen_images`; absent before).
 
 `types` says how the NG parts that were found are named, where the model has types (else null, and absent before):
 `right` of `of`, the `share` with its `interval`, and `confusion`: by true type, then by found type, how many.
@@ -67,6 +71,7 @@ from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.predictions import Prediction, columns, scored, with_truth
 from fancnn.inspection.scores import Confusion
 from fancnn.inspection.uncertainty import score_intervals
+from fancnn.seen_images import ROLES
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-metrics", 3
@@ -102,6 +107,7 @@ def part_metrics(
         "intervals": {name: None if of is None else list(astuple(of)) for name, of in found.by_score.items()},
         "interval_unit": found.unit,
         "interval_note": found.note,
+        "seen": {role: sum(role in (row.roles or ()) for row in rows) for role in ROLES},
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
         "types": None if (named := naming(rows, thresholds)) is None else named.as_plain(),
         "forecast": _forecast(rows, counts, thresholds, line, costs),

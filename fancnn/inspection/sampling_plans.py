@@ -63,6 +63,17 @@ class Plan:
             return np.asarray(bdtr(float(self.accept), self.parts, values))
         return np.asarray(_drawn(self.accept, self.lot, np.rint(values * self.lot), self.parts))
 
+    def granted_to(self, rate: float) -> float:
+        """Compute the probability that the claim is granted to a model that lets each part through with `rate`.
+
+        Binomial for a lot, too: how many of its parts escape is then a matter of chance, and any of them may be drawn.
+
+        Example:
+            >>> round(Plan(0, 220, lot=500).granted_to(0.001), 2)
+            0.8
+        """
+        return float(bdtr(float(self.accept), self.parts, rate))
+
     def rate_granted(self, probability: float) -> float:
         """Find the largest true rate at which the claim is still granted with at least `probability`.
 
@@ -254,7 +265,7 @@ def cheapest(
     accept = 0
     # sizes rise with the acceptance number, so that the first plan that is good enough has the fewest parts
     while (found := plan(accept, rate, confidence, lot)) is not None and found.parts <= most:
-        if found.granted(good) >= 1 - producer:
+        if found.granted_to(good) >= 1 - producer:
             return found
         accept += 1
     return None

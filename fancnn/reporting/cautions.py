@@ -13,7 +13,7 @@ from fancnn.pictures import copies_across_parts
 from fancnn.reporting.gallery import Thumbnail, kind_of
 from fancnn.reporting.material import ALL, Material
 from fancnn.reporting.words import percent, plural
-from fancnn.seen_images import MEANINGS, ROLES
+from fancnn.seen_images import seen_sentences
 
 IMBALANCE = 3.0
 GAP = 1.5
@@ -33,7 +33,8 @@ def rests_on(material: Material) -> str:
     sizes = f"{plural(counts.go + counts.ng, 'picture')}, {counts.go:,} GO and {counts.ng:,} NG"
     said = PROVENANCE.get(part, f"the part {part}")
     if part == "test":
-        said = f"the test split{_looked_at(material.looks)}"
+        again = bool(material.about.get("decided_again"))
+        said = f"the test split{_looked_at(material.looks, decided_again=again)}"
     elif part == ALL and material.looks is not None and not material.looks.alone:
         said += _looked_at(material.looks)
     if part == "test" and _chosen_on(material, "test"):
@@ -41,12 +42,14 @@ def rests_on(material: Material) -> str:
     return f"These numbers rest on {said} ({sizes})."
 
 
-def _looked_at(looks: Looks | None) -> str:
+def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
     """What test images may have been used for, by how often they were looked at."""
     if looks is None:
         return f"; {NOT_KNOWN}, so they may have guided choices"
-    if looks.alone:
+    if looks.alone and not decided_again:
         return ", which was used to choose nothing: look 1 at these images"
+    if looks.alone:
+        return "; look 1 at these images, and the thresholds were chosen anew after it"
     return f"; {looks.in_words()}, so {'earlier' if looks.before else 'later'} results may have guided choices"
 
 
@@ -71,7 +74,7 @@ def independent_ng(material: Material) -> int:
 
 def proof(ng: int, groups: int | None = None) -> str:
     """What so many NG parts can prove at best; of `groups`, each proves as much as one part."""
-    needed = f"an escape rate of at most 1 % takes {ENOUGH} NG parts without one escape, 0.1 % takes "
+    needed = f"at a single look an escape rate of at most 1 % takes {ENOUGH} NG parts without one escape, 0.1 % takes "
     needed += f"{parts_needed(0.001):,}"
     if ng == 0:
         return f"Without NG parts nothing can be said of escapes: {needed}."
@@ -79,14 +82,19 @@ def proof(ng: int, groups: int | None = None) -> str:
     parts = plural(ng, "NG part")
     if groups is not None:
         parts, needed = f"{parts} of {plural(groups, 'group')}", f"{needed}, each of a group of its own"
-    return f"The most that {parts} can prove, if none escapes, is an escape rate of at most {best}: {needed}."
+    of = "" if groups is None else " of groups"
+    return f"The most that {parts} can prove, if none escapes, is an escape rate{of} of at most {best}: {needed}."
 
 
 def _of_the_part(material: Material) -> Iterator[str]:
     if material.part == "val":
         yield (
             "Only validation numbers are known, and validation chose the epoch: expect somewhat worse on new parts. "
-            "data.test_fraction=0.2 keeps a part for one last look."
+            + (
+                f"The test split waits for its look: python -m fancnn.evaluate run={material.place}."
+                if any(picture.split == "test" for picture in material.pictures)
+                else "data.test_fraction=0.2 keeps a part for one last look."
+            )
         )
     if material.part == "train":
         yield "These are numbers of the training pictures; judge the model on others."
@@ -100,13 +108,12 @@ def _of_the_part(material: Material) -> Iterator[str]:
 def _seen(material: Material) -> Iterator[str]:
     """Of images that the model has seen, beyond what the part says without."""
     roles = Counter(role for row in material.judged for role in row.roles or ())
-    expected = {"train": {"weights"}, "val": {"epoch", "calibration", "thresholds"}}.get(material.part, set())
-    for role in ROLES:
-        if roles[role] and role not in expected:
-            yield (
-                f"{roles[role]:,} of these {len(material.judged):,} images {MEANINGS[role]}, by their pixels or their "
-                "bytes: the scores are too good."
-            )
+    for sentence in seen_sentences(roles, len(material.judged), material.part):
+        yield f"{sentence}."
+    if material.about.get("seen_complete") is False:
+        yield "Which images the model has seen is not recorded in full; some of these may be among them."
+    if material.about.get("scored_by"):
+        yield f"No one model is what is shown here: {material.about['scored_by']}."
 
 
 def _of_numbers(material: Material) -> Iterator[str]:

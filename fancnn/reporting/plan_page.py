@@ -41,7 +41,7 @@ def oc_drawing(planned: Planned, *, alone: bool = False) -> Drawing:
         axes.axvline(100 * planned.rate, color=FAINT, linewidth=0.9, linestyle=":")
         axes.axhline(100 * risk, color=FAINT, linewidth=0.9, linestyle=":")
         for item, (color, dash) in zip(planned.all_plans, STYLES, strict=False):
-            axes.plot(100 * planned.good, 100 * item.granted(planned.good), "o", color=color, markersize=4)
+            axes.plot(100 * planned.good, 100 * item.granted_to(planned.good), "o", color=color, markersize=4)
             few = planned.lot is not None and len(rates) < 60  # a lot has only so many rates: each gets its mark
             axes.plot(
                 100 * rates,
@@ -88,7 +88,8 @@ def effort_drawing(planned: Planned) -> Drawing:
         ):
             axes.plot(100 * rates, values, dash, color=NG, label=label)
         axes.axvline(100 * planned.good, color=FAINT, linewidth=0.9, linestyle=":")
-        axes.set_yscale("log")
+        if np.isfinite([*fixed, *(item.median or np.nan for item in found)]).any():  # else there is nothing to scale
+            axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if f"{value:.0e}"[0] in "25" else "")
         axes.set_xlim(0, 100 * float(rates[-1]))

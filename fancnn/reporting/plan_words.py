@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.rounding import percent, percent_exactly
-from fancnn.inspection.sampling_plans import CONSUMER_RISKS, MOST_PARTS, Plan, Planned, SequentialPlan, escapes_claimed
+from fancnn.inspection.sampling_plans import (
+    CONSUMER_RISKS,
+    MOST_PARTS,
+    Plan,
+    Planned,
+    SequentialPlan,
+    escapes_claimed,
+    plan,
+)
 from fancnn.inspection.sequential import parts_needed_sequential
 from fancnn.reporting import words
 
@@ -51,11 +59,13 @@ def _looks(planned: Planned) -> list[str]:
     """Say that the confidence is spent over looks, as `certify` spends it."""
     if planned.over_all_looks is None:
         return []
-    alone = parts_needed(planned.rate, planned.over_all_looks)
+    alone = plan(0, planned.rate, planned.over_all_looks, planned.lot)
+    assert alone is not None  # none may pass: any lot has such a plan
     return [
         f"The first look at these images is held to {percent_exactly(planned.confidence)}, so that "
         f"{percent_exactly(planned.over_all_looks)} holds over all looks at them, at this model or another. Where one "
-        f"look is all there will ever be, looks=1 keeps all of it: {alone:,} NG {nouns(planned)} without an escape."
+        f"look is all there will ever be, looks=1 keeps all of it: {alone.parts:,} NG {nouns(planned)} without an "
+        "escape."
     ]
 
 
@@ -99,7 +109,7 @@ def _row(planned: Planned, item: Plan) -> list[str]:
     return [
         f"{item.accept}{best}",
         f"{item.parts:,}",
-        words.percent(float(item.granted(planned.good))),
+        words.percent(item.granted_to(planned.good)),
         percent(item.rate_granted(1 - planned.producer)),
         *(percent(item.rate_granted(risk)) for risk in CONSUMER_RISKS),
     ]
@@ -136,7 +146,7 @@ def _best(planned: Planned) -> Sequence[str]:
     return [
         f"If the model lets through {good}, the cheapest plan that is granted with at least {sure} takes "
         f"{planned.best.parts:,} NG {nouns(planned)} and allows {planned.best.accept} to pass: it is granted with "
-        f"{words.percent(float(planned.best.granted(planned.good)))}."
+        f"{words.percent(planned.best.granted_to(planned.good))}."
     ]
 
 

@@ -1,6 +1,7 @@
 """The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,13 +15,17 @@ from fancnn.inspection.predictions import Prediction, read_predictions
 from fancnn.inspection.rounding import percent_at_most, percent_exactly
 from fancnn.inspection.thresholds import ThresholdChoice
 from fancnn.limits import check_share, check_thresholds, check_unit
-from fancnn.pictures import PARTS
+from fancnn.pictures import PARTS, read_split
 from fancnn.settings import CertifySettings
 from fancnn.tables import read_table
 from fancnn.workflows.looking import spending, unspent
 from fancnn.workflows.sequential_certifying import at_any_time, check_fixed, tell_next_look
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
+ASKED_AGAIN = (
+    "asked again with images added, it is the next look, which takes more than is said here: a claim for images that "
+    "come in is sequential=true at a threshold fixed before, and plan=true says beforehand how many it takes"
+)
 CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.checkpoints` knows it, and loads torch
 
 
@@ -37,6 +42,7 @@ class _Source:
         scored_by: In words, where no one model scored the images; else empty.
         unread_ng_files: Files of NG classes that the run could not read and that have no row.
         checkpoint: Of the run's model; None where there is none.
+        notes: What else is known that makes the claim less than it seems.
         weights: SHA-256 of the model's; None where it is not known.
     """
 
@@ -48,6 +54,7 @@ class _Source:
     scored_by: str
     unread_ng_files: int
     checkpoint: Path | None
+    notes: tuple[str, ...]
     weights: str | None
 
 
@@ -64,7 +71,14 @@ def certify(settings: CertifySettings) -> Certificate:
     thresholds = _asked_for(settings, source.own)
     seen = any("weights" in (row.roles or ()) for row in source.rows) and not settings.exclude_seen
     refused = bool(source.scored_by) or seen  # before anything that these images show is looked at
-    context = unspent(settings) if refused else spending(settings, source.rows, source.weights, thresholds)
+    if refused:
+        context = unspent(settings, "not counted as a look at these images")
+    elif source.part == "val":
+        context = unspent(
+            settings, "of validation images, which the training has looked at throughout: no look counted"
+        )
+    else:
+        context = spending(settings, source.rows, source.weights, thresholds)
     with context as spent:
         certificate = certified(
             source.rows,
@@ -73,7 +87,7 @@ def certify(settings: CertifySettings) -> Certificate:
             thresholds,
             recheck_above=source.own.upper if source.own and source.own.has_recheck else None,
             unit=settings.unit,  # type: ignore[arg-type]  # checked
-            caveats=(*_caveats(settings, source), *spent.caveats),
+            caveats=(*_caveats(settings, source), *source.notes, *spent.caveats),
             largest_group=settings.largest_group,
             exclude_seen=settings.exclude_seen,
             unread_ng_files=source.unread_ng_files,
@@ -82,6 +96,8 @@ def certify(settings: CertifySettings) -> Certificate:
         if settings.sequential:
             certificate = at_any_time(certificate, source.rows, settings)
     statement = f"{certificate.statement}; {spent.sentence}"
+    if certificate.refusal == "evidence" and not settings.sequential and spent.looks and spent.planned is None:
+        certificate = replace(certificate, caveats=(*certificate.caveats, ASKED_AGAIN))
     certificate = replace(certificate, statement=statement, confidence=settings.confidence)
     _print(certificate, source.part)
     if settings.store and certificate.granted and certificate.thresholds:
@@ -119,6 +135,8 @@ def _read(settings: CertifySettings) -> _Source:
         assert run is not None  # `_check` has seen to it
         table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
     rows = read_predictions(table)
+    if run is not None and settings.table:
+        rows = _asked_of_model(rows, _checkpoint(run, metrics))
     present = {row.split for row in rows}
     part = settings.part or next((name for name in ("test", "val") if name in present), "")
     if settings.part and settings.part not in present:
@@ -133,16 +151,44 @@ def _read(settings: CertifySettings) -> _Source:
         scored_by=scored_by,
         unread_ng_files=_unread_ng_files(run, metrics, part) if run and own_table else 0,
         checkpoint=_checkpoint(run, metrics) if run else None,
+        notes=tuple(_notes(run, metrics or _beside(table), part, present)),
         weights=metrics.get("weights_sha256"),
     )
 
 
+def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Prediction]:
+    """Rows whose table does not say what the model has seen, with what its checkpoint says."""
+    if checkpoint is None or not any(row.content and row.roles is None for row in rows):
+        return rows
+    from fancnn import checkpoints  # loads torch, which no other certificate needs
+
+    seen = checkpoints.seen_by(checkpoint, checkpoints.read(checkpoint)["fancnn"]).column(rows)
+    return [
+        replace(row, seen=said) if row.content and row.roles is None else row
+        for row, said in zip(rows, seen, strict=True)
+    ]
+
+
 def _scored_by_of_table(table: Path) -> str:
     """What the folder of a run's table says of who scored it; empty where it says nothing."""
+    return _beside(table).get("scored_by") or ""
+
+
+def _beside(table: Path) -> dict[str, Any]:
+    """The `metrics.json` beside a table; empty for the table of another program, wherever it lies."""
     try:
-        return read_metrics(table.with_name("metrics.json")).get("scored_by") or ""
-    except UserError:  # the table of another program, wherever it lies
-        return ""
+        return read_metrics(table.with_name("metrics.json"))
+    except UserError:
+        return {}
+
+
+def _notes(run: Path | None, metrics: dict[str, Any], part: str, scored: set[str]) -> Iterator[str]:
+    if metrics.get("seen_complete") is False:
+        yield "which images the weights have seen is not recorded in full; it is taken that these are not among them"
+    split = run / "split.csv" if run else None
+    waits = part == "val" and "test" not in scored and split is not None and split.is_file()
+    if waits and split and any(image.split == "test" for image in read_split(split)):
+        yield f"a test split waits to be scored: python -m fancnn.evaluate run={run}, then certify table=... of that"
 
 
 def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:

@@ -110,7 +110,8 @@ def keep(
         )
         for name in names
     }
-    write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts})
+    again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
+    write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts, **again})
     (run / DECIDING).unlink()
     tell_scores("with these thresholds", parts)
     return checkpoint
@@ -277,6 +278,7 @@ def model_facts(model: Model) -> dict[str, Any]:
     """What `metrics.json` says of the model."""
     return {
         "weights_sha256": weights_hash(model.state_dict()),
+        "seen_complete": model.seen_images.complete,
         "thresholds": [model.thresholds.lower, model.thresholds.upper],
         "calibration": model.calibration.as_plain(),
         "go_class": model.go_class,

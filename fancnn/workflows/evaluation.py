@@ -18,7 +18,6 @@ from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.pictures import PARTS, Picture, read_split
-from fancnn.seen_images import MEANINGS, ROLES
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
@@ -61,7 +60,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
         for picture, found in zip(pictures, scores, strict=True)
     ]
-    _tell_seen(model, pictures, None if not own else pictures[0].split)
+    if not model.seen_images.complete:
+        say("note: which images the model has seen is not recorded in full; some of these may be among them")
     rows = [
         predicted(
             *(picture, found.probability, model.thresholds, found.error),
@@ -129,20 +129,6 @@ def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
         say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
     if unread := sum(bool(found.error) and not found.not_finite for found in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
-
-
-def _tell_seen(model: Model, images: Sequence[Picture], own_split: str | None) -> None:
-    """Say which of the images the model has seen; of its own train and val that is known without saying."""
-    counts = Counter(role for roles in model.seen_images.roles_of_all(images) for role in roles)
-    expected = {"train": {"weights"}, "val": {"epoch", "calibration", "thresholds"}}.get(own_split or "", set())
-    for role in ROLES:
-        if counts[role] and role not in expected:
-            say(
-                f"warning: {counts[role]} of these {len(images)} images {MEANINGS[role]}, by their pixels or their "
-                "bytes: the scores are too good"
-            )
-    if not model.seen_images.complete:
-        say("note: which images the model has seen is not recorded in full; some of these may be among them")
 
 
 def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:

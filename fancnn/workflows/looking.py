@@ -1,5 +1,6 @@
 """Looks at test images: written to the ledger, said in one line, and what a certificate may spend for one."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -128,6 +129,8 @@ def spending(
     alpha = 1 - settings.confidence
     check_looks(settings.looks)
     known = with_truth(rows)
+    if settings.sequential and weights is None:  # a table that grows has other scores at each look, and is one model
+        weights = hashlib.sha256(f"growing {Path(settings.output).expanduser().resolve()}".encode()).hexdigest()
     question, images = _asked("certify", known, weights, _claim(settings, thresholds))
     question = replace(question, growing=settings.sequential)
     unnamed = _unnamed(known)
@@ -144,7 +147,7 @@ def spending(
             say(f"warning: {NOT_KNOWN}, and this look is not written down: {error}")
             yield _unknown(settings, NOT_KNOWN)
             return
-        _check_plan(looks, planned)
+        _check_plan(looks, planned, settings)
         own = held_to(settings.confidence, looks.number, planned)
         sentence = f"{looks.in_words()}: {_held_to(settings.confidence, own, planned)}"
         caveats = ("" if looks.alone else PICKED, unnamed)
@@ -152,12 +155,12 @@ def spending(
 
 
 @contextmanager
-def unspent(settings: CertifySettings) -> Iterator[Spent]:
-    """Give what a certificate may spend that is refused whatever the images show: nothing of them is learnt."""
-    yield Spent(None, settings.looks, settings.confidence, "not counted as a look at these images", ())
+def unspent(settings: CertifySettings, why: str) -> Iterator[Spent]:
+    """Give what a certificate has that is no look at test images, all that was asked for; `why` is for a person."""
+    yield Spent(None, settings.looks, settings.confidence, why, ())
 
 
-def _check_plan(looks: Looks, planned: int | None) -> None:
+def _check_plan(looks: Looks, planned: int | None, settings: CertifySettings) -> None:
     first = looks.certificate
     if first is not None and first.question.planned != planned:
         raise UserError(
@@ -166,10 +169,15 @@ def _check_plan(looks: Looks, planned: int | None) -> None:
             "them. Leave looks out to keep to it, or certify on images that nobody has looked at"
         )
     if planned is not None and looks.number > planned:
+        by = (
+            ""
+            if settings.looks is not None or first is None
+            else f", as the first certificate on them planned ({first.time[:10]})"
+        )
         leave = "" if first else ", or leave looks out: the confidence is then spent over any number"
         raise UserError(
-            f"looks={planned}: this is {looks.in_words()}, and none is left of those planned. Certify on images that "
-            f"nobody has looked at{leave}"
+            f"looks={planned}{by}: this is {looks.in_words()}, and none is left of those planned. Certify on images "
+            f"that nobody has looked at{leave}"
         )
 
 
@@ -180,7 +188,8 @@ def _unknown(settings: CertifySettings, why: str) -> Spent:
         None,
         settings.looks,
         own,
-        f"taken as look 1: {_held_to(settings.confidence, own, settings.looks)}",
+        f"how often these images were looked at is not known: taken for the first time, and held to "
+        f"{percent_exactly(own)}, so that {percent_exactly(settings.confidence)} holds if that is true",
         (why,),
     )
 

@@ -36,7 +36,7 @@ from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-plan", 1
 MOST_PLANS = 8  # that a figure can tell apart
-OTHER_KEYS = ("run", "table", "part", "threshold", "sequential", "store")
+OTHER_KEYS = ("run", "table", "part", "threshold", "sequential", "store", "largest_group", "exclude_seen")
 
 
 def make_plan(settings: CertifySettings) -> Planned:
@@ -119,7 +119,7 @@ def _content(found: Planned) -> Mapping[str, Any]:
         {
             "accept": item.accept,
             "parts": item.parts,
-            "granted_if_good": float(item.granted(found.good)),
+            "granted_if_good": item.granted_to(found.good),
             "rates": [
                 {"probability": probability, "rate": item.rate_granted(probability)}
                 for probability in (1 - found.producer, *CONSUMER_RISKS)

@@ -16,6 +16,7 @@ from fancnn.inspection.scores import Confusion
 from fancnn.installation import versions
 from fancnn.limits import check_line, check_thresholds
 from fancnn.pictures import PARTS
+from fancnn.seen_images import seen_sentences
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.lines import line_of
 from fancnn.workflows.looking import record_look
@@ -157,6 +158,8 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
     for part, metrics in parts.items():
         counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
         say(f"{part}: {counts.in_words()}")
+        for sentence in seen_sentences(metrics.get("seen", {}), metrics["pictures"], part):
+            say(f"  warning: {sentence}")
         if metrics["recheck_rate"]:
             _tell_recheck(counts)
         if metrics["interval_unit"] == "group":

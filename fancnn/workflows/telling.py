@@ -48,7 +48,10 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
     shown = _short(run)
     say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
     if can_be_loaded:
-        say(f"  evaluate     python -m fancnn.evaluate run={shown}")
+        own = (
+            "" if (run / "split.csv").is_file() else " data.root=FOLDER"
+        )  # without a split it has no images of its own
+        say(f"  evaluate     python -m fancnn.evaluate run={shown}{own}")
         say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
     if (run / "report.html").is_file():
         say(f"  report       {shown / 'report.html'}")

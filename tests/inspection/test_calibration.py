@@ -265,8 +265,8 @@ def test_isotonic_follows_a_curve_that_a_temperature_cannot() -> None:
 @given(st.sampled_from(["none", "temperature", "platt", "isotonic"]), pictures)
 def test_a_fit_of_another_method_says_why(method: Any, table: Pictures) -> None:
     found = fit(method, *columns(table))
-    assert (found.warning == "") == (found.calibration.method == method)
-    assert found.reason == ""
+    named = method == "none" or found.calibration.ng_rate is not None  # the mix of parts that P(NG) is for
+    assert (found.warning == "") == (found.calibration.method == method and named)
 
 
 def test_what_was_asked_for_is_fitted_where_images_are_enough() -> None:
@@ -284,11 +284,26 @@ def test_isotonic_needs_many_images_of_both_classes() -> None:
     enough = (np.arange(1000) >= 900).astype(np.int64)
     assert fit("isotonic", logits[1000:], enough).calibration.method == "isotonic"
     assert "needs 1000 images and 100 of each class, here are 2000 and 99" in fit("isotonic", logits, rare).warning
-    assert "here are 900 and 99: temperature instead" in fit("isotonic", logits[1100:], rare[1100:]).warning
+    few = fit("isotonic", logits[1100:], rare[1100:])  # rare NG among logits around 0: an intercept is needed
+    assert "here are 900 and 99: platt instead" in few.warning
+    assert few.calibration == fit("auto", logits[1100:], rare[1100:]).calibration
     for method in ("auto", "temperature", "platt", "isotonic"):
         assert fit(method, logits, np.zeros(2000, int)) == Fitted(  # type: ignore[arg-type]
             UNCALIBRATED, warning=f"{method} needs images of both classes, here is one: not calibrated"
         )
+
+
+def test_a_temperature_that_leaves_probabilities_too_high_is_for_no_mix() -> None:
+    generator = np.random.default_rng(0)
+    truth = (np.arange(2000) < 200).astype(np.int64)
+    balanced = generator.normal(np.where(truth == 1, 1.0, -1.0), 1.4)  # as trained at one NG for each GO
+    alone = fit("temperature", balanced, truth)
+    assert "a temperature leaves P(NG) too high or too low throughout" in alone.warning
+    assert (alone.calibration.method, alone.calibration.ng_rate) == ("temperature", None)
+    mended = fit("auto", balanced, truth).calibration
+    assert mended.ng_rate == 0.1
+    assert mended.probabilities(balanced).mean() == pytest.approx(0.1, abs=0.005)
+    assert fit("temperature", balanced - np.log(9), truth).calibration.ng_rate == 0.1
 
 
 @pytest.mark.parametrize("shift", [-4.0, 0.0, 2.5])

@@ -40,16 +40,17 @@ def test_a_claim_is_granted_as_soon_as_enough_parts_were_added() -> None:
     assert not first.granted
     assert first.bound == upper_bound_sequential(0, 120)
     assert first.statement == (
-        "escape rate <= 3.11 % at 95 % confidence, at any time of looking, is all that can be said so far, and 1 % "
-        "was asked for (look 1: 120 NG parts; 0 of 120 NG parts pass; 257 more NG parts without an escape would do)"
+        "escape rate of parts <= 3.11 % at 95 % confidence, at any time of looking, is all that can be said so far, "
+        "and 1 % was asked for (look 1: 120 NG parts; 0 of 120 NG parts pass; 257 more NG parts without an escape "
+        "would do)"
     )
     second, looks = look(looks, ng(299))  # enough for a claim that is looked at once
     assert not second.granted
     third, looks = look(looks, ng(377))
     assert third.granted
     assert third.statement == (
-        "escape rate <= 1 % at 95 % confidence, at any time of looking (look 3: 120, 299, 377 NG parts; 0 of 377 NG "
-        "parts pass)"
+        "escape rate of parts <= 1 % at 95 % confidence, at any time of looking (look 3: 120, 299, 377 NG parts; 0 of "
+        "377 NG parts pass)"
     )
     assert [item.ng for item in looks.looks] == [120, 299, 377]
     assert (third.needed, third.bound <= 0.01) == (377, True)
@@ -65,7 +66,7 @@ def test_what_is_said_of_more_parts_is_what_they_then_give() -> None:
 def test_the_overkill_holds_at_any_time_too() -> None:
     found, _ = look(None, ng(400) + go(200, overkills=6))
     assert found.overkill == sequential_interval(6, 200)
-    assert "; overkill 3 % (0.338 to 8.37, likewise) (look 1" in found.statement
+    assert "; overkill 3 % of GO parts (0.338 to 8.38 %, likewise; 6 of 200) (look 1" in found.statement
 
 
 def test_the_very_same_images_again_are_no_new_look() -> None:
@@ -138,9 +139,8 @@ def test_groups_are_counted_whole() -> None:
     lots = [replace(row, group=f"lot {i // 4}") for i, row in enumerate(ng(400))]
     first, looks = look(None, lots, unit="group")
     assert (first.ng, first.bound) == (100, upper_bound_sequential(0, 100))
-    assert "look 1: 100 NG groups; 0 of 100 NG groups pass; 277 more NG groups without an escape would do" in (
-        first.statement
-    )
+    seen = "look 1: 100 NG groups; 0 of 100 groups with NG parts have one that passes; by part 0 of 400 NG parts pass"
+    assert seen in first.statement
     more = [replace(row, group=f"later {i // 4}") for i, row in enumerate(ng(40, name="new"))]
     assert look(looks, lots + more, unit="group")[0].ng == 110
     late = replace(ng(1, name="late")[0], group="lot 7")

@@ -119,8 +119,16 @@ def test_the_rates_of_a_lot_are_whole_parts_of_it() -> None:
 @pytest.mark.parametrize("good", [0.0, 0.001, 0.003, 0.004])
 def test_the_cheapest_plan_is_the_first_that_a_good_model_passes(good: float, lot: int | None) -> None:
     tried = [plan(accept, 0.01, lot=lot) for accept in range(18)]
-    best = min((item for item in tried if item.granted(good) >= 0.95), key=lambda item: item.parts)
+    best = min((item for item in tried if item.granted_to(good) >= 0.95), key=lambda item: item.parts)
     assert cheapest(0.01, 0.95, good, 0.05, lot) == best
+
+
+def test_a_model_has_its_chance_on_a_lot_by_what_each_part_risks() -> None:
+    found = plan(0, 0.01, lot=500)
+    draws = np.random.default_rng(0).binomial(500, 0.001, 40_000)  # escapes in each of so many lots
+    granted = stats.hypergeom.pmf(0, 500, draws, found.parts).mean()
+    assert found.granted_to(0.001) == pytest.approx(0.999**found.parts)
+    assert found.granted_to(0.001) == pytest.approx(granted, abs=0.01)
 
 
 def test_sizes_rise_with_the_acceptance_number() -> None:

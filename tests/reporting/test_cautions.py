@@ -28,8 +28,8 @@ def pictures(split: str, count: int, label: int, **more: str) -> tuple[Picture, 
 
 def test_few_bad_parts_are_told_with_what_they_can_prove(material: Material) -> None:
     assert (
-        "at most 14 %: an escape rate of at most 1 % takes 299 NG parts without one escape, 0.1 % takes 2,995"
-        in said(material)
+        "at most 14 %: at a single look an escape rate of at most 1 % takes 299 NG parts without one escape, 0.1 % "
+        "takes 2,995" in said(material)
     )
     assert "at most 0.1 %" in proof(2995)
 
@@ -56,7 +56,10 @@ def test_validation_alone_is_called_optimistic(tmp_path: Path) -> None:
             Looks(2, 1, "2026-11-20", 0, 40, 30),
             "look 2 at these images (1 before: 1 model, the last on 2026-11-20; they share 30 of the 40 images), so",
         ),
-        (Looks(1, 0, "", 3, 40, 40), "look 1 at these images (3 since), so later results may have guided choices ("),
+        (
+            Looks(1, 0, "", 3, 40, 40),
+            "look 1 of 4 at these images (3 others since), so later results may have guided",
+        ),
         (None, "the test split; how often these images were looked at is not known, so they may have guided choices ("),
     ],
 )

@@ -12,8 +12,10 @@ import pytest
 from samples import SMALL, compose_command, run_command
 
 from fancnn.errors import UserError
+from fancnn.group_settings import DecisionSettings
 from fancnn.inspection.certificates import Certificate
 from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
+from fancnn.limits import check_decision
 from fancnn.looks import Ledger
 from fancnn.settings import (
     CertifySettings,
@@ -28,7 +30,7 @@ from fancnn.settings import (
 from fancnn.workflows.certifying import certify
 from fancnn.workflows.comparing import compare
 from fancnn.workflows.crossing import crossval
-from fancnn.workflows.deciding import decide
+from fancnn.workflows.deciding import NO_LINE, decide
 from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble
 from fancnn.workflows.reporting import report
@@ -103,7 +105,8 @@ def test_two_trainings_are_two_looks_and_each_certificate_has_what_its_number_le
         assert any(caveat.startswith("it holds whichever of the models looked at so far") for caveat in found.caveats)
     # each is asked under the number that its training has taken: 1 - 0.05 * 6 / (pi * number) ** 2, rounded up
     assert spent == [(2, 0.99241), (1, 0.9697)]
-    assert "look 1 at these images (1 since): held to 96.97 %, so that 95 % holds over all looks" in found.statement
+    said = "look 1 of 2 at these images (1 other since): held to 96.97 %, so that 95 % holds over all looks"
+    assert said in found.statement
     run_certify(f"run={tmp_path / 'first'}", "escape=0.8")  # another claim is another question
     assert certificate_json(tmp_path)["look"] == 3
     run_certify(f"run={tmp_path / 'first'}", "escape=0.9")  # the same again is not
@@ -119,7 +122,7 @@ def test_a_report_that_is_made_later_knows_of_the_looks_since(
     write_predictions([replace(row, probability=0.5) for row in rows], tmp_path / "other.csv")
     evaluate(tmp_path, f"table={tmp_path / 'other.csv'}")
     page = report(compose_command("report", ReportSettings, f"run={run}", f"output_dir={tmp_path}"))
-    assert "look 1 at these images (1 since), so later results may have guided choices" in page.read_text()
+    assert "look 1 of 2 at these images (1 other since), so later results may have guided choices" in page.read_text()
 
 
 def evaluate(tmp_path: Path, *overrides: str) -> Any:
@@ -156,14 +159,30 @@ def test_a_training_that_goes_on_scores_another_model_and_that_is_counted(
     assert metrics(tmp_path / "run")["looks"]["number"] == 2
 
 
-def test_scoring_validation_is_no_look_and_a_certificate_on_it_is_one(
+def test_neither_scoring_validation_nor_a_certificate_on_it_is_a_look(
     trained_run: Path, tmp_path: Path, run_certify: Certify
 ) -> None:
     assert evaluate(tmp_path, f"run={trained_run}", "split=val") is None
     assert Ledger().looks() == []
-    run_certify(f"run={trained_run}", "part=val", "escape=0.9")
-    run_certify(f"run={trained_run}", "part=val", "escape=0.8")
-    assert [look.number for look in Ledger().looks()] == [1, 2]
+    found = run_certify(f"run={trained_run}", "part=val", "escape=0.9")
+    assert "of validation images, which the training has looked at throughout" in found.statement
+    assert certificate_json(tmp_path)["look"] is None
+    assert Ledger().looks() == []
+
+
+def test_a_table_that_grows_is_one_question_without_a_model_too(tmp_path: Path, run_certify: Certify) -> None:
+    for count in (50, 120, 120):
+        given = [f"table={table(tmp_path / f'{count}.csv', count)}", "threshold=0.5", "sequential=true"]
+        run_certify(*given, f"output={tmp_path / 'claim/certificate.json'}")
+        content = json.loads((tmp_path / "claim/certificate.json").read_text())
+        assert (content["look"], content["confidence_spent"]) == (1, 0.9697)
+    assert len(json.loads((tmp_path / "claim/certificate.looks.json").read_text())["looks"]) == 2
+
+
+def test_a_promise_on_test_images_is_a_certificate() -> None:
+    decision = DecisionSettings("escape", "test", 0.5, None, 1.0, 0.01, 0.95)
+    with pytest.raises(UserError, match="what test images promise is a certificate, which counts how often"):
+        check_decision(decision, NO_LINE)
 
 
 def test_another_folder_that_shares_images_knows_of_earlier_looks(
@@ -177,7 +196,8 @@ def test_another_folder_that_shares_images_knows_of_earlier_looks(
     assert evaluate(tmp_path, f"table={tmp_path / 'constant.csv'}")["number"] == 2
     found = evaluate(tmp_path, f"run={trained_run}", f"data.root={other}")
     assert (found["number"], found["images"], found["shared"]) == (1, 70, tested)
-    assert f"all: look 1 at these images (1 since; they share {tested} of the 70 images)" in capsys.readouterr().out
+    said = f"all: look 1 of 2 at these images (1 other since; they share {tested} of the 70 images)"
+    assert said in capsys.readouterr().out
 
 
 def test_choosing_thresholds_on_the_test_split_is_a_question_of_its_own(
@@ -286,7 +306,7 @@ def test_where_images_are_not_known_that_is_said(
     found = run_certify(f"table={tmp_path / 'unnamed.csv'}", "looks=1")
     assert found.granted
     assert "how often these images were looked at is not known: the table has no sha256 of them" in found.caveats
-    assert "taken as look 1: held to 95 %" in found.statement
+    assert "taken for the first time, and held to 95 %, so that 95 % holds if that is true" in found.statement
     assert certificate_json(tmp_path)["look"] is None
     assert evaluate(tmp_path, f"table={tmp_path / 'unnamed.csv'}") is None
     assert "note: how often these images were looked at is not known" in capsys.readouterr().out

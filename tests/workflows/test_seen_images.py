@@ -1,7 +1,9 @@
 """What a model has seen goes with its weights: through every descent, into tables, files and warnings."""
 
+import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from samples import SMALL, compose_command, write_pictures
 import fancnn
 from fancnn import checkpoints
 from fancnn.deployment.exported_model import ExportedModel
-from fancnn.inspection.predictions import read_predictions
-from fancnn.pictures import copies_across_parts, read_split
+from fancnn.inspection.predictions import read_predictions, write_predictions
+from fancnn.pictures import Picture, copies_across_parts, read_split
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.settings import (
+    CertifySettings,
     CrossvalSettings,
     DecideSettings,
     EnsembleSettings,
@@ -25,6 +28,7 @@ from fancnn.settings import (
     PruneSettings,
     TrainSettings,
 )
+from fancnn.workflows.certifying import certify
 from fancnn.workflows.crossing import crossval
 from fancnn.workflows.deciding import decide
 from fancnn.workflows.evaluation import evaluate_run
@@ -32,6 +36,7 @@ from fancnn.workflows.joining import ensemble
 from fancnn.workflows.prediction import predict
 from fancnn.workflows.pretraining import pretrain
 from fancnn.workflows.pruning import prune
+from fancnn.workflows.reporting import write_report
 from fancnn.workflows.serving import application
 from fancnn.workflows.training import train
 
@@ -170,7 +175,8 @@ def test_a_checkpoint_of_before_has_it_from_its_split(trained_run: Path, tmp_pat
     del content["fancnn"]["seen"]
     torch.save(content, path)
     assert roles(run, "train") == {("weights",)}
-    assert fancnn.load(run).seen_images.complete
+    assert not fancnn.load(run).seen_images.complete  # by bytes alone: copies in other formats are not known
+    assert set(fancnn.load(run).seen_images.column([Picture("a", "GO", 0, sha256="1" * 64)])) == {""}
     (run / "split.csv").unlink()
     assert not fancnn.load(run).seen_images.complete
     assert not checkpoints.seen_by(path, {**content["fancnn"], "runs": ["a", "b"]}).complete
@@ -184,3 +190,53 @@ def test_copies_stay_in_one_part_whatever_their_format_and_group(train_settings:
     for number, split in enumerate((["data.split=grouped", r"data.group='lot\d+'"], ["data.split=stratified"])):
         run = train(train_settings(f"data.root={root}", *split, output=tmp_path / f"run{number}")).run
         assert copies_across_parts(read_split(run / "split.csv")) == 0
+
+
+def test_a_model_is_asked_where_a_table_does_not_say_what_it_has_seen(
+    trained_run: Path, pictures: Path, tmp_path: Path
+) -> None:
+    evaluated(trained_run, pictures, tmp_path / "out")
+    rows = [replace(row, seen="") for row in read_predictions(tmp_path / "out/predictions.csv")]
+    write_predictions(rows, tmp_path / "bare.csv")
+    given = [f"table={tmp_path / 'bare.csv'}", "escape=0.9", f"output_dir={tmp_path}"]
+    alone = certify(compose_command("certify", CertifySettings, *given))
+    assert "it is taken that the model has never seen these images" in alone.caveats
+    asked = certify(compose_command("certify", CertifySettings, *given, f"run={trained_run}"))
+    assert (asked.granted, asked.refusal) == (False, "seen")
+
+
+def test_seen_images_are_said_on_console_page_and_in_metrics_alike(
+    train_settings: Settings, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(train_settings(f"init={trained_run}", "seed=5", "data.test_fraction=0.2", output=tmp_path / "run")).run
+    seen = json.loads((run / "metrics.json").read_text())["parts"]["test"]["seen"]
+    tested = [image for image in read_split(run / "split.csv") if image.split == "test"]
+    taught = [image for image in read_split(trained_run / "split.csv") if image.split == "train"]
+    both = {image.sha256 for image in tested} & {image.sha256 for image in taught}
+    assert seen["weights"] == len(both) > 0
+    sentence = f"{len(both)} of these {len(tested)} images trained the weights, by their pixels or their bytes"
+    assert f"warning: {sentence}" in " ".join(capsys.readouterr().out.split())
+    assert sentence in (run / "report.html").read_text()
+
+
+def test_what_is_not_recorded_is_said_in_certificates(
+    train_settings: Settings, trained_run: Path, tmp_path: Path
+) -> None:
+    bare = Path(shutil.copy(trained_run / "checkpoints/best.ckpt", tmp_path / "bare.ckpt"))
+    content = torch.load(bare, weights_only=True)
+    del content["fancnn"]["seen"]
+    torch.save(content, bare)
+    run = train(train_settings(f"init={bare}", "data.test_fraction=0.2", output=tmp_path / "run")).run
+    given = [f"run={run}", "escape=0.9", f"output_dir={tmp_path}"]
+    found = certify(compose_command("certify", CertifySettings, *given))
+    assert any(
+        caveat.startswith("which images the weights have seen is not recorded in full") for caveat in found.caveats
+    )
+    assert "Which images the model has seen is not recorded in full" in (run / "report.html").read_text()
+
+
+def test_thresholds_chosen_anew_after_test_was_scored_are_said(trained_run: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(trained_run, tmp_path / "decided"))
+    decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))
+    assert json.loads((run / "metrics.json").read_text())["decided_again"] is True
+    assert "used to choose nothing" not in write_report(run).read_text()
