@@ -519,6 +519,10 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
         )
     if excluded.copies:
         yield f"{excluded.copies:,} copies of other images do not count: of NG copies the lowest probability does"
+    labelled = {(row.content, row.label) for row in rows if row.content and row.label is not None}
+    labels = Counter(content for content, _ in labelled)
+    if both := sum(count > 1 for count in labels.values()):
+        yield f"images that stand there both as GO and as NG, one of them wrongly, and are counted as both: {both:,}"
     unknown = [row.probability for row in rows if not row.content and row.probability not in (None, 0.0, 1.0)]
     alike = max(Counter(unknown).values(), default=0)
     if alike > 1 and alike > MANY_ALIKE * len(rows):

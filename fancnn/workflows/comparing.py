@@ -36,7 +36,7 @@ alone in `not_compared`, and for a verdict `no new escapes`, `new escapes`, `not
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,10 @@ FLIPS_VERSION = 1
 COLUMNS = (
     *("path", "class", "defect_type", "group", "label", "first", "second"),
     *("first_probability", "second_probability", "first_decision", "second_decision", "change"),
+)
+OTHERS_LOOKED = (
+    "More models than these were looked at on these images: bounds hold for a comparison that was planned, not for the "
+    "best of several made one after the other. Name all candidates in one command, and they are corrected together."
 )
 PRINTED = 10  # parts that are not compared, on the terminal; compare.json has all
 SHOWN = ("decided_rate", "alone_accuracy", "recheck_rate", "escape_rate", "overkill_rate", "accuracy", "f1", "auroc")
@@ -117,6 +121,8 @@ def compare(settings: CompareSettings) -> Compared:
         for item, rows in zip(candidates, common.rows, strict=True)
     }
     looked = {letter: of.in_words() for letter, of in looks.items() if of is not None}
+    if any(of is not None and of.number + of.later > len(candidates) for of in looks.values()):
+        common = replace(common, notes=(*common.notes, OTHERS_LOOKED))
     root = Path(settings.root).expanduser() if settings.root else candidates[0].root or Path()
     output = Path(settings.output).expanduser()
     with replacing(output / "compare.html") as file:

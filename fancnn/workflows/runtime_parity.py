@@ -135,7 +135,7 @@ def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
     if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in found):
         say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
     for agreement in found:
-        if agreement.counts and not agreement.flips and not agreement.within:
+        if agreement.counts and not agreement.flips and not agreement.not_finite and not agreement.within:
             say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
 
 

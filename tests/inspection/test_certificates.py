@@ -277,3 +277,12 @@ def test_what_the_claim_takes_of_a_person_is_said() -> None:
 def test_a_claim_that_rejects_most_good_parts_is_called_of_little_use() -> None:
     rows = [replace(row, probability=0.6 + i / 1e6) if row.label == 0 else row for i, row in enumerate(table(299))]
     assert certified(rows, 0.01).caveats == ("of little use as it is: 200 of 200 good parts would be rejected",)
+
+
+def test_an_image_with_two_labels_is_said() -> None:
+    rows = [replace(row, sha256=f"{i + 1:064x}"[::-1]) for i, row in enumerate(table(299))]
+    twice = replace(rows[0], path="go/copy", label=0)
+    assert "both as GO and as NG, one of them wrongly, and are counted as both: 1" in " ".join(
+        certified([*rows, twice], 0.01).caveats
+    )
+    assert certified(rows, 0.01).caveats == ()

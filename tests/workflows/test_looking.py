@@ -347,3 +347,17 @@ def test_a_damaged_ledger_stops_a_certificate_and_no_evaluation(
 def test_the_number_of_looks_is_checked(tmp_path: Path, run_certify: Certify) -> None:
     with pytest.raises(UserError, match="looks=0: expected how many looks are planned, 1 or more"):
         run_certify(f"table={table(tmp_path / 't.csv', 20)}", "looks=0")
+
+
+def test_candidates_that_are_compared_one_after_the_other_are_told_of_one_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model, name in enumerate("abc"):
+        table(tmp_path / f"{name}.csv", 30, model=model)
+    said = []
+    for name in "bc":
+        given = [f"runs=[{tmp_path / 'a.csv'},{tmp_path / name}.csv]", f"output_dir={tmp_path / name}"]
+        compare(compose_command("compare", CompareSettings, *given))
+        out = " ".join(capsys.readouterr().out.split())
+        said.append("More models than these were looked at on these images" in out)
+    assert said == [False, True]
