@@ -36,6 +36,7 @@ def check_training(settings: TrainSettings) -> None:
     check_scores(settings.monitor, settings.objective)
     check_trainer(settings.trainer)
     check_decision(settings.decision, settings.line)
+    check_promise(settings.decision)
     check_calibration(settings.calibration)
     check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
     check_split(data.split, data.group)
@@ -115,12 +116,6 @@ def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
             raise UserError(f"decision.{name}={value} is for decision.rule=escape: leave it out")
     if not 0 <= decision.most_rechecked <= 1:
         raise UserError(f"decision.most_rechecked={decision.most_rechecked} should be a share from 0 to 1")
-    if decision.rule == "escape" and decision.part == "test":
-        raise UserError(
-            "decision.rule=escape decision.part=test: what test images promise is a certificate, which counts how "
-            "often they were looked at. Choose on val; then python -m fancnn.certify run=..., where store=true keeps "
-            "its threshold"
-        )
     check_line(line)
     if decision.rule == "cost":
         named = {"ng_rate": line.ng_rate, "costs.escape": line.costs.escape, "costs.overkill": line.costs.overkill}
@@ -150,6 +145,16 @@ def check_unit(key: str, unit: str | None, largest_group: int | None) -> None:
 def check_looks(looks: int | None) -> None:
     if looks is not None and looks < 1:
         raise UserError(f"looks={looks}: expected how many looks are planned, 1 or more; null leaves it open")
+
+
+def check_promise(decision: DecisionSettings) -> None:
+    """Refuse a promise from test images: it would get round the ledger of looks."""
+    if decision.rule == "escape" and decision.part == "test":
+        raise UserError(
+            "decision.rule=escape decision.part=test: what test images promise is a certificate, which counts how "
+            "often they were looked at. Choose on val; then python -m fancnn.certify run=..., where store=true keeps "
+            "its threshold"
+        )
 
 
 def check_calibration(method: str) -> None:

@@ -25,7 +25,7 @@ from fancnn.inspection.thresholds import (
     threshold_for_escape_rate,
 )
 from fancnn.learning.checkpointing import BEST
-from fancnn.limits import check_decision
+from fancnn.limits import check_decision, check_promise
 from fancnn.model import Model
 from fancnn.networks.weights import weights_hash
 from fancnn.pictures import Picture, read_split
@@ -56,6 +56,8 @@ def decide(settings: DecideSettings) -> Thresholds:
     if not part:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
+    if not metrics.get("scored_by"):  # else each image was judged by a model of its own, and nothing is promised
+        check_promise(settings.decision)
     chosen = choose_on(settings.decision, line, part)
     if metrics.get("scored_by") and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")

@@ -19,7 +19,7 @@ from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_met
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
-from fancnn.limits import check_calibration, check_decision
+from fancnn.limits import check_calibration, check_decision, check_promise
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.pictures import PARTS, read_split, write_split
@@ -58,6 +58,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     _check_alike(members, models)
     line = known_line(settings.line, models[0].about.get("line"))
     check_decision(settings.decision, line)
+    check_promise(settings.decision)
     check_calibration(settings.calibration)
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)

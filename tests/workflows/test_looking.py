@@ -15,7 +15,7 @@ from fancnn.errors import UserError
 from fancnn.group_settings import DecisionSettings
 from fancnn.inspection.certificates import Certificate
 from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
-from fancnn.limits import check_decision
+from fancnn.limits import check_promise
 from fancnn.looks import Ledger
 from fancnn.settings import (
     CertifySettings,
@@ -30,7 +30,7 @@ from fancnn.settings import (
 from fancnn.workflows.certifying import certify
 from fancnn.workflows.comparing import compare
 from fancnn.workflows.crossing import crossval
-from fancnn.workflows.deciding import NO_LINE, decide
+from fancnn.workflows.deciding import decide
 from fancnn.workflows.evaluation import evaluate_run
 from fancnn.workflows.joining import ensemble
 from fancnn.workflows.reporting import report
@@ -179,10 +179,13 @@ def test_a_table_that_grows_is_one_question_without_a_model_too(tmp_path: Path, 
     assert len(json.loads((tmp_path / "claim/certificate.looks.json").read_text())["looks"]) == 2
 
 
-def test_a_promise_on_test_images_is_a_certificate() -> None:
+def test_a_promise_on_test_images_is_a_certificate(trained_run: Path) -> None:
     decision = DecisionSettings("escape", "test", 0.5, None, 1.0, 0.01, 0.95)
     with pytest.raises(UserError, match="what test images promise is a certificate, which counts how often"):
-        check_decision(decision, NO_LINE)
+        check_promise(decision)
+    given = [f"run={trained_run}", "decision.rule=escape", "decision.part=test"]
+    with pytest.raises(UserError, match="what test images promise is a certificate"):
+        decide(compose_command("decide", DecideSettings, *given))
 
 
 def test_another_folder_that_shares_images_knows_of_earlier_looks(
