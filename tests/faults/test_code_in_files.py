@@ -158,7 +158,10 @@ def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
     elsewhere = {"_target_": "fancnn.learning.history.History", "path": str(tmp_path / "elsewhere/metrics.csv")}
 
     def change(about: dict[str, Any]) -> None:
-        about["settings"][group][name] = {**about["settings"][group].get(name, elsewhere), key: "/tmp/elsewhere"}
+        about["settings"][group][name] = {
+            **about["settings"][group].get(name, elsewhere),
+            key: str(tmp_path / "elsewhere"),
+        }
 
     changed(run, change)
     given = [f"run={run}", "keep=0.5", "epochs=1", f"output_dir={tmp_path / 'pruned'}"]
