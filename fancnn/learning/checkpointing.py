@@ -1,7 +1,6 @@
 """Checkpoint files that are whole or absent, and the best and the last of a run."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
+from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.learning.scores import direction
 from fancnn.limits import check_monitor
 
@@ -18,7 +18,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
+    """Writes as `fancnn.atomic_files` does: a kill or a power cut leaves the old file or the new one.
 
     Lightning stages in the system's temporary folder; from another file system the move is a copy.
     """
@@ -26,19 +26,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for stale in target.parent.glob(f".{target.name}.partial-*"):
-            stale.unlink(missing_ok=True)
-        temporary = target.with_name(f".{target.name}.partial-{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_file(Path(path)) as partial, partial.open("wb") as file:
+            torch.save(checkpoint, file)
 
 
 class BestAndLast(ModelCheckpoint):
@@ -100,15 +89,13 @@ class BestAndLast(ModelCheckpoint):
 
 def _linked(source: Path, name: Path) -> bool:
     """Give a file a second name, in one step; False on file systems that know no such thing."""
-    temporary = name.with_name(f".{name.name}.partial-{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)
-        temporary.hardlink_to(source)
-        temporary.replace(name)
+        with atomic_folder(name) as folder:
+            (folder / name.name).hardlink_to(source)
+            (folder / name.name).replace(name)
+            sync_folder(name.parent)
     except OSError:
         return False
-    finally:
-        temporary.unlink(missing_ok=True)  # also where both names were one file already: then nothing was renamed
     return True
 
 
@@ -116,8 +103,7 @@ def take_best_along(earlier: Path, dirpath: Path) -> None:
     """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it."""
     source = earlier.parent / BEST
     if source.exists() and source.parent.resolve() != dirpath.resolve():
-        dirpath.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, dirpath / BEST)
+        copy_atomically(source, dirpath / BEST)
 
 
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:
