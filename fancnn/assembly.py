@@ -19,7 +19,7 @@ from fancnn.augmentation import Augment
 from fancnn.cache_folder import cache_folder
 from fancnn.command import in_sweep
 from fancnn.errors import UserError
-from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings
+from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import FRESH
@@ -71,7 +71,13 @@ def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
 
 
 def datamodule(
-    data: DataSettings, root: Path, seed: int, kinds: str = "one", *, labelled: bool = True
+    data: DataSettings,
+    root: Path,
+    seed: int,
+    kinds: str = "one",
+    *,
+    labelled: bool = True,
+    image_limits: ImageLimits | None = None,
 ) -> PictureDataModule:
     """The pictures under `root`, not read yet."""
     plan = SplitPlan(
@@ -95,6 +101,7 @@ def datamodule(
         eval_batch_size=data.eval_batch_size,
         seed=seed,
         labelled=labelled,
+        image_limits=image_limits,
     )
 
 

@@ -36,6 +36,7 @@ from torch import Tensor, nn
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.group_settings import ImageLimits
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
@@ -135,7 +136,12 @@ def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(
-    run: str | Path, device: str | torch.device = "cpu", *, deciding: bool = False, trust: Iterable[str] = ()
+    run: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    deciding: bool = False,
+    trust: Iterable[str] = (),
+    image_limits: ImageLimits | None = None,
 ) -> Model:
     """Rebuild the model of a run from its checkpoint file alone.
 
@@ -144,6 +150,8 @@ def load(
         device: Where to put it.
         deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
         trust: Network classes of your own that the file may name, `package.module.Class` each.
+        image_limits: How large the images may be that the model reads; the usual ones where None. A file does not say
+            its own.
 
     Raises:
         UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
@@ -178,6 +186,7 @@ def load(
             calibration=calibration,
             about=about,
             seen_images=seen_by(path, about),
+            image_limits=image_limits,
         )
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -40,6 +40,19 @@ class DataSettings:
 
 
 @dataclass
+class ImageLimits:
+    """How large a file and an image may be that is read; see `fancnn.images.image_gate.ImageGate`.
+
+    Not taken from checkpoints, run folders or exported files, which may come from anywhere.
+    """
+
+    max_side: int = 65_535
+    megapixels: float = 100.0
+    megabytes: float = 200.0
+    decoding_megabytes: float = 3000.0
+
+
+@dataclass
 class AugmentSettings:
     """What training pictures go through, see `fancnn.augmentation`; transforms by `_target_`, null leaves one out."""
 

@@ -14,7 +14,8 @@ from fancnn.trust import trusted
 
 RESERVED = ("_target_", "_partial_")  # of the keys with a meaning for Hydra: a class to make, and whether at once
 PLACES = ("dirpath", "path", "save_dir", "root_dir", "log_dir", "default_root_dir", "weights_save_path")
-NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is said on each command line
+NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is said on each command line,
+NEVER_REPLAYED = "image_limits"  # and how much memory images may take
 
 
 def known_targets(conf: Path) -> frozenset[str]:
@@ -90,6 +91,8 @@ def replayed(
         key, equals, value = override.partition("=")
         name = key.lstrip("+~")
         first = name.partition(".")[0].partition("@")[0].partition("/")[0]
+        if first == NEVER_REPLAYED:
+            continue
         options = groups.get(name.partition("@")[0])
         if options is not None and not value.lstrip().startswith("{"):
             chosen = [item.strip(" '\"") for item in value.strip(" []").split(",")]

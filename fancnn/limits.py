@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
-from fancnn.group_settings import DecisionSettings, LineSettings
+from fancnn.group_settings import DecisionSettings, ImageLimits, LineSettings
 from fancnn.pictures import PARTS
 from fancnn.settings import LrFindSettings, TrainSettings
 
@@ -24,6 +24,7 @@ UNITS = ("part", "group")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
 CALIBRATIONS = ("auto", "none", "temperature", "platt", "isotonic")
+MOST_MEGAPIXELS = 178  # of an image: Pillow itself refuses more
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 # precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
@@ -49,6 +50,7 @@ def check_training(settings: TrainSettings) -> None:
     if (count := settings.model.network.get("outputs")) is not None:
         raise UserError(f"model.network.outputs={count}: say model.outputs=one, two or types; the number follows")
     check_seed(settings.seed)
+    check_image_limits(settings.image_limits)
     if settings.augment is not None:
         check_border(settings.augment.border)
     elif settings.augment_preview:
@@ -211,6 +213,20 @@ def check_image_size(image_size: Sequence[int]) -> None:
         raise UserError(
             f"data.image_size={list(image_size)} should be two whole numbers from 1 to 4096, height and width, "
             "e.g. data.image_size=[80,80]"
+        )
+
+
+def check_image_limits(limits: ImageLimits) -> None:
+    side = limits.max_side
+    if not isinstance(side, int) or isinstance(side, bool) or side < 1:
+        raise UserError(f"image_limits.max_side={side!r} should be a whole number of pixels, 1 or more, e.g. 65535")
+    for name in ("megapixels", "megabytes", "decoding_megabytes"):
+        value = getattr(limits, name)
+        if not is_number(value) or value <= 0:
+            raise UserError(f"image_limits.{name}={value!r} should be a number above 0")
+    if limits.megapixels > MOST_MEGAPIXELS:
+        raise UserError(
+            f"image_limits.megapixels={limits.megapixels:g} should be at most {MOST_MEGAPIXELS}, what Pillow decodes"
         )
 
 

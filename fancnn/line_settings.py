@@ -1,6 +1,8 @@
 """What the commands may be told that bring a run to the line, as `fancnn/settings.py` has it for the others."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from fancnn.group_settings import ImageLimits
 
 
 @dataclass
@@ -12,6 +14,7 @@ class ExportSettings:
     input: str | None
     output: str | None
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -21,3 +24,4 @@ class ParitySettings:
     model_file: str
     run: str
     input: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)

@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
+from fancnn.group_settings import ImageLimits
 from fancnn.images.decoding import Decoded, decode, decode_file, spread
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
@@ -63,6 +65,10 @@ class Model(nn.Module):
         calibration: From the network's logit to the logit of P(NG).
         about: Plain data on where it comes from: epoch, configuration, versions.
         seen_images: Which images it has seen, in which role.
+        image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
+
+    Attributes:
+        gate: Lets images in that are within the limits, and no more at once than there is room for.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
@@ -81,6 +87,7 @@ class Model(nn.Module):
         calibration: Calibration = UNCALIBRATED,
         about: Mapping[str, Any] = MappingProxyType({}),
         seen_images: SeenImages = NOTHING_SEEN,
+        image_limits: ImageLimits | None = None,
     ) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the pictures
@@ -91,6 +98,7 @@ class Model(nn.Module):
         self.thresholds, self.calibration = thresholds, calibration
         self.about = dict(about)
         self.seen_images = seen_images
+        self.gate = ImageGate(image_limits or ImageLimits())
 
     @property
     def device(self) -> torch.device:
@@ -222,12 +230,12 @@ class Model(nn.Module):
             for scores in spread(_in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4):
                 yield from scores
         else:
-            decoded = decode(paths, self.preprocess, workers)
+            decoded = decode(paths, self.preprocess, workers, self.gate)
             for batch in _in_batches(decoded):
                 yield from self._score(batch)
 
     def _decoded(self, path: Path) -> Decoded:
-        return decode_file(path, self.preprocess)
+        return decode_file(path, self.preprocess, self.gate)
 
     def _score(self, files: Iterable[Decoded]) -> list[FileScore]:
         batch = list(files)
@@ -253,7 +261,7 @@ class Model(nn.Module):
     def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
         """One picture as `(3, *image_size)` uint8."""
         if isinstance(picture, Image.Image):
-            picture = as_rgb(picture, self.preprocess.background)
+            picture = as_rgb(picture, self.preprocess.background, self.gate.limits)
         if isinstance(picture, np.ndarray):
             rgb = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
             tensor = torch.from_numpy(np.array(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else torch.empty(0)

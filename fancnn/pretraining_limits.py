@@ -4,6 +4,7 @@ from fancnn.errors import UserError
 from fancnn.limits import (
     check_batches,
     check_border,
+    check_image_limits,
     check_pictures_root,
     check_preprocess,
     check_seed,
@@ -26,6 +27,7 @@ def check_pretraining(settings: PretrainSettings) -> None:
     check_share("data.val_fraction", data.val_fraction)
     check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size)
     check_seed(settings.seed)
+    check_image_limits(settings.image_limits)
     if settings.augment is not None:
         check_border(settings.augment.border)
     _check_turning(settings)

@@ -1,9 +1,9 @@
 """What `python -m fancnn.pretrain` may be told; see `fancnn.settings`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from fancnn.group_settings import AugmentSettings
+from fancnn.group_settings import AugmentSettings, ImageLimits
 
 
 @dataclass
@@ -48,3 +48,4 @@ class PretrainSettings:
     trainer: dict[str, Any]
     callbacks: dict[str, Any]
     logger: dict[str, Any]
+    image_limits: ImageLimits = field(default_factory=ImageLimits)

@@ -1,7 +1,7 @@
 """What values the server's configuration may have, in words."""
 
 from fancnn.errors import UserError
-from fancnn.limits import is_number
+from fancnn.limits import check_image_limits, is_number
 from fancnn.serving_settings import ServeSettings
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
@@ -18,8 +18,9 @@ def check_serving(settings: ServeSettings) -> None:
         raise UserError(f"port={settings.port} should be from 1 to 65535, or 0 for any that is free")
     if settings.token is not None and (len(settings.token) < 8 or not settings.token.isascii()):
         raise UserError("token should have 8 letters or more, of ASCII: say a longer one, or null for none")
+    check_image_limits(settings.image_limits)
     _check_above("golden_hours", settings.golden_hours)
-    for name in ("megabytes", "megapixels", "request_megapixels", "seconds"):
+    for name in ("megabytes", "request_megapixels", "seconds"):
         _check_above(f"limits.{name}", getattr(limits, name))
     counts = {"limits.files": limits.files, "limits.queue": limits.queue, "workers": settings.workers}
     for name, count in counts.items():

@@ -1,6 +1,8 @@
 """What `python -m fancnn.serve` may be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from fancnn.group_settings import ImageLimits
 
 
 @dataclass
@@ -8,7 +10,6 @@ class RequestLimits:
     """How much one client may ask for, and all of them together."""
 
     megabytes: float
-    megapixels: float
     request_megapixels: float
     files: int
     formats: list[str]
@@ -28,3 +29,4 @@ class ServeSettings:
     golden_hours: float
     workers: int | None
     limits: RequestLimits
+    image_limits: ImageLimits = field(default_factory=ImageLimits)

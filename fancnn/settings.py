@@ -12,6 +12,7 @@ from fancnn.group_settings import (
     DecisionSettings,
     FansSettings,
     FreezeSettings,
+    ImageLimits,
     LineRateSettings,
     LineSettings,
     ModelSettings,
@@ -47,6 +48,7 @@ class TrainSettings:
     trainer: dict[str, Any]
     callbacks: dict[str, Any]
     logger: dict[str, Any]
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass(kw_only=True)
@@ -84,6 +86,7 @@ class FilterSettings:
     layer: str | None
     device: str
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -100,6 +103,7 @@ class PruneSettings:
     device: str
     ckpt: str | None
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -157,6 +161,7 @@ class EvaluateSettings:
     line: LineSettings
     device: str
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -170,6 +175,7 @@ class PredictSettings:
     line: LineRateSettings
     device: str
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -204,6 +210,7 @@ class ExplainSettings:
     seed: int
     device: str
     output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass
@@ -234,6 +241,7 @@ class CacheSettings:
 
     do: str
     folder: str | None
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
 @dataclass

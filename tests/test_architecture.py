@@ -40,7 +40,7 @@ FLOORS = (
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
     ("tables", "seen_images", "trust", "atomic_files"),
-    ("errors",),
+    ("errors", "regular_files"),
 )
 PURE = (
     *("inspection", "rendering", "reporting", "splits"),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import groupby, islice
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
-from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content, read_picture
+from fancnn.group_settings import ImageLimits
+from fancnn.images.headers import check_size
+from fancnn.images.image_gate import ImageGate
+from fancnn.images.reading import FORMATS, UnreadablePicture, decoded, pixel_hash, read_picture
 from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, TypeGuess
@@ -22,6 +26,7 @@ from fancnn.inspection.predictions import FileScore, TypeGuess
 BATCH_SIZE = 8
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
 MOST_KEPT = 3_000_000  # bytes: the memory that larger batches take is given back after each
+COPIES = 8  # of the weights of a resize, while they are computed
 AHEAD = 4  # batches under way for each worker
 CHECKED_SIZE = (97, 61)  # of the images of the self-check: their sides are neither alike nor multiples of anything
 
@@ -50,9 +55,12 @@ class ExportedModel:
         path: The ONNX file.
         threads: How many processors one picture's arithmetic is spread over. 1 is best where `score_files` or a
             server's threads score many pictures at once; 0 takes all, for the shortest answer to a single picture.
+        image_limits: Of files and images, and of the memory that reading and resizing them takes; the usual ones where
+            None. A file does not say its own.
 
     Attributes:
         path: As given.
+        gate: Lets images in that are within the limits, and no more at once than there is room for.
         sha256: Of the file's bytes.
         facts: All that the file says of itself, as `fancnn.deployment.exported_facts` describes it.
         thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
@@ -63,7 +71,10 @@ class ExportedModel:
             installed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], threads: int = 1) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], threads: int = 1, *, image_limits: ImageLimits | None = None
+    ) -> None:
+        self.gate = ImageGate(image_limits or ImageLimits())
         self.path = Path(path).expanduser()
         content = _content(self.path)
         self._session = session_of(content, self.path, threads)
@@ -106,7 +117,7 @@ class ExportedModel:
                 `(n, height, width, 3)` is many pictures.
 
         Raises:
-            UserError: If one is not of that form.
+            UserError: If one is not of that form, or larger than the limits allow.
             NotFiniteError: If what the file gives for one is NaN or infinite: then there is no decision on any.
         """
         probabilities, shares, finite = self._outputs(pictures)
@@ -136,9 +147,25 @@ class ExportedModel:
         """A picture file, or its content, as `score` takes it: upright, and opaque on the background of training.
 
         Raises:
-            UnreadablePicture: If it is no whole picture, with the reason in short words.
+            UnreadablePicture: If it is no whole picture or too large a one, with the reason in short words.
         """
-        return read_picture(source, self.facts.preprocess["background"])
+        return read_picture(source, self.facts.preprocess["background"], self.gate)
+
+    @contextmanager
+    def reading(self, content: bytes, formats: Sequence[str] = FORMATS) -> Iterator[NDArray[np.uint8]]:
+        """The content of a file as `score` takes it; until it is let go, room is kept for scoring it.
+
+        Raises:
+            UnreadablePicture: As `read`.
+        """
+        background = self.facts.preprocess["background"]
+        with decoded(content, background, self.gate, formats=formats, work=self._scoring_bytes) as picture:
+            yield picture
+
+    def _scoring_bytes(self, height: int, width: int) -> int:
+        """The memory that one image takes in the graph: it as floats, and the weights of its resize."""
+        out_height, out_width = map(int, self.facts.preprocess["image_size"])
+        return 12 * height * (width + out_width) + COPIES * 4 * (out_height * height + out_width * width)
 
     def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A picture as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
@@ -175,14 +202,15 @@ class ExportedModel:
         for path in paths:
             sha256 = ""
             try:
-                content = read_content(path)
-                sha256 = hashlib.sha256(content).hexdigest()
-                waiting.append((path, sha256, self.read(content)))
+                with self.gate.content(path) as content:
+                    sha256 = hashlib.sha256(content).hexdigest()
+                    with self.reading(content) as picture:
+                        waiting.append((path, sha256, picture))
+                        if sum(picture.size for _, _, picture in waiting) > 3 * MOST_PIXELS:  # memory stays flat
+                            found += self._scored(waiting)
+                            waiting = []
             except UnreadablePicture as error:
                 found += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
-                waiting = []
-            if sum(picture.size for _, _, picture in waiting) > 3 * MOST_PIXELS:  # memory stays flat
-                found += self._scored(waiting)
                 waiting = []
         return [*found, *self._scored(waiting)]
 
@@ -204,6 +232,7 @@ class ExportedModel:
         """P(NG) `(n,)`, shares of types `(n, types)`, and for which pictures all that the file gives is finite."""
         for picture in pictures:
             check_picture(picture)
+            check_size(picture.shape[1], picture.shape[0], self.gate.limits)
         parts = [self._of_one_size(batch) for batch in batches(pictures)]
         probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
         logits = np.concatenate([np.zeros(0), *(part[1] for part in parts)])

@@ -32,6 +32,7 @@ from torch import Tensor
 from fancnn.atomic_files import make_folder, write_atomically
 from fancnn.images.cache_index import INDEX, Line, appending, commit, read_index, to_disk, write_index
 from fancnn.images.decoding import decode
+from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.preprocess import Preprocess
 
 FORMAT, VERSION = "fancnn-decoded", 2  # 1 had no hash of pixels
@@ -60,6 +61,7 @@ def decoded_files(
     names: Sequence[str],
     preprocess: Preprocess,
     *,
+    gate: ImageGate = DEFAULT_GATE,
     track: Callable[[Iterable[Line], int], Iterable[Line]] = lambda lines, total: lines,
     waiting: Callable[[], None] = lambda: None,
 ) -> DecodedFiles:
@@ -70,6 +72,7 @@ def decoded_files(
         root: Where the pictures are.
         names: Paths relative to `root`, with `/`.
         preprocess: Gives size, resize and background.
+        gate: What is let in, and how much of it at once.
         track: Passes the new lines on, for a progress bar; gets how many there will be.
         waiting: Called once if another process is filling the folder at this moment.
 
@@ -79,7 +82,7 @@ def decoded_files(
     make_folder(folder)
     with _locked(folder, waiting):
         _begin(folder, root, preprocess)
-        store = _Store(folder, preprocess)
+        store = _Store(folder, preprocess, gate)
         stale = [name for name in names if not store.holds(name, root)]
         for line in track(store.add(root, stale), len(stale)) if stale else ():
             store.index[line.path] = line
@@ -93,6 +96,7 @@ def decoded_afresh(
     names: Sequence[str],
     preprocess: Preprocess,
     *,
+    gate: ImageGate = DEFAULT_GATE,
     keep: bool = True,
     track: Callable[[Iterable[Line], int], Iterable[Line]] = lambda lines, total: lines,
 ) -> DecodedFiles:
@@ -100,7 +104,7 @@ def decoded_afresh(
     pixels = torch.empty((len(names), 3, *preprocess.image_size), dtype=torch.uint8) if keep else None
 
     def lines() -> Iterator[Line]:
-        decoded = decode((root / name for name in names), preprocess)
+        decoded = decode((root / name for name in names), preprocess, gate=gate)
         for row, (name, item) in enumerate(zip(names, decoded, strict=True)):
             if pixels is not None and item.pixels is not None:
                 pixels[row] = item.pixels
@@ -113,8 +117,8 @@ def decoded_afresh(
 class _Store:
     """An open cache folder, its lock held."""
 
-    def __init__(self, folder: Path, preprocess: Preprocess) -> None:
-        self.folder, self.preprocess = folder, preprocess
+    def __init__(self, folder: Path, preprocess: Preprocess, gate: ImageGate) -> None:
+        self.folder, self.preprocess, self.gate = folder, preprocess, gate
         self.shape = (3, *preprocess.image_size)
         self.row_bytes = 3 * preprocess.image_size[0] * preprocess.image_size[1]
         self.pixel_file, self.index = read_index(folder)
@@ -123,8 +127,9 @@ class _Store:
         return self.pixel_file.stat().st_size // self.row_bytes
 
     def holds(self, name: str, root: Path) -> bool:
+        """Whether what the index says of a file still holds; why one could not be read is asked anew each time."""
         line = self.index.get(name)
-        return line is not None and line.row < self.rows() and line.stamp() == _stamp(root / name)
+        return line is not None and 0 <= line.row < self.rows() and line.stamp() == _stamp(root / name)
 
     def add(self, root: Path, names: Sequence[str]) -> Iterator[Line]:
         """Decode `names` into new rows; a content that has a row already gets no second one."""
@@ -134,7 +139,7 @@ class _Store:
         with self.pixel_file.open("r+b") as pixels, appending(self.folder / INDEX) as lines:
             pixels.seek(free * self.row_bytes)
             for name, stamp, item in zip(
-                names, stamps, decode([root / name for name in names], self.preprocess), strict=True
+                names, stamps, decode([root / name for name in names], self.preprocess, gate=self.gate), strict=True
             ):
                 row = -1
                 if item.pixels is not None:
@@ -183,16 +188,19 @@ def read_about(folder: Path) -> dict[str, Any] | None:
     return about if isinstance(about, dict) and about.get("format") == FORMAT else None
 
 
-def wrong_rows(folder: Path, preprocess: Preprocess) -> list[str]:
-    """Paths whose row is not what their file decodes to now; files that are gone or have changed are no matter."""
+def wrong_rows(folder: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GATE) -> list[str]:
+    """Paths whose row is not what their file decodes to now.
+
+    Files that are gone or have changed are no matter, nor are those that `gate` does not let in.
+    """
     with _locked(folder, lambda: None):
-        store, about = _Store(folder, preprocess), read_about(folder)
+        store, about = _Store(folder, preprocess, gate), read_about(folder)
         root = Path((about or {})["root"])
-        names = [name for name in store.index if store.holds(name, root) and store.index[name].row >= 0]
+        names = [name for name in store.index if store.holds(name, root)]
         pixels, wrong = store.mapped(), []
-        for name, item in zip(names, decode((root / name for name in names), preprocess), strict=True):
+        for name, item in zip(names, decode((root / name for name in names), preprocess, gate=gate), strict=True):
             row = pixels[store.index[name].row]
-            if item.pixels is None or not torch.equal(item.pixels, row):
+            if not item.too_large and (item.pixels is None or not torch.equal(item.pixels, row)):
                 wrong.append(name)
         return wrong
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from fancnn.images import spreading
+from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content, read_picture
+from fancnn.images.reading import UnreadablePicture, decoded, pixel_hash
 from fancnn.images.spreading import AHEAD
 
 A = TypeVar("A")
@@ -24,7 +25,7 @@ B = TypeVar("B")
 class Decoded:
     """One file after reading: `pixels` `(3, height, width)` uint8, or None and the reason in `error`.
 
-    `pixel_sha256` is of the pixels as decoded, before the resize.
+    `pixel_sha256` is of the pixels as decoded, before the resize; `too_large` says that the limits alone keep it out.
     """
 
     path: Path
@@ -32,17 +33,21 @@ class Decoded:
     pixels: Tensor | None
     error: str = ""
     pixel_sha256: str = ""
+    too_large: bool = False
 
 
-def decode(paths: Iterable[Path], preprocess: Preprocess, workers: int | None = None) -> Iterator[Decoded]:
+def decode(
+    paths: Iterable[Path], preprocess: Preprocess, workers: int | None = None, gate: ImageGate = DEFAULT_GATE
+) -> Iterator[Decoded]:
     """Read, decode and resize each file once; results come in the order of `paths`.
 
     Args:
         paths: Files to read; an iterator is read only as far ahead as needed.
         preprocess: Gives the background of transparent pixels and the size.
         workers: Threads; one for each processor where None.
+        gate: What is let in, and how much of it at once.
     """
-    return spread(paths, lambda path: decode_file(path, preprocess), workers)
+    return spread(paths, lambda path: decode_file(path, preprocess, gate), workers)
 
 
 def spread(items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD) -> Iterator[B]:
@@ -70,14 +75,15 @@ def _keep_to_themselves(pool: ThreadPoolExecutor, count: int) -> None:
     torch.set_num_threads(own)
 
 
-def decode_file(path: Path, preprocess: Preprocess) -> Decoded:
+def decode_file(path: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GATE) -> Decoded:
     """Read one file; an unreadable one is a result with its reason, not an exception."""
     sha256 = ""
     try:
-        content = read_content(path)
-        sha256 = hashlib.sha256(content).hexdigest()
-        picture = read_picture(content, preprocess.background)
+        with gate.content(path) as content:
+            sha256 = hashlib.sha256(content).hexdigest()
+            with decoded(content, preprocess.background, gate) as picture:
+                images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
+                pixels = preprocess.fit(images)[0].contiguous()
+                return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(picture))
     except UnreadablePicture as error:
-        return Decoded(path, sha256, None, str(error))
-    images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
-    return Decoded(path, sha256, preprocess.fit(images)[0].contiguous(), pixel_sha256=pixel_hash(picture))
+        return Decoded(path, sha256, None, str(error), too_large=error.too_large)

@@ -7,9 +7,9 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Literal, cast
 
 import numpy as np
@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fancnn.errors import UserError
+from fancnn.group_settings import ImageLimits
+from fancnn.images.headers import check_container, check_size, check_tags, decoding_bytes
+from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.sound_jpeg import decode_sound
+from fancnn.images.unreadable import UnreadablePicture as UnreadablePicture
+from fancnn.limits import MOST_MEGAPIXELS
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
@@ -27,7 +32,7 @@ SUFFIXES: frozenset[str] = frozenset(
 
 # Only these are tried: a file is known by its content, and Pillow also knows kinds that start other programs
 # (EPS starts Ghostscript). MPO, the two-lens JPEG, comes through JPEG.
-_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
 
 # What Pillow's readers were seen to raise on damaged files; its own guards are assertions in places.
 _DAMAGE = (
@@ -36,6 +41,8 @@ _DAMAGE = (
 )
 
 _CUT_OFF = re.compile("truncated|reached EOF|not enough image data|cannot load this image", re.IGNORECASE)
+
+STRIP = 2**20  # pixels that are converted at once where a whole image would take much memory
 
 _LITTER = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
@@ -53,10 +60,6 @@ _UPRIGHT = {
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value in negatives
 
 
-class UnreadablePicture(UserError):  # noqa: N818  # told to users, as UserError is
-    """A file that is no whole picture. The text is the reason alone, so that callers can add the path."""
-
-
 def is_hidden(relative: PurePath) -> bool:
     """Tell whether a system, not a person, put this file or folder there: `.DS_Store`, `__MACOSX/`.
 
@@ -71,7 +74,9 @@ def is_picture(relative: PurePath) -> bool:
     return relative.suffix.lower() in SUFFIXES and not is_hidden(relative)
 
 
-def read_picture(source: str | os.PathLike[str] | bytes, background: str = "white") -> NDArray[np.uint8]:
+def read_picture(
+    source: str | os.PathLike[str] | bytes, background: str = "white", gate: ImageGate = DEFAULT_GATE
+) -> NDArray[np.uint8]:
     """Read a picture as it is meant to be seen: upright, opaque, in RGB; of several pages the first.
 
     Always decodes in full, so the pixels depend on the file alone. Colour profiles are not applied.
@@ -79,25 +84,76 @@ def read_picture(source: str | os.PathLike[str] | bytes, background: str = "whit
     Args:
         source: A path, or the content of a file.
         background: What shows through transparent pixels, `white` or `black`.
+        gate: What is let in.
 
     Returns:
         `(height, width, 3)`, 0 to 255, C-contiguous and writable. 16-bit greys are divided by 257 and
         rounded.
 
     Raises:
-        UnreadablePicture: If the file cannot be read or is no whole picture, with the reason in short words.
+        UnreadablePicture: If the file cannot be read, is no whole picture or too large a one, with the reason in short
+            words.
         UserError: If `background` is neither `white` nor `black`.
     """
-    _check_background(background)
+    if isinstance(source, bytes):
+        with decoded(source, background, gate) as picture:
+            return picture
     # The content is read first: file errors and decoding errors are both OSErrors in Pillow, and a file that
     # is rewritten while it is memory-mapped would end the process.
-    content = source if isinstance(source, bytes) else read_content(Path(source))
-    image = _opened(content)
-    pixels = _sound_jpeg(content, image)
-    return as_rgb(image, background) if pixels is None else pixels
+    with gate.content(source) as content, decoded(content, background, gate) as picture:
+        return picture
 
 
-def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
+@contextmanager
+def decoded(
+    content: bytes,
+    background: str = "white",
+    gate: ImageGate = DEFAULT_GATE,
+    *,
+    formats: Sequence[str] = FORMATS,
+    work: Callable[[int, int], int] = lambda height, width: 0,
+) -> Iterator[NDArray[np.uint8]]:
+    """Decode the content of a file as `read_picture` does, once there is room for it, which is then held.
+
+    Args:
+        content: Of a file.
+        background: As for `read_picture`.
+        gate: What is let in.
+        formats: Pillow's names of the kinds that are tried.
+        work: From height and width to the bytes that is done with the pixels takes.
+
+    Raises:
+        UnreadablePicture: As `read_picture`.
+    """
+    _check_background(background)
+    image = opened(content, gate.limits, formats)
+    with gate.decoding(decoding_bytes(image) + work(image.height, image.width)):
+        pixels = _sound_jpeg(content, image)
+        if pixels is None:
+            pixels = as_rgb(image, background, gate.limits)
+        del image  # as large as the pixels, and not needed beside them
+        yield pixels
+
+
+def opened(content: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS) -> Image.Image:
+    """Open the content of a file, of which no pixel is decoded yet.
+
+    Raises:
+        UnreadablePicture: If it is of none of these kinds, its header is damaged, or it is too large.
+    """
+    if not content:
+        raise UnreadablePicture("empty (0 bytes)")
+    check_container(content, limits)
+    _hush_pillow()
+    with _damage_in_words(content, formats):
+        image = Image.open(io.BytesIO(content), formats=tuple(formats))
+    check_size(*image.size, limits)
+    return image
+
+
+def as_rgb(
+    image: Image.Image, background: str = "white", limits: ImageLimits = DEFAULT_GATE.limits
+) -> NDArray[np.uint8]:
     """Convert an opened Pillow image as `read_picture` does.
 
     Pass a file's image before its pixels are loaded: Pillow forgets then that greys have 12 bits only.
@@ -106,10 +162,11 @@ def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
         `(height, width, 3)`, 0 to 255, C-contiguous and writable.
 
     Raises:
-        UnreadablePicture: If the pixels are damaged, or are numbers without a known white level.
+        UnreadablePicture: If there are too many pixels, or they are damaged or numbers without a known white level.
         UserError: If `background` is neither `white` nor `black`.
     """
     _check_background(background)
+    check_size(*image.size, limits)
     raw_mode = _raw_mode(image)
     _hush_pillow()
     with _damage_in_words():
@@ -119,8 +176,20 @@ def as_rgb(image: Image.Image, background: str = "white") -> NDArray[np.uint8]:
     image = _eight_bits(image, white=4095 if raw_mode == "I;12" else 65535)
     with _damage_in_words():
         image = _opaque(image, background)
-    # np.asarray would save 3 of 250 microseconds, and its read-only result makes torch.from_numpy warn.
-    return np.array(image if turn is None else image.transpose(turn))
+    return _as_array(image if turn is None else image.transpose(turn))
+
+
+def _as_array(image: Image.Image) -> NDArray[np.uint8]:
+    """The pixels of an RGB image, strip by strip: at once they would be there three times over."""
+    width, height = image.size
+    step = max(STRIP // width, 1)
+    if step >= height:
+        # np.asarray would save 3 of 250 microseconds, and its read-only result makes torch.from_numpy warn.
+        return np.array(image)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, step):
+        pixels[top : top + step] = np.asarray(image.crop((0, top, width, min(top + step, height))))
+    return pixels
 
 
 def pixel_hash(picture: NDArray[np.uint8]) -> str:
@@ -132,24 +201,6 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
     digest = hashlib.sha256(repr(picture.shape).encode())
     digest.update(np.ascontiguousarray(picture).data)
     return digest.hexdigest()
-
-
-def read_content(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises:
-        UnreadablePicture: If they cannot be had, with the reason in short words.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UnreadablePicture("no such file: was it moved or deleted?") from None
-    except PermissionError:
-        raise UnreadablePicture("no permission to read it") from None
-    except IsADirectoryError:
-        raise UnreadablePicture("a folder, not a file") from None
-    except OSError as error:
-        raise UnreadablePicture(f"cannot be read: {error.strerror or error}") from error
 
 
 def _check_background(background: str) -> None:
@@ -164,34 +215,32 @@ def _sound_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
     return decode_sound(content)
 
 
-def _opened(content: bytes) -> Image.Image:
-    if not content:
-        raise UnreadablePicture("empty (0 bytes)")
-    _hush_pillow()
-    with _damage_in_words(content):
-        return Image.open(io.BytesIO(content), formats=_FORMATS)
-
-
 @contextmanager
-def _damage_in_words(content: bytes = b"") -> Iterator[None]:
+def _damage_in_words(content: bytes = b"", formats: Sequence[str] = FORMATS) -> Iterator[None]:
     try:
         yield
     except UnidentifiedImageError:
-        raise UnreadablePicture(_why_unidentified(content)) from None
+        raise _unidentified(content, formats) from None
     except MemoryError:
-        raise UnreadablePicture("too large for the free memory") from None
-    except Image.DecompressionBombError as error:
-        raise UnreadablePicture(f"too large: {str(error).partition(',')[0]}") from None
+        raise UnreadablePicture("too large for the free memory", too_large=True) from None
+    except Image.DecompressionBombError as error:  # before the size is known here
+        pixels = re.search(r"\d+", str(error))
+        megapixels = f"{int(pixels.group()) / 1e6:,.4g}" if pixels else "far more"
+        raise UnreadablePicture(
+            f"{megapixels} megapixels: more than any image may have (image_limits.megapixels, at most "
+            f"{MOST_MEGAPIXELS})",
+            too_large=True,
+        ) from None
     except _DAMAGE as error:
         raise UnreadablePicture(_why_damaged(error)) from error
 
 
-def _why_unidentified(content: bytes) -> str:
-    for name in _FORMATS:
+def _unidentified(content: bytes, formats: Sequence[str]) -> UnreadablePicture:
+    for name in formats:
         accepts = Image.OPEN[name][1]
         if accepts is not None and accepts(content[:16].ljust(16)) is True:
-            return f"damaged or cut off: begins as {name}, but its header cannot be read"
-    return f"not a picture, or of a kind not read here ({', '.join(_FORMATS)} are)"
+            return UnreadablePicture(f"damaged or cut off: begins as {name}, but its header cannot be read")
+    return UnreadablePicture(f"not a picture, or of a kind not read here ({', '.join(formats)} are)", unknown=True)
 
 
 def _why_damaged(error: BaseException) -> str:
@@ -233,6 +282,8 @@ def _mend_colour_key(image: Image.Image, raw_mode: str) -> None:
 
 def _orientation(image: Image.Image) -> int:
     try:
+        if isinstance(exif := image.info.get("exif"), bytes):
+            check_tags(exif.removeprefix(b"Exif\0\0"))
         return cast("int", image.getexif().get(_ORIENTATION, 1))
     except _DAMAGE:
         return 1  # damaged metadata say nothing against the pixels
@@ -244,18 +295,24 @@ def _eight_bits(image: Image.Image, white: Literal[4095, 65535]) -> Image.Image:
         raise UnreadablePicture("floating-point pixels have no known white level: save it with 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > white:
-        raise UnreadablePicture(
-            f"whole numbers from {levels.min()} to {levels.max()} have no known white level: save it with 8 or 16 bits"
-        )
     inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    shown = white - levels if inverted else levels  # Pillow does this for 8 bits only
-    grey = Image.fromarray(((shown * 510 + white) // (2 * white)).astype(np.uint8))
     key = image.info.get("transparency")
-    if isinstance(key, int):
-        grey.putalpha(Image.fromarray((levels != key).astype(np.uint8) * 255))
-    return grey
+    grey = np.empty((image.height, image.width, 1 + isinstance(key, int)), dtype=np.uint8)
+    step, extremes = max(STRIP // image.width, 1), list[int]()
+    for top in range(0, image.height, step):  # strip by strip: whole numbers of many bits take much room
+        strip = image.crop((0, top, image.width, min(top + step, image.height)))
+        levels = np.asarray(strip).astype(np.int64)
+        extremes += int(levels.min()), int(levels.max())
+        shown = white - levels if inverted else levels  # Pillow does this for 8 bits only
+        grey[top : top + step, :, 0] = (shown * 510 + white) // (2 * white)
+        if isinstance(key, int):
+            grey[top : top + step, :, 1] = (levels != key) * 255
+    low, high = min(extremes), max(extremes)
+    if low < 0 or high > white:
+        raise UnreadablePicture(
+            f"whole numbers from {low} to {high} have no known white level: save it with 8 or 16 bits"
+        )
+    return Image.fromarray(grey if isinstance(key, int) else grey[..., 0])
 
 
 def _opaque(image: Image.Image, background: str) -> Image.Image:

@@ -16,8 +16,10 @@ from torch.utils.data import DataLoader
 
 from fancnn.console import say, track
 from fancnn.errors import UserError
+from fancnn.group_settings import ImageLimits
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.defect_types import FRESH, output_index, output_names
 from fancnn.inspection.imbalance import ClassCounts
@@ -58,6 +60,7 @@ class PictureDataModule(pl.LightningDataModule):
         eval_batch_size: Pictures at once where nothing is learnt.
         seed: Decides the order of training pictures.
         labelled: Whether folders say what pictures are; otherwise all below `root` count, and each label is 0.
+        image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
 
     Attributes:
         outputs: After `setup`, what outputs of a network that tells these apart are called.
@@ -82,8 +85,10 @@ class PictureDataModule(pl.LightningDataModule):
         eval_batch_size: int = 64,
         seed: int = 0,
         labelled: bool = True,
+        image_limits: ImageLimits | None = None,
     ) -> None:
         super().__init__()
+        self.gate = ImageGate(image_limits or ImageLimits())
         check_batches(on_bad_file, batch_size, eval_batch_size)
         check_sampler(sampler)
         self.root, self.go_class, self.preprocess, self.plan = (
@@ -156,7 +161,7 @@ class PictureDataModule(pl.LightningDataModule):
         chosen = self._rows_of(part)
         if self._pixels is None:
             files = [self.root / picture.path for picture in self.part(part)]
-            return FileDataset(files, self._labels[chosen], self.preprocess)
+            return FileDataset(files, self._labels[chosen], self.preprocess, self.gate)
         return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
 
     def _rows_of(self, part: str) -> Tensor:
@@ -196,14 +201,16 @@ class PictureDataModule(pl.LightningDataModule):
         if self.cache is not None:
             folder = self.cache / cache_name(listing.root, self.preprocess)
             try:
-                return decoded_files(folder, listing.root, names, self.preprocess, track=_shown, waiting=_say_waiting)
+                return decoded_files(
+                    *(folder, listing.root, names, self.preprocess), gate=self.gate, track=_shown, waiting=_say_waiting
+                )
             except OSError as error:
                 reason = error.strerror or error
                 say(f"warning: decoded pictures cannot be kept in {folder} ({reason}); going on without")
         keep = len(names) * 3 * math.prod(self.preprocess.image_size) < MEMORY_SHARE * _memory()
         if not keep:
             say("warning: too many pictures for the memory; each is decoded in every epoch. Give data.cache a place")
-        return decoded_afresh(listing.root, names, self.preprocess, keep=keep, track=_shown)
+        return decoded_afresh(listing.root, names, self.preprocess, gate=self.gate, keep=keep, track=_shown)
 
 
 def _memory() -> int:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fancnn.errors import UserError
 from fancnn.images.decoding import decode_file
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG; of types 1, 2, ...
@@ -51,8 +52,9 @@ class FileDataset(Dataset[Batch]):
         UserError: In a batch, if a file that was readable is so no more.
     """
 
-    def __init__(self, files: Sequence[Path], labels: Tensor, preprocess: Preprocess) -> None:
+    def __init__(self, files: Sequence[Path], labels: Tensor, preprocess: Preprocess, gate: ImageGate) -> None:
         self.files, self.labels, self.preprocess = list(files), labels, preprocess
+        self.gate = gate.for_processes()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -60,7 +62,7 @@ class FileDataset(Dataset[Batch]):
     def __getitem__(self, indices: Tensor) -> Batch:
         pixels = []
         for index in indices.tolist():
-            found = decode_file(self.files[index], self.preprocess)
+            found = decode_file(self.files[index], self.preprocess, self.gate)
             if found.pixels is None:
                 raise UserError(f"{found.path} was readable before and is so no more: {found.error}")
             pixels.append(found.pixels)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from fancnn.images.reading import UnreadablePicture, read_content, read_picture
+from fancnn.images.image_gate import DEFAULT_GATE
+from fancnn.images.reading import UnreadablePicture, read_picture
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.predictions import Prediction
 from fancnn.pictures import Picture
@@ -126,9 +127,9 @@ def _thumbnail(
     path: str, kind: str, root: Path, sha256: str, probability: float | None = None, decision: str = ""
 ) -> Thumbnail:
     try:
-        content = read_content(root.expanduser() / path)
-        changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
-        source, missing = ("", CHANGED) if changed else (_address(content), "")
+        with DEFAULT_GATE.content(root.expanduser() / path) as content:
+            changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
+            source, missing = ("", CHANGED) if changed else (_address(content), "")
     except UnreadablePicture as error:
         source, missing = "", str(error)
     return Thumbnail(path, kind, source, missing, probability, decision)

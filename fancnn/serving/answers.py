@@ -65,6 +65,7 @@ class Taken(TypedDict):
 
     megabytes: float
     megapixels: float
+    max_side: int
     request_megapixels: float
     files: int
     formats: list[str]

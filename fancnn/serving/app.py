@@ -116,7 +116,8 @@ class Routes:
             "versions": facts.versions,
             "limits": {
                 "megabytes": self.most_bytes / 1e6,
-                "megapixels": inspector.most_pixels / 1e6,
+                "megapixels": inspector.model.gate.limits.megapixels,
+                "max_side": inspector.model.gate.limits.max_side,
                 "request_megapixels": inspector.most_of_request / 1e6,
                 "files": self.most_files,
                 "formats": list(inspector.formats),

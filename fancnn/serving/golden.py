@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
-from fancnn.images.reading import UnreadablePicture, pixel_hash, read_content
+from fancnn.images.reading import UnreadablePicture, pixel_hash
 from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
 from fancnn.inspection.predictions import Prediction, read_predictions
@@ -85,10 +85,9 @@ def known_golden(model: ExportedModel, folder: Path) -> str:
 def _hashes_of(model: ExportedModel, path: Path) -> Picture:
     """A picture by its hashes alone; without any where it cannot be read, which the check itself will say."""
     try:
-        content = read_content(path)
-        return Picture(
-            path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixel_hash(model.read(content))
-        )
+        with model.gate.content(path) as content:
+            pixels = pixel_hash(model.read(content))
+            return Picture(path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixels)
     except UnreadablePicture:
         return Picture(path.name, "", 0)
 

@@ -29,15 +29,11 @@ class Inspector:
     Args:
         model: May be used by several threads.
         formats: Kinds of files that are decoded, by Pillow's names.
-        megapixels: How large a picture may be.
-        request_megapixels: And all pictures of a request together.
+        request_megapixels: How large all pictures of a request may be together; each as the model's limits have it.
     """
 
-    def __init__(
-        self, model: ExportedModel, formats: Sequence[str], megapixels: float, request_megapixels: float
-    ) -> None:
-        self.model = model
-        self.formats, self.most_pixels = tuple(formats), megapixels * 1e6
+    def __init__(self, model: ExportedModel, formats: Sequence[str], request_megapixels: float) -> None:
+        self.model, self.formats = model, tuple(formats)
         self.most_of_request = request_megapixels * 1e6
 
     def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[PictureAnswer]:
@@ -60,10 +56,9 @@ class Inspector:
         for file in files:
             if time.monotonic() > until:
                 raise Refused(503, "it took too long; try again later")
-            with _named(file, several):
-                picture = admitted(self.model, file.content, self.formats, self.most_pixels)
             try:
-                found.append(self._decided(file.name, picture, heatmap))
+                with _named(file, several), admitted(self.model, file.content, self.formats) as picture:
+                    found.append(self._decided(file.name, picture, heatmap))
             except NotFiniteError as error:
                 raise NotFiniteError([file.name or "the image"], len(files)) from error
         return found
@@ -73,7 +68,7 @@ class Inspector:
         pixels = 0
         for file in files:
             with _named(file):
-                width, height = size_of(file.content, self.formats)
+                width, height = size_of(self.model, file.content, self.formats)
             pixels += width * height
         if pixels > self.most_of_request:
             most = f"{int(self.most_of_request):,}"

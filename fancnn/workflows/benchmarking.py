@@ -52,7 +52,9 @@ class _Bench:
         return folder
 
     def data(self) -> PictureDataModule:
-        data = assembly.datamodule(self.settings.data, self.root(), self.settings.seed)
+        data = assembly.datamodule(
+            self.settings.data, self.root(), self.settings.seed, image_limits=self.settings.image_limits
+        )
         data.setup()
         return data
 

@@ -8,6 +8,7 @@ from fancnn.console import print_table, say, track
 from fancnn.errors import UserError
 from fancnn.images.cache import read_about, wrong_rows
 from fancnn.images.cache_index import read_index
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.looks import Ledger
 from fancnn.settings import CacheSettings
@@ -26,7 +27,7 @@ def look_after(settings: CacheSettings) -> bool:
         _list(top, list(found), fans)
         return True
     if settings.do == "verify":
-        return _verify(list(found))
+        return _verify(list(found), ImageGate(settings.image_limits))
     if settings.do == "clear":
         for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
             shutil.rmtree(folder)
@@ -50,12 +51,12 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
         say(f"and {len(looks):,} looks at test images in {top / 'looks'}, which no command removes or can make again")
 
 
-def _verify(folders: list[Path]) -> bool:
+def _verify(folders: list[Path], gate: ImageGate) -> bool:
     """Compare every row with its file; a folder with a wrong row is removed, since it can be made again."""
     good = True
     for folder in track(folders, "verifying", len(folders)):
         about = read_about(folder) or {}
-        wrong = wrong_rows(folder, Preprocess(about["image_size"], about["resize"], about["background"]))
+        wrong = wrong_rows(folder, Preprocess(about["image_size"], about["resize"], about["background"]), gate)
         if wrong:
             good = False
             shutil.rmtree(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from fancnn import checkpoints
 from fancnn.command import kept_settings
 from fancnn.errors import UserError
+from fancnn.group_settings import ImageLimits
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.model import Model
@@ -50,14 +51,17 @@ class EarlierRun:
         return [(images.to(self.model.device), (labels > 0).float()) for images, labels in batches]
 
 
-def read_run(run: str, device: str) -> EarlierRun:
+def read_run(run: str, device: str, image_limits: ImageLimits) -> EarlierRun:
     """Load a run with the pictures that it was trained on.
 
     Raises:
         UserError: If it or its pictures cannot be found or have changed, or nothing is known of its network's filters.
     """
     path = checkpoints.find(run, (BEST, LAST))
-    model, folder = checkpoints.load(path, chosen_device(device)), checkpoints.run_folder(path)
+    model, folder = (
+        checkpoints.load(path, chosen_device(device), image_limits=image_limits),
+        checkpoints.run_folder(path),
+    )
     if "runs" in model.about:
         raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.about['runs'])}")
     try:
@@ -72,7 +76,7 @@ def read_run(run: str, device: str) -> EarlierRun:
         fans=None,
         cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
     )
-    settings = replace(trained, data=own, ckpt=None)
+    settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)
     data = read_pictures(settings)
     if split_hash(data.pictures) != model.about["split_sha256"]:
         raise UserError(

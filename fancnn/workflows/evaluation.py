@@ -36,7 +36,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     check_evaluation(settings)
     keep_freed_memory()
     checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
-    model = checkpoints.load(checkpoint, chosen_device(settings.device))
+    model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
     own_thresholds = model.thresholds
     model.thresholds = asked_thresholds(settings, own_thresholds)
     table = checkpoints.run_folder(checkpoint) / "split.csv"

@@ -121,7 +121,7 @@ def _favourites(
     shown = []
     for row in order.tolist():
         picture = found.pictures[row]
-        original = torch.from_numpy(read_picture(root / picture.path, model.preprocess.background))
+        original = torch.from_numpy(read_picture(root / picture.path, model.preprocess.background, model.gate))
         pixels = model.preprocess.fit(original.permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
         down, right = found.places[row, index].tolist()
         truth = kind_of(picture.class_name, picture.defect_type)

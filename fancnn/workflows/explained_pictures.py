@@ -67,7 +67,7 @@ def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture
     pixels: list[Tensor] = []
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for picture, decoded in zip(
-        pictures, decode((root / picture.path for picture in pictures), model.preprocess), strict=True
+        pictures, decode((root / picture.path for picture in pictures), model.preprocess, gate=model.gate), strict=True
     ):
         if decoded.pixels is not None and decoded.sha256 == picture.sha256:
             kept.append(picture)
@@ -113,7 +113,7 @@ def subjects(
     shown, inputs, unread = [], [], ""
     for picture, why in chosen:
         try:
-            original = read_picture(root / picture.path, model.preprocess.background)
+            original = read_picture(root / picture.path, model.preprocess.background, model.gate)
         except UnreadablePicture as error:
             unread = f"{root / picture.path}: {error}"
             continue

@@ -57,7 +57,7 @@ def explain(settings: ExplainSettings) -> Path:
     """
     _check(settings)
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
-    model = checkpoints.load(checkpoint, chosen_device(settings.device))
+    model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
     _refuse_ensembles(model)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)

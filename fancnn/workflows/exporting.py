@@ -38,7 +38,7 @@ def export(settings: ExportSettings) -> bool:
             f"output={settings.output} should end in {form.suffix}: format={settings.format} is read by that"
         )
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
-    model = checkpoints.load(checkpoint)
+    model = checkpoints.load(checkpoint, image_limits=settings.image_limits)
     facts = described(model, checkpoint, settings.format)
     if settings.input:
         what, pictures = pictures_in(settings.input, model)

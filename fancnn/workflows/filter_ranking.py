@@ -48,7 +48,7 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
         UserError: If the run, its pictures or the layer cannot be found.
     """
     keep_freed_memory()
-    run = read_run(settings.run, settings.device)
+    run = read_run(settings.run, settings.device, settings.image_limits)
     groups = chosen_groups(run.groups, settings.layer)
     batches, output = run.batches(PART), Path(settings.output_dir)
     about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}

@@ -97,7 +97,8 @@ def _heats(
     masks: Sequence[torch.Tensor],
 ) -> dict[str, list[Located]]:
     originals = [
-        torch.from_numpy(read_picture(root / picture.path, model.preprocess.background)) for picture in pictures
+        torch.from_numpy(read_picture(root / picture.path, model.preprocess.background, model.gate))
+        for picture in pictures
     ]
     fitted = torch.cat([model.preprocess.fit(original.permute(2, 0, 1)[None]) for original in originals])
     pixels = model.preprocess.scaled(fitted.to(model.device))

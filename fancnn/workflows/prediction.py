@@ -115,12 +115,12 @@ def _inspector(settings: PredictSettings) -> Inspector:
             raise UserError(
                 f"device={settings.device}: an exported file runs on the CPU. Leave device out, or say run="
             )
-        return ExportedModel(settings.model_file)
+        return ExportedModel(settings.model_file, image_limits=settings.image_limits)
     from fancnn import checkpoints
     from fancnn.workflows.devices import chosen_device
 
     assert settings.run is not None
-    return checkpoints.load(settings.run, chosen_device(settings.device))
+    return checkpoints.load(settings.run, chosen_device(settings.device), image_limits=settings.image_limits)
 
 
 def input_files(wanted: str) -> list[Path]:

@@ -104,7 +104,8 @@ def read_unlabelled(settings: PretrainSettings) -> PictureDataModule:
     """All pictures below the root, read and split; the decoded cache is that of labelled trainings."""
     fixed: dict[str, Any] = {"go_class": "", "split": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
     options = DataSettings(**asdict(settings.data), **fixed, group=None, split_file=None, fans=None)
-    data = assembly.datamodule(options, Path(settings.data.root).expanduser(), settings.seed, labelled=False)
+    root = Path(settings.data.root).expanduser()
+    data = assembly.datamodule(options, root, settings.seed, labelled=False, image_limits=settings.image_limits)
     data.setup()
     return data
 

@@ -66,7 +66,10 @@ def prune(settings: PruneSettings) -> list[Point]:
         UserError: If the run or its pictures cannot be found, or its network cannot be pruned.
     """
     keep_freed_memory()
-    source, output = _as_decided(read_run(settings.run, settings.device)), Path(settings.output_dir)
+    source, output = (
+        _as_decided(read_run(settings.run, settings.device, settings.image_limits)),
+        Path(settings.output_dir),
+    )
     try:
         check_separable(source.model.network)
     except ValueError as error:

@@ -23,6 +23,7 @@ FREE = (
     "decision",
     "line",
     "augment_preview",
+    "image_limits",
 )
 MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
 BEFORE = {"model.outputs": "one"}  # keys that came later, as trainings without them went

@@ -38,7 +38,8 @@ def parity(settings: ParitySettings) -> bool:
         UserError: If the file, the run or the pictures cannot be found, none of them can be read, the file comes from
             no run like this one, or the run or a runtime gives NaN or infinity.
     """
-    model, path = checkpoints.load(settings.run), Path(settings.model_file).expanduser()
+    model = checkpoints.load(settings.run, image_limits=settings.image_limits)
+    path = Path(settings.model_file).expanduser()
     facts = facts_of(path)
     _check_alike(model, facts, path)
     _tell_changes(model, facts, path)
@@ -170,11 +171,11 @@ def _calibration(facts: ExportedFacts, path: Path) -> Calibration:
         raise UserError(f"{path} is damaged: {error}") from error
 
 
-def _read(files: Iterable[Path], background: str) -> Iterator[Named]:
+def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
     """The pictures among files, under their paths; what cannot be read is said and left out."""
     for path in files:
         try:
-            yield str(path), read_picture(path, background)
+            yield str(path), read_picture(path, model.preprocess.background, model.gate)
         except UnreadablePicture as error:
             say(f"{path} is left out: {error}")
 
@@ -182,7 +183,7 @@ def _read(files: Iterable[Path], background: str) -> Iterator[Named]:
 def pictures_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
     """The pictures that `input` means, and what they are."""
     files = input_files(wanted)
-    return f"{len(files)} files", track(_read(files, model.preprocess.background), "comparing", len(files))
+    return f"{len(files)} files", track(_read(files, model), "comparing", len(files))
 
 
 def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
@@ -191,7 +192,7 @@ def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
     known = [root / picture.path for picture in read_split(table) if picture.split == "val"] if table.is_file() else []
     files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
     if files:
-        return f"{len(files)} pictures of the validation part", _read(files, model.preprocess.background)
+        return f"{len(files)} pictures of the validation part", _read(files, model)
     random = np.random.default_rng(0)
     made = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in MADE_UP for _ in range(4)]
     return "noise, since the run's pictures are not there; input=FOLDER names others", (

@@ -28,7 +28,7 @@ def serve(settings: ServeSettings) -> None:
         UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
     """
     check_serving(settings)
-    model = ExportedModel(settings.model_file)
+    model = ExportedModel(settings.model_file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
@@ -66,7 +66,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
             say(f"warning: {warning}")
         golden = partial(check_golden, model, folder)
     service = Service(
-        Inspector(model, limits.formats, limits.megapixels, limits.request_megapixels),
+        Inspector(model, limits.formats, limits.request_megapixels),
         workers=settings.workers,
         queue=limits.queue,
         seconds=limits.seconds,

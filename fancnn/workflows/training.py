@@ -139,7 +139,9 @@ def read_pictures(settings: TrainSettings) -> PictureDataModule:
         root = cached_fans(settings.data.fans)
     else:
         raise UserError("data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos")
-    data = assembly.datamodule(settings.data, root, settings.seed, settings.model.outputs)
+    data = assembly.datamodule(
+        settings.data, root, settings.seed, settings.model.outputs, image_limits=settings.image_limits
+    )
     data.setup()
     return data
 

@@ -17,6 +17,7 @@ from fancnn.images import cache
 from fancnn.images.cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
 from fancnn.images.cache_index import Line, read_index
 from fancnn.images.decoding import decode
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 
 PREPROCESS = Preprocess((6, 8))
@@ -40,10 +41,10 @@ def decoded_now(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the files that were decoded since the list was last cleared."""
     seen: list[str] = []
 
-    def watched(paths: Iterable[Path], preprocess: Preprocess) -> Iterator[object]:
+    def watched(paths: Iterable[Path], preprocess: Preprocess, gate: ImageGate) -> Iterator[object]:
         wanted = list(paths)
         seen.extend(path.name for path in wanted)
-        return decode(wanted, preprocess)
+        return decode(wanted, preprocess, gate=gate)
 
     monkeypatch.setattr(cache, "decode", watched)
     return seen
@@ -161,6 +162,7 @@ BUILD = """
 import sys
 from pathlib import Path
 from fancnn.images import cache
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 new = []
 def track(lines, total):
@@ -188,6 +190,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a file may not grow further, as on a full disk
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.splits import SplitPlan

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from fancnn.group_settings import ImageLimits
 from fancnn.images import reading
 from fancnn.images.reading import UnreadablePicture, as_rgb, read_picture
 
@@ -76,12 +77,12 @@ def test_damaged_jpegs_get_pillows_answer(data, progressive):
 
 
 def by_pillow_in_words(content):
-    return as_rgb(reading._opened(content))
+    return as_rgb(reading.opened(content, ImageLimits()))
 
 
 def test_sound_jpegs_take_the_quick_way_and_others_do_not(monkeypatch):
     taken = []
-    monkeypatch.setattr(reading, "as_rgb", lambda image, background: taken.append(image.mode))
+    monkeypatch.setattr(reading, "as_rgb", lambda image, *more: taken.append(image.mode))
     content = jpeg(soft(3, 30, 30))
     assert read_picture(content).shape == (30, 30, 3)
     assert taken == []

@@ -58,7 +58,7 @@ def client(reader: ExportedModel) -> Iterator[Callable[..., TestClient]]:
         settings = compose_command(
             "serve", ServeSettings, f"model_file={reader.path}", "workers=2", "limits.seconds=600", *overrides
         )
-        app = application(reader, settings)
+        app = application(ExportedModel(reader.path, image_limits=settings.image_limits), settings)
         made.append(TestClient(app, "http://127.0.0.1", raise_server_exceptions=False).__enter__())
         return made[-1]
 

@@ -141,7 +141,7 @@ def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[Exce
             raise faults[0]
         return 9
 
-    service = Service(Inspector(reader, ("PNG",), 1, 1), 1, 4, 600.0, golden=check, golden_seconds=0.01)
+    service = Service(Inspector(reader, ("PNG",), 1), 1, 4, 600.0, golden=check, golden_seconds=0.01)
     with TestClient(server_app(Routes(service, 10**6, 3))) as client:
         yield client, faults
 
@@ -167,7 +167,7 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
 
 
 def test_what_is_asked_without_the_token_tells_nothing_of_golden_pictures(reader: ExportedModel) -> None:
-    service = Service(Inspector(reader, ("PNG",), 1, 1), 1, 4, 600.0)
+    service = Service(Inspector(reader, ("PNG",), 1), 1, 4, 600.0)
     service.golden_fault = "part_7.png should be GO and was NG (0.9982)"
     found = [TestClient(server_app(Routes(service, 10**6, 3, told))).get("/ready") for told in (False, True)]
     assert [answer.status_code for answer in found] == [503, 503]

@@ -1,0 +1,131 @@
+"""How many images may be in memory at once: each waits until there is room for it; no torch."""
+
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ctypes import c_longlong
+from errno import EFBIG
+from os import PathLike
+from typing import Any
+
+from fancnn.group_settings import ImageLimits
+from fancnn.images.unreadable import UnreadablePicture
+from fancnn.limits import check_image_limits
+from fancnn.regular_files import read_regular, size_of_regular
+
+
+class Room:
+    """Bytes that several threads share; one that wants more than are free waits, in the order of asking.
+
+    Whoever has some must not ask the same room again: two that wait for each other would wait for ever.
+
+    Args:
+        size: Bytes.
+        processes: Whether processes share them that this one forks, and not its own threads alone.
+    """
+
+    def __init__(self, size: int, *, processes: bool = False) -> None:
+        self.size = size
+        makers: Any = multiprocessing if processes else threading
+        self._first, self._freed = makers.Lock(), makers.Condition()
+        self._taken: Any = multiprocessing.RawValue(c_longlong, 0) if processes else c_longlong(0)
+
+    @contextmanager
+    def held(self, count: int) -> Iterator[None]:
+        """Have `count` bytes, or all there are if these are fewer."""
+        wanted = min(count, self.size)
+        with self._first, self._freed:  # one after the other, so that small ones do not keep a large one out
+            self._freed.wait_for(lambda: self._taken.value + wanted <= self.size)
+            self._taken.value += wanted
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._taken.value -= wanted
+                self._freed.notify_all()
+
+
+class ImageGate:
+    """Lets images in that are within limits, and no more at once than there is room for; for several threads.
+
+    Args:
+        limits: Of each file and image, and of all that are being decoded at once.
+
+    Raises:
+        UserError: If a limit is no number above 0.
+    """
+
+    def __init__(self, limits: ImageLimits) -> None:
+        check_image_limits(limits)
+        self.limits = limits
+        self.max_bytes = int(limits.megabytes * 1e6)
+        self._make_room(processes=False)
+
+    def _make_room(self, *, processes: bool) -> None:
+        self._files = Room(self.max_bytes, processes=processes)
+        self._pixels = Room(int(self.limits.decoding_megabytes * 1e6), processes=processes)
+
+    def for_processes(self) -> "ImageGate":
+        """Return one with the same limits that processes share which this one forks."""
+        other = ImageGate(self.limits)
+        other._make_room(processes=True)
+        return other
+
+    def __reduce__(self) -> tuple[type["ImageGate"], tuple[ImageLimits]]:
+        """Let copies, also those that are sent to other processes, have a room of their own."""
+        return ImageGate, (self.limits,)
+
+    @contextmanager
+    def content(self, path: str | PathLike[str]) -> Iterator[bytes]:
+        """Have the bytes of a file; of all that are had at once there are as many as one file may have.
+
+        Raises:
+            UnreadablePicture: If they cannot be had, with the reason in short words.
+        """
+        with self._errors_in_words():
+            size = size_of_regular(path, self.max_bytes)
+        with self._files.held(size):
+            with self._errors_in_words():
+                content = read_regular(path, self.max_bytes)
+            yield content
+
+    @contextmanager
+    def decoding(self, count: int) -> Iterator[None]:
+        """Have room for an image whose decoding takes `count` bytes.
+
+        Raises:
+            UnreadablePicture: If that is more than all images together may take.
+        """
+        if count > self._pixels.size:
+            raise UnreadablePicture(
+                f"takes {count / 1e6:,.0f} MB of memory to decode, more than {self.limits.decoding_megabytes:g}; "
+                f"image_limits.decoding_megabytes={-(-count // 10**6)} allows it",
+                too_large=True,
+            )
+        with self._pixels.held(count):
+            yield
+
+    @contextmanager
+    def _errors_in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise UnreadablePicture("no such file: was it moved or deleted?") from None
+        except PermissionError:
+            raise UnreadablePicture("no permission to read it") from None
+        except IsADirectoryError as error:
+            raise UnreadablePicture(str(error.strerror)) from None
+        except OSError as error:
+            if error.errno == EFBIG:
+                raise UnreadablePicture(
+                    f"more than {self.limits.megabytes:g} megabytes; a larger image_limits.megabytes allows it",
+                    too_large=True,
+                ) from None
+            raise UnreadablePicture(f"cannot be read: {error.strerror or error}") from error
+        except ValueError as error:  # a NUL in its name
+            raise UnreadablePicture(f"cannot be read: {error}") from error
+
+
+DEFAULT_GATE = ImageGate(ImageLimits())
+"""What is read where nobody names limits: with those that the configuration begins with."""
