@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from fork_server import LONGEST, run_forked
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
@@ -46,12 +47,23 @@ def compose_command(name: str, schema: type[S], *overrides: str) -> S:
         return checked(compose(name, overrides=list(overrides)), schema)
 
 
-def run_command(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """`python -m ...` in a process of its own, as a user types it."""
-    command = [sys.executable, "-m", *map(str, arguments)]
-    variables = process_environment(**environment)
-    # no assertion on speed: a process that hangs should fail here, not stop the whole test run
-    return subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=300)
+def run_command(
+    *arguments: str | Path, cwd: Path, fresh: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m ...` in a process of its own, as a user types it.
+
+    Args:
+        arguments: What follows `python -m`.
+        cwd: Where it runs.
+        fresh: Whether it imports even the libraries itself: where the start or the end of a process is what is tested.
+            What is no command of ours does so anyway, and so does one whose environment libraries may read.
+        environment: Variables beside those that are set.
+    """
+    command, variables = [*map(str, arguments)], process_environment(**environment)
+    if command[0].startswith("fancnn.") and not fresh and {*environment} <= {"COLUMNS"}:
+        return run_forked(command, cwd, variables)
+    start = [sys.executable, "-m", *command]
+    return subprocess.run(start, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=LONGEST)
 
 
 def process_environment(first: str | Path = REPOSITORY, **more: str) -> dict[str, str]:

@@ -176,7 +176,7 @@ def test_processes_in_a_sweep_are_refused(pictures: Path, tmp_path: Path) -> Non
 
 def test_two_processes_train_one_model_and_leave_one_run(pictures: Path, tmp_path: Path) -> None:
     several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={pictures}"]
-    answer = run_command("fancnn.train", *SMALL, *several, cwd=tmp_path)
+    answer = run_command("fancnn.train", *SMALL, *several, cwd=tmp_path, fresh=True)
     assert answer.returncode == 0, answer.stderr
     (run,) = (tmp_path / "outputs/train").iterdir()
     assert len([row for row in read_predictions(run / "predictions.csv") if row.split == "val"]) == 14
@@ -189,7 +189,7 @@ def test_a_command_leaves_at_once_with_its_output_and_its_code(tmp_path: Path) -
     table = tmp_path / "t.csv"
     table.write_text("path,label,probability\na,1,0.9\nb,0,0.1\n")
     for arguments, code in ((("fancnn.evaluate",), 0), (("fancnn.certify", "escape=0.01"), 1)):
-        answer = run_command(*arguments, f"table={table}", cwd=tmp_path)
+        answer = run_command(*arguments, f"table={table}", cwd=tmp_path, fresh=True)
         assert answer.returncode == code, answer.stderr
         last = answer.stdout.strip().splitlines()[-1]
         assert last.startswith(("predictions.csv and metrics.json: ", "certificate: "))
