@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust"),
+    ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals"),
     ("errors",),
 )
 PURE = (
@@ -48,6 +48,10 @@ PURE = (
         "pictures",
         "seen_images",
         "tables",
+        "kinds",
+        "json_files",
+        "yaml_files",
+        "seals",
         "settings",
         "group_settings",
         "limits",

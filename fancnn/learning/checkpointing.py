@@ -13,6 +13,8 @@ from torch import Tensor
 
 from fancnn.learning.scores import direction
 from fancnn.limits import check_monitor
+from fancnn.networks.weights import weights_hash, weights_of
+from fancnn.seals import seal_archive
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -20,20 +22,27 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
 
+    All checkpoints are written here. What one says of itself gets the SHA-256 of its weights, and the file a seal (see
+    `fancnn.seals`), so that whoever loads it knows that they are what they were.
+
     Lightning stages in the system's temporary folder; from another file system the move is a copy.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        target = Path(path)
+        target, described = Path(path), checkpoint.get("fancnn")
+        if described is not None:
+            now = weights_hash(weights_of(checkpoint["state_dict"]))
+            checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
         target.parent.mkdir(parents=True, exist_ok=True)
         for stale in target.parent.glob(f".{target.name}.partial-*"):
             stale.unlink(missing_ok=True)
         temporary = target.with_name(f".{target.name}.partial-{os.getpid()}")
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("w+b") as file:
                 torch.save(checkpoint, file)
+                seal_archive(file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
