@@ -18,25 +18,34 @@ from fancnn.kinds import MOST_DEEP, Mismatch, plain, shown
 MOST_BYTES = 4 * 2**20  # of a file: configurations have some 10 kB
 
 
+def read_text(path: Path) -> str:
+    """Read a file of text in UTF-8 as it is.
+
+    Raises:
+        UserError: If it is missing, cannot be read, is too large or no such text, naming the file.
+    """
+    try:
+        return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise UserError(f"{path} is damaged: it is no text in UTF-8") from error
+
+
 def read_yaml(path: Path) -> Any:
     """Read a file of plain values; None if it is empty.
 
     Raises:
-        UserError: If it is missing, cannot be read, or is more or less than that, naming the file.
+        UserError: As `read_text`, or if it is more or less than plain values.
     """
+    text = read_text(path)
     try:
-        text = read_bytes(path, MOST_BYTES).decode("utf-8-sig")
         _check_events(text)
         _check_keys(yaml.compose(text, yaml.SafeLoader))
         found = yaml.safe_load(text)
         plain(found, "")
-    except UserError:
-        raise
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     except (ValueError, LookupError, OverflowError, yaml.YAMLError) as error:  # PyYAML's constructors raise all of them
-        reason = "it is no text in UTF-8" if isinstance(error, UnicodeError) else str(error).splitlines()[0]
-        raise UserError(f"{path} is damaged: {reason}") from error
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
     return found
 
 

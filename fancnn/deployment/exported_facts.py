@@ -1,7 +1,7 @@
 """What an exported file says of itself: plain data, in the same words in every format of file.
 
-The file is sealed: see `fancnn.seals`. Where these facts are kept: in an ONNX file as the metadata property `fancnn`, in
-OpenVINO's XML as `rt_info/fancnn`, in a file of `torch.export` as the extra file `fancnn`. They are JSON, format
+The file is sealed: see `fancnn.seals`. Where these facts are kept: in an ONNX file as the metadata property `fancnn`,
+in OpenVINO's XML as `rt_info/fancnn`, in a file of `torch.export` as the extra file `fancnn`. They are JSON, format
 version 1:
 
 | key | meaning |
@@ -39,12 +39,12 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.inspection.model_kinds import (
+    CALIBRATION_TYPES,
     CLASSES,
     DECISION,
     PREPROCESS,
     TEXTS,
     VERSIONS,
-    calibration,
     outputs,
     thresholds,
 )
@@ -160,7 +160,7 @@ FACTS = record(
         "outputs": outputs,
         "thresholds": thresholds,
         "preprocess": PREPROCESS,
-        "calibration": calibration,
+        "calibration": CALIBRATION_TYPES,
         **dict.fromkeys(("weights_sha256", "checkpoint_sha256"), text),
         "split_sha256": optional(text),
         "versions": VERSIONS,

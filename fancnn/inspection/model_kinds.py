@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from fancnn.inspection.calibration import Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.kinds import (
     Mismatch,
@@ -38,10 +37,9 @@ def thresholds(value: Any, key: str) -> None:
 
 def calibration(value: Any, key: str) -> None:
     """Take what `Calibration.as_plain` gives."""
-    numbers = list_of(number, 1)
-    record({"logits": numbers, "calibrated": numbers, "slope": number, "method": text, "ng_rate": optional(_share)})(
-        value, key
-    )
+    from fancnn.inspection.calibration import Calibration  # lazy: a line's computer has exported files and no scipy
+
+    CALIBRATION_TYPES(value, key)
     try:
         Calibration.from_plain(value)
     except ValueError as error:
@@ -65,6 +63,15 @@ def _from_0(value: Any, key: str) -> None:
     if value < 0:
         raise mismatch(key, "a number from 0", value)
 
+
+CALIBRATION_TYPES = record(
+    {
+        **dict.fromkeys(("logits", "calibrated"), list_of(number, 1)),
+        **{"slope": number, "method": text, "ng_rate": optional(_share)},
+    },
+    ("logits", "calibrated", "slope", "method"),
+)
+"""The same, where it is already in the graph and only its mix of parts is read."""
 
 _COSTS = dict.fromkeys(("escape", "overkill", "look"), optional(_from_0))
 LINE = record(
