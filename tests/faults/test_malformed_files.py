@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ VALUES = st.sampled_from(
         ),
         *([], [1], ["x"], [0.9, 0.1], [None, None], {}, {"x": 1}, {"": None}, [[], {}], DEEP, list(range(3000))),
     ]
-)
+).map(copy.deepcopy)  # a change to one of them is not for the next example
 BYTES = st.sampled_from(
     [
         *(b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xff", b'"', b",", b"\n", b"\r", b"[" * 5000, b"{", b"}", b"NaN"),
@@ -167,10 +169,8 @@ def changed_table(draw: st.DrawFn, content: bytes) -> bytes:
 
 def read_or_refused(use: Callable[[], Any]) -> None:
     """Whatever else is raised fails the test."""
-    try:
+    with suppress(UserError):
         use()
-    except UserError as error:
-        assert str(error)
 
 
 def many(examples: int = EXAMPLES) -> Any:
@@ -182,8 +182,8 @@ def many(examples: int = EXAMPLES) -> Any:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with all tables and texts, of two splits."""
     costs = {"escape": 250.0, "overkill": 2.0, "look": None}
-    rows = [*rows_of(12), *[row for row in rows_of(12, seed=1, part="val")]]
-    rows = [*rows[:12], *(row.__class__(**{**row.__dict__, "path": f"val/{row.path}"}) for row in rows[12:])]
+    others = [replace(row, path=f"val/{row.path}") for row in rows_of(12, seed=1, part="val")]
+    rows = [*rows_of(12), *others]
     folder = write_run(
         tmp_path_factory.mktemp("malformed") / "run",
         rows,
@@ -370,8 +370,8 @@ def test_what_a_checkpoint_says_of_itself(checkpoint: dict[str, Any], tmp_path: 
     def use() -> None:
         model = fancnn.load(path)
         known_line(NOTHING_SAID, model.about.get("line", model.about["settings"].get("line")))
-        rule_of(model, compose_train(tmp_path, "model=tiny").decision)
-        kept_settings(model.about["settings"], TrainSettings, str(path))
+        kept = kept_settings(model.about["settings"], TrainSettings, str(path))
+        rule_of(model, kept.decision)
 
     read_or_refused(use)
 
