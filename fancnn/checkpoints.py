@@ -1,11 +1,11 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 4:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 5:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 4 |
+| format, version | `fancnn-checkpoint`, 5 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
 | preprocess | image_size, resize, background, mean, std |
@@ -22,6 +22,10 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | root, split_sha256 | where the pictures were, and which split of them |
 | settings | the configuration it was trained with |
 | versions | of fancnn, torch, pytorch-lightning |
+| weights_sha256 | of the model's weights, as `weights_hash` makes it; absent before version 5 |
+
+The file ends in a seal (see `fancnn.seals`), unless it is of before version 5 or another program has written it anew.
+Whoever loads it verifies the seal, the checksum of every member of the archive, and the hash of the weights.
 """
 
 import pickle
@@ -42,17 +46,33 @@ from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import ONE
 from fancnn.inspection.metrics_file import check_whole
+from fancnn.inspection.model_kinds import (
+    CLASSES,
+    DECISION,
+    DECISION_RULE,
+    LINE,
+    PREPROCESS,
+    TEXTS,
+    VERSIONS,
+    calibration,
+    outputs,
+    thresholds,
+)
 from fancnn.installation import versions
+from fancnn.kinds import number_between, optional, plain, record, shown, text, validate, whole
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
+from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.pictures import PARTS, Picture, read_split, split_hash
 from fancnn.pretraining_settings import PretrainSettings
+from fancnn.seals import NotAsWrittenError, check_archive
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
 from fancnn.trust import trust as let_be_named
 
-FORMAT, VERSION = "fancnn-checkpoint", 4
+FORMAT, VERSION = "fancnn-checkpoint", 5
+STATES_WEIGHTS = 5  # the first version whose description has their hash
 FOLDER = "checkpoints"
 
 
@@ -116,10 +136,7 @@ def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
         UserError: If the record is damaged.
     """
     if "seen" in about:
-        try:
-            return SeenImages.from_dict(about["seen"])
-        except ValueError as error:
-            raise UserError(f"{path} is damaged: {error}") from error
+        return SeenImages.from_dict(about["seen"], str(path))
     table = run_folder(path) / "split.csv"
     pictures = read_split(table) if table.is_file() and "runs" not in about else []
     if not pictures or split_hash(pictures) != about.get("split_sha256"):
@@ -168,12 +185,8 @@ def load(
             f"{path} is a pretraining ({about['task']}): it has learnt filters and judges no parts yet. Train an "
             f"inspector from it: python -m fancnn.train init={run}"
         )
-    thresholds, calibration = _decision(about, path)
-    weights = {
-        name.removeprefix("model."): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith("model.")
-    }
+    limits, fitted = _decision(about)
+    weights = weights_of(checkpoint["state_dict"])
     network = network_of(path, about, weights)
     try:
         model = Model(
@@ -182,8 +195,8 @@ def load(
             classes=about["classes"],
             go_class=about["go_class"],
             outputs=about.get("outputs", ONE),
-            thresholds=thresholds,
-            calibration=calibration,
+            thresholds=limits,
+            calibration=fitted,
             about=about,
             seen_images=seen_by(path, about),
             image_limits=image_limits,
@@ -255,13 +268,10 @@ def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
 
 
-def _decision(about: Mapping[str, Any], path: Path) -> tuple[Thresholds, Calibration]:
+def _decision(about: Mapping[str, Any]) -> tuple[Thresholds, Calibration]:
     if about["version"] == 1:
         return Thresholds.single(about["threshold"]), UNCALIBRATED
-    try:
-        return Thresholds(*about["thresholds"]), Calibration.from_plain(about["calibration"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+    return Thresholds(*about["thresholds"]), Calibration.from_plain(about["calibration"])
 
 
 def find(run: str | Path, names: Sequence[str]) -> Path:
@@ -299,29 +309,104 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "no permission to read it"
     if path.stat().st_size == 0:
         return "it is empty"
+    if isinstance(error, NotAsWrittenError):
+        return f"{error}. Take another copy of it, or train anew"
     if not zipfile.is_zipfile(path):
         return "it is cut short, or a file of another kind"
     if isinstance(error, pickle.UnpicklingError):
         return "it holds Python objects beside plain data, and those are not loaded: they could run anything"
-    return str(error).partition("\n")[0]
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint as plain data and tensors, on the CPU.
+    """A checkpoint as plain data and tensors, on the CPU: what was written, to the last bit.
 
     Raises:
-        UserError: If the file is damaged, not one of fancnn's, or of a newer format.
+        UserError: If the file is damaged, not one of fancnn's, or of a newer format, or what it says of itself is not
+            of the kinds in the table above.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        with path.open("rb") as file:
+            check_archive(file)
+            file.seek(0)
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that is damaged raises whatever its makers raise
         raise UserError(f"{path} is damaged or no checkpoint of fancnn: {_why_unreadable(path, error)}") from error
     about = found.get("fancnn") if isinstance(found, Mapping) else None
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
         raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
-    if about["version"] > VERSION:
+    version = _checked_version(about, path)
+    _check_tensors(found.get("state_dict"), path)
+    if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(found["state_dict"])):
         raise UserError(
-            f"{path} has checkpoint format {about['version']}; this fancnn {fancnn.__version__} reads up to {VERSION}. "
-            f"It was written by fancnn {about.get('versions', {}).get('fancnn', 'unknown')}: update to that or later"
+            f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
         )
     return dict(found)
+
+
+def _checked_version(about: Mapping[str, Any], path: Path) -> int:
+    """The version of a description, all of which is of the kinds in the table at the top; a newer one is refused."""
+    version = about.get("version")
+    if type(version) is int and version > VERSION:
+        named = about.get("versions")
+        by = named.get("fancnn") if isinstance(named, Mapping) else None
+        raise UserError(
+            f"{path} has checkpoint format {version}; this fancnn {fancnn.__version__} reads up to {VERSION}. "
+            f"It was written by fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
+        )
+    validate(about, plain, str(path))
+    validate(about, _OF_ALL, str(path))
+    assert isinstance(version, int)  # as the line before has found
+    validate(about, _OF_A_PRETRAINING if "task" in about else _OF_AN_INSPECTOR, str(path))
+    needed = (
+        {"threshold": number_between(0, 1)} if version == 1 else {"thresholds": thresholds, "calibration": calibration}
+    )
+    if "task" not in about:
+        validate(about, record(needed, tuple(needed)), str(path))
+        if about["go_class"] not in about["classes"]:
+            raise UserError(f"{path} is damaged: go_class: expected one of its classes, got {shown(about['go_class'])}")
+    if version >= STATES_WEIGHTS:
+        validate(about, record({"weights_sha256": text}, ("weights_sha256",)), str(path))
+    return version
+
+
+def _check_tensors(state: Any, path: Path) -> None:
+    """Refuse weights that are no plain tensors, or larger than what the file holds for them."""
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise UserError(f"{path} is damaged: it has no weights by name")
+    for name, value in state.items():
+        whole_tensor = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+        if not whole_tensor or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UserError(f"{path} is damaged: {shown(name)} among its weights is no tensor that it holds whole")
+
+
+_NETWORK = record({"_target_": text}, ("_target_",))
+_OF_ALL = record(
+    {
+        "version": whole(1),
+        "network": _NETWORK,
+        "preprocess": PREPROCESS,
+        "root": text,
+        "split_sha256": text,
+        "settings": record({"seed": whole(0), "model": record({"network": _NETWORK}, ("network",))}, ("seed", "model")),
+        "versions": VERSIONS,
+        "epoch": optional(whole(0)),
+        "runs": TEXTS,
+        "init": record(
+            {"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text}
+        ),
+    },
+    ("version", "network", "preprocess", "root", "split_sha256", "settings", "versions", "epoch"),
+)
+_OF_A_PRETRAINING = record({"task": text, "learnt": TEXTS})
+_OF_AN_INSPECTOR = record(
+    {
+        **DECISION,
+        "classes": CLASSES,
+        "go_class": text,
+        "outputs": outputs,
+        "decision_rule": optional(DECISION_RULE),
+        "settings": record({"monitor": text, "line": optional(LINE)}, ("monitor",)),
+    },
+    ("classes", "go_class"),
+)

@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException, OverrideParseException
 from hydra.types import RunMode
@@ -32,6 +31,7 @@ from fancnn.errors import UserError
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
 from fancnn.trust import trust
+from fancnn.yaml_files import read_yaml
 
 S = TypeVar("S")
 QUOTING = (
@@ -187,10 +187,7 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, schema: type[Any]
 
 def _listed(path: Path) -> list[str]:
     """The arguments that a run's `overrides.yaml` lists; read as plain YAML, in which nothing is filled in."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    found = read_yaml(path)
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise UserError(f"{path} is damaged: expected a list of command-line arguments")
     return found

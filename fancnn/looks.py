@@ -58,10 +58,13 @@ from filelock import FileLock
 from fancnn.atomic_files import make_folder, sync_file, sync_folder, write_atomically
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
+from fancnn.json_files import parsed_json, read_bytes, version_of
+from fancnn.kinds import Kind, Mismatch, number_between, optional, record, text, truth, whole
 from fancnn.seen_images import Hashes
 
 FORMAT, VERSION = "fancnn-looks", 1
 FILE, IMAGES, LOCK = "looks.jsonl", "images", "lock"
+MOST_BYTES = 2**30  # of the ledger, and of a set of images: 2 million looks, 100 million images
 LISTED = 50  # earlier looks in `metrics.json`; the ledger has all
 SHOWN = 12  # digits of a model's hash
 
@@ -251,20 +254,16 @@ class Ledger:
     def looks(self) -> list[Look]:
         """Return all looks, the earliest first."""
         try:
-            content = (self.folder / FILE).read_bytes()
+            content = read_bytes(self.folder / FILE, MOST_BYTES)
         except FileNotFoundError:
             return []
         lines = content[: content.rfind(b"\n") + 1].splitlines()  # what comes after it was cut short
         if not lines:
             return []
         header = self._parsed(lines[0], 1)
-        if header.get("format") != FORMAT or not isinstance(header.get("version"), int):
+        if header.get("format") != FORMAT:
             raise self._damaged(1)
-        if header["version"] > VERSION:
-            raise UserError(
-                f"{self.folder / FILE} has format version {header['version']}; this fancnn reads up to {VERSION}: "
-                "update it"
-            )
+        version_of(header, VERSION, str(self.folder / FILE))
         return [self._look(self._parsed(line, place), place) for place, line in enumerate(lines[1:], start=2)]
 
     def _at(self, images: Hashes) -> tuple[list[Look], dict[str, Hashes]]:
@@ -277,7 +276,7 @@ class Ledger:
     def _images(self, name: str) -> Hashes:
         path = self.folder / IMAGES / f"{name}.bin"
         try:
-            content = path.read_bytes()
+            content = read_bytes(path, MOST_BYTES)
         except FileNotFoundError:
             content = b""
         if hashlib.sha256(content).hexdigest() != name:
@@ -302,16 +301,15 @@ class Ledger:
 
     def _parsed(self, line: bytes, place: int) -> dict[str, Any]:
         try:
-            found = json.loads(line)
-        except ValueError as error:
+            return parsed_json(line)
+        except Mismatch as error:
             raise self._damaged(place) from error
-        if not isinstance(found, dict):
-            raise self._damaged(place)
-        return found
 
     def _look(self, plain: Mapping[str, Any], place: int) -> Look:
-        if not all(name in plain and isinstance(plain[name], kinds) for name, kinds in TYPES.items()):
-            raise self._damaged(place)
+        try:
+            LOOK(plain, "")
+        except Mismatch as error:
+            raise self._damaged(place) from error
         question = Question(*(plain[item.name] for item in fields(Question)))
         return Look(question, plain["time"], plain["number"], plain["images"], plain["count"])
 
@@ -319,12 +317,18 @@ class Ledger:
         return UserError(f"{self.folder / FILE} is damaged in line {place}: {_WAY_OUT}")
 
 
-_NOTHING = type(None)
-TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("time", "command", "model", "scores", "images"), (str,)),
-    **{"claim": (str, _NOTHING), "alpha": (float, _NOTHING), "planned": (int, _NOTHING), "growing": (bool,)},
-    **dict.fromkeys(("number", "count"), (int,)),
+_KEYS: Mapping[str, Kind] = {
+    **dict.fromkeys(("time", "command", "model", "scores", "images"), text),
+    **{"claim": optional(text), "alpha": optional(number_between(0, 1)), "planned": optional(whole(1))},
+    **{"growing": truth, "number": whole(1), "count": whole(0)},
 }
+LOOK = record(_KEYS, tuple(_KEYS))
+_COUNTED: Mapping[str, Kind] = {
+    **dict.fromkeys(("number", "models", "later", "images", "shared"), whole(0)),
+    "last": text,
+}
+LOOKS = record(_COUNTED, tuple(_COUNTED))
+"""What `Looks.to_dict` gives."""
 _WAY_OUT = (
     "how often images were looked at is in there, and no command can make it again. Bring it back from a backup; or "
     "move the folder away, and know that counts start anew"

@@ -21,10 +21,14 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fancnn.errors import UserError
+from fancnn.kinds import record, truth, validate, whole
+
 VERSION = 1
 Role = Literal["weights", "epoch", "calibration", "thresholds"]
 ROLES: tuple[Role, ...] = get_args(Role)
 _HASH = re.compile("[0-9a-fA-F]{16,}")
+_RECORD = record({"version": whole(1), "complete": truth}, ("version",))
 KEPT = 16  # hexadecimal digits of a hash: eight bytes
 MEANINGS: Mapping[Role, str] = {
     "weights": "trained the weights",
@@ -142,17 +146,26 @@ class SeenImages:
         return {"version": VERSION, "complete": self.complete, **encoded}
 
     @staticmethod
-    def from_dict(plain: Any) -> "SeenImages":
+    def from_dict(plain: Any, place: str) -> "SeenImages":
         """Return the record that `to_dict` described.
 
+        Args:
+            plain: The record.
+            place: What the file is called that has it, for messages.
+
         Raises:
-            ValueError: If it is of a newer version or no such record.
+            UserError: If it is of a newer version, or no such record.
         """
-        if not isinstance(plain, Mapping) or not isinstance(plain.get("version"), int):
-            raise ValueError("expected the images that a model has seen, by role, with a version")
+        validate(plain, _RECORD, place)
         if plain["version"] > VERSION:
-            raise ValueError(f"the record of seen images has version {plain['version']}, this reads up to {VERSION}")
-        by_role = {role: _decoded(plain.get(role, ""), role) for role in ROLES}
+            raise UserError(
+                f"{place} has a record of the images that its model has seen in version {plain['version']}, and this "
+                f"fancnn reads up to {VERSION}: update it"
+            )
+        try:
+            by_role = {role: _decoded(plain.get(role, ""), role) for role in ROLES}
+        except ValueError as error:
+            raise UserError(f"{place} is damaged: seen: {error}") from error
         return SeenImages(by_role, complete=plain.get("complete") is True)
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from fork_server import LONGEST, run_forked
@@ -13,6 +13,8 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from fancnn.command import checked, conf_dir
+from fancnn.deployment.exported_facts import SEAL_KEY
+from fancnn.seals import BLANK, seal
 from fancnn.settings import TrainSettings
 
 S = TypeVar("S")
@@ -70,6 +72,15 @@ def process_environment(first: str | Path = REPOSITORY, **more: str) -> dict[str
     """The environment of a process that finds the package in `first`, before wherever this one found it."""
     path = os.pathsep.join([str(first), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "COLUMNS": "120", **more}
+
+
+def save_sealed(proto: Any, path: Path) -> None:
+    """Save a graph of ONNX that a test has changed as its exporter would have: with a seal that holds."""
+    for item in proto.metadata_props:
+        if item.key == SEAL_KEY:
+            item.value = BLANK.decode()
+    path.write_bytes(proto.SerializeToString())
+    seal(path)
 
 
 def _quoted(override: str) -> str:

@@ -39,8 +39,8 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust", "atomic_files"),
-    ("errors", "regular_files"),
+    ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals"),
+    ("errors", "regular_files", "atomic_files"),
 )
 PURE = (
     *("inspection", "rendering", "reporting", "splits"),
@@ -49,6 +49,10 @@ PURE = (
         "seen_images",
         "tables",
         "atomic_files",
+        "kinds",
+        "json_files",
+        "yaml_files",
+        "seals",
         "settings",
         "group_settings",
         "limits",

@@ -30,7 +30,7 @@ def test_a_checkpoint_alone_rebuilds_the_model(checkpoint: Path, trained_run: Pa
 
 def test_a_checkpoint_is_plain_data(checkpoint: Path) -> None:
     about = torch.load(checkpoint, weights_only=True)["fancnn"]
-    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 4)
+    assert (about["format"], about["version"]) == ("fancnn-checkpoint", 5)
     assert about["outputs"] == ["NG"]
     known = {"network", "preprocess", "classes", "go_class", "thresholds", "calibration", "split_sha256", "versions"}
     assert known <= set(about)
@@ -54,8 +54,8 @@ def changed(path: Path, **values: object) -> Path:
 
 
 def test_a_newer_format_is_refused_by_name(checkpoint: Path) -> None:
-    newer = changed(checkpoint, version=5, versions={"fancnn": "9.1"})
-    with pytest.raises(UserError, match=r"has checkpoint format 5; this fancnn .* reads up to 4. .*fancnn 9.1: update"):
+    newer = changed(checkpoint, version=6, versions={"fancnn": "9.1"})
+    with pytest.raises(UserError, match=r"has checkpoint format 6; this fancnn .* reads up to 5. .*fancnn 9.1: update"):
         fancnn.load(newer)
 
 

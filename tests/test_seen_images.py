@@ -28,7 +28,7 @@ def test_an_image_is_seen_in_exactly_the_roles_it_was_given_for(
 @given(HASHES, HASHES)
 def test_a_record_survives_json_and_a_union_has_both(first: list[str], second: list[str]) -> None:
     one, other = SeenImages.of(weights=images(first)), SeenImages.of(weights=images(second), thresholds=images(first))
-    both = SeenImages.from_dict(json.loads(json.dumps(one.merged(other).to_dict())))
+    both = SeenImages.from_dict(json.loads(json.dumps(one.merged(other).to_dict())), "a.ckpt")
     assert all("weights" in roles for roles in both.roles_of_all(images(first + second)))
     assert both.in_role("thresholds").tolist() == one.in_role("weights").tolist()
     assert np.all(np.diff(both.in_role("weights").astype(object)) > 0)
@@ -56,9 +56,9 @@ def test_what_is_not_recorded_in_full_is_not_called_unseen() -> None:
 @pytest.mark.parametrize(
     ("plain", "text"),
     [
-        (None, "expected the images that a model has seen"),
-        ({"version": "1"}, "expected the images that a model has seen"),
-        ({"version": 2}, "has version 2, this reads up to 1"),
+        (None, "a.ckpt is damaged: expected names with values, got nothing"),
+        ({"version": "1"}, "a.ckpt is damaged: version: expected a whole number from 1, got '1'"),
+        ({"version": 2}, "a.ckpt has a record of .* seen in version 2, and this fancnn reads up to 1: update it"),
         ({"version": 1, "weights": "AAA"}, "seen as weights are no base64"),
         ({"version": 1, "epoch": "AAAA"}, "seen as epoch are cut short"),
         ({"version": 1, "epoch": 7}, "seen as epoch are no base64"),
@@ -66,7 +66,7 @@ def test_what_is_not_recorded_in_full_is_not_called_unseen() -> None:
 )
 def test_a_damaged_record_is_refused(plain: object, text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        SeenImages.from_dict(plain)
+        SeenImages.from_dict(plain, "a.ckpt")
 
 
 def test_an_unknown_role_is_refused() -> None:

@@ -34,5 +34,6 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportedFacts:
         versions={**versions(), **{name: installed_version(name) for name in FORMATS[format].packages}},
         opset=OPSET if format == "onnx" else None,
         seen=model.seen_images.to_dict(),
+        sealed=True,
         **{name: about.get(name) for name in ("decision", "decision_part", "line", "epoch", "runs")},
     )

@@ -1,7 +1,8 @@
 """What an exported file says of itself: plain data, in the same words in every format of file.
 
-Where it is kept: in an ONNX file as the metadata property `fancnn`, in OpenVINO's XML as `rt_info/fancnn`, in a file of
-`torch.export` as the extra file `fancnn`. It is JSON, format version 1:
+The file is sealed: see `fancnn.seals`. Where these facts are kept: in an ONNX file as the metadata property `fancnn`,
+in OpenVINO's XML as `rt_info/fancnn`, in a file of `torch.export` as the extra file `fancnn`. They are JSON, format
+version 1:
 
 | key | meaning |
 | --- | --- |
@@ -19,6 +20,7 @@ Where it is kept: in an ONNX file as the metadata property `fancnn`, in OpenVINO
 | seen | which images the model has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | opset | of ONNX; null in other formats |
 | versions | of fancnn and torch, and of what wrote the file |
+| sealed | true: the file has a seal (see `fancnn.seals`), without which it is damaged; absent before |
 
 The file takes one tensor and gives three or four:
 
@@ -32,16 +34,26 @@ The file takes one tensor and gives three or four:
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from fancnn.errors import UserError
-from fancnn.inspection.decisions import Thresholds
+from fancnn.inspection.model_kinds import (
+    CALIBRATION_TYPES,
+    CLASSES,
+    DECISION,
+    PREPROCESS,
+    TEXTS,
+    VERSIONS,
+    outputs,
+    thresholds,
+)
+from fancnn.json_files import parsed_json
+from fancnn.kinds import Mismatch, optional, record, text, truth, validate, whole
 from fancnn.seen_images import SeenImages
 
 FORMAT, VERSION = "fancnn-export", 1
-KEY = "fancnn"
+KEY, SEAL_KEY = "fancnn", "fancnn_seal"
 INPUT = "pictures"
 
 
@@ -66,11 +78,12 @@ class ExportedFacts:
     runs: list[str] | None = None
     opset: int | None = None
     seen: dict[str, Any] | None = None
+    sealed: bool = False
 
     @property
     def seen_images(self) -> SeenImages:
         """Which images the model has seen, in which role; not complete in a file of before this was recorded."""
-        return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen)
+        return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen, "the exported file")
 
     @property
     def calibration_ng_rate(self) -> float | None:
@@ -98,38 +111,67 @@ class ExportedFacts:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, ensure_ascii=False)
 
     @staticmethod
-    def from_text(text: str | None, place: str) -> "ExportedFacts":
+    def from_text(text: str | None, place: str, *, sealed: bool = False) -> "ExportedFacts":
         """The facts that `as_text` wrote; keys that a later version may add are passed over.
 
         Args:
             text: What the file has; None if nothing.
             place: How the file is called in what is told.
+            sealed: Whether the file has a seal, and it holds.
 
         Raises:
             UserError: If the file is not one of fancnn's, damaged, or of a newer format.
         """
         try:
-            plain = json.loads(text or "")
-        except ValueError:
-            plain = None
-        if not isinstance(plain, Mapping) or plain.get("format") != FORMAT:
+            plain = parsed_json(text or "")
+        except Mismatch:
+            plain = {}
+        if plain.get("format") != FORMAT:
             raise UserError(
                 f"{place} was not exported by fancnn: it does not say its classes and thresholds. Expected a file that "
                 "`python -m fancnn.export run=outputs/train/<stamp>` wrote"
             )
+        validate(plain, record({"version": whole(1)}, ("version",)), place)
         if plain["version"] > VERSION:
+            named = plain.get("versions")
+            by = named.get("fancnn") if isinstance(named, dict) else None
             raise UserError(
                 f"{place} has export format {plain['version']}; this fancnn reads up to {VERSION}. It was written by "
-                f"fancnn {plain.get('versions', {}).get('fancnn', 'unknown')}: update to that or later"
+                f"fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
             )
+        validate(plain, FACTS, place)
+        if plain["go_class"] not in plain["classes"]:
+            raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
         known = {field.name for field in fields(ExportedFacts)}
-        try:
-            found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
-            Thresholds(*found.thresholds)
-            found.seen_images  # noqa: B018  # read once, so that damage is told here
-            for rate in (found.calibration_ng_rate, found.line_ng_rate):
-                if rate is not None and not 0 < rate < 1:
-                    raise ValueError(f"expected a share of NG above 0 and below 1, got {rate}")
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{place} is damaged: {error}") from error
+        found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
+        if found.seen is not None:
+            SeenImages.from_dict(found.seen, place)  # read once, so that damage is told here
+        if found.sealed and not sealed:
+            raise UserError(f"{place} is damaged: {NO_SEAL}")
         return found
+
+
+NO_SEAL = "its seal is gone, so that nobody can tell whether it is what was exported. Export it again"
+FACTS = record(
+    {
+        **DECISION,
+        "classes": CLASSES,
+        "go_class": text,
+        "outputs": outputs,
+        "thresholds": thresholds,
+        "preprocess": PREPROCESS,
+        "calibration": CALIBRATION_TYPES,
+        **dict.fromkeys(("weights_sha256", "checkpoint_sha256"), text),
+        "split_sha256": optional(text),
+        "versions": VERSIONS,
+        "epoch": optional(whole(0)),
+        "runs": optional(TEXTS),
+        "opset": optional(whole(1)),
+        "sealed": truth,
+    },
+    (
+        *("classes", "go_class", "outputs", "thresholds", "preprocess", "calibration"),
+        *("weights_sha256", "checkpoint_sha256", "split_sha256", "versions"),
+    ),
+)
+"""The first table above."""

@@ -22,6 +22,7 @@ from fancnn.images.reading import FORMATS, UnreadablePicture, decoded, pixel_has
 from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, TypeGuess
+from fancnn.seals import Content, NotAsWrittenError, is_sealed
 
 BATCH_SIZE = 8
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
@@ -77,9 +78,12 @@ class ExportedModel:
         self.gate = ImageGate(image_limits or ImageLimits())
         self.path = Path(path).expanduser()
         content = _content(self.path)
+        sealed = checked_seal(self.path, content)
         self._session = session_of(content, self.path, threads)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        self.facts = ExportedFacts.from_text(self._session.get_modelmeta().custom_metadata_map.get(KEY), str(self.path))
+        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        self.facts = ExportedFacts.from_text(text, str(self.path), sealed=sealed)
+        _check_tensors(self._session, self.facts, self.path)
         self.thresholds = Thresholds(*self.facts.thresholds)
         self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
@@ -284,6 +288,29 @@ def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]
         step = min(BATCH_SIZE, max(MOST_PIXELS // (height * width), 1))
         for start in range(0, len(alike), step):
             yield np.stack(alike[start : start + step])
+
+
+def checked_seal(path: Path, *contents: Content) -> bool:
+    """Return whether the file `path` with these contents has a seal; files of before have none.
+
+    Raises:
+        UserError: If what it seals has changed.
+    """
+    try:
+        return is_sealed(*contents)
+    except NotAsWrittenError as error:
+        raise UserError(f"{path} is damaged: {error}. Take another copy of it, or export it again") from error
+
+
+def _check_tensors(session: Any, facts: ExportedFacts, path: Path) -> None:
+    """Refuse a graph that does not take and give the tensors that its facts are about."""
+    taken, given = ({item.name: item for item in items} for items in (session.get_inputs(), session.get_outputs()))
+    if set(taken) != {INPUT} or taken[INPUT].type != "tensor(uint8)" or len(taken[INPUT].shape) != 4:
+        raise UserError(f"{path} is damaged: expected a graph that takes {INPUT} alone, (n, height, width, 3) uint8")
+    if missing := [name for name in facts.tensors if name not in given]:
+        raise UserError(f"{path} is damaged: expected a graph that gives {', '.join(missing)}")
+    if facts.types and given["type_shares"].shape[-1:] != [len(facts.types)]:
+        raise UserError(f"{path} is damaged: expected a share for each of the types {', '.join(facts.types)}")
 
 
 def session_of(content: bytes, path: Path, threads: int) -> Any:

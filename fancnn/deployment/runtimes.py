@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
-from fancnn.deployment.exported_model import session_of
+from fancnn.deployment.exported_model import checked_seal, session_of
 from fancnn.deployment.writing import FORMATS, needed
 from fancnn.errors import UserError
 from fancnn.model import Model
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
+from fancnn.seals import check_archive, contents_of
 
 Tensors = dict[str, NDArray[Any]]
 Score = Callable[[NDArray[np.uint8]], Tensors]
@@ -83,7 +84,22 @@ def facts_of(path: Path) -> ExportedFacts:
         UserError: If it is damaged or not one of fancnn's.
     """
     said = {"onnx": _said_by_onnx, "openvino": _said_by_openvino, "torch": _said_by_program}
-    return ExportedFacts.from_text(said[format_of(path)](path), str(path))
+    kind = format_of(path)
+    sealed = _is_sealed(path, kind)  # before anything in it is looked at
+    return ExportedFacts.from_text(said[kind](path), str(path), sealed=sealed)
+
+
+def _is_sealed(path: Path, kind: str) -> bool:
+    """Whether a file has a seal, which holds."""
+    if kind == "torch":
+        try:
+            with path.open("rb") as file:
+                return check_archive(file)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            raise _damaged_program(path, error) from error
+    files = [path, path.with_suffix(FORMATS[kind].beside)] if kind == "openvino" else [path]
+    with contents_of(*(file for file in files if file.is_file())) as contents:
+        return checked_seal(path, *contents)
 
 
 def runtimes_of(path: Path) -> list[Runtime]:
@@ -93,6 +109,7 @@ def runtimes_of(path: Path) -> list[Runtime]:
         UserError: If the file is damaged, or the package that its format needs is not installed.
     """
     kind = format_of(path)
+    _is_sealed(path, kind)
     if kind == "torch":
         return [Runtime("torch.export", of_program(path))]
     found = [Runtime("ONNX Runtime", of_onnx_runtime(path.read_bytes(), path))] if kind == "onnx" else []
@@ -174,12 +191,16 @@ def _said_by_program(path: Path) -> str:
 def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
     said = {KEY: ""}
     try:
-        check_archive(path)
+        check_sizes(path)
         with _tensors_only():
             return torch.export.load(path, extra_files=said), said[KEY]
     except Exception as error:  # torch's have no common class but this
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path} is damaged or no file of torch.export: {reason}") from error
+        raise _damaged_program(path, error) from error
+
+
+def _damaged_program(path: Path, error: Exception) -> UserError:
+    reason = str(error).partition("\n")[0]
+    return UserError(f"{path} is damaged or no file of torch.export: {reason}")
 
 
 NAMES_IN_SIZES = frozenset(
@@ -194,7 +215,7 @@ _SIZE = re.compile(r"[A-Za-z_]\w*")
 _SYMBOL = re.compile(r"[a-z]{1,4}\d+")
 
 
-def check_archive(path: Path) -> None:
+def check_sizes(path: Path) -> None:
     """Refuse a file of `torch.export` whose sizes are more than arithmetic: torch hands them to `eval`.
 
     Raises:

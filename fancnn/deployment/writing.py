@@ -12,10 +12,11 @@ import torch
 from torch.export import Dim
 
 from fancnn.atomic_files import atomic_folder, remove, sync_file, sync_folder
-from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
+from fancnn.deployment.exported_facts import INPUT, KEY, SEAL_KEY, ExportedFacts
 from fancnn.deployment.graph import Deployed
 from fancnn.errors import UserError
 from fancnn.model import Model
+from fancnn.seals import BLANK, seal, seal_archive
 
 OPSET = 20
 EXTRAS = {"onnx": "export", "onnxscript": "export", "onnxruntime": "export", "openvino": "openvino"}
@@ -139,8 +140,9 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, pat
         raise UserError("torch.onnx.export gave no program")
     proto = exported.model_proto
     proto.producer_name = "fancnn"
-    needed("onnx").helper.set_model_props(proto, {KEY: facts.as_text()})
+    needed("onnx").helper.set_model_props(proto, {KEY: facts.as_text(), SEAL_KEY: BLANK.decode()})
     path.write_bytes(proto.SerializeToString())
+    seal(path)
 
 
 def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
@@ -150,11 +152,15 @@ def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts,
     for output, name in zip(graph.outputs, facts.tensors, strict=True):
         output.get_tensor().set_names({name})
     graph.set_rt_info(facts.as_text(), [KEY])
+    graph.set_rt_info(BLANK.decode(), [SEAL_KEY])
     openvino.serialize(graph, str(path), str(path.with_suffix(".bin")))
+    seal(path, path.with_suffix(".bin"))
 
 
 def _write_torch(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
     torch.export.save(program, path, extra_files={KEY: facts.as_text()})
+    with path.open("r+b") as file:
+        seal_archive(file)
 
 
 @contextmanager

@@ -30,10 +30,14 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from fancnn.atomic_files import make_folder, write_atomically
+from fancnn.errors import UserError
 from fancnn.images.cache_index import INDEX, Line, appending, commit, read_index, to_disk, write_index
 from fancnn.images.decoding import decode
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.preprocess import Preprocess
+from fancnn.json_files import read_json
+from fancnn.kinds import list_of, one_of, record, text, validate, whole
+from fancnn.limits import BACKGROUNDS, RESIZES
 
 FORMAT, VERSION = "fancnn-decoded", 2  # 1 had no hash of pixels
 ABOUT, LOCK = "about.json", "lock"
@@ -182,10 +186,23 @@ class _Store:
 def read_about(folder: Path) -> dict[str, Any] | None:
     """What a cache folder belongs to; None if it is none."""
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        about = read_json(folder / ABOUT, "what a folder of decoded pictures belongs to")
+        validate(about, _ABOUT, str(folder / ABOUT))
+    except UserError:
         return None
-    return about if isinstance(about, dict) and about.get("format") == FORMAT else None
+    return about
+
+
+_ABOUT = record(
+    {
+        "format": one_of(FORMAT),
+        "root": text,
+        "image_size": list_of(whole(1), 2, 2),
+        "resize": one_of(*RESIZES),
+        "background": one_of(*BACKGROUNDS),
+    },
+    ("format", "root", "image_size", "resize", "background"),
+)
 
 
 def wrong_rows(folder: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GATE) -> list[str]:

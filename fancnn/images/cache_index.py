@@ -5,6 +5,7 @@ The first line names the pixel file; each line after it is a `Line` and the word
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from fancnn.atomic_files import atomic_file
+from fancnn.errors import UserError
 
 INDEX = "index.csv"
+PIXEL_FILE = re.compile(r"pixels-\d{1,9}\.u8", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,31 @@ class Line:
 
 
 def read_index(folder: Path) -> tuple[Path, dict[str, Line]]:
-    """The pixel file and the last whole line of each path; a line that a kill cut short is passed over."""
+    """The pixel file and the last whole line of each path; a line that a kill cut short is passed over.
+
+    Raises:
+        UserError: If it is damaged; the folder can be made again.
+    """
     index: dict[str, Line] = {}
-    with (folder / INDEX).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        lines = csv.reader(file)
-        pixel_file = folder / next(lines)[0]
-        for cells in lines:
-            if len(cells) == 10 and cells[-1] == "end":
-                path, size, mtime, ctime, inode, sha256, row, error, pixels, _ = cells
-                index[path] = Line(path, int(size), int(mtime), int(ctime), int(inode), sha256, int(row), error, pixels)
-    return pixel_file, index
+    try:
+        with (folder / INDEX).open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            lines = csv.reader(file)
+            pixel_file = next(lines)[0]
+            if not PIXEL_FILE.fullmatch(pixel_file) or not (folder / pixel_file).is_file():
+                raise ValueError("its first line names no pixel file in it")
+            for cells in lines:
+                if len(cells) == 10 and cells[-1] == "end":
+                    path, size, mtime, ctime, inode, sha256, row, error, pixels, _ = cells
+                    stamp = (int(size), int(mtime), int(ctime), int(inode))
+                    if int(row) < -1:
+                        raise ValueError(f"row {row} of {path}")
+                    index[path] = Line(path, *stamp, sha256, int(row), error, pixels)
+    except (ValueError, StopIteration, IndexError, csv.Error, FileNotFoundError) as error:
+        raise UserError(
+            f"{folder} is damaged: its {INDEX} is no index of decoded pictures ({str(error) or 'it is empty'}). Remove "
+            "the folder; it is made again"
+        ) from error
+    return folder / pixel_file, index
 
 
 def write_index(folder: Path, pixel_file: str, lines: Iterable[Line]) -> None:

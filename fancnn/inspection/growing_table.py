@@ -25,7 +25,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,12 @@ from fancnn.errors import UserError
 from fancnn.inspection.certificates import Certificate, TypeEscapes
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.intervals import Interval
+from fancnn.inspection.model_kinds import thresholds
 from fancnn.inspection.predictions import Prediction, with_truth
 from fancnn.inspection.rounding import percent, percent_at_most, percent_exactly
 from fancnn.inspection.sequential import parts_needed_sequential, sequential_interval, upper_bound_sequential
+from fancnn.json_files import read_json, version_of
+from fancnn.kinds import Kind, list_of, number_between, one_of, record, text, truth, validate, whole
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-looks", 1
@@ -99,19 +102,31 @@ def read_looks(path: Path) -> Looks | None:
     Raises:
         UserError: If the file is none of them or of a newer version.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read the looks so far, {path}: {error}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = read_json(path, "the looks so far at a certificate")
+    if content.get("format") != FORMAT:
         raise UserError(f"{path} does not hold the looks of a certificate: its format is not {FORMAT}")
-    if content["version"] > VERSION:
-        raise UserError(f"{path} has version {content['version']}; this fancnn reads up to {VERSION}: update it")
+    version_of(content, VERSION, str(path))
+    validate(content, LOOKS, str(path))
     lists: dict[str, Any] = {name: tuple(content[name]) for name in ("thresholds", "types", "images", "groups")}
     looks = tuple(Look(**look) for look in content["looks"])
     return Looks(model=content["model"], confidence=content["confidence"], unit=content["unit"], looks=looks, **lists)
+
+
+_COUNTS = dict.fromkeys(("ng", "escapes", "go", "overkills"), whole(0))
+_RATES = dict.fromkeys(("escape_rate", "bound"), number_between(0, 1))
+_LOOK: Mapping[str, Kind] = {"when": text, **_COUNTS, **_RATES, "granted": truth}
+_LOOKS: Mapping[str, Kind] = {
+    "model": text,
+    "thresholds": thresholds,
+    "confidence": number_between(0, 1),
+    "unit": one_of("part", "group"),
+    "looks": list_of(record(_LOOK, tuple(_LOOK), closed=True), 1),
+    **dict.fromkeys(("types", "images", "groups"), list_of(text)),
+}
+LOOKS = record(_LOOKS, tuple(_LOOKS))
+"""The table at the top."""
 
 
 def write_looks(path: Path, looks: Looks) -> None:

@@ -57,7 +57,7 @@ calibration, root, line, intervals, by_type nor forecast.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +68,13 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import naming
 from fancnn.inspection.forecast import Outcomes, effective_parts, forecast
 from fancnn.inspection.line import Costs, Line
+from fancnn.inspection.model_kinds import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
 from fancnn.inspection.predictions import Prediction, columns, scored, with_truth
-from fancnn.inspection.scores import Confusion
+from fancnn.inspection.scores import Confusion, score
 from fancnn.inspection.uncertainty import score_intervals
+from fancnn.json_files import read_json, version_of
+from fancnn.kinds import list_of, map_of, number, number_between, one_of, optional, record, text, truth, validate, whole
+from fancnn.looks import LOOKS
 from fancnn.seen_images import ROLES
 from fancnn.tables import replacing
 
@@ -140,28 +144,88 @@ def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     """
     if not deciding:
         check_whole(path.parent)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise UserError(f"cannot read {path}: {reason}. Expected the metrics.json of a finished run") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found = read_json(path, "the metrics.json of a finished run")
+    if found.get("format") != FORMAT:
         raise UserError(f"{path} is no metrics.json of fancnn")
-    if found["version"] > VERSION:
-        raise UserError(f"{path} has format version {found['version']}; this fancnn reads up to {VERSION}: update it")
+    version = version_of(found, VERSION, str(path))
     if not isinstance(found.get("parts"), dict) or not {"threshold", "thresholds"} & set(found):
         raise UserError(f"{path} is damaged: it lacks its parts or its thresholds")
-    if found["version"] == 1:
-        both = [found.get("threshold", 0.5)] * 2
-        found |= {
-            "thresholds": both,
-            "decision": "",
-            "decision_part": None,
-            "calibration": None,
-            "root": None,
-            "line": None,
-        }
+    if version == 1:
+        found["thresholds"] = [found.get("threshold", 0.5)] * 2
+    validate(found, METRICS, str(path))
+    return {**dict.fromkeys(("decision_part", "calibration", "root", "line")), "decision": "", **found}
+
+
+def metrics_of_part(path: Path, part: str, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what a `metrics.json` has of one part.
+
+    Raises:
+        UserError: As `read_metrics`; or if it has nothing of that part, or not all that is `needed` of it.
+    """
+    parts = read_metrics(path)["parts"]
+    if part not in parts:
+        raise UserError(f"{path} has nothing of the part {part}. It has: {', '.join(parts) or 'no part'}")
+    if missing := [name for name in needed if name not in parts[part]]:
+        raise UserError(f"{path} is of an older version, or damaged: parts.{part} lacks {', '.join(missing)}")
+    found: dict[str, Any] = parts[part]
     return found
+
+
+_SCORE = optional(number)
+_COUNT = whole(0)
+_INTERVAL = optional(list_of(number, 2, 2))
+_TYPE = record(
+    {
+        **dict.fromkeys(("defect_type", "unit"), text),
+        **dict.fromkeys(("ng", "escapes", "ng_parts", "escaped_parts"), _COUNT),
+        "bound": number_between(0, 1),
+    }
+)
+_NAMING = record(
+    {
+        **dict.fromkeys(("right", "of"), _COUNT),
+        "share": optional(number_between(0, 1)),
+        "interval": _INTERVAL,
+        "confusion": map_of(map_of(_COUNT)),
+    }
+)
+_PART = record(
+    {
+        **dict.fromkeys(score([0, 1], [0.25, 0.75], Thresholds.single(0.5)), _SCORE),
+        **dict.fromkeys(("pictures", "go", "ng", "groups", *(item.name for item in fields(Confusion))), _COUNT),
+        "intervals": map_of(_INTERVAL),
+        "interval_unit": one_of("image", "group"),
+        "interval_note": optional(text),
+        "seen": map_of(_COUNT),
+        "by_type": list_of(_TYPE),
+        "types": optional(_NAMING),
+        "forecast": optional(map_of(optional(list_of(number, 3, 3)))),
+    }
+)
+METRICS = record(
+    {
+        **dict.fromkeys(("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256"), optional(text)),
+        **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
+        **DECISION,
+        "thresholds": thresholds,
+        "decision_rule": optional(DECISION_RULE),
+        "decided_again": optional(truth),
+        "calibration": optional(calibration),
+        "go_class": optional(text),
+        "classes": optional(TEXTS),
+        "outputs": optional(TEXTS),
+        "seen_complete": optional(truth),
+        "looks": optional(LOOKS),
+        "unread": optional(_COUNT),
+        "warnings": TEXTS,
+        "versions": optional(VERSIONS),
+        "parts": map_of(_PART),
+        "folds": list_of(_PART),
+        "mean": map_of(list_of(number, 3, 3)),
+    },
+    ("thresholds", "parts"),
+)
+"""The table at the top; whatever reads a file may rely on these types."""
 
 
 def _forecast(

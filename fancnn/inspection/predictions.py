@@ -28,6 +28,7 @@ The three columns of types are there only if the model has types (`model.outputs
 A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
+_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)  # `float` takes 1_0 and nan, too
 COLUMNS = (
     *("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error"),
     *("sha256", "pixel_sha256", "seen"),
@@ -184,7 +186,7 @@ def read_predictions(path: Path) -> list[Prediction]:
 def _prediction(row: Mapping[str, str], place: str) -> Prediction:
     label = row["label"].strip()
     if label.lower() not in LABELS:
-        raise UserError(f"{place}: label={label!r} should be 0 (GO), 1 (NG) or empty")
+        raise UserError(f"{place}: label={label[:40]!r} should be 0 (GO), 1 (NG) or empty")
     optional = (
         *("decision", "split", "group", "defect_type", "error", "true_type", "found_type"),
         *("sha256", "pixel_sha256", "seen"),
@@ -202,12 +204,9 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
 
 def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
     said = row.get(column, "").strip()
-    try:
-        share = float(said.replace(",", ".")) if said else None
-    except ValueError:
-        share = float("nan")
+    share = None if not said else float(said.replace(",", ".")) if _NUMBER.fullmatch(said) else float("nan")
     if share is not None and not 0 <= share <= 1:
-        raise UserError(f"{place}: {column}={said!r} should be a number in [0, 1] or empty")
+        raise UserError(f"{place}: {column}={said[:40]!r} should be a number in [0, 1] or empty")
     return share
 
 

@@ -13,6 +13,8 @@ from torch import Tensor
 from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.learning.scores import direction
 from fancnn.limits import check_monitor
+from fancnn.networks.weights import weights_hash, weights_of
+from fancnn.seals import seal_archive
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 
@@ -20,14 +22,22 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes as `fancnn.atomic_files` does: a kill or a power cut leaves the old file or the new one.
 
+    All checkpoints are written here. What one says of itself gets the SHA-256 of its weights, and the file a seal (see
+    `fancnn.seals`), so that whoever loads it knows that they are what they were.
+
     Lightning stages in the system's temporary folder; from another file system the move is a copy.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        with atomic_file(Path(path)) as partial, partial.open("wb") as file:
+        described = checkpoint.get("fancnn")
+        if described is not None:
+            now = weights_hash(weights_of(checkpoint["state_dict"]))
+            checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
+        with atomic_file(Path(path)) as partial, partial.open("w+b") as file:
             torch.save(checkpoint, file)
+            seal_archive(file)
 
 
 class BestAndLast(ModelCheckpoint):

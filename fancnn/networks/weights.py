@@ -6,6 +6,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+PREFIX = "model."  # of the model's tensors among those of a checkpoint; others are of the loss, for one
+
+
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the model among the `state_dict` of a checkpoint, by the names that the model has."""
+    return {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and values of tensors, in the order of names.

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from fancnn.errors import UserError
@@ -16,9 +15,11 @@ from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.metrics_file import part_metrics, read_metrics
 from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth
 from fancnn.inspection.scores import Confusion, confusion
+from fancnn.kinds import anything, list_of, map_of, shown, text, validate
 from fancnn.looks import Looks
 from fancnn.pictures import PARTS, Picture, read_split
 from fancnn.tables import read_table
+from fancnn.yaml_files import read_text, read_yaml
 
 ALL = "all"  # the part of rows that name none
 
@@ -107,7 +108,8 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
     rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["parts"]
-    current = all("interval_unit" in part for part in saved.values())  # else of an older version, scored less well
+    whole = {"interval_unit", "groups", "accuracy", "intervals"}
+    current = all(whole <= set(part) for part in saved.values())  # else of an older version, scored less well
     known = used == own and set(saved) == set(part_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
     settings = _tree(trained / ".hydra" / "config.yaml")
@@ -121,7 +123,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         pictures=tuple(read_split(run / "split.csv")) if (run / "split.csv").is_file() else (),
         history=_history(trained / "metrics.csv"),
         skipped=_skipped(run / "skipped.csv"),
-        overrides=tuple(map(str, _listed(trained / ".hydra" / "overrides.yaml"))),
+        overrides=tuple(_listed(trained / ".hydra" / "overrides.yaml")),
         configuration=_text(trained / ".hydra" / "config.yaml"),
         settings=settings,
         hashes=_hashes(trained, metrics.get("root")),
@@ -208,25 +210,38 @@ def _history(path: Path) -> tuple[Mapping[str, float], ...]:
     if not path.is_file():
         return ()
     rows = read_table(path, ("epoch",), 1)
-    return tuple({name: float(value) for name, value in row.items() if value and name != "version"} for row in rows)
+    return tuple(_numbers(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2))
+
+
+def _numbers(row: Mapping[str, str], place: str) -> Mapping[str, float]:
+    """The numbers of a row of `metrics.csv`; that of the epoch among them."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if name == "version" or not (value or name == "epoch"):
+            continue
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise UserError(f"{place}: {name}={shown(value)} should be a number") from error
+    if not 0 < found["epoch"] < 2**31:  # others may be NaN, where a training diverged
+        raise UserError(f"{place}: epoch={found['epoch']:g} should be a whole number from 1")
+    return found
 
 
 def _tree(path: Path) -> Mapping[str, Any]:
-    found = _parsed(path)
-    return found if isinstance(found, Mapping) else {}
+    """The configuration of the training; empty where there is none."""
+    found = (read_yaml(path) if path.is_file() else None) or {}
+    validate(found, map_of(anything), str(path))
+    tree: Mapping[str, Any] = found
+    return tree
 
 
 def _listed(path: Path) -> list[Any]:
-    found = _parsed(path)
-    return found if isinstance(found, list) else []
-
-
-def _parsed(path: Path) -> Any:
-    try:
-        return yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
+    """What the command line of the training said; empty where that is not known."""
+    found = (read_yaml(path) if path.is_file() else None) or []
+    validate(found, list_of(text), str(path))
+    return list(found)
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return read_text(path) if path.is_file() else ""

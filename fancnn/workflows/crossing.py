@@ -18,7 +18,7 @@ from fancnn import assembly, checkpoints
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
+from fancnn.inspection.metrics_file import metrics_of_part, part_metrics, read_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
 from fancnn.inspection.scores import score
 from fancnn.inspection.thresholds import ThresholdChoice
@@ -107,7 +107,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     tests = []
     for folder in folders:
         rows += [row for row in read_predictions(folder / "predictions.csv") if row.split == "test"]
-        tests.append(read_metrics(folder / "metrics.json")["parts"]["test"])
+        tests.append(metrics_of_part(folder / "metrics.json", "test"))
     rows.sort(key=lambda row: row.path)
     chosen = _chosen_together(settings, rows)
     part = None if chosen.reason.startswith("fixed") else "test"

@@ -185,6 +185,10 @@ def _predictions(
 def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
     by_path: list[Mapping[str, Prediction]] = [{row.path: row for row in table} for table in tables]
     shared = [row for row in tables[0] if all(row.path in table for table in by_path)]
+    if unknown := [row.path for row in shared if any(table[row.path].probability is None for table in by_path)]:
+        raise UserError(
+            f"{unknown[0]} has no probability in the predictions.csv of one of the runs: nothing to average"
+        )
     # what the mean's likeliest type is the tables do not say: the likeliest type of each is all they have
     untyped: dict[str, Any] = {"true_type": "", "found_type": "", "type_share": None}
     return [

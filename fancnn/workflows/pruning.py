@@ -21,7 +21,7 @@ from fancnn.command import in_sweep, leave_settings
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import FreezeSettings
-from fancnn.inspection.metrics_file import read_metrics
+from fancnn.inspection.metrics_file import metrics_of_part
 from fancnn.kept_settings import validate_places
 from fancnn.learning.checkpointing import LAST
 from fancnn.memory import keep_freed_memory
@@ -36,7 +36,7 @@ from fancnn.workflows.crossing import moved
 from fancnn.workflows.deciding import NO_LINE, choose, rule_of
 from fancnn.workflows.earlier_run import EarlierRun, read_run
 from fancnn.workflows.lines import known_line
-from fancnn.workflows.pruning_curve import Point, leave_curve, point_of, scores_of, scores_of_logits
+from fancnn.workflows.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
 from fancnn.workflows.telling import tell_next
 from fancnn.workflows.training import train
 
@@ -214,7 +214,7 @@ def _tuning(
 
 
 def _known_scores(run: Path) -> Mapping[str, Any]:
-    return scores_of(read_metrics(run / "metrics.json")["parts"][PART])
+    return scores_of(metrics_of_part(run / "metrics.json", PART, SCORES))
 
 
 def _held_against(

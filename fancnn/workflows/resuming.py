@@ -25,6 +25,7 @@ FREE = (
     "augment_preview",
     "image_limits",
 )
+RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")  # of a file that Lightning wrote
 MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
 BEFORE = {"model.outputs": "one"}  # keys that came later, as trainings without them went
 RENAMED = {"fancnn.learning.losses.BinaryCrossEntropy": "fancnn.learning.losses.CrossEntropy"}
@@ -44,6 +45,10 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any], command: str = "trai
     checkpoints.check_finite(checkpoint["state_dict"], path)
     if "runs" in earlier:
         raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
+    if type(earlier["epoch"]) is not int or not set(RESUMED) <= set(checkpoint):
+        raise UserError(
+            f"{path} has a model and no state of a training to go on from. To start with its layers: init={ckpt}"
+        )
     if ("task" in earlier) != ("task" in about):
         other = "pretrain" if "task" in earlier else "train"
         start = f", or to start with its layers: init={ckpt}" if other == "pretrain" else ""

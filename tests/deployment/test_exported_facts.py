@@ -4,14 +4,15 @@ import pytest
 
 from fancnn.deployment.exported_facts import ExportedFacts
 from fancnn.errors import UserError
+from fancnn.inspection.calibration import UNCALIBRATED
 
 FACTS = ExportedFacts(
     classes=["GO", "NG"],
     go_class="GO",
     outputs=["GO", "Kratzer", "汚れ"],
     thresholds=(0.2, 0.7),
-    preprocess={"background": "white"},
-    calibration={},
+    preprocess={"image_size": [16, 16], "resize": "pad", "background": "white", "mean": [0.0] * 3, "std": [1.0] * 3},
+    calibration=UNCALIBRATED.as_plain(),
     weights_sha256="a",
     checkpoint_sha256="b",
     split_sha256=None,
@@ -40,7 +41,7 @@ def test_a_file_of_another_program_is_refused(text: str | None) -> None:
     ("change", "text"),
     [
         ({"version": 2}, "x.onnx has export format 2; this fancnn reads up to 1. It was written by fancnn 9.9"),
-        ({"thresholds": [0.7, 0.2]}, "x.onnx is damaged: thresholds 0.7 and 0.2"),
+        ({"thresholds": [0.7, 0.2]}, "x.onnx is damaged: thresholds: thresholds 0.7 and 0.2"),
         ({"thresholds": None}, "x.onnx is damaged"),
     ],
 )

@@ -16,7 +16,7 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from PIL import Image
-from samples import compose_command
+from samples import compose_command, save_sealed
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -269,11 +269,11 @@ def test_a_probability_for_the_line_is_there_where_the_file_knows_both_mixes(
 ) -> None:
     proto = onnx.load(exported)
     facts = json.loads(proto.metadata_props[0].value)
-    facts["calibration"]["ng_rate"], facts["line"] = own, {"ng_rate": line}
+    facts["calibration"]["ng_rate"], facts["line"]["ng_rate"] = own, line
     if own is None:
         del facts["calibration"]["ng_rate"]  # as in files of before
     proto.metadata_props[0].value = json.dumps(facts)
-    onnx.save(proto, tmp_path / "line.onnx")
+    save_sealed(proto, tmp_path / "line.onnx")
     model = ExportedModel(tmp_path / "line.onnx")
     settings = compose_command("serve", ServeSettings, f"model_file={model.path}", "workers=1", "limits.seconds=600")
     with TestClient(application(model, settings), "http://127.0.0.1") as server:

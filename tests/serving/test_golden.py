@@ -11,6 +11,7 @@ import onnx
 import pytest
 from fastapi.testclient import TestClient
 from onnx import numpy_helper
+from samples import save_sealed
 
 from fancnn.deployment.described import described
 from fancnn.deployment.exported_model import ExportedModel
@@ -82,7 +83,7 @@ SWAPS = {
 def test_a_swapped_part_of_the_file_fails(swap: str, exported: Path, golden: Path, tmp_path: Path) -> None:
     proto = onnx.load(exported)
     SWAPS[swap](proto)
-    onnx.save(proto, tmp_path / "swapped.onnx")
+    save_sealed(proto, tmp_path / "swapped.onnx")
     with pytest.raises(UserError, match=" golden pictures: .*should "):
         check_golden(ExportedModel(tmp_path / "swapped.onnx"), golden)
 

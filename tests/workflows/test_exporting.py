@@ -188,10 +188,16 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
     assert not (tmp_path / "outputs").exists()
 
 
+REST = {"resize": "squash", "background": "white", "mean": [0.0] * 3, "std": [1.0] * 3}
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"preprocess": {"image_size": [16, 24]}}, "x.onnx takes 16x24, the run 16x16: it is no export of this run"),
+        (
+            {"preprocess": {"image_size": [16, 24], **REST}},
+            "x.onnx takes 16x24, the run 16x16: it is no export of this run",
+        ),
         ({"outputs": ["GO", "chip", "dent"]}, "x.onnx tells chip, dent, the run no types: it is no export of this run"),
     ],
 )
@@ -199,7 +205,8 @@ def test_a_file_of_another_run_is_refused(
     changes: dict[str, object], text: str, exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
     graph, path = onnx.load(exported), tmp_path / "x.onnx"
-    onnx.helper.set_model_props(graph, {KEY: replace(facts_of(exported), **changes).as_text()})  # type: ignore[arg-type]
+    other = replace(facts_of(exported), sealed=False, **changes)  # type: ignore[arg-type]
+    onnx.helper.set_model_props(graph, {KEY: other.as_text()})
     onnx.save(graph, path)
     with pytest.raises(UserError, match=text):
         parity(

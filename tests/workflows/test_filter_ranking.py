@@ -13,6 +13,7 @@ from scipy.stats import rankdata
 import fancnn
 from fancnn.errors import UserError
 from fancnn.inspection.rank_agreement import agreement
+from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.networks.criteria import CRITERIA
 from fancnn.pruning_limits import CRITERIA as NAMES
 from fancnn.reporting.filter_figures import kernel_picture
@@ -96,7 +97,7 @@ def test_filters_that_are_silent_are_named_and_scores_that_most_do_not_better_ar
     run = Path(shutil.copytree(trained_run, tmp_path / "run"))
     checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     checkpoint["state_dict"]["model.network.blocks.1.0.bias"][[1, 2, 3, 5, 6]] = -1e6
-    torch.save(checkpoint, run / "checkpoints/best.ckpt")
+    AtomicCheckpointIO().save_checkpoint(checkpoint, run / "checkpoints/best.ckpt")
     ranked(tmp_path / "out", f"run={run}", "layer=blocks.1.0")
     said, rows = capsys.readouterr().out, rows_of(tmp_path / "out")
     silent = [row for row in rows if float(row["activation"]) == 0]

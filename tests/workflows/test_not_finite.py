@@ -13,12 +13,13 @@ import torch
 from fastapi.testclient import TestClient
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from samples import compose_command, run_command
+from samples import compose_command, run_command, save_sealed
 
 from fancnn import checkpoints
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
 from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
+from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.line_settings import ExportSettings, ParitySettings
 from fancnn.model import Model
 from fancnn.serving.golden import check_golden
@@ -57,7 +58,7 @@ def damaged_run(run: Path, folder: Path, kind: str, value: float) -> Path:
     path = checkpoints.find(folder, ("best.ckpt",))
     content = torch.load(path, weights_only=True)
     content["state_dict"][last_layer(content["state_dict"], kind)].fill_(value)
-    torch.save(content, path)
+    AtomicCheckpointIO().save_checkpoint(content, path)
     return folder
 
 
@@ -73,7 +74,7 @@ def with_nan(exported: Path, path: Path) -> Path:
     bias = [one for one in proto.graph.initializer if one.name.startswith("network.") and one.name.endswith("bias")][-1]
     values = np.full(tuple(bias.dims), np.nan, np.float32)
     bias.CopyFrom(numpy_helper.from_array(values, bias.name))
-    onnx.save(proto, path)
+    save_sealed(proto, path)
     return path
 
 
@@ -95,7 +96,7 @@ def nan_where_white(exported: Path, path: Path) -> Path:
             helper.make_node("Add", ["probability_before", "added"], ["probability"]),
         ]
     )
-    onnx.save(proto, path)
+    save_sealed(proto, path)
     return path
 
 

@@ -10,6 +10,7 @@ from samples import compose_command, run_command
 from fancnn.errors import UserError
 from fancnn.inspection.certificates import Certificate
 from fancnn.inspection.predictions import Prediction, write_predictions
+from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.settings import CertifySettings, DecideSettings
 from fancnn.workflows.certifying import certify
 from fancnn.workflows.deciding import decide
@@ -100,7 +101,7 @@ def test_a_run_is_known_by_its_weights_whatever_its_thresholds(
     run_certify(f"run={run}", "threshold=run", "escape=0.9")
     content = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     next(iter(content["state_dict"].values())).add_(1e-3)
-    torch.save(content, run / "checkpoints/best.ckpt")
+    AtomicCheckpointIO().save_checkpoint(content, run / "checkpoints/best.ckpt")
     assert weights_mark(run) != before
     with pytest.raises(UserError, match="look of another claim: the model's weights changed"):
         run_certify(f"run={run}", "threshold=run", "escape=0.9")

@@ -60,7 +60,12 @@ def fuzzed(target: str, own: Path, seconds: float, seed: int) -> tuple[int, str]
     while (left := end - time.monotonic()) > 1 and rounds < 20:
         rounds += 1
         command = [sys.executable, __file__, target, f"-max_total_time={int(left) + 1}", f"-seed={seed + rounds}"]
-        command += [f"-rss_limit_mb={MEGABYTES}", f"-timeout={SECONDS}", f"-artifact_prefix={own}/", "-print_final_stats=1"]
+        command += [
+            f"-rss_limit_mb={MEGABYTES}",
+            f"-timeout={SECONDS}",
+            f"-artifact_prefix={own}/",
+            "-print_final_stats=1",
+        ]
         command += ["-max_len=65536", str(own / "corpus")]
         answer = subprocess.run(command, cwd=own, capture_output=True, text=True, errors="replace", check=False)
         text = answer.stderr[-1500:]

@@ -77,7 +77,9 @@ def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Ou
             again = ""
             if not good:
                 again = f"{line}  # the file: {keep(place, kept / f'{seed}-{number}')}"
-            yield Outcome("hostile files", f"{target.kind}: {target.name}", name, outcome, good, again, answer.text[-1500:])
+            yield Outcome(
+                "hostile files", f"{target.kind}: {target.name}", name, outcome, good, again, answer.text[-1500:]
+            )
 
 
 def outcome_of(target: Target, answer: Ended, usual: float) -> tuple[str, bool]:

@@ -73,7 +73,9 @@ SCENARIOS = (
         *("line/inspector.xml",),
         takes_away=(".xml",),
     ),
-    Scenario("export torch", "export", ("run=runs/a", "format=torch", "output=line/inspector.pt2"), "line/inspector.pt2"),
+    Scenario(
+        "export torch", "export", ("run=runs/a", "format=torch", "output=line/inspector.pt2"), "line/inspector.pt2"
+    ),
     Scenario(
         *("prune", "prune", ("run=runs/a", "keep=0.5", "epochs=2", NEW), "runs/new", ("ckpt=runs/new",)),
         in_place=True,
@@ -83,7 +85,13 @@ SCENARIOS = (
         *("crossval", "crossval", ("folds=3", NEW, *TINY, "data.root={images}"), "runs/new", ("ckpt=runs/new",)),
         in_place=True,
     ),
-    Scenario("predict by an unfinished prune", "prune", ("run=runs/a", "keep=0.5", "epochs=2", NEW), "runs/new", used_early=True),
+    Scenario(
+        "predict by an unfinished prune",
+        "prune",
+        ("run=runs/a", "keep=0.5", "epochs=2", NEW),
+        "runs/new",
+        used_early=True,
+    ),
     Scenario("ensemble", "ensemble", ("runs/a", "runs/b", NEW), "runs/new"),
     Scenario(
         *("pretrain", "pretrain", (NEW, *TINY[:5], "data.root={images}"), "runs/new"),
@@ -95,11 +103,15 @@ SCENARIOS = (
     Scenario("explain", "explain", ("run=runs/a", "pictures=1", "filters=1", "channels=2", NEW), "runs/new"),
     Scenario("filters", "filters", ("run=runs/a", NEW), "runs/new"),
     Scenario("predict run", "predict", ("run=runs/a", "input={images}", "output=out/p.csv"), "out/p.csv"),
-    Scenario("predict model", "predict", ("model=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"),
+    Scenario(
+        "predict model", "predict", ("model=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"
+    ),
     Scenario("evaluate", "evaluate", ("run=runs/a", NEW), "runs/new"),
     Scenario("compare", "compare", ("runs/a", "runs/b", NEW), "runs/new", codes=(0, 3)),
     Scenario("fans", "fans", ("root=fans", "count=4", "size=64"), "fans"),
-    Scenario("train on fans", "train", (NEW, *TINY, "data.fans.count=16", "data.fans.size=48", "report=false"), "cache/fans"),
+    Scenario(
+        "train on fans", "train", (NEW, *TINY, "data.fans.count=16", "data.fans.size=48", "report=false"), "cache/fans"
+    ),
     Scenario("sweep", "train", ("-m", "hydra.sweep.dir=runs/new", "seed=0,1", *TINY, *DATA), "runs/new"),
 )
 
@@ -186,7 +198,9 @@ def drawn(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int) ->
     for scenario in scenarios:
         names = bench.points(scenario)
         seeded = random.Random(f"{seed} {scenario.name}")
-        points = [number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)]
+        points = [
+            number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)
+        ]
         for place, point in enumerate(points):
             yield scenario, Plan(point, HOW[(place + len(scenario.name)) % len(HOW)], seed), names[point - 1]
 
@@ -246,7 +260,11 @@ def judged(bench: Bench, scenario: Scenario, plan: Plan) -> tuple[str, str]:
     if again.refused and scenario.mended_by and f"python -m fancnn.{scenario.mended_by[0]}" in again.text:
         bench.run(scenario.mended_by[0], scenario.mended_by[1:])
         again = bench.run(scenario.command, arguments)
-    if again.refused and "nothing is left to do" in again.text and (bench.work / scenario.result / "metrics.json").is_file():
+    if (
+        again.refused
+        and "nothing is left to do" in again.text
+        and (bench.work / scenario.result / "metrics.json").is_file()
+    ):
         result = bench.work / scenario.result  # it was finished but for its last words
     elif again.hung or again.code not in scenario.codes:
         return f"the next run ends with {'a hang' if again.hung else again.code}", again.text
@@ -352,7 +370,10 @@ def _weights(path: Path) -> list[Any]:
     from fancnn.networks.weights import weights_hash
 
     kept = checkpoints.read(path)
-    return [weights_hash(kept["state_dict"]), *(kept["fancnn"].get(key) for key in ("thresholds", "calibration", "epoch", "seen"))]
+    return [
+        weights_hash(kept["state_dict"]),
+        *(kept["fancnn"].get(key) for key in ("thresholds", "calibration", "epoch", "seen")),
+    ]
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
