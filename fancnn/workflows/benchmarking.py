@@ -33,6 +33,7 @@ from fancnn.learning.quiet import quiet_lightning
 from fancnn.memory import keep_freed_memory
 from fancnn.settings import BenchmarkSettings
 from fancnn.tables import replacing
+from fancnn.tool_limits import check_benchmark
 
 
 @dataclass
@@ -63,11 +64,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
     Raises:
         UserError: If a part is unknown, or a process that is measured fails.
     """
-    unknown = [part for part in settings.parts if part not in PARTS]
-    if not settings.parts:
-        raise UserError(f"parts=[] measures nothing. There are {', '.join(PARTS)}")
-    if unknown:
-        raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
+    check_benchmark(settings)
     if settings.keras and shutil.which(settings.keras) is None:
         raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
     keep_freed_memory()
@@ -136,8 +133,7 @@ def _scale(bench: _Bench) -> list[Result]:
 
 
 def _serving(bench: _Bench) -> list[Result]:
-    if bench.settings.exported is None:
-        raise UserError("parts=[serving] needs exported=FILE.onnx: a file that `python -m fancnn.export` wrote")
+    assert bench.settings.exported is not None  # `check_benchmark` has seen to it
     pictures = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
     return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from fancnn.cache_folder import cache_folder
 from fancnn.console import print_table, say, track
-from fancnn.errors import UserError
 from fancnn.images.cache import read_about, wrong_rows
 from fancnn.images.cache_index import read_index
 from fancnn.images.preprocess import Preprocess
 from fancnn.looks import Ledger
 from fancnn.settings import CacheSettings
+from fancnn.tool_limits import check_caching
 
 
 def look_after(settings: CacheSettings) -> bool:
@@ -19,6 +19,7 @@ def look_after(settings: CacheSettings) -> bool:
     Raises:
         UserError: If `settings.do` is none of the three.
     """
+    check_caching(settings)
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
     found = {folder: about for folder in sorted(top.glob("decoded/*")) if (about := read_about(folder))}
     fans = [folder for folder in sorted(top.glob("fans/*")) if (folder / "fans.csv").is_file()]
@@ -27,12 +28,10 @@ def look_after(settings: CacheSettings) -> bool:
         return True
     if settings.do == "verify":
         return _verify(list(found))
-    if settings.do == "clear":
-        for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
-            shutil.rmtree(folder)
-        say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
-        return True
-    raise UserError(f"do={settings.do} is none of list, verify, clear")
+    for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
+        shutil.rmtree(folder)
+    say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
+    return True
 
 
 def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:

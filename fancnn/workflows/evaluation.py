@@ -13,6 +13,7 @@ from fancnn.console import say, track
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.defect_types import type_of
 from fancnn.inspection.predictions import FileScore, predicted
+from fancnn.judging_limits import check_evaluation
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
@@ -22,7 +23,7 @@ from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line
-from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, given_thresholds, state
+from fancnn.workflows.scoring import Evaluated, asked_thresholds, given_thresholds, state
 
 APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
 
