@@ -37,7 +37,7 @@ from fancnn.learning.makers import accepted, check_loss, check_makers, check_tak
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
 from fancnn.learning.regularization import KernelPenalty
-from fancnn.limits import check_described, check_image_size, check_training
+from fancnn.limits import check_described, check_image_size, check_seed, check_training
 from fancnn.model import Model
 from fancnn.pretraining_settings import PretrainSettings, UnlabelledSettings
 from fancnn.settings import TrainSettings
@@ -224,6 +224,7 @@ def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
 
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
+    check_seed(settings.seed)
     seed_everything(settings.seed, workers=True, verbose=False)
     with collected() as check:
         callbacks = check(lambda: _each(settings.callbacks, "callbacks", Callback)) or []
@@ -265,7 +266,7 @@ def check(settings: TrainSettings) -> None:
         check(lambda: check_training(settings))
         check(lambda: datamodule(settings.data, Path(), settings.seed))
         check(lambda: trainer(settings))
-        fresh = check(lambda: _sized(settings))
+        fresh = check(lambda: _model(settings))
         check(lambda: classifier(settings, fresh or _stand_in(settings.model.outputs), {}))
         if fresh is not None:
             for callback in freezing(settings.freeze.layers):
@@ -277,10 +278,11 @@ def _stand_in(outputs: str) -> Model:
     return Model(nn.Linear(1, 1), Preprocess((1, 1)), classes=(), go_class="", outputs=FRESH.get(outputs, ONE))
 
 
-def _sized(settings: TrainSettings) -> Model | None:
-    """The model, where the sizes of its images are right; what is wrong with them is said already."""
+def _model(settings: TrainSettings) -> Model | None:
+    """The model, where it can be made; what is wrong with seed and sizes is said by their keys."""
     try:
         check_image_size(settings.data.image_size)
+        check_seed(settings.seed)
     except UserError:
         return None
     return model(settings, ())

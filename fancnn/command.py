@@ -99,7 +99,8 @@ def command(
             sys.argv[1:] = with_keys(sys.argv[1:], said)
             _run(functools.partial(_help, compose, said) if said and {"-h", "--help"} & {*sys.argv} else compose)
 
-        main.settings_of = settings_of  # type: ignore[attr-defined]  # for whoever asks what the command would say
+        # for whoever asks what the command would say
+        main.checked_in_full = functools.partial(settings_of, in_full=True)  # type: ignore[attr-defined]
         return main
 
     return decorate
@@ -111,10 +112,13 @@ def checked(
     said: Mapping[str, str] = MappingProxyType({}),
     validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
+    *,
+    in_full: bool = False,
 ) -> S:
     """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
 
-    `said`, `validate` and `build` are those of `command`: mistakes are told in the words of the first.
+    `said`, `validate` and `build` are those of `command`: mistakes are told in the words of the first. `in_full` builds
+    in any case.
 
     Raises:
         UserError: If a key is unknown or missing, or a value has the wrong type or is refused: all of them at once.
@@ -124,7 +128,7 @@ def checked(
         settings = typed_settings(cfg, schema, check, words)
         if validate is not None:
             check(lambda: validate(settings))
-        if check.errors and build is not None:
+        if build is not None and (check.errors or in_full):
             check(lambda: build(settings))
     return settings
 

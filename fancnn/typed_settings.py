@@ -37,10 +37,7 @@ def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Col
     node = OmegaConf.structured(schema)
     wrong = dict(_filled(node, plain, schema, "", words))
     made, unread = _object(node, schema, "", words, frozenset(wrong))
-    texts = [*wrong.values(), *unread]
-    if len(texts) == 1 and texts[0].startswith("configuration"):
-        texts = [f"{texts[0]}. {HINT}"]
-    for text in texts:
+    for text in (*wrong.values(), *unread):
         check.errors.append(UserError(text))
     return made
 
@@ -100,7 +97,7 @@ def _unknown(key: str, name: str, known: list[str], schema: type) -> str:
         "data.rot: Key 'rot' not in 'int'. Did you mean root?"
     """
     near = difflib.get_close_matches(name, known, n=1)
-    return f"{key}: Key {name!r} not in {schema.__name__!r}" + (f". Did you mean {near[0]}?" if near else "")
+    return f"{key}: Key {name!r} not in {schema.__name__!r}. {f'Did you mean {near[0]}?' if near else HINT}"
 
 
 def expected(hint: Any) -> str:

@@ -28,7 +28,7 @@ from fancnn.learning.history import History
 from fancnn.learning.pretext import Autoencoder, Rotation
 from fancnn.learning.pretraining import Pretraining
 from fancnn.learning.quiet import quiet_lightning
-from fancnn.limits import check_image_size
+from fancnn.limits import check_image_size, check_seed
 from fancnn.memory import keep_freed_memory
 from fancnn.pictures import PARTS, split_hash
 from fancnn.pretraining_limits import check_pretraining
@@ -89,14 +89,15 @@ def check(settings: PretrainSettings) -> None:
         found(lambda: check_pretraining(settings))
         found(lambda: assembly.trainer(settings))
         found(lambda: assembly.augment(settings.augment))
-        task = found(lambda: build_task(settings) if _has_size(settings) else None)
+        task = found(lambda: build_task(settings) if _can_be_built(settings) else None)
         network = nn.Linear(1, 1) if task is None else task
         found(lambda: assembly.makers(settings.model.optimizer, settings.schedule, network))
 
 
-def _has_size(settings: PretrainSettings) -> bool:
-    """Whether the sizes of the images are right; what is wrong with them is said by `check_pretraining`."""
+def _can_be_built(settings: PretrainSettings) -> bool:
+    """Whether seed and sizes are right; what is wrong with them is said by their keys."""
     try:
+        check_seed(settings.seed)
         check_image_size(settings.data.image_size)
     except UserError:
         return False
