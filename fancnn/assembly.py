@@ -36,9 +36,13 @@ from fancnn.learning.losses import with_balanced_weights
 from fancnn.learning.makers import accepted, check_loss, check_makers, check_takes_outputs
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
+from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.regularization import KernelPenalty
 from fancnn.limits import check_described, check_image_size, check_seed, check_training
+from fancnn.memory import memory_bytes
 from fancnn.model import Model
+from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks.sizes import is_small, training_bytes
 from fancnn.pretraining_settings import PretrainSettings, UnlabelledSettings
 from fancnn.settings import TrainSettings
 from fancnn.splits import SplitPlan
@@ -132,7 +136,45 @@ def network(config: Mapping[str, Any], outputs: int = 1) -> nn.Module:
         _check_target(str(config["_target_"]), "model.network")
         check_takes_outputs(get_object(config["_target_"]), outputs)
     several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
+    check_memory(config, outputs)
     return _built(config, "model.network", nn.Module, **several)
+
+
+def check_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) -> None:
+    """Refuse a network of this package that this computer cannot hold in training, before it is made.
+
+    Args:
+        config: Describes the network.
+        outputs: Of it.
+        batch: Images of a step.
+
+    Raises:
+        UserError: Saying how much memory it would take.
+    """
+    height, width = (int(side) for side in config.get("image_size") or (1, 1))
+    pixels = height * width
+    numbers = [*_numbers(config), pixels // 256, batch * pixels // 2**15]
+    known = [f"fancnn.networks.{kind.__name__}" for kind in (ConvNet, ResidualNet)]
+    if config.get("_target_") not in known or is_small(*numbers) or (have := memory_bytes()) is None:
+        return
+    several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
+    try:
+        needed = training_bytes(lambda: _built(config, "model.network", nn.Module, **several), (height, width), batch)
+    except RuntimeError as error:
+        raise UserError("model.network: its layers are larger than any memory. Take smaller ones") from error
+    if needed > have:
+        raise UserError(
+            f"model.network for data.image_size=[{height},{width}] would take about {needed / 1e9:,.0f} GB to train on "
+            f"{batch} at a time, and there are {have / 1e9:,.0f} GB. Take smaller images or layers, or model=residual, "
+            "whose size does not depend on that of the images"
+        )
+
+
+def _numbers(config: Any) -> list[int]:
+    if isinstance(config, Mapping | list | tuple):
+        values = config.values() if isinstance(config, Mapping) else config
+        return [number for value in values for number in _numbers(value)]
+    return [config] if isinstance(config, int) else []
 
 
 def model(
@@ -225,6 +267,7 @@ def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
     check_seed(settings.seed)
+    quiet_lightning()
     seed_everything(settings.seed, workers=True, verbose=False)
     with collected() as check:
         callbacks = check(lambda: _each(settings.callbacks, "callbacks", Callback)) or []

@@ -30,6 +30,7 @@ from fancnn.arguments import in_words, with_keys, with_listed
 from fancnn.errors import UserError, collected
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
+from fancnn.limits import check_writable, place_of
 from fancnn.trust import trust
 from fancnn.typed_settings import typed_settings
 
@@ -126,11 +127,17 @@ def checked(
     words = {key: word for word, key in said.items()}
     with collected() as check:
         settings = typed_settings(cfg, schema, check, words)
+        check(lambda: _check_output(settings))
         if validate is not None:
             check(lambda: validate(settings))
         if build is not None and (check.errors or in_full):
             check(lambda: build(settings))
     return settings
+
+
+def _check_output(settings: Any) -> None:
+    if (folder := getattr(settings, "output_dir", None)) is not None:
+        check_writable("output_dir", folder, place_of("output_dir", folder))
 
 
 def in_sweep() -> bool:

@@ -14,6 +14,7 @@ from fancnn.limits import (
     check_earlier,
     check_file,
     check_folder,
+    check_input,
     check_line,
     check_looks,
     check_rule,
@@ -84,6 +85,7 @@ def check_reporting(settings: ReportSettings) -> None:
 
 def check_comparing(settings: CompareSettings) -> None:
     with collected() as check:
+        check(lambda: _check_compared(settings.runs))
         check(lambda: check_thresholds(settings.threshold))
         check(lambda: check_share("confidence", settings.confidence))
         for key in ("new_escape_rate", "new_overkill_rate"):
@@ -95,12 +97,19 @@ def check_comparing(settings: CompareSettings) -> None:
         check(lambda: check_writable("output", settings.output, place_of("output", settings.output)))
 
 
+def _check_compared(runs: list[str]) -> None:
+    if len(runs) < 2:
+        raise UserError(f"runs={runs}: expected two run folders or prediction tables or more, the one in use first")
+
+
 def check_certifying(settings: CertifySettings) -> None:
     """A claim on images that are there, or with plan=true a plan before there are any."""
     with collected() as check:
         check(lambda: check_share("escape", settings.escape))
         check(lambda: check_share("confidence", settings.confidence))
         check(lambda: check_looks(settings.looks))
+        check(lambda: check_share("producer", settings.producer))
+        check(lambda: _check_accepted(settings.accept))
         check(lambda: check_written("output", settings.output))
         check(lambda: _check_plan(settings) if settings.plan else _check_claim(settings))
 
@@ -131,9 +140,7 @@ def _check_claimed(threshold: object) -> None:
 
 def _check_plan(settings: CertifySettings) -> None:
     with collected() as check:
-        check(lambda: check_share("producer", settings.producer))
         check(lambda: check_unit("", settings.unit, None))
-        check(lambda: _check_accepted(settings.accept))
         check(lambda: _check_good(settings.good, settings.escape))
         check(lambda: _check_lot(settings.lot))
         if named := [name for name in OF_IMAGES if getattr(settings, name) not in (None, False)]:
@@ -171,6 +178,7 @@ def check_explaining(settings: ExplainSettings) -> None:
     with collected() as check:
         check(lambda: check_earlier("run", settings.run))
         check(lambda: _check_part("split", settings.split))
+        check(lambda: check_input(settings.input))
         for name, least in (("pictures", 1), ("channels", 1), ("filters", 0), ("check_pictures", 1)):
             check(partial(_check_shown, settings, name, least))
         check(lambda: check_choice("baseline", settings.baseline, BASELINES))

@@ -4,7 +4,9 @@ Each check raises `UserError` with the key, what it says and what it may say. Th
 call the same checks, so that Python users are told the same.
 """
 
+import glob
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -36,6 +38,7 @@ CALIBRATIONS = ("auto", "none", "temperature", "platt", "isotonic")
 PRECISIONS = ("auto", "32", "32-true", "bf16-mixed", "16-mixed")
 
 SMALLEST_FAN, LARGEST_FAN, MOST_FANS = 48, 4096, 1_000_000
+LONGEST_NAME = 255  # bytes of a file's or a folder's, in common file systems
 MOST_PLANNED = 100_000  # NG parts that somebody might collect; plans with more are not searched for
 MOST_EPOCHS, MOST_IN_BATCH = 1_000_000, 65_536
 MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**12, 10**6, 10_000
@@ -447,6 +450,10 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
 
 def place_of(key: str, path: str | Path) -> Path:
     """The place that a path names, `~` being a home folder."""
+    if any(len(os.fsencode(name)) > LONGEST_NAME for name in Path(path).parts):
+        raise UserError(
+            f"{key}={str(path)[:40]}...: a name in it is longer than {LONGEST_NAME} bytes, which none can be"
+        )
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -454,7 +461,7 @@ def place_of(key: str, path: str | Path) -> Path:
 
 
 def is_there(place: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
-    """Whether there is something of a kind, also where the name is too long to be one."""
+    """Whether there is something of a kind, as far as it may be looked at."""
     try:
         return kind(place)
     except OSError:
@@ -499,6 +506,16 @@ def check_exported(key: str, path: str | None) -> None:
 def _named(key: str, path: str) -> str:
     """A path as it is called where it is missing: that of a run or a model by itself."""
     return path if path and key in ("run", "model") else f"{key}={path!r}"
+
+
+def check_input(wanted: str | None) -> None:
+    """A file, a folder, a pattern that matches something, or - for standard input; None where it may be left out."""
+    if wanted is None or wanted == "-":
+        return
+    place = place_of("input", wanted)
+    # not Path.glob: the pattern may be absolute
+    if not wanted or not (is_there(place) or glob.glob(str(place), recursive=True)):  # noqa: PTH207
+        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
 
 
 def check_device(device: str) -> None:

@@ -3,10 +3,10 @@
 from functools import partial
 
 from fancnn.errors import UserError, collected
-from fancnn.limits import at_most, check_count, check_exported, check_folder, is_number
+from fancnn.limits import check_count, check_exported, check_folder, is_number
 from fancnn.serving_settings import RequestLimits, ServeSettings
 
-MOST = 10**6  # of whatever is counted or measured
+LEAST, MOST = 1e-3, 10**6  # of whatever is counted or measured
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
 
@@ -53,5 +53,5 @@ def _check_limit(limits: RequestLimits, name: str) -> None:
 
 
 def _check_above(key: str, value: float) -> None:
-    if not is_number(value) or not 0 < value <= MOST:
-        raise UserError(f"{key}={value} should be a number above 0{at_most(value, MOST)}")
+    if not is_number(value) or not LEAST <= value <= MOST:
+        raise UserError(f"{key}={value} should be a number above 0, from {LEAST:g} to {MOST:,}")

@@ -3,7 +3,6 @@
 See `fancnn.limits`.
 """
 
-import glob
 from functools import partial
 
 from fancnn.errors import UserError, collected
@@ -17,6 +16,7 @@ from fancnn.limits import (
     check_fans,
     check_folder,
     check_image_size,
+    check_input,
     check_line,
     check_promise,
     check_rule,
@@ -24,8 +24,6 @@ from fancnn.limits import (
     check_share,
     check_training,
     check_written,
-    is_there,
-    place_of,
 )
 from fancnn.line_settings import ExportSettings, ParitySettings
 from fancnn.settings import (
@@ -58,16 +56,6 @@ def check_predicting(settings: PredictSettings) -> None:
                 "say either run=outputs/train/<stamp>, or model=FILE.onnx as `python -m fancnn.export` writes it: "
                 f"{which}"
             )
-
-
-def check_input(wanted: str | None) -> None:
-    """A file, a folder, a pattern that matches something, or - for standard input; None where it may be left out."""
-    if wanted is None or wanted == "-":
-        return
-    place = place_of("input", wanted)
-    # not Path.glob: the pattern may be absolute
-    if not wanted or not (is_there(place) or glob.glob(str(place), recursive=True)):  # noqa: PTH207
-        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
 
 
 def check_exporting(settings: ExportSettings) -> None:

@@ -32,6 +32,7 @@ from fancnn.errors import UserError
 Kind = Literal["accepted", "refused", "traceback", "hang"]
 SECONDS = 60  # no checks take so long: the rest is a hang
 TRAINING = ("train", "crossval", "lr_find", "pretrain", "benchmark")
+RUN_ALONE = ("evaluate", "certify", "report", "explain", "filters", "prune", "export", "decide")
 VALUES = (
     *("many", "''", "'Ünïcödé ☃'", "[a,b]", "[]", "{a: 1}", "{}", "null", "true", "false"),
     *("-1", "0", "0.5", "1e30", "1e-300", "nan", "inf", "-inf", "1000000000", "1" + 30 * "0"),
@@ -43,7 +44,6 @@ OF_OBJECTS = (  # added to whatever has a `_target_`
     *("_target_=torch.optim.SGD", "_target_=torch.nn", "_target_=fancnn.networks.ConvNet", "surprise=1"),
     "_target_=fancnn.learning.schedules.constant",
 )
-KINDS = ("text", "a list", "a number", "nothing", "true")
 OF_GROUPS = ("history", "[a]", "3", "null", "{history: 3}")
 OF_TRAINER = (
     *("num_sanity_val_steps=2", "callbacks=3", "logger=true", "plugins=[a]", "default_root_dir=/tmp", "devices=0"),
@@ -105,8 +105,7 @@ class Place:
         ]
         first: dict[str, list[str]] = {
             **dict.fromkeys(TRAINING, training),
-            **dict.fromkeys(("evaluate", "certify", "report", "explain", "filters", "prune", "export"), [run]),
-            "decide": [run],
+            **{name: [run] for name in RUN_ALONE},
             "compare": [f"runs=[{self.root}/table.csv,{self.root}/run]"],
             "ensemble": [f"runs=[{self.root}/run,{self.root}/run]"],
             "predict": [run, f"input={images}"],
@@ -186,27 +185,37 @@ def _augmented(place: Place) -> Iterator[str]:
     for value in ("3", "[a]", "many", "{a: 1}", "{_target_: fancnn.networks.ConvNet}", "{share: 0.1}"):
         yield f"augment={{border: edge, transforms: {{shift: {value}}}}}"
     for value in VALUES[:20]:
-        yield f"augment={{border: edge, transforms: {{shift: {{_target_: fancnn.augmentation.Shift, share: {value}}}}}}}"
+        shift = f"{{_target_: fancnn.augmentation.Shift, share: {value}}}"
+        yield f"augment={{border: edge, transforms: {{shift: {shift}}}}}"
         yield f"augment={{border: {value}, transforms: {{}}}}"
 
 
 def judge(command: str, overrides: list[str]) -> Outcome:
     """Say what the command would say before it begins its work."""
+    main: Any = importlib.import_module(f"fancnn.{command}").main
+    _imported()
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.alarm(SECONDS)
     try:
-        main: Any = importlib.import_module(f"fancnn.{command}").main
         main.checked_in_full(_mutated(command, overrides))
     except UserError as error:
         return Outcome("refused", str(error))
     except TimeoutError:
         return Outcome("hang", traceback.format_exc())
-    except Exception as error:  # noqa: BLE001  # whatever comes is what a user would see
+    except Exception as error:  # whatever comes is what a user would see
         text = composing_mistake(error, overrides)
         return Outcome("traceback", traceback.format_exc()) if text is None else Outcome("refused", text)
     finally:
         signal.alarm(0)
     return Outcome("accepted")
+
+
+@cache
+def _imported() -> None:
+    """Import what building needs, once and for all: on a busy machine that takes longer than any check may."""
+    importlib.import_module("fancnn.workflows.describing")
+    importlib.import_module("fancnn.workflows.pretraining")
+    importlib.import_module("torch._dynamo")  # by the first step of an optimizer
 
 
 def _out_of_time(number: int, frame: FrameType | None) -> None:
