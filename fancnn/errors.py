@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from typing import TypeVar
 
+from fancnn.plurals import plural
+
 T = TypeVar("T")
 NOT_FINITE = "no decision: the network's output is not a finite number"
 MOST_NAMED = 3
@@ -109,7 +111,7 @@ class NotFiniteError(UserError):
         named = ", ".join(name if isinstance(name, str) else f"image {name}, from 0" for name in images[:MOST_NAMED])
         more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
         super().__init__(
-            f"{NOT_FINITE} for {len(images)} of {count} images ({named}{more}). The model's weights or its file are "
+            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights or its file are "
             "damaged: train it or export it anew"
         )
         self.images = list(images)

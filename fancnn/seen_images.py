@@ -21,6 +21,8 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from fancnn.plurals import plural
+
 VERSION = 1
 Role = Literal["weights", "epoch", "calibration", "thresholds"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -49,7 +51,7 @@ def seen_sentences(counts: Mapping[str, int], total: int, split: str) -> list[st
         ['2 of these 60 images trained the weights, by their pixels or their bytes: the scores are too good']
     """
     return [
-        f"{counts[role]:,} of these {total:,} images {MEANINGS[role]}, by their pixels or their bytes: the scores are "
+        f"{counts[role]:,} of these {plural(total, 'image')} {MEANINGS[role]}, by their pixels or their bytes: the scores are "
         "too good"
         for role in ROLES
         if counts.get(role) and role not in EXPECTED.get(split, ())

@@ -8,6 +8,7 @@ import numpy as np
 
 from fancnn.errors import UserError
 from fancnn.limits import check_pattern
+from fancnn.plurals import plural
 from fancnn.splits.folds import nearest_union
 from fancnn.splits.shares import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 
@@ -170,7 +171,7 @@ def group_names(paths: Sequence[str], pattern: str) -> list[str]:
     if without:
         more = f" and {len(without) - 3} more" if len(without) > 3 else ""
         raise UserError(
-            f"data.group={pattern!r} names no group for {len(without)} of {len(paths)} pictures: "
+            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'picture')}: "
             f"{', '.join(without[:3])}{more}. Widen the expression (| separates alternatives), or leave these "
             "pictures out"
         )

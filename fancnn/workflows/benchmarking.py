@@ -31,6 +31,7 @@ from fancnn.installation import versions
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.memory import keep_freed_memory
+from fancnn.plurals import plural
 from fancnn.settings import BenchmarkSettings
 from fancnn.tables import replacing
 from fancnn.tool_limits import check_benchmark
@@ -48,7 +49,7 @@ class _Bench:
         folder = Path(own) if own else self.scratch / "pictures"
         if not folder.exists():
             height, width = self.settings.size
-            say(f"making {self.settings.count:,} pictures of {height}x{width}")
+            say(f"making {plural(self.settings.count, 'picture')} of {height}x{width}")
             write_jpegs(folder, self.settings.count, (height, width))
         return folder
 

@@ -9,6 +9,7 @@ from fancnn.images.cache import read_about, wrong_rows
 from fancnn.images.cache_index import read_index
 from fancnn.images.preprocess import Preprocess
 from fancnn.looks import Ledger
+from fancnn.plurals import plural
 from fancnn.settings import CacheSettings
 from fancnn.tool_limits import check_caching
 
@@ -46,7 +47,9 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
     ]
     print_table(f"kept in {top}", ["pictures of", "as", "files", "MB"], rows)
     if looks := Ledger(top / "looks").looks():
-        say(f"and {len(looks):,} looks at test images in {top / 'looks'}, which no command removes or can make again")
+        say(
+            f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or can make again"
+        )
 
 
 def _verify(folders: list[Path]) -> bool:

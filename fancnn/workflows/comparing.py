@@ -44,7 +44,7 @@ from fancnn.console import print_table, say
 from fancnn.inspection.metrics_file import part_metrics
 from fancnn.inspection.replacement import Verdict
 from fancnn.judging_limits import check_comparing
-from fancnn.reporting import words
+from fancnn.plurals import plural
 from fancnn.reporting.candidates import Candidate, CommonImages, common_images, letters, read_candidate
 from fancnn.reporting.comparison_page import comparison_page, difference_rows
 from fancnn.reporting.conclusions import (
@@ -225,7 +225,7 @@ def _print(
         for name, _, cells in score_rows(scores, recheck=recheck)
         if name in titles
     ]
-    print_table(f"{words.plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
+    print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
     for comparison in comparisons:
         differences = [list(row) for row in difference_rows(comparison)]
         less = f"{comparison.second} less {comparison.first} ({interval_title(comparison)})"

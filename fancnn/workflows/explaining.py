@@ -26,9 +26,9 @@ from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.model import Model
 from fancnn.networks import Ensemble
 from fancnn.pictures import Picture, read_split
+from fancnn.plurals import plural
 from fancnn.reporting.explanation_page import Checked, Explanation
 from fancnn.reporting.heat_plates import Subject, heat_plate
-from fancnn.reporting.words import plural
 from fancnn.settings import ExplainSettings
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps

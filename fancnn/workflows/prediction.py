@@ -16,6 +16,7 @@ from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.inspection.prior_shift import at_prior, mix_in_words
 from fancnn.memory import keep_freed_memory
+from fancnn.plurals import plural
 from fancnn.seen_images import SeenImages
 from fancnn.settings import PredictSettings
 from fancnn.tool_limits import check_predicting
@@ -70,10 +71,10 @@ def predict(settings: PredictSettings) -> Counts:
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
-    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read{undecided}")
+    say(f"{plural(len(paths), 'file')}: {decided}, {counts.unread} could not be read{undecided}")
     if counts.not_finite:
         say(
-            f"warning: {NOT_FINITE} for {counts.not_finite} files, though they could be read; their rows say so. The "
+            f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their rows say so. The "
             "model's weights or its file are damaged: train it or export it anew"
         )
     if counts.types:

@@ -31,6 +31,7 @@ from fancnn.learning.quiet import quiet_lightning
 from fancnn.limits import check_image_size, check_seed
 from fancnn.memory import keep_freed_memory
 from fancnn.pictures import PARTS, split_hash
+from fancnn.plurals import plural
 from fancnn.pretraining_limits import check_pretraining
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.workflows.resuming import earlier_checkpoint
@@ -214,7 +215,7 @@ def _tell_pictures(data: PictureDataModule) -> None:
     if data.part("test"):
         say("those of test/ are left alone")
     if data.skipped:
-        say(f"warning: {len(data.skipped)} files could not be read and are left out; skipped.csv lists them")
+        say(f"warning: {plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
 
 
 def _tell_next(run: Path, settings: PretrainSettings, seconds: float) -> None:
