@@ -4,65 +4,91 @@ The only module that knows `hydra.utils.instantiate`. It builds what these packa
 that a configuration, which a checkpoint file carries too, cannot name just any function.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException
 from hydra.utils import get_object, instantiate
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fancnn.augmentation import Augment
 from fancnn.cache_folder import cache_folder
 from fancnn.command import in_sweep
-from fancnn.errors import UserError
+from fancnn.errors import UserError, collected
 from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.defect_types import FRESH
+from fancnn.inspection.defect_types import FRESH, ONE
 from fancnn.inspection.imbalance import ClassCounts, equal_counts, log_priors
 from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.freezing import freezing
 from fancnn.learning.losses import with_balanced_weights
-from fancnn.learning.makers import accepted, check_makers, check_takes_outputs
+from fancnn.learning.makers import accepted, check_loss, check_makers, check_takes_outputs
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
+from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.regularization import KernelPenalty
-from fancnn.limits import check_training
+from fancnn.limits import check_described, check_image_size, check_seed, check_training
+from fancnn.memory import memory_bytes
 from fancnn.model import Model
+from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks.sizes import is_small, training_bytes
 from fancnn.pretraining_settings import PretrainSettings, UnlabelledSettings
 from fancnn.settings import TrainSettings
 from fancnn.splits import SplitPlan
 from fancnn.trust import trusted
 
+T = TypeVar("T")
+LOGGER: Any = Logger  # abstract, and none is made of it
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
 
-def build(config: Mapping[str, Any], key: str, **more: Any) -> Any:
-    """The object (or partial) that `config` describes by its `_target_`.
+def build(config: Mapping[str, Any], key: str, *, later: bool = False, **more: Any) -> Any:
+    """The object that `config` describes by its `_target_`.
 
     Args:
         config: `_target_` and arguments.
         key: Where it stands in the configuration, for messages.
+        later: Whether the object is made later, of something that is not there yet: then a maker of it is returned.
         more: Arguments that are objects already.
 
     Raises:
         UserError: If the target is unknown or not allowed, or refuses its arguments.
     """
-    if not isinstance(config, Mapping) or "_target_" not in config:
-        raise UserError(f"{key}={config} should be a _target_ and its arguments")
+    check_described(key, config, later=later)
     for target in _targets(config):
         _check_target(target, key)
     try:
         return instantiate(dict(config), **more, _convert_="all")
-    except InstantiationException as error:
+    except HydraException as error:
         cause = error.__cause__ or error
         raise UserError(f"{key}: {cause}{accepted(cause, get_object(config['_target_']))}") from error
+
+
+def _built(config: Mapping[str, Any], key: str, kind: type[T], **more: Any) -> T:
+    """As `build`, an object of that kind.
+
+    Raises:
+        UserError: If it is another.
+    """
+    made = build(config, key, **more)
+    if not isinstance(made, kind):
+        raise UserError(f"{key}._target_={config['_target_']!r} gives {_a(type(made))}. Expected {_a(kind)}")
+    return made
+
+
+def _a(kind: type) -> str:
+    return f"a{'n' if kind.__name__[0] in 'AEIOU' else ''} {kind.__name__}"
 
 
 def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
@@ -116,12 +142,46 @@ def network(config: Mapping[str, Any], outputs: int = 1) -> nn.Module:
     if outputs > 1 and "_target_" in config:
         _check_target(str(config["_target_"]), "model.network")
         check_takes_outputs(get_object(config["_target_"]), outputs)
-    built = build(config, "model.network", **({"outputs": outputs} if outputs > 1 else {}))
-    if not isinstance(built, nn.Module):
+    several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
+    check_memory(config, outputs)
+    return _built(config, "model.network", nn.Module, **several)
+
+
+def check_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) -> None:
+    """Refuse a network of this package that this computer cannot hold in training, before it is made.
+
+    Args:
+        config: Describes the network.
+        outputs: Of it.
+        batch: Images of a step.
+
+    Raises:
+        UserError: Saying how much memory it would take.
+    """
+    height, width = (int(side) for side in config.get("image_size") or (1, 1))
+    pixels = height * width
+    numbers = [*_numbers(config), pixels // 256, batch * pixels // 2**15]
+    known = [f"fancnn.networks.{kind.__name__}" for kind in (ConvNet, ResidualNet)]
+    if config.get("_target_") not in known or is_small(*numbers) or (have := memory_bytes()) is None:
+        return
+    several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
+    try:
+        needed = training_bytes(lambda: _built(config, "model.network", nn.Module, **several), (height, width), batch)
+    except RuntimeError as error:
+        raise UserError("model.network: its layers are larger than any memory. Take smaller ones") from error
+    if needed > have:
         raise UserError(
-            f"model.network._target_={config.get('_target_')!r} is no torch network but {type(built).__name__}"
+            f"model.network for data.image_size=[{height},{width}] would take about {needed / 1e9:,.0f} GB to train on "
+            f"{batch} at a time, and there are {have / 1e9:,.0f} GB. Take smaller images or layers, or model=residual, "
+            "whose size does not depend on that of the images"
         )
-    return built
+
+
+def _numbers(config: Any) -> list[int]:
+    if isinstance(config, Mapping | list | tuple):
+        values = config.values() if isinstance(config, Mapping) else config
+        return [number for value in values for number in _numbers(value)]
+    return [config] if isinstance(config, int) else []
 
 
 def model(
@@ -156,40 +216,75 @@ def classifier(
     settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts | None = None
 ) -> Classifier:
     """The training of `fresh` on a part with so many GO and NG, or of each type."""
-    optimizer = build(settings.model.optimizer, "model.optimizer")
-    schedule = build(settings.schedule, "schedule") if settings.schedule else None
-    check_makers(optimizer, schedule, fresh)
     strength = settings.regularization
+    loss = with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs))
+    with collected() as check:
+        optimizer, schedule = check(lambda: makers(settings.model.optimizer, settings.schedule, fresh)) or (None, None)
+        criterion = check(lambda: _loss(loss, len(fresh.outputs)))
+        changes = check(lambda: augment(settings.augment))
+    assert optimizer is not None  # else the block has ended with the mistake
+    assert criterion is not None
     return Classifier(
         fresh,
-        build(with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs)), "model.loss"),
+        criterion,
         optimizer,
         schedule,
-        augment=augment(settings.augment),
+        augment=changes,
         penalty=KernelPenalty(strength.l1, strength.l2) if strength.l1 or strength.l2 else None,
         seed=settings.seed,
         description=description,
     )
 
 
+def makers(
+    optimizer: Mapping[str, Any], schedule: Mapping[str, Any] | None, network: nn.Module
+) -> tuple[Callable[..., Optimizer], Callable[..., LRScheduler] | None]:
+    """What makes the optimizer of `network`, and its schedule if there is one; both were tried."""
+    with collected() as check:
+        made = check(lambda: build(optimizer, "model.optimizer", later=True))
+        of_rate = check(lambda: None if schedule is None else build(schedule, "schedule", later=True))
+        check(lambda: check_makers(made, of_rate, network))
+    assert made is not None  # else the block has ended with the mistake
+    return made, of_rate
+
+
+def _loss(config: Mapping[str, Any], outputs: int) -> nn.Module:
+    """The loss, which was tried on two images."""
+    made = _built(config, "model.loss", nn.Module)
+    check_loss(made, outputs)
+    return made
+
+
 def augment(settings: AugmentSettings | None) -> Augment | None:
     """What training pictures go through, if anything; a transform of null is left out."""
     if settings is None:
         return None
-    nodes = {f"augment.transforms.{name}": node for name, node in settings.transforms.items() if node is not None}
-    return Augment([build(node, key) for key, node in nodes.items()], settings.border)
+    return Augment(_each(settings.transforms, "augment.transforms", object), settings.border)
+
+
+def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
+    """The objects of a group; an entry of null is left out."""
+    with collected() as check:
+        made = [
+            check(partial(_built, node, f"{group}.{name}", kind)) for name, node in nodes.items() if node is not None
+        ]
+    return made  # type: ignore[return-value]  # None stands for a mistake, and those have ended the block
 
 
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
+    check_seed(settings.seed)
+    quiet_lightning()
     seed_everything(settings.seed, workers=True, verbose=False)
-    callbacks = [build(node, f"callbacks.{name}") for name, node in settings.callbacks.items() if node]
+    with collected() as check:
+        callbacks = check(lambda: _each(settings.callbacks, "callbacks", Callback)) or []
+        loggers = check(lambda: _each(settings.logger, "logger", LOGGER))
     if isinstance(settings, TrainSettings):
         callbacks += freezing(settings.freeze.layers, settings.freeze.until_epoch)
-    loggers = [build(node, f"logger.{name}") for name, node in settings.logger.items() if node]
-    made: Trainer = build(
+    made = _built(
         {**settings.trainer, "precision": precision(settings)[0]},
         "trainer",
+        Trainer,
         callbacks=callbacks,
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
@@ -217,12 +312,30 @@ def check(settings: TrainSettings) -> None:
     Raises:
         UserError: Naming the key, what it says and what it may say.
     """
-    check_training(settings)
-    datamodule(settings.data, Path(), settings.seed)
-    fresh = model(settings, ())
-    classifier(settings, fresh, {})
-    for callback in freezing(settings.freeze.layers):
-        callback.held(fresh.network)
+    with collected() as check:
+        check(lambda: check_training(settings))
+        check(lambda: datamodule(settings.data, Path(), settings.seed))
+        check(lambda: trainer(settings))
+        fresh = check(lambda: _model(settings))
+        check(lambda: classifier(settings, fresh or _stand_in(settings.model.outputs), {}))
+        if fresh is not None:
+            for callback in freezing(settings.freeze.layers):
+                check(partial(callback.held, fresh.network))
+
+
+def _stand_in(outputs: str) -> Model:
+    """For what acts on a model, where there is none for a mistake in it."""
+    return Model(nn.Linear(1, 1), Preprocess((1, 1)), classes=(), go_class="", outputs=FRESH.get(outputs, ONE))
+
+
+def _model(settings: TrainSettings) -> Model | None:
+    """The model, where it can be made; what is wrong with seed and sizes is said by their keys."""
+    try:
+        check_image_size(settings.data.image_size)
+        check_seed(settings.seed)
+    except UserError:
+        return None
+    return model(settings, ())
 
 
 def _refuse_processes_in_a_sweep(made: Trainer) -> None:

@@ -2,9 +2,11 @@
 
 from fancnn.command import command
 from fancnn.settings import BenchmarkSettings
+from fancnn.tool_limits import check_benchmark
+from fancnn.train import build
 
 
-@command("benchmark", BenchmarkSettings)
+@command("benchmark", BenchmarkSettings, validate=check_benchmark, build=build)
 def main(settings: BenchmarkSettings) -> None:
     from fancnn.workflows.benchmarking import benchmark  # lazy: --help must not wait for torch
 

@@ -4,9 +4,10 @@ import sys
 
 from fancnn.command import command
 from fancnn.settings import CacheSettings
+from fancnn.tool_limits import check_caching
 
 
-@command("cache", CacheSettings)
+@command("cache", CacheSettings, validate=check_caching)
 def main(settings: CacheSettings) -> None:
     from fancnn.workflows.caching import look_after  # lazy: --help must not wait for torch
 

@@ -6,12 +6,13 @@ Exit code 0: granted; 1: refused, or a mistake; 3: refused, since the model's we
 import sys
 
 from fancnn.command import command
+from fancnn.judging_limits import check_certifying
 from fancnn.settings import CertifySettings
 
 SEEN = 3  # the exit code that says that the images, and not the numbers, are at fault
 
 
-@command("certify", CertifySettings)
+@command("certify", CertifySettings, validate=check_certifying)
 def main(settings: CertifySettings) -> None:
     if settings.plan:
         from fancnn.workflows.planning import make_plan  # lazy: --help must not wait for scipy

@@ -23,14 +23,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from fancnn.arguments import in_words, with_keys, with_listed
 from fancnn.atomic_files import sync_with_parents, write_atomically
-from fancnn.errors import UserError
+from fancnn.errors import UserError, collected
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
+from fancnn.limits import check_writable, place_of
 from fancnn.trust import trust
+from fancnn.typed_settings import typed_settings
 from fancnn.yaml_files import read_yaml
 
 S = TypeVar("S")
@@ -54,6 +56,8 @@ def command(
     goes_on_in: str | None = None,
     listed: str | None = None,
     said: Mapping[str, str] = MappingProxyType({}),
+    validate: Callable[[S], object] | None = None,
+    build: Callable[[S], object] | None = None,
 ) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a story a command: it is called with its configuration as an object of `schema`.
 
@@ -68,7 +72,11 @@ def command(
         listed: A key whose value is a list; arguments without a key are its items.
         said: How a person calls a key, and the key. Hydra takes `model=` for a choice in the group `conf/model`,
             whatever the entry file says; a command that wants a value there has a key of another name.
+        validate: Refuses values, at once: it may import the standard library alone.
+        build: Makes the objects that the configuration names, and refuses what they refuse. That takes seconds, and the
+            story does it anyway: here it is done where there is a mistake already, so that all are named together.
     """
+    settings_of = functools.partial(checked, schema=schema, said=said, validate=validate, build=build)
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
         @functools.wraps(story)
@@ -77,7 +85,7 @@ def command(
             try:
                 with explained_imports():
                     _outlive_a_power_cut()
-                    return story(checked(cfg, schema, said))
+                    return story(settings_of(cfg))
             except UserError as error:
                 return _told(error)
 
@@ -94,30 +102,44 @@ def command(
             sys.argv[1:] = with_keys(sys.argv[1:], said)
             _run(functools.partial(_help, compose, said) if said and {"-h", "--help"} & {*sys.argv} else compose)
 
+        # for whoever asks what the command would say
+        main.checked_in_full = functools.partial(settings_of, in_full=True)  # type: ignore[attr-defined]
         return main
 
     return decorate
 
 
-def checked(cfg: DictConfig | dict[str, Any], schema: type[S], said: Mapping[str, str] = MappingProxyType({})) -> S:
+def checked(
+    cfg: DictConfig | dict[str, Any],
+    schema: type[S],
+    said: Mapping[str, str] = MappingProxyType({}),
+    validate: Callable[[S], object] | None = None,
+    build: Callable[[S], object] | None = None,
+    *,
+    in_full: bool = False,
+) -> S:
     """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
 
-    `said` is that of `command`: mistakes are told in its words.
+    `said`, `validate` and `build` are those of `command`: mistakes are told in the words of the first. `in_full` builds
+    in any case.
 
     Raises:
-        UserError: If a key is unknown or missing, or a value has the wrong type, naming the key.
+        UserError: If a key is unknown or missing, or a value has the wrong type or is refused: all of them at once.
     """
-    words: dict[str | None, str] = {key: word for word, key in said.items()}
-    try:
-        settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
-        return OmegaConf.to_object(settings)  # type: ignore[return-value]  # a structured node gives its class
-    except MissingMandatoryValue as error:
-        key = words.get(error.full_key, error.full_key)
-        raise UserError(f"{key} is missing: say {key}=... (--help has examples)") from error
-    except OmegaConfBaseException as error:
-        key = f"{words.get(error.full_key, error.full_key)}: " if error.full_key else ""
-        what = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"configuration: {key}{what}. `--cfg job` shows the keys and values") from error
+    words = {key: word for word, key in said.items()}
+    with collected() as check:
+        settings = typed_settings(cfg, schema, check, words)
+        check(lambda: _check_output(settings))
+        if validate is not None:
+            check(lambda: validate(settings))
+        if build is not None and (check.errors or in_full):
+            check(lambda: build(settings))
+    return settings
+
+
+def _check_output(settings: Any) -> None:
+    if (folder := getattr(settings, "output_dir", None)) is not None:
+        check_writable("output_dir", folder, place_of("output_dir", folder))
 
 
 def in_sweep() -> bool:
@@ -249,18 +271,24 @@ def _run(compose: Callable[[], None]) -> None:
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except HydraException as error:
-        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
-        sys.exit(f"{error}{cause}{hint}")
-    except ValueError as error:
-        if "Config group override" not in str(error):
+    except (HydraException, ValueError) as error:
+        text = composing_mistake(error, sys.argv[1:])
+        if text is None:
             raise
-        sys.exit(_group_without_option(sys.argv[1:]))
+        sys.exit(text)
     except OSError as error:
         if _started:  # the folder was made
             raise
         sys.exit(f"cannot make the run folder: {error}. Work where you can write, or name one: hydra.run.dir=...")
+
+
+def composing_mistake(error: Exception, arguments: Sequence[str]) -> str | None:
+    """What to say of an error of Hydra's in composing a configuration; None of any other."""
+    if isinstance(error, HydraException):
+        cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
+        return f"{error}{cause}{hint}"
+    return _group_without_option(arguments) if "Config group override" in str(error) else None
 
 
 def _group_without_option(arguments: Sequence[str]) -> str:

@@ -3,12 +3,13 @@
 import sys
 
 from fancnn.command import command
+from fancnn.judging_limits import check_comparing
 from fancnn.settings import CompareSettings
 
 NOT_PASSED = 3  # or not known that it does; mistakes in use are 1
 
 
-@command("compare", CompareSettings, listed="runs")
+@command("compare", CompareSettings, validate=check_comparing, listed="runs")
 def main(settings: CompareSettings) -> None:
     from fancnn.workflows.comparing import compare  # lazy: --help must not wait for scipy
 

@@ -1,13 +1,13 @@
 """Judge by cross-validation: `python -m fancnn.crossval data.root=/photos folds=5`."""
 
 from fancnn.command import command
-from fancnn.limits import check_training
 from fancnn.settings import CrossvalSettings
+from fancnn.tool_limits import check_crossing
+from fancnn.train import build
 
 
-@command("crossval", CrossvalSettings, goes_on_in="ckpt")
+@command("crossval", CrossvalSettings, validate=check_crossing, build=build, goes_on_in="ckpt")
 def main(settings: CrossvalSettings) -> float | None:
-    check_training(settings)  # here: torch takes seconds to import, a mistake need not
     from fancnn.workflows.crossing import crossval  # lazy: --help must not wait for torch
 
     return crossval(settings)

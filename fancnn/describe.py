@@ -1,14 +1,18 @@
 """Describe a network, layer by layer: `python -m fancnn.describe model=residual`."""
 
 from fancnn.command import command
-from fancnn.limits import check_image_size, check_seed
 from fancnn.settings import DescribeSettings
+from fancnn.tool_limits import check_describing
 
 
-@command("describe", DescribeSettings)
+def build(settings: DescribeSettings) -> None:
+    from fancnn.workflows.describing import network_of  # lazy, as below
+
+    network_of(settings)
+
+
+@command("describe", DescribeSettings, validate=check_describing, build=build)
 def main(settings: DescribeSettings) -> None:
-    check_image_size(settings.data.image_size)
-    check_seed(settings.seed)
     from fancnn.workflows.describing import describe  # lazy: --help must not wait for torch
 
     describe(settings)

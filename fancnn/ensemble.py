@@ -2,9 +2,10 @@
 
 from fancnn.command import command
 from fancnn.settings import EnsembleSettings
+from fancnn.tool_limits import check_joining
 
 
-@command("ensemble", EnsembleSettings, listed="runs")
+@command("ensemble", EnsembleSettings, validate=check_joining, listed="runs")
 def main(settings: EnsembleSettings) -> None:
     from fancnn.workflows.joining import ensemble  # lazy: --help must not wait for torch
 

@@ -1,7 +1,13 @@
 """The exceptions for mistakes a user can mend."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from typing import TypeVar
 
+from fancnn.plurals import plural
+
+T = TypeVar("T")
 NOT_FINITE = "no decision: the network's output is not a finite number"
 MOST_NAMED = 3
 
@@ -12,6 +18,78 @@ class UserError(ValueError):
     The text says what was expected, what came, where, and the way out. Commands print it without a
     traceback and exit with 1; in Python it is an ordinary `ValueError`.
     """
+
+
+class CollectedError(UserError):
+    """Mistakes that were found together, each on a line of its own.
+
+    Args:
+        texts: Of each, two or more.
+
+    Attributes:
+        texts: As given.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__("\n".join([f"{len(texts)} mistakes:", *(f"  {text}" for text in texts)]))
+        self.texts = list(texts)
+
+
+class Collector:
+    """Runs checks and keeps the mistakes that they find; see `collected`."""
+
+    def __init__(self) -> None:
+        self.errors: list[UserError] = []
+
+    def __call__(self, check: Callable[[], T]) -> T | None:
+        """Run `check`; return what it returns, and None if it found a mistake.
+
+        A setting that could not be read (a value of the wrong type) is absent from its dataclass: a check that needs
+        it is passed over, since its mistake is known.
+        """
+        try:
+            return check()
+        except UserError as error:
+            self.errors.append(error)
+        except AttributeError as error:
+            if not (is_dataclass(error.obj) and error.name in {field.name for field in fields(error.obj)}):
+                raise
+        return None
+
+    @property
+    def texts(self) -> list[str]:
+        """What is wrong, each said once: not of a key and of what refers to it, too."""
+        texts = dict.fromkeys(text for error in self.errors for text in getattr(error, "texts", [str(error)]))
+        return [text for text in texts if text.partition(": ")[2] not in texts]
+
+
+@contextmanager
+def collected() -> Iterator[Collector]:
+    """Run several checks and raise all their mistakes together at the end of the block.
+
+    Raises:
+        UserError: The one mistake as it was raised, or several as `CollectedError`.
+
+    Example:
+        >>> def refuse(text):
+        ...     raise UserError(text)
+        >>> with collected() as check:
+        ...     check(lambda: refuse("a=0 should be above 0"))
+        ...     check(lambda: refuse("b=9 should be below 9"))
+        Traceback (most recent call last):
+        fancnn.errors.CollectedError: 2 mistakes:
+          a=0 should be above 0
+          b=9 should be below 9
+    """
+    check = Collector()
+    try:
+        yield check
+    except UserError as error:  # raised in the block itself, which ends there
+        check.errors.append(error)
+    if len(check.texts) > 1:
+        raise CollectedError(check.texts)
+    if check.errors:
+        raise check.errors[0]
 
 
 class NotFiniteError(UserError):
@@ -33,7 +111,7 @@ class NotFiniteError(UserError):
         named = ", ".join(name if isinstance(name, str) else f"image {name}, from 0" for name in images[:MOST_NAMED])
         more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
         super().__init__(
-            f"{NOT_FINITE} for {len(images)} of {count} images ({named}{more}). The model's weights or its file are "
+            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights or its file are "
             "damaged: train it or export it anew"
         )
         self.images = list(images)

@@ -3,10 +3,11 @@
 import sys
 
 from fancnn.command import command
+from fancnn.judging_limits import check_evaluation
 from fancnn.settings import EvaluateSettings
 
 
-@command("evaluate", EvaluateSettings)
+@command("evaluate", EvaluateSettings, validate=check_evaluation)
 def main(settings: EvaluateSettings) -> None:
     from fancnn.workflows.scoring import evaluate_table  # lazy: --help must not wait for scipy, nor a table for torch
 

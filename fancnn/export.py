@@ -4,9 +4,10 @@ import sys
 
 from fancnn.command import command
 from fancnn.line_settings import ExportSettings
+from fancnn.tool_limits import check_exporting
 
 
-@command("export", ExportSettings)
+@command("export", ExportSettings, validate=check_exporting)
 def main(settings: ExportSettings) -> None:
     from fancnn.workflows.exporting import export  # lazy: --help must not wait for torch
 

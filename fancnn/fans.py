@@ -2,9 +2,10 @@
 
 from fancnn.command import command
 from fancnn.settings import RenderSettings
+from fancnn.tool_limits import check_rendering
 
 
-@command("fans", RenderSettings)
+@command("fans", RenderSettings, validate=check_rendering)
 def main(settings: RenderSettings) -> None:
     from fancnn.workflows.rendering import render  # lazy: --help must not wait for numpy
 

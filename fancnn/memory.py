@@ -1,10 +1,27 @@
-"""Memory that a step frees is kept for the next step."""
+"""How much memory there is; and what a step frees is kept for the next step."""
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 # from malloc.h of glibc
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+
+
+LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory the computer, or the container that this runs in, has; None where that is not known."""
+    try:
+        own = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return None
+    try:
+        return min(own, int(LIMIT_OF_CONTAINER.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit: "max"
+        return own
 
 
 def keep_freed_memory() -> bool:

@@ -27,6 +27,7 @@ from fancnn.inspection.predictions import FileScore, TypeGuess
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.pictures import Picture as ListedPicture
+from fancnn.plurals import plural
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 
 FORMS = (
@@ -198,7 +199,7 @@ class Model(nn.Module):
         files = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
         scores = list(self.score_files(files))
         if unread := [f"{score.path}: {score.error}" for score in scores if score.error and not score.not_finite]:
-            raise UserError(f"{len(unread)} of {len(files)} files cannot be read:\n  " + "\n  ".join(unread))
+            raise UserError(f"{len(unread)} of {plural(len(files), 'file')} cannot be read:\n  " + "\n  ".join(unread))
         from_files = iter(scores)
         others = (item for item in items if not isinstance(item, str | os.PathLike))
         from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))

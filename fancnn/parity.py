@@ -4,9 +4,10 @@ import sys
 
 from fancnn.command import command
 from fancnn.line_settings import ParitySettings
+from fancnn.tool_limits import check_parity
 
 
-@command("parity", ParitySettings, said={"model": "model_file"})
+@command("parity", ParitySettings, validate=check_parity, said={"model": "model_file"})
 def main(settings: ParitySettings) -> None:
     from fancnn.workflows.runtime_parity import parity  # lazy: --help must not wait for torch
 

@@ -4,9 +4,10 @@ import sys
 
 from fancnn.command import command
 from fancnn.settings import PredictSettings
+from fancnn.tool_limits import check_predicting
 
 
-@command("predict", PredictSettings, said={"model": "model_file"})
+@command("predict", PredictSettings, validate=check_predicting, said={"model": "model_file"})
 def main(settings: PredictSettings) -> None:
     from fancnn.workflows.prediction import predict  # lazy: --help must not wait for torch
 

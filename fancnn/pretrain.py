@@ -5,9 +5,14 @@ from fancnn.pretraining_limits import check_pretraining
 from fancnn.pretraining_settings import PretrainSettings
 
 
-@command("pretrain", PretrainSettings, goes_on_with="ckpt")
+def build(settings: PretrainSettings) -> None:
+    from fancnn.workflows.pretraining import check  # lazy, as below
+
+    check(settings)
+
+
+@command("pretrain", PretrainSettings, validate=check_pretraining, build=build, goes_on_with="ckpt")
 def main(settings: PretrainSettings) -> float | None:
-    check_pretraining(settings)  # here: torch takes seconds to import, a mistake need not
     from fancnn.workflows.pretraining import pretrain  # lazy: --help must not wait for torch
 
     return pretrain(settings)

@@ -7,9 +7,8 @@ from fancnn.pruning_limits import check_pruning
 from fancnn.settings import PruneSettings
 
 
-@command("prune", PruneSettings, goes_on_in="ckpt")
+@command("prune", PruneSettings, validate=check_pruning, goes_on_in="ckpt")
 def main(settings: PruneSettings) -> None:
-    check_pruning(settings)  # here: torch takes seconds to import, a mistake need not
     os.environ.setdefault("TQDM_DISABLE", "1")  # Lightning's bar; ours is silent in a log file
     from fancnn.workflows.pruning import prune  # lazy: --help must not wait for torch
 

@@ -1,10 +1,11 @@
 """Decide over HTTP, with a page: `python -m fancnn.serve model=inspector.onnx`."""
 
 from fancnn.command import command
+from fancnn.serving_limits import check_serving
 from fancnn.serving_settings import ServeSettings
 
 
-@command("serve", ServeSettings, said={"model": "model_file"})
+@command("serve", ServeSettings, validate=check_serving, said={"model": "model_file"})
 def main(settings: ServeSettings) -> None:
     from fancnn.workflows.serving import serve  # lazy: --help must not wait for a server
 

@@ -1,8 +1,12 @@
 """What values the server's configuration may have, in words."""
 
-from fancnn.errors import UserError
-from fancnn.limits import check_image_limits, is_number
-from fancnn.serving_settings import ServeSettings
+from functools import partial
+
+from fancnn.errors import UserError, collected
+from fancnn.limits import check_count, check_exported, check_folder, check_image_limits, is_number
+from fancnn.serving_settings import RequestLimits, ServeSettings
+
+LEAST, MOST = 1e-3, 10**6  # of whatever is counted or measured
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
 
@@ -14,23 +18,41 @@ def check_serving(settings: ServeSettings) -> None:
         UserError: With the key, what it says and what it may say.
     """
     limits = settings.limits
-    if not 0 <= settings.port <= 65535:
-        raise UserError(f"port={settings.port} should be from 1 to 65535, or 0 for any that is free")
-    if settings.token is not None and (len(settings.token) < 8 or not settings.token.isascii()):
+    with collected() as check:
+        check(lambda: _check_port(settings.port))
+        check(lambda: _check_token(settings.token))
+        check(lambda: check_exported("model", settings.model_file))
+        check(lambda: check_folder("golden", settings.golden, "one with known images"))
+        check(lambda: check_image_limits(settings.image_limits))
+        check(lambda: _check_above("golden_hours", settings.golden_hours))
+        for name in ("megabytes", "request_megapixels", "seconds"):
+            check(partial(_check_limit, limits, name))
+        check(lambda: check_count("limits.files", limits.files))
+        check(lambda: check_count("limits.queue", limits.queue))
+        if settings.workers is not None:
+            check(lambda: check_count("workers", settings.workers, most=1024))
+        check(lambda: _check_formats(limits.formats))
+
+
+def _check_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise UserError(f"port={port} should be from 1 to 65535, or 0 for any that is free")
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and (len(token) < 8 or not token.isascii()):
         raise UserError("token should have 8 letters or more, of ASCII: say a longer one, or null for none")
-    check_image_limits(settings.image_limits)
-    _check_above("golden_hours", settings.golden_hours)
-    for name in ("megabytes", "request_megapixels", "seconds"):
-        _check_above(f"limits.{name}", getattr(limits, name))
-    counts = {"limits.files": limits.files, "limits.queue": limits.queue, "workers": settings.workers}
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise UserError(f"{name}={count} should be 1 or more")
-    unknown = [name for name in limits.formats if name not in FORMATS]
-    if unknown or not limits.formats:
-        raise UserError(f"limits.formats={limits.formats} should name some of {', '.join(FORMATS)}")
+
+
+def _check_formats(formats: list[str]) -> None:
+    if not formats or any(name not in FORMATS for name in formats):
+        raise UserError(f"limits.formats={formats} should name some of {', '.join(FORMATS)}")
+
+
+def _check_limit(limits: RequestLimits, name: str) -> None:
+    _check_above(f"limits.{name}", getattr(limits, name))
 
 
 def _check_above(key: str, value: float) -> None:
-    if not is_number(value) or value <= 0:
-        raise UserError(f"{key}={value} should be a number above 0")
+    if not is_number(value) or not LEAST <= value <= MOST:
+        raise UserError(f"{key}={value} should be a number above 0, from {LEAST:g} to {MOST:,}")

@@ -5,9 +5,14 @@ from fancnn.limits import check_training
 from fancnn.settings import TrainSettings
 
 
-@command("train", TrainSettings, goes_on_with="ckpt")
+def build(settings: TrainSettings) -> None:
+    from fancnn.assembly import check  # lazy, as below
+
+    check(settings)
+
+
+@command("train", TrainSettings, validate=check_training, build=build, goes_on_with="ckpt")
 def main(settings: TrainSettings) -> float | None:
-    check_training(settings)  # here: torch takes seconds to import, a mistake need not
     from fancnn.workflows.training import train  # lazy: --help must not wait for torch
 
     return train(settings).objective

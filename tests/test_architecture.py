@@ -23,6 +23,7 @@ FLOORS = (
     ("model", "reporting"),
     ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
+    ("typed_settings",),
     (
         "arguments",
         "pictures",
@@ -30,6 +31,8 @@ FLOORS = (
         "pretraining_limits",
         "pruning_limits",
         "serving_limits",
+        "judging_limits",
+        "tool_limits",
         "installation",
         "cache_folder",
         "looks",
@@ -40,7 +43,7 @@ FLOORS = (
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
     ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals"),
-    ("errors", "regular_files", "atomic_files"),
+    ("errors", "regular_files", "atomic_files", "plurals"),
 )
 PURE = (
     *("inspection", "rendering", "reporting", "splits"),
@@ -58,6 +61,9 @@ PURE = (
         "limits",
         "pretraining_limits",
         "pruning_limits",
+        "judging_limits",
+        "tool_limits",
+        "plurals",
         "errors",
         "cache_folder",
         "looks",
@@ -102,7 +108,7 @@ def test_imports_point_downward(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_only_command_and_assembly_know_hydra(path: Path) -> None:
-    if room(path) not in ("command", "assembly"):
+    if room(path) not in ("command", "typed_settings", "assembly"):
         assert not {name.split(".")[0] for name in imports(path)} & HYDRA
 
 

@@ -14,10 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
+from fancnn.judging_limits import BASELINES, METHODS
 
 Score = Callable[[Tensor], Tensor]
-BASELINES = ("mean", "black", "white")
-METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 STEPS = 32  # points of the path that integrated gradients follow
 AT_ONCE = 64  # pictures in a batch of captum's
 

@@ -24,6 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, isotonic_regression, minimize_scalar
 from scipy.special import expit, logit
 
+from fancnn.plurals import plural
+
 Method = Literal["none", "temperature", "platt", "isotonic"]
 Choice = Literal["auto", "none", "temperature", "platt", "isotonic"]
 
@@ -221,7 +223,7 @@ def fit_auto(logits: ArrayLike, labels: ArrayLike) -> Fitted:
     full = fit_platt(raw, truth)
     gain = 2 * (_loss(raw, truth, simple) - _loss(raw, truth, full))
     needed = float(np.log(raw.size))
-    by = f"twice the log likelihood of {raw.size} images by {gain:.3g}"
+    by = f"twice the log likelihood of {plural(raw.size, 'image')} by {gain:.3g}"
     if gain > needed:
         why = "the network's own P(NG) is too high or too low throughout, as after a balanced training"
         reason = f"platt, since an intercept is needed: it raises {by}, above {needed:.3g} (BIC); {why}"

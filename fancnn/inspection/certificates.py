@@ -51,6 +51,7 @@ from fancnn.inspection.predictions import Prediction, check_each_once, columns, 
 from fancnn.inspection.rounding import percent, percent_at_least, percent_at_most, percent_exactly
 from fancnn.inspection.scores import Confusion, confusion
 from fancnn.inspection.thresholds import halfway_below
+from fancnn.plurals import plural
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-certificate", 2
@@ -348,7 +349,7 @@ def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | 
 def _seen_statement(rows: Sequence[Prediction]) -> str:
     trained = sum(map(_trained_on, rows))
     return (
-        f"{trained:,} of {len(rows):,} images have trained the model's weights, and of those nothing can be proven: it "
+        f"{trained:,} of {plural(len(rows), 'image')} have trained the model's weights, and of those nothing can be proven: it "
         "may know them by heart. Leave them out with exclude_seen=true, or certify on images that it has never seen"
     )
 
@@ -444,14 +445,14 @@ def _overkill_words(counts: _Counts, confidence: float) -> Iterable[str]:
     text = f"overkill {percent(counts.parts.overkills / counts.parts.go)} of GO parts ({low} to {high} at "
     text += f"{percent_exactly(confidence)}; {counts.parts.overkills:,} of {counts.parts.go:,}"
     if counts.go_groups:
-        text += f", in {counts.rejected_groups:,} of {counts.go_groups:,} groups"
+        text += f", in {counts.rejected_groups:,} of {plural(counts.go_groups, 'group')}"
     yield text + ")"
 
 
 def _person_words(counts: _Counts) -> Iterable[str]:
     if looked := counts.parts.ng_rechecked:
         yield (
-            f"{looked:,} of {counts.parts.ng:,} NG parts go to a person (RECHECK), and the claim takes it that the "
+            f"{looked:,} of {plural(counts.parts.ng, 'NG part')} go to a person (RECHECK), and the claim takes it that the "
             "person misses none"
         )
 
@@ -527,7 +528,7 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
     alike = max(Counter(unknown).values(), default=0)
     if alike > 1 and alike > MANY_ALIKE * len(rows):
         yield (
-            f"copies cannot be told: {alike:,} of {len(rows):,} images have exactly the same probability, and the "
+            f"copies cannot be told: {alike:,} of {plural(len(rows), 'image')} have exactly the same probability, and the "
             "table has no hashes; a copy counts as a part of its own, and proves nothing"
         )
 
@@ -536,9 +537,9 @@ def _of_seen(rows: Sequence[Prediction], *, given: bool) -> Iterable[str]:
     """What the model says it has seen, but for its weights: those refuse the claim."""
     roles = [set(row.roles or ()) for row in rows]
     if chosen := sum(bool(of & {"epoch", "calibration"}) for of in roles):
-        yield f"optimistic: {chosen:,} of {len(rows):,} images chose the model's epoch or fitted its calibration"
+        yield f"optimistic: {chosen:,} of {plural(len(rows), 'image')} chose the model's epoch or fitted its calibration"
     if given and (chosen := sum("thresholds" in of for of in roles)):
-        yield f"optimistic: {chosen:,} of {len(rows):,} images chose the model's thresholds"
+        yield f"optimistic: {chosen:,} of {plural(len(rows), 'image')} chose the model's thresholds"
 
 
 def _trained_on(row: Prediction) -> bool:

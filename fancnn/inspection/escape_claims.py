@@ -29,6 +29,7 @@ from fancnn.inspection.lots import (
     upper_bound_by_lot,
 )
 from fancnn.inspection.rounding import percent, percent_at_most, percent_exactly
+from fancnn.plurals import plural
 
 Unit = Literal["part", "group"]
 Method = Literal["exact binomial", "exact binomial of groups", "betting on lots"]
@@ -109,7 +110,7 @@ def ng_evidence(
     sizes = Counter(name for name in names if name)
     if largest_group is not None and (too_large := [name for name in sizes if sizes[name] > largest_group]):
         raise UserError(
-            f"{key}largest_group={largest_group}: the group {too_large[0]} has {sizes[too_large[0]]} NG parts. "
+            f"{key}largest_group={largest_group}: the group {too_large[0]} has {plural(sizes[too_large[0]], 'NG part')}. "
             "Expected the most that one group of the line can hold, not of these images alone"
         )
     numbers: dict[str | int, int] = {}
@@ -235,7 +236,7 @@ class NgEvidence:
 
     def too_few(self, escape_rate: float, confidence: float) -> str:
         """Say that the claim cannot be proven, and how many units it takes."""
-        have = f"{self.parts:,} NG parts"
+        have = plural(self.parts, "NG part")
         if self.unit == "group" or self.method == "betting on lots":
             have += f" in {self.groups:,} groups"
         if self.unit == "group":
@@ -265,7 +266,7 @@ class NgEvidence:
 
     def seen(self, lower: float) -> str:
         """Say what was observed, by unit and by part."""
-        parts = f"{self.escaped_parts(lower):,} of {self.parts:,} NG parts pass"
+        parts = f"{self.escaped_parts(lower):,} of {plural(self.parts, 'NG part')} pass"
         if self.method == "exact binomial":
             return parts
         escaped = self.escaped_groups(lower)
@@ -296,7 +297,7 @@ class NgEvidence:
 
     def _certain_to_pass(self, escape_rate: float, confidence: float) -> str:
         return (
-            f"{self.escaped_parts(0.0):,} of {self.parts:,} NG parts have probability 0 and pass at any threshold: too "
+            f"{self.escaped_parts(0.0):,} of {plural(self.parts, 'NG part')} have probability 0 and pass at any threshold: too "
             f"many for an escape rate of {self.unit}s <= {percent(escape_rate)} at {percent_exactly(confidence)} "
             "confidence"
         )

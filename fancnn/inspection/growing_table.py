@@ -40,6 +40,7 @@ from fancnn.inspection.rounding import percent, percent_at_most, percent_exactly
 from fancnn.inspection.sequential import parts_needed_sequential, sequential_interval, upper_bound_sequential
 from fancnn.json_files import read_json, version_of
 from fancnn.kinds import Kind, list_of, number_between, one_of, record, text, truth, validate, whole
+from fancnn.plurals import plural
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-looks", 1
@@ -293,7 +294,7 @@ def _statement(certificate: Certificate, looks: Looks, overkill: Interval | None
         has = "has" if look.escapes == 1 else "have"
         passing = (
             f"{look.escapes:,} of {look.ng:,} groups with NG parts {has} one that passes; by part "
-            f"{certificate.escaped_parts:,} of {certificate.ng_parts:,} NG parts pass, of which nothing is promised"
+            f"{certificate.escaped_parts:,} of {plural(certificate.ng_parts, 'NG part')} pass, of which nothing is promised"
         )
     seen = f"look {len(looks.looks)}: {_sizes(looks.looks)} NG {noun}; {passing}"
     if overkill is not None:
@@ -329,7 +330,7 @@ def _what_must_hold(looks: Looks, earlier: Looks | None) -> str:
         text += ", and if groups are complete when they are added"
     if earlier is None:
         return f"{text}; that images are only ever added is checked from the next look on"
-    return f"{text}; the {len(earlier.images):,} images of the look before are all here, unchanged"
+    return f"{text}; the {plural(len(earlier.images), 'image')} of the look before are all here, unchanged"
 
 
 def _mark(row: Prediction, thresholds: Thresholds) -> str:

@@ -25,6 +25,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
+from fancnn.plurals import plural
+
 # shares c of the largest bet, and how much is laid on each: half on the largest, which needs the fewest lots where few
 # parts pass; the rest evenly below it, since c = 1 - (share that passes) / r is the best bet for lots of one part
 BETS = np.concatenate([[1.0], np.linspace(0.95, 0.05, 19), [0.02, 0.01]])
@@ -167,7 +169,7 @@ def _checked(
         raise ValueError(f"{sized.shape} sizes and {passed.shape} escapes: expected one of each for each lot")
     if largest < 1 or (sized.size and sized.max() > largest):
         raise ValueError(
-            f"a lot has {sized.max(initial=0)} NG parts: expected at most largest={largest}, and that at least 1"
+            f"a lot has {plural(int(sized.max(initial=0)), 'NG part')}: expected at most largest={largest}, and that at least 1"
         )
     if ((passed < 0) | (passed > sized)).any():
         raise ValueError("a lot has more escapes than NG parts, or fewer than none")

@@ -29,8 +29,8 @@ from scipy.stats import hypergeom
 
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.sequential import parts_needed_sequential
+from fancnn.limits import MOST_PLANNED
 
-MOST_PARTS = 100_000  # NG parts that somebody might collect; plans with more are not searched for
 CONSUMER_RISKS = (0.10, 0.05)
 
 
@@ -129,7 +129,7 @@ class Planned:
         good: Escape rate that the model is thought to have.
         producer: Largest probability that such a model is refused.
         plans: One for each acceptance number that was asked for and that the lot has a plan for.
-        best: The cheapest that a good model passes; None where there is none of at most `MOST_PARTS` parts.
+        best: The cheapest that a good model passes; None where there is none of at most `MOST_PLANNED` parts.
         sequential: With a look after each part, for a good model; None for a lot.
         over_all_looks: Confidence that holds over all looks at these images, if `confidence` is that of the first of
             them alone; None where one look is all there will ever be.
@@ -200,7 +200,7 @@ def oc_rates(planned: Planned, places: int = 200) -> NDArray[np.float64]:
 
 def most_sequential(rate: float, confidence: float) -> int:
     """Say after how many parts a sequence is given up: a hundred times what the smallest plan takes."""
-    return min(MOST_PARTS, 100 * parts_needed(rate, confidence))
+    return min(MOST_PLANNED, 100 * parts_needed(rate, confidence))
 
 
 def plan(accept: int, rate: float, confidence: float = 0.95, lot: int | None = None) -> Plan | None:
@@ -243,7 +243,7 @@ def escapes_claimed(rate: float, lot: int) -> int:
 
 
 def cheapest(
-    rate: float, confidence: float, good: float, producer: float, lot: int | None = None, most: int = MOST_PARTS
+    rate: float, confidence: float, good: float, producer: float, lot: int | None = None, most: int = MOST_PLANNED
 ) -> Plan | None:
     """Find the plan with the fewest parts that is granted often enough to a good model.
 
@@ -272,7 +272,7 @@ def cheapest(
 
 
 def sequential_plan(
-    rate: float, confidence: float, true: float, likely: float = 0.95, most: int = MOST_PARTS
+    rate: float, confidence: float, true: float, likely: float = 0.95, most: int = MOST_PLANNED
 ) -> SequentialPlan:
     """Compute exactly how many parts the claim takes that may be looked at after each part.
 
@@ -303,7 +303,7 @@ def sequential_plan(
 
 
 @lru_cache(maxsize=8)
-def boundary(rate: float, confidence: float, most: int = MOST_PARTS) -> tuple[int, ...]:
+def boundary(rate: float, confidence: float, most: int = MOST_PLANNED) -> tuple[int, ...]:
     """List the parts at which 0, 1, 2, ... escapes prove the rate at any time of looking, up to `most`."""
     found: list[int] = []
     while (parts := parts_needed_sequential(rate, confidence, len(found))) <= most:

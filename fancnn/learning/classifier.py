@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fancnn.augmentation import Augment
-from fancnn.errors import UserError
 from fancnn.learning.datasets import Batch
+from fancnn.learning.divergence import check_finite
 from fancnn.learning.regularization import optimizer_of
 from fancnn.learning.sampling import epoch_seed
 from fancnn.learning.schedules import scheduled, step_plateaus
@@ -121,17 +121,15 @@ class Classifier(pl.LightningModule):
             self.val_scores.update(self(images), labels.clamp(max=1))
 
     def on_validation_epoch_end(self) -> None:
-        self._log_scores("val", *self.val_scores.take())
+        logits, labels = self.val_scores.take()
+        check_finite("training", self.current_epoch + 1, self.model, logits)
+        self._log_scores("val", logits, labels)
 
     def on_train_epoch_end(self) -> None:
         logits, labels = self.train_scores.take()
         if self.trainer.world_size > 1:
             logits, labels = (torch.as_tensor(self.all_gather(part)).flatten() for part in (logits, labels))
-        if not bool(logits.isfinite().all()):
-            raise UserError(
-                f"training diverged in epoch {self.current_epoch + 1}: the network's output is no number any more. "
-                "Lower model.optimizer.lr"
-            )
+        check_finite("training", self.current_epoch + 1, self.model, logits)
         self._log_scores("train", logits, labels)
         self._log({"lr": torch.tensor(self.rate)})
         if self.criteria:

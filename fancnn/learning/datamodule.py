@@ -28,6 +28,7 @@ from fancnn.learning.folders import Listing, check_for_training, list_pictures, 
 from fancnn.learning.sampling import SAMPLERS, EpochBatches
 from fancnn.limits import check_batches, check_sampler
 from fancnn.pictures import Picture
+from fancnn.plurals import plural
 from fancnn.splits import SplitPlan
 
 OnBadFile = Literal["error", "skip"]
@@ -232,6 +233,6 @@ def _say_waiting() -> None:
 def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
     lines = "\n".join(f"  {item.path}: {item.reason}" for item in skipped)
     return (
-        f"{len(skipped)} of {total} files under {root} cannot be read:\n{lines}\nMend or remove them, or leave them "
+        f"{len(skipped)} of {plural(total, 'file')} under {root} cannot be read:\n{lines}\nMend or remove them, or leave them "
         "out with data.on_bad_file=skip"
     )

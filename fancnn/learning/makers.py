@@ -2,36 +2,88 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from fancnn.errors import UserError
+from fancnn.errors import UserError, collected
 from fancnn.learning.regularization import optimizer_of
 from fancnn.learning.schedules import scheduled
 
+T = TypeVar("T")
+# what classes of torch raise for an argument that they cannot take
+ARGUMENTS_REFUSED = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, ArithmeticError)
+
 
 def check_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
-    """Make both once, for nothing.
+    """Make both once, for nothing, and let the optimizer take a step.
+
+    Args:
+        optimizer: Makes the optimizer; None where that is known to be wrong.
+        schedule: Makes the schedule; None where there is none.
+        network: What the optimizer acts on.
 
     Raises:
-        UserError: If one of them cannot be called or refuses its arguments, naming its key.
+        UserError: If one of them cannot be called, refuses its arguments or gives something else, naming its key.
     """
     sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    tries: tuple[tuple[str, Any, Callable[[], Any]], ...] = (
-        ("model.optimizer", optimizer, lambda: optimizer_of(network, optimizer)),
-        ("schedule", schedule, lambda: scheduled(schedule, sgd, lambda: 100)),
-    )
-    for key, maker, attempt in tries:
-        if maker is None:
-            continue
-        if not callable(maker):
-            raise UserError(f"{key} should have _partial_: true, since what it acts on is made later")
-        try:
-            attempt()
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{key}: {error}{accepted(error, getattr(maker, 'func', maker))}") from error
+    with collected() as check:
+        if optimizer is not None:
+            check(lambda: _check_optimizer(optimizer, network))
+        if schedule is not None:
+            check(lambda: _tried("schedule", schedule, lambda: _check_schedule(schedule, sgd)))
+
+
+def _check_optimizer(make: Any, network: nn.Module) -> None:
+    _tried("model.optimizer", make, lambda: optimizer_of(network, make))
+    made = _tried("model.optimizer", make, lambda: _stepped(make))
+    if made is not None and not bool(made.isfinite().all()):
+        raise UserError("model.optimizer: its first step is no number. Lower model.optimizer.lr")
+
+
+def _stepped(make: Any) -> Tensor:
+    """Two weights of 1 after a step along a gradient of 1."""
+    weight = nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    optimizer = make([weight])
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"it makes a {type(optimizer).__name__}. Expected an Optimizer")
+    optimizer.step()
+    return weight.detach()
+
+
+def _check_schedule(make: Any, optimizer: Optimizer) -> None:
+    made = scheduled(make, optimizer, lambda: 100)["scheduler"]
+    if not isinstance(made, LRScheduler | ReduceLROnPlateau):
+        raise TypeError(f"it makes a {type(made).__name__}. Expected an LRScheduler")
+
+
+def _tried(key: str, make: Any, attempt: Callable[[], T]) -> T:
+    """What `attempt` gives, where it does not find a mistake in the arguments that `make` has."""
+    try:
+        return attempt()
+    except UserError:
+        raise
+    except ARGUMENTS_REFUSED as error:
+        raise UserError(f"{key}: {error}{accepted(error, getattr(make, 'func', make))}") from error
+
+
+def check_loss(loss: nn.Module, outputs: int) -> None:
+    """Let a loss judge two images, for nothing.
+
+    Raises:
+        UserError: If it refuses them, or gives anything else than one number.
+    """
+    logits = torch.zeros(2) if outputs == 1 else torch.zeros(2, outputs)
+    labels = torch.tensor([0.0, 1.0]) if outputs == 1 else torch.eye(2, outputs)
+    found = _tried("model.loss", type(loss), lambda: loss(logits, labels))
+    if not isinstance(found, Tensor) or found.ndim > 0 or not bool(found.isfinite()):
+        raise UserError(
+            f"model.loss: {type(loss).__name__} gives no single number for the logits and labels of a batch"
+        )
 
 
 def check_takes_outputs(network: Any, outputs: int) -> None:

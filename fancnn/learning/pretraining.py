@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from fancnn.augmentation import Augment
-from fancnn.errors import UserError
 from fancnn.learning.datasets import Batch
+from fancnn.learning.divergence import check_finite
 from fancnn.learning.pretext import Autoencoder, Rotation, learnt_layers
 from fancnn.learning.regularization import optimizer_of
 from fancnn.learning.sampling import epoch_seed
@@ -95,15 +95,13 @@ class Pretraining(pl.LightningModule):
             self._keep("val", self.model.measured(self.model.preprocess.scaled(batch[0])))
 
     def on_validation_epoch_end(self) -> None:
-        self._log(self._taken("val"))
+        values = self._taken("val")
+        check_finite("pretraining", self.current_epoch + 1, self.model, values["val/loss"])
+        self._log(values)
 
     def on_train_epoch_end(self) -> None:
         values = self._taken("train")
-        if not bool(values["train/loss"].isfinite()):
-            raise UserError(
-                f"pretraining diverged in epoch {self.current_epoch + 1}: the loss is no number any more. "
-                "Lower model.optimizer.lr"
-            )
+        check_finite("pretraining", self.current_epoch + 1, self.model, values["train/loss"])
         self._log({**values, "lr": torch.tensor(self.rate)})
         step_plateaus(self.trainer)
 

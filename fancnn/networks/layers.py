@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from fancnn.limits import is_number
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky_relu": nn.LeakyReLU,
@@ -20,6 +22,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 # never decreasing: the activation of the largest is the largest activation
 MONOTONE = frozenset({"relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid"})
 
+MOST_WIDE = 2**20  # of any number among the arguments: no layer that a machine can hold is wider
+MOST_LAYERS = 1000
 NORMS = ("none", "batch", "layer", "group")
 GROUP_SIZE = 8  # channels in a group of norm=group, where they divide
 
@@ -119,16 +123,18 @@ def check_lists(**lists: object) -> None:
 
 
 def check_widths(**widths: Sequence[float]) -> None:
-    """Refuse what is no count of one or more, by its name."""
+    """Refuse what is no count of one or more, or more than any layer can have, by its name."""
     for name, values in widths.items():
-        if not all(isinstance(value, int) and value >= 1 for value in values):
+        if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values):
             raise ValueError(f"{name} must be 1 or more, got {list(values)}")
+        if max(values, default=1) > MOST_WIDE:
+            raise ValueError(f"{name} must be {MOST_WIDE:,} at most, got {list(values)}")
 
 
 def check_rates(**rates: Sequence[float]) -> None:
     """Refuse what is no share to be dropped, by its name."""
     for name, values in rates.items():
-        if not all(0 <= value < 1 for value in values):
+        if not all(is_number(value) and 0 <= value < 1 for value in values):
             raise ValueError(f"{name} must be from 0 to below 1, got {list(values)}")
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fancnn.networks.layers import MOST_WIDE
 from fancnn.trust import trusted
 
-MOST_WIDE = 2**20  # of any number among the arguments: no layer that a machine can hold is wider
 MOST_NESTED = 4  # lists in lists, and members in ensembles
 DESCRIBED = "fancnn.networks.Ensemble"  # the one whose arguments are networks in turn
 

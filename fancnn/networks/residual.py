@@ -9,6 +9,7 @@ from fancnn.networks.filters import prepare_first_layer
 from fancnn.networks.initializers import Start, initialize
 from fancnn.networks.layers import (
     MONOTONE,
+    MOST_LAYERS,
     activation_layer,
     check_choice,
     check_lists,
@@ -87,6 +88,8 @@ class ResidualNet(nn.Module):
         blocks = [int(depth) for depth in each("depths", depths, len(widths), "stages")]
         check_widths(widths=widths, depths=blocks, stem_kernel_size=[stem_kernel_size], outputs=[outputs])
         check_rates(dropout=[dropout])
+        if sum(blocks) > MOST_LAYERS:
+            raise ValueError(f"depths={depths} gives {sum(blocks):,} blocks: {MOST_LAYERS:,} at most")
         check_choice("stem_stride", stem_stride, STEM_STRIDES)
         check_choice("order", order, ORDERS)
         if stem_kernel_size % 2 == 0:

@@ -10,9 +10,9 @@ from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions, with_truth
 from fancnn.pictures import PARTS, read_split
+from fancnn.plurals import plural
 from fancnn.reporting.matching import Name, by_name, contradicted, namer, one_of, why_not
 from fancnn.reporting.material import ALL
-from fancnn.reporting.words import plural
 from fancnn.seen_images import MEANINGS, ROLES, Role
 
 FEW_GROUPS = 10  # of a class: a test or an interval of fewer says little

@@ -10,9 +10,10 @@ from fancnn.inspection.intervals import parts_needed, upper_bound
 from fancnn.inspection.rounding import percent_at_most
 from fancnn.looks import NOT_KNOWN, Looks
 from fancnn.pictures import copies_across_parts
+from fancnn.plurals import plural
 from fancnn.reporting.gallery import Thumbnail, kind_of
 from fancnn.reporting.material import ALL, Material
-from fancnn.reporting.words import percent, plural
+from fancnn.reporting.words import percent
 from fancnn.seen_images import seen_sentences
 
 IMBALANCE = 3.0

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.replacement import VERDICTS, NewMistakes, Verdict
 from fancnn.inspection.rounding import percent_at_most
+from fancnn.plurals import plural
 from fancnn.reporting.pairwise_comparisons import PairwiseComparison
-from fancnn.reporting.words import plural, probability
+from fancnn.reporting.words import probability
 
 ESCAPE_COLUMNS = ("new escapes", "caught", "overkills", "thresholds")
 LEADS = {

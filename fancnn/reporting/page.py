@@ -12,6 +12,7 @@ from fancnn.inspection.prior_shift import mix_in_words
 from fancnn.inspection.scores import Confusion
 from fancnn.inspection.uncertainty import rate_intervals
 from fancnn.pictures import PARTS, Picture
+from fancnn.plurals import plural
 from fancnn.reporting import origins, words
 from fancnn.reporting.breakdown import by_group, by_type
 from fancnn.reporting.cautions import ENOUGH, cautions, independent_ng, ng_groups, proof, rests_on
@@ -149,12 +150,10 @@ def decided_alone(counts: Confusion, intervals: Mapping[str, Interval | None]) -
     decided, right = total - looked, counts.ng_found + counts.go_passed
     granted = "Scores “if the person is right” take the person who looks at the rest never to miss."
     if not decided:
-        return (
-            f"The machine decides none of {words.plural(total, 'part')} alone: its own scores are undefined. {granted}"
-        )
+        return f"The machine decides none of {plural(total, 'part')} alone: its own scores are undefined. {granted}"
     interval = intervals["alone_accuracy"]
     where = f"; 95 %: {words.hundredths(interval.low)} to {words.hundredths(interval.high)}" if interval else ""
-    alone = f"The machine decides {decided:,} of {words.plural(total, 'part')} alone ({words.percent(decided / total)})"
+    alone = f"The machine decides {decided:,} of {plural(total, 'part')} alone ({words.percent(decided / total)})"
     return f"{alone}, and {right:,} of these rightly ({words.percent(right / decided)}{where}). {granted}"
 
 
@@ -162,7 +161,7 @@ def interval_unit(metrics: Mapping[str, Any]) -> str:
     """What the intervals of a part count, where that is not each picture by itself; empty where it is."""
     if metrics.get("interval_unit") != "group":
         return ""
-    groups = words.plural(metrics["groups"], "group")
+    groups = plural(metrics["groups"], "group")
     return f"Intervals are for parts and rest on {groups}: parts of one group are not taken for independent."
 
 

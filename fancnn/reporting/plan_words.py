@@ -6,7 +6,6 @@ from fancnn.inspection.intervals import parts_needed
 from fancnn.inspection.rounding import percent, percent_exactly
 from fancnn.inspection.sampling_plans import (
     CONSUMER_RISKS,
-    MOST_PARTS,
     Plan,
     Planned,
     SequentialPlan,
@@ -14,6 +13,7 @@ from fancnn.inspection.sampling_plans import (
     plan,
 )
 from fancnn.inspection.sequential import parts_needed_sequential
+from fancnn.limits import MOST_PLANNED
 from fancnn.reporting import words
 
 
@@ -140,8 +140,8 @@ def _best(planned: Planned) -> Sequence[str]:
     good, sure = percent(planned.good), percent(1 - planned.producer)
     if planned.best is None:
         return [
-            f"No plan of up to {MOST_PARTS:,} NG {nouns(planned)} is granted with {sure} to a model that lets through "
-            f"{good}: that is too near to the claim. A better model or a larger claim takes fewer."
+            f"No plan of up to {MOST_PLANNED:,} NG {nouns(planned)} is granted with {sure} to a model that lets "
+            f"through {good}: that is too near to the claim. A better model or a larger claim takes fewer."
         ]
     return [
         f"If the model lets through {good}, the cheapest plan that is granted with at least {sure} takes "

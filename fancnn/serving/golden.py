@@ -16,6 +16,7 @@ from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision
 from fancnn.inspection.predictions import Prediction, read_predictions
 from fancnn.pictures import Picture
+from fancnn.plurals import plural
 
 TABLE = "predictions.csv"
 GAP = 1e-3  # ten times what an export is allowed to differ from its checkpoint
@@ -63,7 +64,9 @@ def golden_pictures(folder: Path) -> list[Expected]:
     else:
         expected = [_of_folder(folder, path) for path in relative]
     if not {"GO", "NG"} <= {one.decision for one in expected}:
-        raise UserError(f"golden={folder} should have pictures of both GO and NG; found {len(expected)} pictures")
+        raise UserError(
+            f"golden={folder} should have pictures of both GO and NG; found {plural(len(expected), 'picture')}"
+        )
     return expected
 
 

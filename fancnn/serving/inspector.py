@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import NotFiniteError
 from fancnn.inspection.prior_shift import at_prior
+from fancnn.plurals import plural
 from fancnn.serving.admission import Refused, admitted, size_of
 from fancnn.serving.answers import Heatmap, PictureAnswer
 from fancnn.serving.heat import heat_png, occlusion_heat
@@ -72,7 +73,9 @@ class Inspector:
             pixels += width * height
         if pixels > self.most_of_request:
             most = f"{int(self.most_of_request):,}"
-            raise Refused(413, f"{len(files)} pictures of {pixels:,} pixels together; at most {most} are taken at once")
+            raise Refused(
+                413, f"{plural(len(files), 'picture')} of {pixels:,} pixels together; at most {most} are taken at once"
+            )
 
     def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
         found = self.model.score([picture])

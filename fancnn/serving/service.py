@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from fancnn.errors import NOT_FINITE, NotFiniteError
+from fancnn.plurals import plural
 from fancnn.serving.admission import Refused
 from fancnn.serving.answers import PictureAnswer
 from fancnn.serving.inspector import File, Inspector
@@ -104,7 +105,7 @@ class Service:
             try:
                 count = await self._in_thread(self.golden)
                 self.golden_fault = ""
-                print(f"golden: {count} pictures pass", flush=True)
+                print(f"golden: {plural(count, 'picture')} pass", flush=True)
             except Exception as error:  # whatever it is, nothing is known to be decided right
                 self.golden_fault = str(error) or type(error).__name__
                 print(f"nothing is decided: {self.golden_fault}", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ import numpy as np
 from fancnn.errors import UserError
 from fancnn.pictures import Picture
 from fancnn.splits.rules import joined_groups
+from fancnn.tool_limits import check_folds
 
 
 def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool) -> list[list[Picture]]:
@@ -26,8 +27,7 @@ def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool
     Raises:
         UserError: If there are fewer than 3 folds, or a class has too few pictures or groups for them.
     """
-    if folds < 3:
-        raise UserError(f"folds={folds} should be 3 or more: one tests, one validates, the others train")
+    check_folds(folds)
     fold_of = _fold_of(pictures, folds, seed, grouped=grouped)
     _check_classes(pictures, fold_of, folds)
     return [

@@ -1,6 +1,5 @@
 """Divide pictures into train, val and test; every function depends on its arguments alone."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
@@ -8,6 +7,8 @@ from hashlib import sha256
 import numpy as np
 
 from fancnn.errors import UserError
+from fancnn.limits import check_pattern
+from fancnn.plurals import plural
 from fancnn.splits.folds import nearest_union
 from fancnn.splits.shares import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 
@@ -163,20 +164,14 @@ def group_names(paths: Sequence[str], pattern: str) -> list[str]:
         >>> group_names(["NG/person12_virus_3.jpg"], r"(person\d+)_")
         ['person12']
     """
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise UserError(
-            f"data.group={pattern!r} is no regular expression: {error}. Expected one that finds the group in a "
-            r"relative path, e.g. data.group='person\d+'"
-        ) from error
+    expression = check_pattern(pattern)
     found = [expression.search(path) for path in paths]
     names = [(match[1] if expression.groups else match[0]) if match else None for match in found]
     without = [path for path, name in zip(paths, names, strict=True) if not name]
     if without:
         more = f" and {len(without) - 3} more" if len(without) > 3 else ""
         raise UserError(
-            f"data.group={pattern!r} names no group for {len(without)} of {len(paths)} pictures: "
+            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'picture')}: "
             f"{', '.join(without[:3])}{more}. Widen the expression (| separates alternatives), or leave these "
             "pictures out"
         )

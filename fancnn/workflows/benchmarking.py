@@ -31,8 +31,10 @@ from fancnn.installation import versions
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.memory import keep_freed_memory
+from fancnn.plurals import plural
 from fancnn.settings import BenchmarkSettings
 from fancnn.tables import replacing
+from fancnn.tool_limits import check_benchmark
 
 
 @dataclass
@@ -47,7 +49,7 @@ class _Bench:
         folder = Path(own) if own else self.scratch / "pictures"
         if not folder.exists():
             height, width = self.settings.size
-            say(f"making {self.settings.count:,} pictures of {height}x{width}")
+            say(f"making {plural(self.settings.count, 'picture')} of {height}x{width}")
             write_jpegs(folder, self.settings.count, (height, width))
         return folder
 
@@ -65,11 +67,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
     Raises:
         UserError: If a part is unknown, or a process that is measured fails.
     """
-    unknown = [part for part in settings.parts if part not in PARTS]
-    if not settings.parts:
-        raise UserError(f"parts=[] measures nothing. There are {', '.join(PARTS)}")
-    if unknown:
-        raise UserError(f"parts: {', '.join(unknown)} is none of {', '.join(PARTS)}")
+    check_benchmark(settings)
     if settings.keras and shutil.which(settings.keras) is None:
         raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
     keep_freed_memory()
@@ -138,8 +136,7 @@ def _scale(bench: _Bench) -> list[Result]:
 
 
 def _serving(bench: _Bench) -> list[Result]:
-    if bench.settings.exported is None:
-        raise UserError("parts=[serving] needs exported=FILE.onnx: a file that `python -m fancnn.export` wrote")
+    assert bench.settings.exported is not None  # `check_benchmark` has seen to it
     pictures = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
     return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 from fancnn.cache_folder import cache_folder
 from fancnn.console import print_table, say, track
-from fancnn.errors import UserError
 from fancnn.images.cache import read_about, wrong_rows
 from fancnn.images.cache_index import read_index
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.looks import Ledger
+from fancnn.plurals import plural
 from fancnn.settings import CacheSettings
+from fancnn.tool_limits import check_caching
 
 
 def look_after(settings: CacheSettings) -> bool:
@@ -20,6 +21,7 @@ def look_after(settings: CacheSettings) -> bool:
     Raises:
         UserError: If `settings.do` is none of the three.
     """
+    check_caching(settings)
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
     found = {folder: about for folder in sorted(top.glob("decoded/*")) if (about := read_about(folder))}
     fans = [folder for folder in sorted(top.glob("fans/*")) if (folder / "fans.csv").is_file()]
@@ -28,12 +30,10 @@ def look_after(settings: CacheSettings) -> bool:
         return True
     if settings.do == "verify":
         return _verify(list(found), ImageGate(settings.image_limits))
-    if settings.do == "clear":
-        for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
-            shutil.rmtree(folder)
-        say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
-        return True
-    raise UserError(f"do={settings.do} is none of list, verify, clear")
+    for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
+        shutil.rmtree(folder)
+    say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
+    return True
 
 
 def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
@@ -48,7 +48,9 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
     ]
     print_table(f"kept in {top}", ["pictures of", "as", "files", "MB"], rows)
     if looks := Ledger(top / "looks").looks():
-        say(f"and {len(looks):,} looks at test images in {top / 'looks'}, which no command removes or can make again")
+        say(
+            f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or can make again"
+        )
 
 
 def _verify(folders: list[Path], gate: ImageGate) -> bool:

@@ -14,7 +14,7 @@ from fancnn.inspection.metrics_file import read_metrics
 from fancnn.inspection.predictions import Prediction, read_predictions
 from fancnn.inspection.rounding import percent_at_most, percent_exactly
 from fancnn.inspection.thresholds import ThresholdChoice
-from fancnn.limits import check_share, check_thresholds, check_unit
+from fancnn.judging_limits import check_certifying
 from fancnn.pictures import PARTS, read_split
 from fancnn.settings import CertifySettings
 from fancnn.tables import read_table
@@ -64,7 +64,7 @@ def certify(settings: CertifySettings) -> Certificate:
     Raises:
         UserError: If the predictions cannot be found, or a value makes no sense.
     """
-    _check(settings)
+    check_certifying(settings)
     source = _read(settings)
     if settings.sequential:
         check_fixed(settings, source.chosen_on, source.part)
@@ -111,20 +111,6 @@ def certify(settings: CertifySettings) -> Certificate:
     return certificate
 
 
-def _check(settings: CertifySettings) -> None:
-    check_share("escape", settings.escape)
-    check_share("confidence", settings.confidence)
-    check_unit("", settings.unit, settings.largest_group)
-    if settings.lot is not None or settings.good is not None:
-        raise UserError("lot= and good= are for a plan before images are collected: say plan=true, or leave them out")
-    if settings.run is None and settings.table is None:
-        raise UserError("say run=outputs/train/<stamp>, or table=predictions.csv of any model")
-    if settings.part not in (None, *PARTS):
-        raise UserError(f"part={settings.part!r} is none of {', '.join(PARTS)}")
-    if settings.store and settings.run is None:
-        raise UserError("store=true keeps the threshold in a run's model: say run=... too")
-
-
 def _read(settings: CertifySettings) -> _Source:
     run = Path(settings.run).expanduser() if settings.run is not None else None
     metrics = read_metrics(run / "metrics.json") if run else {}
@@ -132,7 +118,7 @@ def _read(settings: CertifySettings) -> _Source:
         table = Path(settings.table).expanduser()
         scored_by = _scored_by_of_table(table)
     else:
-        assert run is not None  # `_check` has seen to it
+        assert run is not None  # `check_certifying` has seen to it
         table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
     rows = read_predictions(table)
     if run is not None and settings.table:
@@ -233,11 +219,7 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
         if own is None:
             raise UserError("threshold=run is the threshold of a run: say run=... too")
         return own
-    try:
-        threshold = float(settings.threshold)
-    except (TypeError, ValueError):
-        raise UserError(f"threshold={settings.threshold!r} should be a number, run, or null to search for it") from None
-    check_thresholds(threshold)
+    threshold = float(settings.threshold)
     return Thresholds(threshold, max(threshold, own.upper if own and own.has_recheck else threshold))
 
 

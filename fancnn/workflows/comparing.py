@@ -43,8 +43,8 @@ from typing import Any
 from fancnn.console import print_table, say
 from fancnn.inspection.metrics_file import part_metrics
 from fancnn.inspection.replacement import Verdict
-from fancnn.limits import check_share, check_thresholds
-from fancnn.reporting import words
+from fancnn.judging_limits import check_comparing
+from fancnn.plurals import plural
 from fancnn.reporting.candidates import Candidate, CommonImages, common_images, letters, read_candidate
 from fancnn.reporting.comparison_page import comparison_page, difference_rows
 from fancnn.reporting.conclusions import (
@@ -97,11 +97,7 @@ def compare(settings: CompareSettings) -> Compared:
     Raises:
         UserError: If one cannot be read, no images are common to all, or a margin is no share.
     """
-    check_thresholds(settings.threshold)
-    check_share("confidence", settings.confidence)
-    for key in ("new_escape_rate", "new_overkill_rate"):
-        if (margin := getattr(settings, key)) is not None:
-            check_share(key, margin)
+    check_comparing(settings)
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]
@@ -229,7 +225,7 @@ def _print(
         for name, _, cells in score_rows(scores, recheck=recheck)
         if name in titles
     ]
-    print_table(f"{words.plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
+    print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
     for comparison in comparisons:
         differences = [list(row) for row in difference_rows(comparison)]
         less = f"{comparison.second} less {comparison.first} ({interval_title(comparison)})"

@@ -25,6 +25,7 @@ from fancnn.inspection.thresholds import (
     min_cost_threshold,
     threshold_for_escape_rate,
 )
+from fancnn.judging_limits import check_deciding
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision, check_promise
 from fancnn.model import Model
@@ -48,6 +49,7 @@ def decide(settings: DecideSettings) -> Thresholds:
     Raises:
         UserError: If the run has no predictions of the part, or they cannot carry the rule.
     """
+    check_deciding(settings)
     run = Path(settings.run).expanduser()
     metrics = read_metrics(run / "metrics.json", deciding=True)
     line = known_line(settings.line, metrics["line"])

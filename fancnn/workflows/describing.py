@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 import torch
+from torch import nn
 
 from fancnn import assembly
 from fancnn.console import say
-from fancnn.errors import UserError
 from fancnn.networks import TimmNet
 from fancnn.networks.facts import LayerFacts, NetworkFacts, facts
 from fancnn.networks.receptive import Field
 from fancnn.settings import DescribeSettings
+from fancnn.tool_limits import check_describing
 
 LAYERS = ("layer", "", "output", "parameters", "MFLOP", "sees", "every")
 STARTS = ("layer", "kernel starts as", "in theory", "measured")
@@ -22,9 +23,9 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     Raises:
         UserError: If the configuration describes no network, or the pictures are too small for it.
     """
+    check_describing(settings)
     height, width = settings.data.image_size
-    torch.manual_seed(settings.seed)
-    network = assembly.network(settings.model.network, _number_of(settings.model.outputs))
+    network = network_of(settings)
     # of a network inside another the inner names say enough
     inner = network.network if isinstance(network, TimmNet) else network
     found = facts(inner, (height, width))
@@ -40,12 +41,14 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     return found
 
 
+def network_of(settings: DescribeSettings) -> nn.Module:
+    """The network that is described, with the first weights of a training."""
+    torch.manual_seed(settings.seed)
+    return assembly.network(settings.model.network, _number_of(settings.model.outputs))
+
+
 def _number_of(outputs: str) -> int:
-    number = {"one": 1, "two": 2}.get(outputs, int(outputs) if outputs.isdecimal() else 0)
-    if not number:
-        more = ": 1 more than there are defect types" if outputs == "types" else ""
-        raise UserError(f"model.outputs={outputs} should be one, two, or a number here{more}")
-    return number
+    return {"one": 1, "two": 2}.get(outputs) or int(outputs)
 
 
 def _totals(found: NetworkFacts) -> str:

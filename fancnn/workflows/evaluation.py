@@ -13,16 +13,18 @@ from fancnn.console import say, track
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.inspection.defect_types import type_of
 from fancnn.inspection.predictions import FileScore, predicted
+from fancnn.judging_limits import check_evaluation
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
 from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.plurals import plural
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.lines import known_line
-from fancnn.workflows.scoring import Evaluated, asked_thresholds, check_evaluation, given_thresholds, state
+from fancnn.workflows.scoring import Evaluated, asked_thresholds, given_thresholds, state
 
 APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
 
@@ -53,7 +55,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         _warn_of(pictures, scores)
     if undecided := sum(found.not_finite for found in scores):
         say(
-            f"warning: {NOT_FINITE} for {undecided} of {len(scores)} pictures; they are not scored, and their rows in "
+            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'picture')}; they are not scored, and their rows in "
             "predictions.csv say so. The model's weights or its file are damaged: train it anew"
         )
     pictures = [
@@ -164,7 +166,7 @@ def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[F
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
-            f"{len(wrong)} of {len(pictures)} pictures under {root} are not what the run was split on: "
+            f"{len(wrong)} of {plural(len(pictures), 'picture')} under {root} are not what the run was split on: "
             f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
         )
 

@@ -13,8 +13,6 @@ from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.explaining.feature_maps import MapLayer, chosen_layer, map_layers
 from fancnn.explaining.heat_maps import (
-    BASELINES,
-    METHODS,
     check_captum,
     flat,
     heat_map,
@@ -23,13 +21,14 @@ from fancnn.explaining.heat_maps import (
 )
 from fancnn.explaining.localisation import restored
 from fancnn.inspection.localisation import NAMES
+from fancnn.judging_limits import check_explaining
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.model import Model
 from fancnn.networks import Ensemble
 from fancnn.pictures import Picture, read_split
+from fancnn.plurals import plural
 from fancnn.reporting.explanation_page import Checked, Explanation
 from fancnn.reporting.heat_plates import Subject, heat_plate
-from fancnn.reporting.words import plural
 from fancnn.settings import ExplainSettings
 from fancnn.workflows.devices import chosen_device
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps
@@ -55,7 +54,8 @@ def explain(settings: ExplainSettings) -> Path:
     Raises:
         UserError: If captum is missing, the run or its pictures cannot be found, or a key is out of range.
     """
-    _check(settings)
+    check_captum()
+    check_explaining(settings)
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
     _refuse_ensembles(model)
@@ -108,19 +108,6 @@ def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, 
         say(sentence)
     say(f"explanation: {page}")
     return page
-
-
-def _check(settings: ExplainSettings) -> None:
-    check_captum()
-    for name, least in (("pictures", 1), ("channels", 1), ("filters", 0), ("check_pictures", 1)):
-        if getattr(settings, name) < least:
-            raise UserError(f"{name}={getattr(settings, name)} should be {least} or more")
-    if settings.baseline not in BASELINES:
-        raise UserError(f"baseline={settings.baseline!r} is none of {', '.join(BASELINES)}")
-    if unknown := [name for name in settings.methods if name not in METHODS]:
-        raise UserError(f"methods: {unknown[0]!r} is none of {', '.join(METHODS)}")
-    if not settings.methods or len(set(settings.methods)) < len(settings.methods):
-        raise UserError(f"methods={settings.methods}: expected one or more of {', '.join(METHODS)}, each once")
 
 
 def _refuse_ensembles(model: Model) -> None:

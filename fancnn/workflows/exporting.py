@@ -10,6 +10,7 @@ from fancnn.deployment.writing import FORMATS, replacing, write
 from fancnn.errors import UserError
 from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.line_settings import ExportSettings
+from fancnn.tool_limits import check_exporting
 from fancnn.workflows.runtime_parity import compared, own_pictures, pictures_in
 
 
@@ -27,8 +28,7 @@ def export(settings: ExportSettings) -> bool:
         UserError: If the format is unknown or its packages are not installed, the run or the pictures cannot be found,
             the file cannot be written, or the run or the file gives NaN or infinity: then an earlier file stays.
     """
-    if settings.format not in FORMATS:
-        raise UserError(f"format={settings.format!r} is none of {', '.join(FORMATS)}")
+    check_exporting(settings)
     form = FORMATS[settings.format]
     path = (
         Path(settings.output).expanduser() if settings.output else Path(settings.output_dir) / f"inspector{form.suffix}"

@@ -27,17 +27,15 @@ from typing import Any
 from fancnn.atomic_files import write_atomically
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
-from fancnn.inspection.sampling_plans import CONSUMER_RISKS, MOST_PARTS, Planned, oc_rates, planned
+from fancnn.inspection.sampling_plans import CONSUMER_RISKS, Planned, oc_rates, planned
 from fancnn.inspection.spending import held_to
-from fancnn.limits import check_looks, check_share, check_unit, is_number
+from fancnn.judging_limits import check_certifying
 from fancnn.reporting.plan_page import oc_drawing, plan_page
 from fancnn.reporting.plan_words import claim, columns, plan_rows, sentences
 from fancnn.settings import CertifySettings
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-plan", 1
-MOST_PLANS = 8  # that a figure can tell apart
-OTHER_KEYS = ("run", "table", "part", "threshold", "sequential", "store", "largest_group", "exclude_seen")
 
 
 def make_plan(settings: CertifySettings) -> Planned:
@@ -49,7 +47,7 @@ def make_plan(settings: CertifySettings) -> Planned:
     Raises:
         UserError: If a value makes no sense, or is of a claim on images that are there.
     """
-    _check(settings)
+    check_certifying(settings)
     found = planned(
         settings.escape,
         held_to(settings.confidence, 1, settings.looks),
@@ -77,35 +75,6 @@ def make_plan(settings: CertifySettings) -> Planned:
         say(f"\n{sentence}")
     say(f"\nplan: {place}.html, {place.name}.png and {place.name}.json")
     return found
-
-
-def _check(settings: CertifySettings) -> None:
-    check_share("escape", settings.escape)
-    check_share("confidence", settings.confidence)
-    check_share("producer", settings.producer)
-    if named := [name for name in OTHER_KEYS if getattr(settings, name) not in (None, False)]:
-        raise UserError(
-            f"plan=true is made before there are images, and {named[0]}={getattr(settings, named[0])} is for a claim "
-            "on some: leave one of them out"
-        )
-    check_unit("", settings.unit, None)
-    check_looks(settings.looks)
-    numbers = list(settings.accept)
-    if not numbers or len(numbers) > MOST_PLANS or not all(0 <= number <= MOST_PARTS // 10 for number in numbers):
-        raise UserError(
-            f"accept={numbers}: expected one to {MOST_PLANS} whole numbers from 0 to {MOST_PARTS // 10:,}, how many NG "
-            "parts may pass, e.g. accept=[0,1,2]"
-        )
-    if settings.good is not None and (not is_number(settings.good) or not 0 <= settings.good < settings.escape):
-        raise UserError(
-            f"good={settings.good}: expected the escape rate that the model is thought to have, from 0 to below "
-            f"escape={settings.escape:g}. A model that is not better than its claim is not to be granted it"
-        )
-    if settings.lot is not None and not 1 <= settings.lot <= 10 * MOST_PARTS:
-        raise UserError(
-            f"lot={settings.lot}: expected how many NG parts the lot has, from 1 to {10 * MOST_PARTS:,}; of more, "
-            "leave it out"
-        )
 
 
 def _place(settings: CertifySettings) -> Path:

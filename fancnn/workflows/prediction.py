@@ -15,10 +15,11 @@ from fancnn.images.walking import pictures_below
 from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.inspection.prior_shift import at_prior, mix_in_words
-from fancnn.limits import check_share
 from fancnn.memory import keep_freed_memory
+from fancnn.plurals import plural
 from fancnn.seen_images import SeenImages
 from fancnn.settings import PredictSettings
+from fancnn.tool_limits import check_predicting
 
 
 class Inspector(Protocol):
@@ -56,12 +57,11 @@ def predict(settings: PredictSettings) -> Counts:
         UserError: If the run, the exported file or the input cannot be found, the input holds no pictures, or the
             table would take the place of one that a run keeps.
     """
+    check_predicting(settings)
     keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()
     if output.is_file() and (output.parent / "checkpoints").is_dir():
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
-    if settings.line.ng_rate is not None:
-        check_share("line.ng_rate", settings.line.ng_rate)
     model = _inspector(settings)
     rates = _rates(model, settings.line.ng_rate)
     paths = input_files(settings.input)
@@ -71,10 +71,10 @@ def predict(settings: PredictSettings) -> Counts:
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
-    say(f"{len(paths)} files: {decided}, {counts.unread} could not be read{undecided}")
+    say(f"{plural(len(paths), 'file')}: {decided}, {counts.unread} could not be read{undecided}")
     if counts.not_finite:
         say(
-            f"warning: {NOT_FINITE} for {counts.not_finite} files, though they could be read; their rows say so. The "
+            f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their rows say so. The "
             "model's weights or its file are damaged: train it or export it anew"
         )
     if counts.types:
@@ -103,11 +103,6 @@ def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
 
 def _inspector(settings: PredictSettings) -> Inspector:
     """The run's model or the exported file; for the latter torch is not imported, and need not be there."""
-    if (settings.run is None) == (settings.model_file is None):
-        which = "neither is said" if settings.run is None else "both are said"
-        raise UserError(
-            f"say either run=outputs/train/<stamp>, or model=FILE.onnx as `python -m fancnn.export` writes it: {which}"
-        )
     if settings.model_file is not None:
         from fancnn.deployment.exported_model import ExportedModel
 

@@ -20,18 +20,19 @@ from torch import Tensor, nn
 from fancnn import assembly, checkpoints
 from fancnn.atomic_files import atomic_file
 from fancnn.console import say
-from fancnn.errors import UserError
+from fancnn.errors import UserError, collected
 from fancnn.group_settings import DataSettings
 from fancnn.images.sheets import contact_sheet
 from fancnn.learning.checkpointing import BEST, take_best_along
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.history import History
-from fancnn.learning.makers import check_makers
 from fancnn.learning.pretext import Autoencoder, Rotation
 from fancnn.learning.pretraining import Pretraining
 from fancnn.learning.quiet import quiet_lightning
+from fancnn.limits import check_image_size, check_seed
 from fancnn.memory import keep_freed_memory
 from fancnn.pictures import PARTS, split_hash
+from fancnn.plurals import plural
 from fancnn.pretraining_limits import check_pretraining
 from fancnn.pretraining_settings import PretrainSettings
 from fancnn.workflows.resuming import earlier_checkpoint
@@ -55,8 +56,8 @@ def pretrain(settings: PretrainSettings) -> float:
     started, run = time.perf_counter(), Path(settings.output_dir)
     keep_freed_memory()
     quiet_lightning()
-    check_pretraining(settings)
-    task = build_task(settings)  # before pictures are read: a mistake is told at once
+    check(settings)  # before pictures are read: a mistake is told at once
+    task = build_task(settings)
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.pictures)
     about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures), seen)
@@ -80,13 +81,38 @@ def pretrain(settings: PretrainSettings) -> float:
     return float(trainer.callback_metrics["val/loss"]) if (best := _best_loss(trainer)) is None else best
 
 
+def check(settings: PretrainSettings) -> None:
+    """Refuse a configuration that cannot train, before pictures are read.
+
+    Raises:
+        UserError: Naming the key, what it says and what it may say.
+    """
+    with collected() as found:
+        found(lambda: check_pretraining(settings))
+        found(lambda: assembly.trainer(settings))
+        found(lambda: assembly.augment(settings.augment))
+        task = found(lambda: build_task(settings) if _can_be_built(settings) else None)
+        network = nn.Linear(1, 1) if task is None else task
+        found(lambda: assembly.makers(settings.model.optimizer, settings.schedule, network))
+
+
+def _can_be_built(settings: PretrainSettings) -> bool:
+    """Whether seed and sizes are right; what is wrong with them is said by their keys."""
+    try:
+        check_seed(settings.seed)
+        check_image_size(settings.data.image_size)
+    except UserError:
+        return False
+    return True
+
+
 def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
     """The task around a fresh network, whose first weights depend on the seed alone.
 
     Raises:
         UserError: If the network has no feature map, or a value is out of range.
     """
-    make = assembly.build(settings.task, "task")
+    make = assembly.build(settings.task, "task", later=True)
     torch.manual_seed(settings.seed)
     network = assembly.network(settings.model.network)
     try:
@@ -96,7 +122,6 @@ def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
     if not isinstance(task, Autoencoder | Rotation):
         raise UserError(f"task._target_={settings.task['_target_']!r} is no pretext task of fancnn.learning.pretext")
     task.network.to(memory_format=torch.channels_last)
-    _module(settings, task, {})
     return task
 
 
@@ -111,9 +136,7 @@ def read_unlabelled(settings: PretrainSettings) -> PictureDataModule:
 
 
 def _module(settings: PretrainSettings, task: Autoencoder | Rotation, about: dict[str, Any]) -> Pretraining:
-    optimizer = assembly.build(settings.model.optimizer, "model.optimizer")
-    schedule = assembly.build(settings.schedule, "schedule") if settings.schedule else None
-    check_makers(optimizer, schedule, task)
+    optimizer, schedule = assembly.makers(settings.model.optimizer, settings.schedule, task)
     augment = assembly.augment(settings.augment)
     return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=about)
 
@@ -195,7 +218,7 @@ def _tell_pictures(data: PictureDataModule) -> None:
     if data.part("test"):
         say("those of test/ are left alone")
     if data.skipped:
-        say(f"warning: {len(data.skipped)} files could not be read and are left out; skipped.csv lists them")
+        say(f"warning: {plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
 
 
 def _tell_next(run: Path, settings: PretrainSettings, seconds: float) -> None:

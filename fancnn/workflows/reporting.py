@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from fancnn.console import say
-from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, LineSettings
 from fancnn.inspection.decisions import Thresholds
-from fancnn.limits import check_line, check_thresholds
+from fancnn.judging_limits import check_reporting
+from fancnn.limits import check_thresholds
 from fancnn.reporting.figures import figures_of
 from fancnn.reporting.ink import Drawing
 from fancnn.reporting.material import Material, metrics_of, of_run, of_table, with_line
@@ -34,10 +34,7 @@ def report(settings: ReportSettings) -> Path:
     Raises:
         UserError: If not exactly one of run and table is said, or what it names cannot be read.
     """
-    check_line(settings.line)
-    if (settings.run is None) == (settings.table is None):
-        said = "both are said" if settings.run else "neither is said"
-        raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")
+    check_reporting(settings)
     thresholds = _thresholds(settings)
     root = Path(settings.root).expanduser() if settings.root else None
     if settings.run is not None:

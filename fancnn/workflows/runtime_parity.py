@@ -21,6 +21,7 @@ from fancnn.line_settings import ParitySettings
 from fancnn.model import Model
 from fancnn.networks.weights import weights_hash
 from fancnn.pictures import read_split
+from fancnn.plurals import plural
 from fancnn.workflows.prediction import input_files
 
 Named = tuple[str, NDArray[np.uint8]]
@@ -183,7 +184,7 @@ def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
 def pictures_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
     """The pictures that `input` means, and what they are."""
     files = input_files(wanted)
-    return f"{len(files)} files", track(_read(files, model), "comparing", len(files))
+    return plural(len(files), "file"), track(_read(files, model), "comparing", len(files))
 
 
 def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
@@ -192,7 +193,7 @@ def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
     known = [root / picture.path for picture in read_split(table) if picture.split == "val"] if table.is_file() else []
     files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
     if files:
-        return f"{len(files)} pictures of the validation part", _read(files, model)
+        return f"{plural(len(files), 'picture')} of the validation part", _read(files, model)
     random = np.random.default_rng(0)
     made = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in MADE_UP for _ in range(4)]
     return "noise, since the run's pictures are not there; input=FOLDER names others", (

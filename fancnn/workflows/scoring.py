@@ -14,7 +14,8 @@ from fancnn.inspection.predictions import Prediction, check_each_once, read_pred
 from fancnn.inspection.rounding import percent_at_most
 from fancnn.inspection.scores import Confusion
 from fancnn.installation import versions
-from fancnn.limits import check_line, check_thresholds
+from fancnn.judging_limits import check_evaluation
+from fancnn.limits import check_thresholds
 from fancnn.pictures import PARTS
 from fancnn.seen_images import seen_sentences
 from fancnn.settings import EvaluateSettings
@@ -48,19 +49,6 @@ class Evaluated:
 
     parts: dict[str, dict[str, Any]]
     unread: int
-
-
-def check_evaluation(settings: EvaluateSettings) -> None:
-    """What can be refused before anything is read.
-
-    Raises:
-        UserError: Naming the key.
-    """
-    if settings.split not in (None, *PARTS):
-        raise UserError(f"split={settings.split!r} is none of {', '.join(PARTS)}")
-    check_line(settings.line)
-    if (settings.run is None) == (settings.table is None):
-        raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
 
 
 def evaluate_table(settings: EvaluateSettings) -> Evaluated:

@@ -100,8 +100,8 @@ def taken_port(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=256)
-    except OSError as error:
-        reason = error.strerror or error
+    except (OSError, UnicodeError) as error:  # the latter for a name that none can have
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"cannot listen on host={host} port={port}: {reason}. Say another, or port=0 for any"
         ) from error

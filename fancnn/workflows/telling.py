@@ -7,6 +7,7 @@ from fancnn.console import print_table, say
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.folders import kinds_in_words
 from fancnn.pictures import PARTS, Picture
+from fancnn.plurals import plural
 from fancnn.splits import copies_across_parts
 
 
@@ -28,7 +29,7 @@ def data_warnings(data: PictureDataModule) -> list[str]:
     """Sentences on what may make the scores untrue or the training poor."""
     found = []
     if data.skipped:
-        found.append(f"{len(data.skipped)} files could not be read and are left out; skipped.csv lists them")
+        found.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
     if data.ignored:
         found.append(f"files of other kinds lie among the pictures and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:

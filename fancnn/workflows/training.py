@@ -98,6 +98,8 @@ def train(
     origin = find_origin(settings)
     data = read_pictures(settings)
     check_pictures(settings.decision, data.pictures)
+    batch = min(settings.data.batch_size, len(data.part("train")))
+    assembly.check_memory(settings.model.network, len(data.outputs), batch)
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
     if weights is not None:
         fresh.network.load_state_dict(weights)

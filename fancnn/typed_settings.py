@@ -1,0 +1,116 @@
+"""A composed configuration as an object of its dataclass; where it cannot be one, every mistake with its key."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+
+from fancnn.errors import Collector, UserError
+
+S = TypeVar("S")
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "keys and values"}
+ITEMS = {int: "whole numbers", float: "numbers", str: "texts"}
+HELP = "--help has examples"
+HINT = "`--cfg job` shows the keys and values"
+Words = Mapping[str, str]
+
+
+def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Collector, words: Words) -> S:
+    """Return the configuration as an object of `schema`, interpolations resolved.
+
+    Args:
+        cfg: As composed, or as a file kept it.
+        schema: A dataclass.
+        check: Gets the mistakes: unknown and missing keys, and values of the wrong type. What is none of the object's
+            values for that is absent from it.
+        words: What a key is called in messages.
+    """
+    try:
+        settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
+        return OmegaConf.to_object(settings)  # type: ignore[return-value]  # a structured node gives its class
+    except (OmegaConfBaseException, OverflowError):  # the first mistake; now all of them, key by key
+        plain: Any = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
+    node = OmegaConf.structured(schema)
+    wrong = dict(_filled(node, plain, schema, "", words))
+    made, unread = _object(node, schema, "", words, frozenset(wrong))
+    for text in (*wrong.values(), *unread):
+        check.errors.append(UserError(text))
+    return made
+
+
+def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str, words: Words) -> Iterator[tuple[str, str]]:
+    """Put values into a structured node one by one; give the key of each that does not fit, and a text."""
+    hints = get_type_hints(schema)
+    for name, value in plain.items():
+        key = f"{prefix}{name}"
+        inner = _dataclass_in(hints.get(name))
+        if name not in hints:
+            yield key, f"configuration: {_unknown(key, str(name), [words.get(own, own) for own in hints], schema)}"
+        elif inner is not None and isinstance(value, Mapping):
+            setattr(node, name, OmegaConf.structured(inner))
+            yield from _filled(node[name], value, inner, f"{key}.", words)
+        else:
+            try:
+                OmegaConf.update(node, name, value)
+            except (OmegaConfBaseException, OverflowError):
+                yield key, f"configuration: {words.get(key, key)}={value!r} should be {expected(hints[name])}"
+
+
+def _object(node: Any, schema: type[S], prefix: str, words: Words, wrong: frozenset[str]) -> tuple[S, list[str]]:
+    """An object with the values that a structured node has, and texts on those that it should have and does not."""
+    made, texts = object.__new__(schema), list[str]()
+    for field in fields(schema):  # type: ignore[arg-type]  # a dataclass
+        key, inner = f"{prefix}{field.name}", _dataclass_in(get_type_hints(schema)[field.name])
+        if key in wrong:
+            continue
+        try:
+            value = node[field.name]
+            if inner is not None and value is not None:
+                value, more = _object(value, inner, f"{key}.", words, wrong)
+                texts += more
+            elif OmegaConf.is_config(value):
+                value = OmegaConf.to_object(value)
+            setattr(made, field.name, value)
+        except MissingMandatoryValue as error:
+            missing = error.full_key or key
+            texts.append(f"{words.get(missing, missing)} is missing: say {words.get(missing, missing)}=... ({HELP})")
+        except OmegaConfBaseException as error:
+            if not (wrong and isinstance(error, InterpolationToMissingValueError)):  # else it refers to a mistake
+                texts.append(f"configuration: {error.full_key or key}: {str(error).splitlines()[0].rstrip('.')}")
+    return made, texts
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """The dataclass that a type is, or is besides None."""
+    return next((kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)), None)
+
+
+def _unknown(key: str, name: str, known: list[str], schema: type) -> str:
+    """What to say of a key that is none, with the one that may have been meant.
+
+    Example:
+        >>> _unknown("data.rot", "rot", ["root", "split"], int)
+        "data.rot: Key 'rot' not in 'int'. Did you mean root?"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{key}: Key {name!r} not in {schema.__name__!r}. {f'Did you mean {near[0]}?' if near else HINT}"
+
+
+def expected(hint: Any) -> str:
+    """Say a type in words.
+
+    Example:
+        >>> expected(list[int] | None)
+        'a list of whole numbers, or null'
+    """
+    if NoneType in get_args(hint):
+        (kind,) = (kind for kind in get_args(hint) if kind is not NoneType)
+        return f"{expected(kind)}, or null"
+    kind = get_origin(hint) or hint
+    if kind is list:
+        return f"a list of {ITEMS.get(get_args(hint)[0], 'values')}"
+    return WORDS.get(kind, "keys and values")
