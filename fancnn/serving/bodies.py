@@ -1,12 +1,17 @@
 """The body of a request to files: raw or a form, bounded in bytes and in files, and never on the disk."""
 
+import asyncio
+from contextlib import suppress
+
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fancnn.serving.admission import Refused
 from fancnn.serving.forms import FORM, files_of_form
 from fancnn.serving.inspector import File
 
 BYTES = "application/octet-stream"
+LINGER_SECONDS = 2.0  # what a refused client still sends is passed over: to hang up would lose the answer
 
 
 def content_type_of(request: Request, most_bytes: int) -> str:
@@ -67,3 +72,35 @@ def _kind(content_type: str) -> str:
 
 def _too_long(most_bytes: int) -> Refused:
     return Refused(413, f"a body of more than {most_bytes:,} bytes")
+
+
+class RestPassedOver:
+    """Answers at once, and then passes over what still comes of a body that was not read to its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        ended = False
+
+        async def read() -> Message:
+            nonlocal ended
+            message = await receive()
+            ended = not message.get("more_body", False)  # the last piece, or the client has gone
+            return message
+
+        async def answer(message: Message) -> None:
+            if ended or message["type"] != "http.response.body" or message.get("more_body", False):
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    while not ended:
+                        await read()
+            await send({"type": "http.response.body", "body": b""})
+
+        await self.app(scope, read, answer)

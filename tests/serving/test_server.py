@@ -4,17 +4,20 @@ import asyncio
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 import uvicorn
+import uvloop
 from samples import compose_command
 
 from fancnn.errors import UserError
-from fancnn.serving.protocol import BoundedHeaders
+from fancnn.serving.connections import Connections
+from fancnn.serving.protocol import BoundedConnection
 from fancnn.serving_settings import ServeSettings
 from fancnn.workflows.serving import serve, taken_port
 
@@ -67,34 +70,99 @@ def test_headers_are_bounded_before_they_are_kept(address: str) -> None:
     assert httpx2.get(address + "health").json()["status"] == "ok"
 
 
+@asynccontextmanager
+async def listening(connections: Connections, app: Any = None) -> AsyncIterator[int]:
+    """A port on which `BoundedConnection` is spoken, in this process and on uvicorn's loop."""
+    server = uvicorn.Server(uvicorn.Config(app=app, lifespan="off", log_config=None))
+    server.config.load()
+    make = lambda: BoundedConnection(server.config, server.server_state, {}, connections=connections)  # noqa: E731
+    found = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+    yield found.sockets[0].getsockname()[1]
+    found.close()
+    while server.server_state.connections or server.server_state.tasks:
+        await asyncio.sleep(0)
+    assert len(connections) == 0, "those that are closed are forgotten"
+
+
 def test_a_connection_that_asks_for_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    loop = asyncio.new_event_loop()
     for name in ("SECONDS", "LINGER_SECONDS"):
         monkeypatch.setattr(f"fancnn.serving.protocol.{name}", 0.01)
 
     async def closed() -> list[bytes]:
-        server = uvicorn.Server(uvicorn.Config(app=None, http=BoundedHeaders, lifespan="off", log_config=None))
-        server.config.load()
-        make = lambda: BoundedHeaders(server.config, server.server_state, {})  # noqa: E731
-        listening = await loop.create_server(make, "127.0.0.1", 0)
-        port = listening.sockets[0].getsockname()[1]
         answers = []
-        for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127", b"\r\n\r\n"):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(sent)
-            answers.append(await reader.read())
-            writer.close()
-            await writer.wait_closed()
-        listening.close()
-        while server.server_state.connections:
-            await asyncio.sleep(0)
+        async with listening(Connections(8)) as port:
+            for sent in (b"", b"GET / HTTP/1.1\r\nHost: 127", b"\r\n\r\n"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(sent)
+                answers.append(await reader.read())
+                writer.close()
+                await writer.wait_closed()
         return answers
 
-    try:
-        answers = loop.run_until_complete(closed())
-    finally:
-        loop.close()
+    answers = uvloop.run(closed())
     assert all(b"408 " in answer and b"no request came within 0.01 s" in answer for answer in answers), answers
+
+
+async def said_back(scope: Any, receive: Any, send: Any) -> None:
+    """An application that answers when the body is there."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_idle_connections_give_way_and_those_at_work_do_not() -> None:
+    async def crowded() -> tuple[list[bytes], bytes, bytes]:
+        async with listening(Connections(8), said_back) as port, AsyncExitStack() as stack:
+
+            async def opened() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+                return reader, writer
+
+            busy, sending = await opened()
+            sending.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+            idle = [await opened() for _ in range(20)]
+            last, asking = await opened()
+            asking.write(GET)
+            answer = await last.readuntil(b"ok")
+            sending.write(b"y")
+            dropped = [await reader.read() for reader, _ in idle[:17]]
+            return dropped, answer, await busy.readuntil(b"ok")
+
+    dropped, answer, busy = uvloop.run(crowded())
+    assert dropped == [b""] * 17, "half of eight are of one client: one at work, the last, and two idle ones"
+    assert all(found.startswith(b"HTTP/1.1 200 OK") for found in (answer, busy))
+
+
+def test_where_all_are_at_work_a_new_connection_is_told_so() -> None:
+    async def full() -> bytes:
+        async with listening(Connections(2), said_back) as port, AsyncExitStack() as stack:
+            _, working = await asyncio.open_connection("127.0.0.1", port)
+            stack.callback(working.close)
+            working.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+            answer = b""
+            while b"503 " not in answer:  # the first may not be read yet, and then it gives way
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+                writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx")
+                with suppress(TimeoutError):
+                    answer = await asyncio.wait_for(reader.read(1000), 0.05)
+            return answer
+
+    assert b"too many connections are open" in uvloop.run(full())
+
+
+@pytest.mark.parametrize("last", [b"1;" + b"a" * 200_000, b"0\r\n" + b"X: y\r\n" * 20_000])
+def test_what_comes_with_a_body_and_is_none_of_it_is_bounded(last: bytes, address: str) -> None:
+    """Extensions of chunks are passed over and headers behind them kept, as many as there are."""
+    chunked = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+    with suppress(ConnectionError):
+        assert talk(address, [chunked, last]) == b""
+    assert httpx2.get(address + "health").json()["status"] == "ok"
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
@@ -112,6 +180,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         ("golden_hours=0", "golden_hours=0.0 should be a number above 0"),
         ("workers=0", "workers=0 should be 1 or more"),
         ("limits.queue=0", "limits.queue=0 should be 1 or more"),
+        ("limits.per_client=0", "limits.per_client=0 should be 1 or more"),
+        ("proxy=nginx", "proxy=nginx should be an address such as 127.0.0.1"),
         ("limits.seconds=-1", "limits.seconds=-1.0 should be a number above 0"),
         ("limits.formats=[EPS]", "limits.formats=.'EPS'. should name some of JPEG, PNG"),
         ("golden=nowhere", "golden=nowhere is no folder. Expected one with GO/ and NG/"),
