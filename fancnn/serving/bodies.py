@@ -43,16 +43,15 @@ async def body_of(request: Request, most_bytes: int) -> bytes:
     Raises:
         Refused: 413 for too many bytes, 400 where it was cut off.
     """
-    pieces, count = [], 0
+    body = bytearray()
     try:
         async for piece in request.stream():
-            count += len(piece)
-            if count > most_bytes:
+            if len(body) + len(piece) > most_bytes:
                 raise _too_long(most_bytes)
-            pieces.append(piece)
+            body += piece
     except ClientDisconnect:
         raise Refused(400, "the body was cut off") from None
-    return b"".join(pieces)
+    return bytes(body)
 
 
 def files_of(body: bytes, content_type: str, most_files: int) -> list[File]:

@@ -45,17 +45,19 @@ class Place:
             async with asyncio.timeout(seconds) as self._reading:
                 yield
         except TimeoutError:
-            if self._gave_way:
-                raise Refused(503, "busy: the body came so slowly that another request took its place") from None
-            raise Refused(408, f"the body did not come within {seconds:g} s") from None
+            if not self._gave_way:
+                raise Refused(408, f"the body did not come within {seconds:g} s") from None
         finally:
             self._reading = None
+        if self._gave_way:
+            raise Refused(503, "busy: the body came so slowly that another request took its place")
 
     def give_way(self) -> None:
         """End the reading of the body."""
         assert self._reading is not None
         self._gave_way = True
-        self._reading.reschedule(0)
+        if not self._reading.expired():
+            self._reading.reschedule(0)
         self._reading = None
 
 

@@ -96,6 +96,24 @@ def test_a_large_request_takes_many_places_and_is_never_larger_than_all() -> Non
     run(story)
 
 
+def test_a_body_that_is_there_too_late_has_no_place_any_more() -> None:
+    async def story() -> None:
+        places = Places(1, 1)
+        place = places.take("one")
+        with pytest.raises(Refused, match="another request took its place"):
+            async with place.reading(600):
+                places.take("two")
+        late = Places(1, 1)
+        place = late.take("one")
+        with pytest.raises(Refused, match="another request took its place"):
+            async with place.reading(0):
+                await asyncio.sleep(0)
+                late.take("two")  # between its end and the news of it
+                await asyncio.Event().wait()
+
+    run(story)
+
+
 def test_a_body_has_its_time() -> None:
     async def story() -> None:
         place = Places(1, 1).take("one")

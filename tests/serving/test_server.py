@@ -34,6 +34,8 @@ def test_requests_under_way_are_finished_when_it_is_told_to_stop(start: Start, p
             connection.sendall(head + content[:100])
         while "fancnn_requests_under_way 4" not in httpx2.get(address + "metrics").text:
             assert process.poll() is None
+        for _ in range(20):
+            assert b" 400 " in talk(address, [b"\x16\x03\x01"])
         process.send_signal(signal.SIGTERM)
         with suppress(ConnectionError):
             while True:  # until no new ones are taken
@@ -41,7 +43,10 @@ def test_requests_under_way_are_finished_when_it_is_told_to_stop(start: Start, p
         for connection in opened:
             connection.sendall(content[100:])
         answers = [connection.makefile("rb").read() for connection in opened]
+        assert process.stdout is not None
+        printed = process.stdout.read()
         assert process.wait(60) == 0
+    assert printed.count("Invalid HTTP request") == 1, "no client fills a log"
     assert all(b" 200 OK" in answer and b'"decision"' in answer for answer in answers), answers
 
 
@@ -163,6 +168,23 @@ def test_where_all_are_at_work_a_new_connection_is_told_so() -> None:
     answer = uvloop.run(full())
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"too many connections are open" in answer
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fancnn.serving.protocol.SECONDS", 0.01)
+
+    async def large(scope: Any, receive: Any, send: Any) -> None:
+        size = 50_000_000  # more than the system holds for a connection
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": bytes(size)})
+
+    async def dropped() -> None:
+        async with listening(Connections(8), large) as port:  # which ends when no connection is open
+            connection = socket.create_connection(("127.0.0.1", port))
+            connection.sendall(GET)
+        connection.close()
+
+    uvloop.run(dropped())
 
 
 @pytest.mark.parametrize("last", [b"1;" + b"a" * 200_000, b"0\r\n" + b"X: y\r\n" * 20_000])
