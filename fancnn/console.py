@@ -24,6 +24,20 @@ def say(text: str = "") -> None:
         console.print(text, markup=False)
 
 
+def printable(text: str) -> str:
+    r"""Return one line in which whatever a terminal would obey, and not show, is spelled out.
+
+    Names of files and what a client sends may hold line breaks and escape sequences.
+
+    Example:
+        >>> print(printable("a\x1b[31m.png\nGO"))
+        a\x1b[31m.png\nGO
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing in a log file; the function it gives adds finished steps."""

@@ -1,6 +1,7 @@
 """What values the server's configuration may have, in words."""
 
 from functools import partial
+from ipaddress import ip_address
 
 from fancnn.errors import UserError, collected
 from fancnn.limits import check_count, check_exported, check_folder, check_image_limits, is_number
@@ -21,14 +22,15 @@ def check_serving(settings: ServeSettings) -> None:
     with collected() as check:
         check(lambda: _check_port(settings.port))
         check(lambda: _check_token(settings.token))
+        check(lambda: _check_proxy(settings.proxy))
         check(lambda: check_exported("model", settings.model_file))
         check(lambda: check_folder("golden", settings.golden, "one with known images"))
         check(lambda: check_image_limits(settings.image_limits))
         check(lambda: _check_above("golden_hours", settings.golden_hours))
         for name in ("megabytes", "request_megapixels", "seconds"):
             check(partial(_check_limit, limits, name))
-        check(lambda: check_count("limits.files", limits.files))
-        check(lambda: check_count("limits.queue", limits.queue))
+        for name in ("files", "queue", "per_client", "connections"):
+            check(partial(_check_count, limits, name))
         if settings.workers is not None:
             check(lambda: check_count("workers", settings.workers, most=1024))
         check(lambda: _check_formats(limits.formats))
@@ -53,6 +55,20 @@ def _check_limit(limits: RequestLimits, name: str) -> None:
     _check_above(f"limits.{name}", getattr(limits, name))
 
 
+def _check_count(limits: RequestLimits, name: str) -> None:
+    if (count := getattr(limits, name)) is not None:
+        check_count(f"limits.{name}", count)
+
+
 def _check_above(key: str, value: float) -> None:
     if not is_number(value) or not LEAST <= value <= MOST:
         raise UserError(f"{key}={value} should be a number above 0, from {LEAST:g} to {MOST:,}")
+
+
+def _check_proxy(address: str | None) -> None:
+    if address is None:
+        return
+    try:
+        ip_address(address)
+    except ValueError:
+        raise UserError(f"proxy={address} should be an address such as 127.0.0.1, or null for none") from None

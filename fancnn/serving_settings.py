@@ -15,6 +15,8 @@ class RequestLimits:
     formats: list[str]
     seconds: float
     queue: int
+    per_client: int
+    connections: int
 
 
 @dataclass
@@ -25,6 +27,7 @@ class ServeSettings:
     host: str
     port: int
     token: str | None
+    proxy: str | None
     golden: str | None
     golden_hours: float
     workers: int | None

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -18,17 +19,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import fancnn
 from fancnn.serving.admission import Refused
 from fancnn.serving.answers import Answer, Health, ModelFacts, Refusal
-from fancnn.serving.bodies import BYTES, FORM, files_of
-from fancnn.serving.hosts import LOCAL, is_local
+from fancnn.serving.bodies import BYTES, RestPassedOver, body_of, content_type_of, files_of
+from fancnn.serving.forms import FORM
+from fancnn.serving.hosts import LOCAL, client_of, host_of, is_local
 from fancnn.serving.page_files import add_page
 from fancnn.serving.service import Service
 
 _REASONS = {
-    400: "A damaged form, or a body that was cut off",
+    400: "A damaged form, a body that was cut off, or two content types",
     408: "The body came too slowly",
     413: "Too many bytes, pixels or files",
     415: "Another content type, or another kind of picture, than is taken",
-    422: "A damaged picture, or a form without files",
+    422: "A damaged picture, or a form without files or with other fields",
     500: "The network's output was not a finite number: nothing more is decided until the server is restarted",
     503: "Busy, too slow, the golden pictures were not decided right, or the file is damaged",
 }
@@ -60,9 +62,13 @@ class Routes:
         started, status = time.monotonic(), 500
         service, metrics = self.service, self.service.metrics
         try:
-            async with service.place():
-                files = await files_of(request, self.most_bytes, self.most_files, service.seconds)
-                pictures = await service.inspect(files, heatmap, started)
+            content_type = content_type_of(request, self.most_bytes)
+            client = client_of(request.client.host if request.client else "")
+            async with service.place(client, heatmap) as place:
+                async with place.reading(service.seconds):
+                    body = await body_of(request, self.most_bytes)
+                files = partial(files_of, body, content_type, self.most_files)
+                pictures = await service.inspect(place, files, heatmap, started)
             status = 200
             answer: Answer = {
                 "pictures": pictures,
@@ -92,7 +98,7 @@ class Routes:
 
     async def metrics(self) -> PlainTextResponse:
         """Counts for Prometheus."""
-        text = self.service.metrics.as_text(not self.service.fault, self.service.under_way)
+        text = self.service.metrics.as_text(not self.service.fault, len(self.service.places))
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def model(self) -> ModelFacts:
@@ -167,6 +173,7 @@ def server_app(routes: Routes, token: str | None = None, only_local: bool = Fals
     add_page(app)
     _add_refusals(app)
     app.add_middleware(_HeadAsGet)
+    app.add_middleware(RestPassedOver)
     return app
 
 
@@ -195,9 +202,11 @@ class _Token:
 
 
 async def _called_locally(request: Request) -> None:
-    name = request.url.hostname or ""
-    if not is_local(name):
-        raise HTTPException(421, f"called as {name!r}: without a token, it answers only to {', '.join(LOCAL)}")
+    called = request.headers.getlist("host")  # every browser says one
+    if not all(is_local(host_of(name)) for name in called):
+        raise HTTPException(
+            421, f"called as {', '.join(called)[:80]!r}: without a token, it answers only to {', '.join(LOCAL)}"
+        )
 
 
 def _lifespan(service: Service) -> Any:

@@ -1,82 +1,105 @@
-"""The body of a request to files: raw or multipart, bounded in bytes, in files and in time, and never on the disk."""
+"""The body of a request to files: raw or a form, bounded in bytes and in files, and never on the disk."""
 
 import asyncio
+from contextlib import suppress
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fancnn.serving.admission import Refused
+from fancnn.serving.forms import FORM, files_of_form
 from fancnn.serving.inspector import File
 
-LONGEST_NAME = 200
-FORM, BYTES = "multipart/form-data", "application/octet-stream"
+BYTES = "application/octet-stream"
+LINGER_SECONDS = 2.0  # what a refused client still sends is passed over: to hang up would lose the answer
 
 
-async def files_of(request: Request, most_bytes: int, most_files: int, seconds: float) -> list[File]:
-    """Read the files of a request.
+def content_type_of(request: Request, most_bytes: int) -> str:
+    """The content type of a request that may be read; nothing of its body is awaited.
 
     Args:
         request: With `multipart/form-data`, or a content type `image/...` or `application/octet-stream` and the file
             itself as the body.
-        most_bytes: Of the whole body.
-        most_files: In a form.
-        seconds: In which the last byte must have come.
+        most_bytes: Of the body, where its length is stated.
 
     Raises:
-        Refused: 413 for too many bytes or files, 408 for too slow, 415 for another content type, 400 for a damaged
-            form, 422 for one without files.
+        Refused: 415 for another content type, 413 for too many bytes, 400 for two content types.
     """
-    limited = _limited(request, most_bytes)
-    kind = request.headers.get("content-type", BYTES).partition(";")[0].strip().lower()
+    stated = request.headers.getlist("content-type") or [BYTES]
+    if len(stated) > 1:
+        raise Refused(400, "two content types: expected one")
+    kind = _kind(stated[0])
+    if kind not in (FORM, BYTES) and not kind.startswith("image/"):
+        raise Refused(415, f"content type {kind[:80]!r}: expected {FORM}, {BYTES} or image/jpeg and its like")
+    length = request.headers.get("content-length", "0")
+    if length.isdigit() and int(length) > most_bytes:
+        raise _too_long(most_bytes)
+    return stated[0]
+
+
+async def body_of(request: Request, most_bytes: int) -> bytes:
+    """Read the body of a request.
+
+    Raises:
+        Refused: 413 for too many bytes, 400 where it was cut off.
+    """
+    body = bytearray()
     try:
-        async with asyncio.timeout(seconds):
-            if kind == FORM:
-                return await _form_files(limited, most_bytes, most_files)
-            if kind == BYTES or kind.startswith("image/"):
-                return [File("", await limited.body())]
-    except TimeoutError:
-        raise Refused(408, f"the body did not come within {seconds:g} s") from None
+        async for piece in request.stream():
+            if len(body) + len(piece) > most_bytes:
+                raise _too_long(most_bytes)
+            body += piece
     except ClientDisconnect:
         raise Refused(400, "the body was cut off") from None
-    raise Refused(415, f"content type {kind[:80]!r}: expected {FORM}, {BYTES} or image/jpeg and its like")
+    return bytes(body)
 
 
-def _limited(request: Request, most_bytes: int) -> Request:
-    """The same request, which refuses to be longer."""
-    said = request.headers.get("content-length", "0")
-    too_long = Refused(413, f"a body of more than {most_bytes:,} bytes")
-    if said.isdigit() and int(said) > most_bytes:
-        raise too_long
-    come = 0
+def files_of(body: bytes, content_type: str, most_files: int) -> list[File]:
+    """Take the files out of a body that `body_of` read.
 
-    async def receive() -> Message:
-        nonlocal come
-        message = await request.receive()
-        come += len(message.get("body", b""))
-        if come > most_bytes:
-            raise too_long
-        return message
-
-    return Request(request.scope, receive)
+    Raises:
+        Refused: 400 for a damaged form, 413 for too many files, 422 where there is none, or a part of it is no file.
+    """
+    if _kind(content_type) == FORM:
+        return files_of_form(body, content_type, most_files)
+    return [File("", body)]
 
 
-async def _form_files(request: Request, most_bytes: int, most_files: int) -> list[File]:
-    parser = MultiPartParser(request.headers, request.stream(), max_files=most_files, max_fields=most_files)
-    parser.spool_max_size = most_bytes  # in memory, where it is small enough to be taken at all
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        if error.message.startswith("Too many"):
-            raise Refused(413, f"{error.message} At most {most_files} files are taken at once") from None
-        raise Refused(400, error.message) from None
-    except (KeyError, UnicodeError, ValueError) as error:
-        raise Refused(400, f"no {FORM}: {type(error).__name__} in its headers") from None
-    try:
-        sent = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not sent:
-            raise Refused(422, "a form without files: expected at least one, in a field such as `files`")
-        return [File((upload.filename or "")[:LONGEST_NAME], await upload.read()) for upload in sent]
-    finally:
-        await form.close()
+def _kind(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _too_long(most_bytes: int) -> Refused:
+    return Refused(413, f"a body of more than {most_bytes:,} bytes")
+
+
+class RestPassedOver:
+    """Answers at once, and then passes over what still comes of a body that was not read to its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        ended = False
+
+        async def read() -> Message:
+            nonlocal ended
+            message = await receive()
+            ended = not message.get("more_body", False)  # the last piece, or the client has gone
+            return message
+
+        async def answer(message: Message) -> None:
+            if ended or message["type"] != "http.response.body" or message.get("more_body", False):
+                await send(message)
+                return
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    while not ended:
+                        await read()
+            await send({"type": "http.response.body", "body": b""})
+
+        await self.app(scope, read, answer)

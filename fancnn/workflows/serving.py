@@ -1,6 +1,5 @@
 """The story of `python -m fancnn.serve`: open the exported file, take a port, answer until told to stop."""
 
-import logging
 import socket
 import sys
 from contextlib import suppress
@@ -18,6 +17,8 @@ from fancnn.serving_settings import ServeSettings
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from fancnn.serving.connections import Connections
+
 STOP_SECONDS = 30  # for requests under way, when it is told to stop
 
 
@@ -31,13 +32,18 @@ def serve(settings: ServeSettings) -> None:
     model = ExportedModel(settings.model_file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:
+        connections = _connections(settings)
         port = listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         say(f"{model.path.name} {model.sha256[:12]}: {model.thresholds.in_words()}")
-        if not settings.token and not is_local(settings.host):
-            say(f"no token is asked for: whoever reaches {settings.host} may use it (token=... or FANCNN_TOKEN)")
+        if connections.most < settings.limits.connections:
+            say(f"at most {connections.most} connections at once: this process may open no more files (ulimit -n)")
+        reached = "" if is_local(settings.host) else settings.host
+        if not settings.token and (reached or settings.proxy):
+            by = reached or f"the proxy {settings.proxy}"
+            say(f"no token is asked for: whoever reaches {by} may use it (token=... or FANCNN_TOKEN)")
         say(f"serving on http://{host}:{port}/")
-        _run(app, listener)
+        _run(app, listener, connections, settings.proxy)
 
 
 def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
@@ -70,6 +76,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
         workers=settings.workers,
         queue=limits.queue,
         seconds=limits.seconds,
+        per_client=limits.per_client,
         golden=golden,
         golden_seconds=3600 * settings.golden_hours,
         broken=_self_check(model),
@@ -99,7 +106,7 @@ def taken_port(host: str, port: int) -> socket.socket:
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=256)
+        return socket.create_server(address[:2], family=family)
     except (OSError, UnicodeError) as error:  # the latter for a name that none can have
         reason = getattr(error, "strerror", None) or error
         raise UserError(
@@ -107,20 +114,31 @@ def taken_port(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _run(app: "FastAPI", listener: socket.socket) -> None:
+def _connections(settings: ServeSettings) -> "Connections":
+    from fancnn.serving.connections import Connections, most_connections
+
+    return Connections(most_connections(settings.limits.connections), [settings.proxy] if settings.proxy else [])
+
+
+def _run(app: "FastAPI", listener: socket.socket, connections: "Connections", proxy: str | None) -> None:
     import uvicorn
 
-    from fancnn.serving.protocol import BoundedHeaders
+    from fancnn.serving.connections import BACKLOG
+    from fancnn.serving.logs import bound_logs
+    from fancnn.serving.protocol import BoundedConnection
 
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # clients' mistakes, which they are told
+    bound_logs()
     config = uvicorn.Config(
         app,
-        http=BoundedHeaders,
+        http=partial(BoundedConnection, connections=connections),  # type: ignore[arg-type]  # makes a protocol, too
         ws="none",
         log_config=None,
         access_log=False,
         log_level="warning",
         server_header=False,
+        backlog=BACKLOG,
+        proxy_headers=proxy is not None,  # else whoever calls could take any address
+        forwarded_allow_ips=proxy or "",
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     with suppress(KeyboardInterrupt, SystemExit):  # uvicorn sends itself the signal again, when all is finished

@@ -1,5 +1,6 @@
 """An exported file, and servers of it."""
 
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from samples import compose_command, process_environment
 
 from fancnn import checkpoints
@@ -47,6 +49,14 @@ def exported(trained_run: Path, inspector: Model, pictures: Path, tmp_path_facto
 @pytest.fixture(scope="session")
 def reader(exported: Path) -> ExportedModel:
     return ExportedModel(exported)
+
+
+@pytest.fixture(scope="session")
+def encoded_image() -> bytes:
+    """A small PNG of noise."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 @pytest.fixture

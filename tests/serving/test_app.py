@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fancnn.deployment.exported_model import ExportedModel
+from fancnn.errors import NotFiniteError
 from fancnn.inspection.prior_shift import at_prior
 from fancnn.model import Model
 from fancnn.serving.app import Routes, server_app
@@ -160,6 +161,7 @@ def test_a_token_opens_what_decides_and_tells(client: Make) -> None:
     [
         *((name, 200) for name in ("127.0.0.1:8000", "localhost:9000", "[::1]:8000", "LOCALHOST")),
         *((name, 421) for name in ("evil.example:8000", "127.0.0.1.evil.example", "192.168.0.7")),
+        *((name, 421) for name in ("[::1", "evil@127.0.0.1", "127.0.0.1:99999999", "evil.example#@localhost", "")),
     ],
 )
 def test_a_page_from_elsewhere_cannot_take_the_name_of_a_server_without_a_token(
@@ -180,11 +182,13 @@ class Held:
         self.inner = Inspector(model, ("PNG",), 1)
         self.model, self.formats, self.most_of_request = model, ("PNG",), 1e6
         self.begun, self.go = threading.Semaphore(0), threading.Event()
+        self.only_heatmaps = False
 
-    def answer(self, *arguments: Any) -> Any:
-        self.begun.release()
-        self.go.wait(60)
-        return self.inner.answer(*arguments)
+    def answer(self, files: Any, heatmap: bool, until: float) -> Any:
+        if heatmap or not self.only_heatmaps:
+            self.begun.release()
+            self.go.wait(60)
+        return self.inner.answer(files, heatmap, until)
 
 
 @pytest.fixture
@@ -218,6 +222,24 @@ def test_a_full_queue_answers_busy_and_is_empty_again_after(held: Held) -> None:
         assert client.post("/predict", content=encoded(), headers=PNG).status_code == 200
 
 
+def test_heat_maps_take_many_places_and_never_all_that_decide(held: Held) -> None:
+    held.only_heatmaps = True
+    answers: list[int] = []
+    with held_client(held, queue=24, seconds=600) as client:
+        heated = lambda: client.post("/predict?heatmap=1", content=encoded(), headers=PNG)  # noqa: E731
+        threads = [threading.Thread(target=lambda: answers.append(heated().status_code)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        held.begun.acquire()  # of the two threads that decide, heat maps have one
+        while "fancnn_requests_under_way 2" not in client.get("/metrics").text:
+            pass
+        assert client.post("/predict", content=encoded(), headers=PNG).status_code == 200
+        held.go.set()
+        for thread in threads:
+            thread.join()
+        assert answers == [200, 200]
+
+
 def test_what_takes_too_long_is_given_up_and_keeps_its_place_until_it_ends(held: Held) -> None:
     with held_client(held, queue=1, seconds=0.2) as client:
         late = client.post("/predict", content=encoded(), headers=PNG)
@@ -234,6 +256,19 @@ def test_a_fault_of_ours_is_told_without_a_traceback(client: Make, monkeypatch: 
     assert answer.status_code == 500
     assert answer.json() == {"reason": "a fault inside the server, not in the request; its log says more"}
     assert 'requests_total{status="500"} 1' in service.get("/metrics").text
+
+
+def test_what_is_printed_of_a_fault_has_no_line_of_the_clients(
+    client: Make, reader: ExportedModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise NotFiniteError(["a\x1b[2J.png\nall is well"], 1)
+
+    service = client()
+    monkeypatch.setattr(Inspector, "answer", broken)
+    assert service.post("/predict", content=encoded(), headers=PNG).status_code == 500
+    (line,) = capsys.readouterr().err.splitlines()
+    assert r"(a\x1b[2J.png\nall is well)" in line
 
 
 def test_metrics_count_requests_and_decisions(client: Make) -> None:

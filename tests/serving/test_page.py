@@ -195,6 +195,21 @@ def test_a_heat_map_is_asked_for_only_where_it_is_wanted(page: Page, chosen: dic
     assert not page.locator("#heated").is_checked()
 
 
+def test_the_probability_on_the_line_is_shown_where_there_is_one(page: Page, chosen: dict[str, Path]) -> None:
+    def answer(route: Route) -> None:
+        found = route.fetch().json()
+        found["pictures"][0].update(probability=0.8, line_probability=0.0123)
+        route.fulfill(json=found)
+
+    page.locator("#files").set_input_files(chosen["NG"])
+    counted(page, "1 picture")
+    assert "on the line" not in page.locator("#facts").inner_text()
+    page.route("**/predict*", answer)
+    page.locator("#files").set_input_files(chosen["NG"])
+    page.get_by_text("P(NG) 0.0123 among its parts; the decision is made of 0.8000").wait_for()
+    assert [row["line_probability"] for row in downloaded(page)] == ["", "0.0123"]
+
+
 def test_a_token_is_asked_for_and_a_wrong_one_is_named(page: Page) -> None:
     def answer(route: Route) -> None:
         right = route.request.headers.get("authorization") == "Bearer right"

@@ -126,7 +126,9 @@ function measured(entry) {
   at("recheck").style.width = `${100 * (upper - lower)}%`;
   at("needle").style.left = `${100 * entry.probability}%`;
   const type = entry.type ? [["likeliest defect", `${entry.type} (${Math.round(100 * entry.type_share)} %)`]] : [];
-  return [["size", `${entry.width}x${entry.height}`], ...type,
+  const line = entry.line_probability === null ? [] : [["on the line",
+    `P(NG) ${digits(entry.line_probability)} among its parts; the decision is made of ${digits(entry.probability)}`]];
+  return [...line, ["size", `${entry.width}x${entry.height}`], ...type,
     ["time", `${entry.milliseconds.toFixed(0)} ms${entry.heated ? " with its heat map" : ""}`],
     ["model", `${entry.model} ${entry.model_sha256.slice(0, 12)}`]];
 }

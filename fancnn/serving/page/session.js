@@ -5,7 +5,8 @@ export const NONE = "not decided";
 export const WORST_FIRST = ["NG", NONE, "RECHECK", "GO"];
 export const MARKS = { GO: "✓", RECHECK: "?", NG: "✕", [NONE]: "!" };
 const MEANINGS = { GO: "The part passes.", RECHECK: "A person should look.", NG: "The part is rejected." };
-const COLUMNS = ["time", "path", "decision", "probability", "lower", "upper", "found_type", "model_sha256", "milliseconds", "error"];
+const COLUMNS = ["time", "path", "decision", "probability", "line_probability", "lower", "upper", "found_type", "model_sha256",
+  "milliseconds", "error"];
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const meaning = (entry) => MEANINGS[entry.decision] ?? `Nothing was decided: ${entry.error}`;
