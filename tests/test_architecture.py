@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust"),
+    ("tables", "seen_images", "trust", "run_folders"),
     ("errors",),
 )
 PURE = (
@@ -54,6 +54,7 @@ PURE = (
         "pretraining_limits",
         "pruning_limits",
         "errors",
+        "run_folders",
         "cache_folder",
         "looks",
         "memory",

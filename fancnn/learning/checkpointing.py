@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
@@ -112,12 +113,31 @@ def _linked(source: Path, name: Path) -> bool:
     return True
 
 
-def take_best_along(earlier: Path, dirpath: Path) -> None:
-    """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it."""
+def take_best_along(earlier: Path, dirpath: Path, *, alone: bool = False) -> None:
+    """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it.
+
+    Args:
+        earlier: The checkpoint to go on from.
+        dirpath: The folder.
+        alone: Whether no epoch follows; then `earlier` itself is the best where there is no other.
+    """
     source = earlier.parent / BEST
+    if alone and not source.exists():
+        source = earlier
     if source.exists() and source.parent.resolve() != dirpath.resolve():
         dirpath.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, dirpath / BEST)
+
+
+class NoMoreEpochs(pl.Callback):
+    """Ends a resumed training before another epoch; what its checkpoint keeps is restored."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        progress.completed = progress.processed  # checkpoints are written just before Lightning counts the epoch
 
 
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:

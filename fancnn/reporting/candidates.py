@@ -7,8 +7,8 @@ from string import ascii_uppercase
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import read_metrics
-from fancnn.inspection.predictions import Prediction, read_predictions, with_truth
+from fancnn.inspection.metrics_file import read_metrics, read_run_predictions
+from fancnn.inspection.predictions import Prediction, with_truth
 from fancnn.pictures import PARTS, read_split
 from fancnn.reporting.matching import Name, by_name, contradicted, namer, one_of, why_not
 from fancnn.reporting.material import ALL
@@ -112,7 +112,7 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     beside = folder / "metrics.json"
     metrics = read_metrics(beside) if beside.is_file() and table.name == "predictions.csv" else {}
     split = read_split(folder / "split.csv") if metrics and (folder / "split.csv").is_file() else []
-    rows = read_predictions(table)
+    rows = read_run_predictions(table)
     return Candidate(
         letter=letter,
         place=place,

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.line import Costs, Line
-from fancnn.inspection.metrics_file import part_metrics, read_metrics
-from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, read_run_predictions
+from fancnn.inspection.predictions import Prediction, columns, with_truth
 from fancnn.inspection.scores import Confusion, confusion
 from fancnn.looks import Looks
 from fancnn.pictures import PARTS, Picture, read_split
@@ -104,7 +104,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         UserError: If it is no folder, has no results or one of its files is damaged.
     """
     metrics = metrics_of(run)
-    rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
+    rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["parts"]
     current = all("interval_unit" in part for part in saved.values())  # else of an older version, scored less well
@@ -152,7 +152,7 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material
     Raises:
         UserError: If it is missing or no prediction table.
     """
-    rows = tuple(read_predictions(table))
+    rows = tuple(read_run_predictions(table))
     return Material(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
 
 

@@ -32,6 +32,7 @@ from fancnn.reporting.heat_plates import Subject, heat_plate
 from fancnn.reporting.words import plural
 from fancnn.settings import ExplainSettings
 from fancnn.workflows.devices import chosen_device
+from fancnn.workflows.earlier_run import warn_of_unfinished
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps
 from fancnn.workflows.explained_pictures import (
     Survey,
@@ -57,7 +58,8 @@ def explain(settings: ExplainSettings) -> Path:
     """
     _check(settings)
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
-    model = checkpoints.load(checkpoint, chosen_device(settings.device))
+    model = checkpoints.load(checkpoint, chosen_device(settings.device), unfinished=True)
+    warn_of_unfinished(checkpoint, model)
     _refuse_ensembles(model)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
@@ -95,6 +97,7 @@ def explain(settings: ExplainSettings) -> Path:
         checked=_checked(settings, model, layer, root, found.pictures, masks),
     )
     origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part}
+    origins["weights_sha256"] = model.weights_sha256
     taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
     numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
     write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
