@@ -113,20 +113,22 @@ def _linked(source: Path, name: Path) -> bool:
     return True
 
 
-def take_best_along(earlier: Path, dirpath: Path, *, alone: bool = False) -> None:
+def take_best_along(earlier: Path, dirpath: Path, *, ended: bool = False) -> None:
     """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it.
 
     Args:
         earlier: The checkpoint to go on from.
         dirpath: The folder.
-        alone: Whether no epoch follows; then `earlier` itself is the best where there is no other.
+        ended: Whether no epoch follows, which would leave files of its own: then `earlier` comes along as the last one,
+            and as the best where there is no other.
     """
-    source = earlier.parent / BEST
-    if alone and not source.exists():
-        source = earlier
-    if source.exists() and source.parent.resolve() != dirpath.resolve():
-        dirpath.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, dirpath / BEST)
+    best = earlier.parent / BEST
+    taken = {BEST: earlier if ended and not best.exists() else best, **({LAST: earlier} if ended else {})}
+    for name, source in taken.items():
+        target = dirpath / name
+        if source.exists() and not (target.exists() and target.samefile(source)):
+            dirpath.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
 
 
 class NoMoreEpochs(pl.Callback):

@@ -13,6 +13,7 @@ from fancnn.pictures import PARTS, read_split
 from fancnn.reporting.matching import Name, by_name, contradicted, namer, one_of, why_not
 from fancnn.reporting.material import ALL
 from fancnn.reporting.words import plural
+from fancnn.run_folders import validate_complete
 from fancnn.seen_images import MEANINGS, ROLES, Role
 
 FEW_GROUPS = 10  # of a class: a test or an interval of fewer says little
@@ -107,6 +108,7 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     """
     folder = place if place.is_dir() else place.parent
     table = place / "predictions.csv" if place.is_dir() else place
+    validate_complete(folder)
     if not table.is_file():
         raise UserError(f"{place} is no run folder with predictions.csv and no table. Expected outputs/train/<stamp>")
     beside = folder / "metrics.json"

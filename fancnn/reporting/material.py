@@ -18,6 +18,7 @@ from fancnn.inspection.predictions import Prediction, columns, with_truth
 from fancnn.inspection.scores import Confusion, confusion
 from fancnn.looks import Looks
 from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.run_folders import validate_complete
 from fancnn.tables import read_table
 
 ALL = "all"  # the part of rows that name none
@@ -138,6 +139,7 @@ def metrics_of(run: Path) -> dict[str, Any]:
     """
     if not run.is_dir():
         raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
+    validate_complete(run)
     if not (run / "metrics.json").is_file():
         raise UserError(
             f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "

@@ -22,7 +22,7 @@ from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import DataSettings
 from fancnn.images.sheets import contact_sheet
-from fancnn.learning.checkpointing import BEST
+from fancnn.learning.checkpointing import BEST, BestAndLast
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.history import History
 from fancnn.learning.makers import check_makers
@@ -131,7 +131,9 @@ def _fit(
 
 
 def _best_loss(trainer: Trainer) -> float | None:
-    found: Any = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    # History is a checkpoint to Lightning, too: the first of them need not be the one that keeps the best
+    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast)]
+    found = kept[0].best_model_score if kept else None
     return None if found is None else float(found)
 
 

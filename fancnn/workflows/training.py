@@ -195,7 +195,7 @@ def fit(
         UserError: If not one step was trained.
     """
     if earlier is not None and trainer.is_global_zero:
-        take_best_along(earlier.path, run / checkpoints.FOLDER, alone=earlier.ended)
+        take_best_along(earlier.path, run / checkpoints.FOLDER, ended=earlier.ended)
     if earlier is not None and earlier.ended:
         trainer.callbacks.append(NoMoreEpochs())  # type: ignore[attr-defined]  # set by its constructor
     trainer.fit(module, data, ckpt_path=None if earlier is None else earlier.path, weights_only=True)
