@@ -96,6 +96,11 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         raise UserError(f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32")
     if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1:
         raise UserError(f"trainer.max_epochs={epochs} should be a whole number, 1 or more")
+    if trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run leaves no model: for a quick look say trainer.max_epochs=1")
+    for name in ("limit_train_batches", "limit_val_batches", "max_steps"):
+        if (value := trainer.get(name)) is not None and value == 0:
+            raise UserError(f"trainer.{name}={value} leaves nothing to train on or to judge by: leave it out")
 
 
 def check_decision(decision: DecisionSettings, line: LineSettings) -> None:

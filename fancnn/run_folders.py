@@ -152,7 +152,10 @@ def at_work(run: Path) -> Iterator[None]:
 def _lock(folder: Path) -> None:
     if folder.resolve() in _locked:
         return
-    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise UserError(f"cannot write in {folder}: {error.strerror}") from error
     try:
         # of the process, and not of the file: what it starts by fork does not hold it on
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

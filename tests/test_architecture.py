@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust", "run_folders"),
+    ("tables", "seen_images", "trust", "run_folders", "interruption"),
     ("errors",),
 )
 PURE = (
@@ -55,6 +55,7 @@ PURE = (
         "pruning_limits",
         "errors",
         "run_folders",
+        "interruption",
         "cache_folder",
         "looks",
         "memory",
@@ -134,6 +135,7 @@ KNOWN_PARENTS = {
     "ModelCheckpoint",
     "Checkpoint",
     "pl.Callback",
+    "Callback",  # of Hydra
     "pl.LightningModule",
     "pl.LightningDataModule",
     "NamedTuple",

@@ -3,7 +3,7 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +12,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
+from fancnn.errors import UserError
+from fancnn.interruption import uncut
 from fancnn.learning.scores import direction
 from fancnn.limits import check_monitor
 
@@ -33,13 +35,45 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             stale.unlink(missing_ok=True)
         temporary = target.with_name(f".{target.name}.partial-{os.getpid()}")
         try:
-            with temporary.open("wb") as file:
-                torch.save(checkpoint, file)
+            with uncut(), temporary.open("wb") as file:  # a signal inside torch.save would become another exception
+                _save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {target}: {error.strerror or error}. The file of before, if any, is as it was. Make "
+                "room, or work where you can write; a run that was stopped goes on with ckpt=RUN"
+            ) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    """Save by torch; where the disk refuses a write, raise that and not what torch makes of it."""
+    written = _Written(file)
+    try:
+        torch.save(checkpoint, written)  # type: ignore[arg-type]  # it only writes
+    except RuntimeError as error:
+        raise written.error or error from None
+
+
+class _Written:
+    """A file to write into, which remembers what went wrong: torch writes from C++ and tells nothing but that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 class BestAndLast(ModelCheckpoint):
