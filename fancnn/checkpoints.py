@@ -6,6 +6,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | key | meaning |
 | --- | --- |
 | format, version | `fancnn-checkpoint`, 5 |
+| complete | whether its command has ended for it: thresholds were chosen, or a pretraining judged; absent before 5 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
 | preprocess | image_size, resize, background, mean, std |
@@ -39,13 +40,15 @@ import torch
 from torch import Tensor, nn
 
 import fancnn
+from fancnn import run_folders
+from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import ImageLimits
 from fancnn.images.preprocess import Preprocess
 from fancnn.inspection.calibration import UNCALIBRATED, Calibration
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.defect_types import ONE
-from fancnn.inspection.metrics_file import check_whole
+from fancnn.inspection.metrics_file import validate_weights
 from fancnn.inspection.model_kinds import (
     CLASSES,
     DECISION,
@@ -84,6 +87,7 @@ def describe(
     return {
         "format": FORMAT,
         "version": VERSION,
+        "complete": False,
         "network": _without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
         "outputs": list(model.outputs),
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
@@ -107,6 +111,7 @@ def describe_pretraining(
     return {
         "format": FORMAT,
         "version": VERSION,
+        "complete": False,
         "task": str(settings.task["_target_"]).rpartition(".")[2].lower(),
         "network": _without_file(settings.model.network),
         "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
@@ -157,6 +162,7 @@ def load(
     device: str | torch.device = "cpu",
     *,
     deciding: bool = False,
+    unfinished: bool = False,
     trust: Iterable[str] = (),
     image_limits: ImageLimits | None = None,
 ) -> Model:
@@ -166,18 +172,19 @@ def load(
         run: A run folder (its best checkpoint, else its last) or a checkpoint file.
         device: Where to put it.
         deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
+        unfinished: Whether a model may be taken whose run is not complete: nobody has chosen its thresholds, so that it
+            is one to look at and not one to decide with. See `why_incomplete`.
         trust: Network classes of your own that the file may name, `package.module.Class` each.
         image_limits: How large the images may be that the model reads; the usual ones where None. A file does not say
             its own.
 
     Raises:
-        UserError: If there is no checkpoint, its run was being decided anew when that was stopped, or the file is
-            damaged, not one of fancnn's or of a newer format, or its weights are not all finite.
+        UserError: If there is no checkpoint, its run is not complete or was being decided anew when that was stopped,
+            the file is damaged, not one of fancnn's or of a newer format, its weights are not all finite, or other
+            files of its run are of other weights.
     """
     let_be_named(trust)
     path = find(run, (BEST, LAST))
-    if not deciding:
-        check_whole(run_folder(path))
     checkpoint = read(path)
     about = checkpoint["fancnn"]
     if "task" in about:
@@ -185,6 +192,11 @@ def load(
             f"{path} is a pretraining ({about['task']}): it has learnt filters and judges no parts yet. Train an "
             f"inspector from it: python -m fancnn.train init={run}"
         )
+    why = why_incomplete(path, about, deciding=deciding)
+    if why and not unfinished:
+        raise UserError(why)
+    if about["version"] < 5 and "decision" not in about and _lies_alone(path):
+        say(f"warning: {path} is of before files said whether their thresholds were chosen: they may be as configured")
     limits, fitted = _decision(about)
     weights = weights_of(checkpoint["state_dict"])
     network = network_of(path, about, weights)
@@ -207,7 +219,39 @@ def load(
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"{path} is damaged: {error!r}") from error
     check_finite(weights, path)
+    if not why and path.name == BEST and path.parent.name == FOLDER:
+        validate_weights(run_folder(path), model.weights_sha256)
     return model.eval().to(device)
+
+
+def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = False) -> str:
+    """Return why the model of a checkpoint is not ready to decide, and the way out; empty where it is.
+
+    A file of before version 5 does not say it: the run folder around it does, by its `metrics.json`. One that lies
+    alone is taken.
+
+    Args:
+        path: Of the file.
+        about: What it says of itself.
+        deciding: Whether it is to be decided anew, which mends a decision that was cut short.
+    """
+    run = run_folder(path)
+    if path.parent.name == FOLDER and (why := run_folders.why_incomplete(run, deciding=deciding)):
+        return why
+    decided = "task" in about or "decision" in about or (run / "metrics.json").is_file() or _lies_alone(path)
+    if about.get("complete", decided):
+        return ""
+    if path.name == LAST and path.with_name(BEST).is_file():
+        return (
+            f"{path} is the last epoch, kept to go on with, for which no thresholds were chosen. Take the best one, "
+            f"with its run: {run}"
+        )
+    return run_folders.in_words(run, "pretrain" if "task" in about else "train", run)
+
+
+def _lies_alone(path: Path) -> bool:
+    """Whether nothing of a run is around a checkpoint file."""
+    return not any((run_folder(path) / name).exists() for name in ("split.csv", "metrics.csv", ".hydra"))
 
 
 def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -255,16 +299,27 @@ def check_finite(weights: Mapping[str, Any], path: Path) -> None:
 
 
 def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
-    """Put thresholds, calibration and seen images of `model`, and facts, into a checkpoint file, in one step."""
+    """Put thresholds, calibration and seen images of `model`, and facts, into a checkpoint file, in one step.
+
+    With them it is complete.
+    """
     checkpoint = read(path)
     checkpoint["fancnn"] = {
         **checkpoint["fancnn"],
         "version": VERSION,
+        "complete": True,
         "thresholds": astuple(model.thresholds),
         "calibration": model.calibration.as_plain(),
         "seen": model.seen_images.to_dict(),
         **facts,
     }
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+
+def store_complete(path: Path) -> None:
+    """Say in the checkpoint of a pretraining, which decides nothing, that its command has ended."""
+    checkpoint = read(path)
+    checkpoint["fancnn"] = {**checkpoint["fancnn"], "version": VERSION, "complete": True}
     AtomicCheckpointIO().save_checkpoint(checkpoint, path)
 
 

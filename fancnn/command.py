@@ -2,16 +2,22 @@
 
 The only module that knows `hydra.main`.
 """
+# signals are taken before anything is imported that takes time
+
+from fancnn import interruption
+
+if interruption.is_command():
+    interruption.install()
 
 import atexit
+import errno
 import functools
 import gc
 import io
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -21,6 +27,7 @@ from typing import Any, TypeVar
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, HydraException, OverrideParseException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -31,11 +38,14 @@ from fancnn.errors import UserError, collected
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
 from fancnn.limits import check_writable, place_of
+from fancnn.run_folders import LOCK, claim, holds_run
 from fancnn.trust import trust
 from fancnn.typed_settings import typed_settings
 from fancnn.yaml_files import read_yaml
 
 S = TypeVar("S")
+NO_FOLDER = "cannot make the run folder: {}. Work where you can write, or name one: hydra.run.dir=..."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 QUOTING = (
     "Values with spaces, brackets, quotes, = or ~ need quotes of their own inside the shell's: "
     "'data.root=\"/my (parts)\"'"
@@ -82,12 +92,19 @@ def command(
         @functools.wraps(story)
         def task(cfg: DictConfig) -> Any:
             _started.append(True)
+            interruption.work_begins()
             try:
+                settings = settings_of(cfg)
+                _claim_output(settings)
                 with explained_imports():
                     _outlive_a_power_cut()
-                    return story(settings_of(cfg))
+                    return story(settings)
             except UserError as error:
                 return _told(error)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return _told(UserError(disk_full(error)))
 
         compose = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
 
@@ -95,6 +112,8 @@ def command(
         def main() -> None:
             sys.argv[1:] = without_trust(sys.argv[1:])
             if earlier := goes_on_with or goes_on_in:
+                if {"-m", "--multirun"} & {*sys.argv}:
+                    _refuse_resumed_sweep(sys.argv)
                 place = [f"hydra.run.dir={said}" for said in _said(sys.argv[1:], earlier) if goes_on_in]
                 sys.argv[1:] = [*_with_earlier(sys.argv[1:], earlier, schema), *place]
             if listed:
@@ -240,6 +259,73 @@ def _key(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
+class ClaimRunFolder(Callback):
+    """Takes the run folder before Hydra writes its settings there; Hydra makes it, by `conf/console.yaml`."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if config.hydra.output_subdir is None or _is_helping_process():
+            return  # the command leaves no run folder, or the process that started this one has taken it
+        folder = Path(config.hydra.run.dir).expanduser().resolve()
+        self._claim(folder, goes_on=_goes_on_in(config.get("ckpt"), folder))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        _refuse_resumed_sweep(config.hydra.overrides.task)
+        folder = Path(config.hydra.sweep.dir).expanduser().resolve()
+        if any(holds_run(job) for job in folder.glob("*/")):
+            sys.exit(f"{folder} holds the runs of a sweep already: name another folder, hydra.sweep.dir=..., or none")
+        self._claim(folder)
+
+    def _claim(self, folder: Path, *, goes_on: bool = False) -> None:
+        try:
+            claim(folder, goes_on=goes_on)
+        except UserError as error:  # Hydra would make a warning of it
+            sys.exit(str(error))
+        except OSError as error:
+            sys.exit(NO_FOLDER.format(error))
+
+
+def _refuse_resumed_sweep(arguments: Iterable[str]) -> None:
+    """Leave a sweep that should go on with a run: each of its jobs is a run of its own."""
+    resumed = [item for item in arguments if item.startswith("ckpt=") and item not in ("ckpt=", "ckpt=null")]
+    if resumed:
+        sys.exit(
+            f"{resumed[-1]} goes on with one run, and --multirun starts a sweep of new ones: leave one of them out. A "
+            "job of a sweep that was stopped is a run as any: ckpt=SWEEP/3 goes on with it"
+        )
+
+
+def _claim_output(settings: Any) -> None:
+    """Take the folder that `output_dir` names; most often it is the run folder, which is taken already."""
+    named = getattr(settings, "output_dir", None)
+    if named is None or _is_helping_process():
+        return
+    folder, own = Path(named).expanduser().resolve(), Path(HydraConfig.get().runtime.output_dir).resolve()
+    if folder == own and not in_sweep():
+        return
+    adds = not hasattr(settings, "ckpt") and _goes_on_in(getattr(settings, "run", None), folder)
+    claim(folder, goes_on=adds or _goes_on_in(getattr(settings, "ckpt", None), folder))
+
+
+def _goes_on_in(named: Any, folder: Path) -> bool:
+    """Whether a run folder, or a checkpoint inside one, lies in `folder`."""
+    place = Path(str(named)).expanduser().resolve() if named else None
+    return place is not None and folder in (place, place.parent, place.parent.parent)
+
+
+def _is_helping_process() -> bool:
+    """Whether another process of the same training started this one, as Lightning does for several devices."""
+    return any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def disk_full(error: OSError) -> str:
+    """What to say where there is no room to write."""
+    where = f" {error.filename}" if error.filename else ""
+    return (
+        f"cannot write{where}: {error.strerror}. What was whole before is as it was. Make room, or work elsewhere "
+        "(hydra.run.dir=...); a run that was stopped goes on with ckpt=RUN"
+    )
+
+
 def _help(compose: Callable[[], None], said: Mapping[str, str]) -> None:
     """Hydra's help, which lists the keys of the configuration, in the words that a person says."""
     text = io.StringIO()
@@ -257,15 +343,23 @@ def _run(compose: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     gc.set_threshold(100_000, 50, 100)  # imports make objects that stay: looking through them all takes a second
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # an exception: half-written files are removed
     try:
-        compose()
+        try:
+            compose()
+        except BaseException as end:
+            if (code := interruption.exit_code()) is None:
+                raise
+            if not isinstance(end, SystemExit) or isinstance(end.code, str):  # else what stopped has said so
+                sys.stderr.write("interrupted\n")
+            raise SystemExit(code) from None  # whatever the signal became on its way
+        if (code := interruption.exit_code()) is not None:  # it was lost on its way
+            raise SystemExit(code)
         _finished.append(0)
     except SystemExit as end:
         if isinstance(end.code, int):  # the story's own; a text is still to be printed
             _finished.append(end.code)
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # in a program that calls a command
         sys.stderr.write("interrupted\n")
         sys.exit(130)
     except BrokenPipeError:  # `--help | head`: the reader has seen enough
@@ -279,7 +373,7 @@ def _run(compose: Callable[[], None]) -> None:
     except OSError as error:
         if _started:  # the folder was made
             raise
-        sys.exit(f"cannot make the run folder: {error}. Work where you can write, or name one: hydra.run.dir=...")
+        sys.exit(NO_FOLDER.format(error))
 
 
 def composing_mistake(error: Exception, arguments: Sequence[str]) -> str | None:
@@ -306,8 +400,7 @@ _finished: list[int] = []  # the exit code, once the work is done
 @atexit.register  # at import, so that it comes after whatever the libraries do at the end
 def _leave_at_once() -> None:
     """End a command that has done its work without taking its modules apart, which takes more than a second."""
-    name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", None) or Path(sys.argv[0]).name
-    if _finished and name.startswith(("fancnn.", "fancnn-")):  # the program is ours, not one that calls us
+    if _finished and interruption.is_command():
         try:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -323,6 +416,6 @@ def _told(error: UserError) -> None:
         sys.stderr.write(f"job {config.job.num} ({' '.join(config.overrides.task)}) failed: {error}\n")
         raise CompactHydraException("a job of the sweep failed, see above") from error
     run = Path(config.runtime.output_dir)
-    if config.output_subdir and {item.name for item in run.iterdir()} == {config.output_subdir}:
+    if config.output_subdir and {item.name for item in run.iterdir()} - {LOCK} == {config.output_subdir}:
         shutil.rmtree(run)  # nothing happened in it
     sys.exit(str(error))

@@ -191,6 +191,7 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
         for name in trainer:
             if name in OWN_TRAINER:
                 check(partial(_refuse_own, name, trainer[name]))
+        check(lambda: _check_something_left(trainer))
         if precision not in PRECISIONS:
             raise UserError(
                 f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32"
@@ -203,6 +204,14 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
 
 def _refuse_own(name: str, value: object) -> None:
     raise UserError(f"trainer.{name}={value} would change nothing: {OWN_TRAINER[name]}. Leave it out")
+
+
+def _check_something_left(trainer: Mapping[str, Any]) -> None:
+    if trainer.get("fast_dev_run"):
+        raise UserError("trainer.fast_dev_run leaves no model: for a quick look say trainer.max_epochs=1")
+    for name in ("limit_train_batches", "limit_val_batches", "max_steps"):
+        if (value := trainer.get(name)) is not None and value == 0:
+            raise UserError(f"trainer.{name}={value} leaves nothing to train on or to judge by: leave it out")
 
 
 def is_count(value: object) -> TypeGuard[int]:

@@ -26,6 +26,7 @@ from fancnn.inspection.defect_types import ONE, guessed, known_type
 from fancnn.inspection.predictions import FileScore, TypeGuess
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
+from fancnn.networks.weights import weights_hash
 from fancnn.pictures import Picture as ListedPicture
 from fancnn.plurals import plural
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
@@ -104,6 +105,11 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.preprocess.mean.device
+
+    @property
+    def weights_sha256(self) -> str:
+        """What tells its weights from those of another, as the files of a run name them."""
+        return weights_hash(self.state_dict())
 
     @property
     def has_types(self) -> bool:

@@ -42,7 +42,7 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals"),
+    ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals", "run_folders", "interruption"),
     ("errors", "regular_files", "atomic_files", "plurals"),
 )
 PURE = (
@@ -65,6 +65,8 @@ PURE = (
         "tool_limits",
         "plurals",
         "errors",
+        "run_folders",
+        "interruption",
         "cache_folder",
         "looks",
         "memory",
@@ -144,6 +146,7 @@ KNOWN_PARENTS = {
     "ModelCheckpoint",
     "Checkpoint",
     "pl.Callback",
+    "Callback",  # of Hydra
     "pl.LightningModule",
     "pl.LightningDataModule",
     "NamedTuple",

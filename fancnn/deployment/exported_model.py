@@ -99,6 +99,11 @@ class ExportedModel:
         return self.facts.go_class
 
     @property
+    def weights_sha256(self) -> str:
+        """Nothing: what a run's files name is a hash of weights as torch has them, which are not in this file."""
+        return ""
+
+    @property
     def calibration_ng_rate(self) -> float | None:
         """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
         return self.facts.calibration_ng_rate

@@ -10,6 +10,7 @@ Format of `certificate.json`, version 2 (version 1 had neither `unit` nor what f
 | run, table, part | where the images come from: the run folder, the table, and which split of it |
 | checkpoint_sha256 | of the run's best checkpoint file; null where a table alone was given |
 | table_sha256 | of the prediction table |
+| weights_sha256 | of the model that scored, as in the run's `metrics.json`; null where not known, absent before |
 | granted, statement | whether the claim is proven; the claim, or why it is refused |
 | refusal | null where granted; `evidence`, `seen` (the weights have seen images) or `several models` |
 | escape_rate, confidence | asked for |

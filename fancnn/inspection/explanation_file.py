@@ -5,6 +5,7 @@ Format version 1:
 | key | meaning |
 | --- | --- |
 | format, version | `fancnn-explain`, 1 |
+| weights_sha256 | of the model, as in the run's `metrics.json`; absent before |
 | run, epoch, part | the run, the epoch of its weights, and the part its pictures are of (null: `input` said others) |
 | layer, methods, baseline | as configured; `layer` is the one that was taken |
 | pictures | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision, |

@@ -18,6 +18,7 @@ Format version 3:
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
+| checkpoint_sha256 | of the bytes of the run's best checkpoint; absent before and where there is none |
 | seen_complete | whether the record of the images that the model has seen is complete; absent before |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
 | unread | how many files could not be read, or have no decision since the network's output was not finite |
@@ -55,6 +56,7 @@ other scores were percentile bootstrap intervals by group. Version 1 had one `th
 calibration, root, line, intervals, by_type nor forecast.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, fields
@@ -69,17 +71,22 @@ from fancnn.inspection.defect_types import naming
 from fancnn.inspection.forecast import Outcomes, effective_parts, forecast
 from fancnn.inspection.line import Costs, Line
 from fancnn.inspection.model_kinds import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
-from fancnn.inspection.predictions import Prediction, columns, scored, with_truth
+from fancnn.inspection.predictions import Prediction, columns, read_predictions, scored, with_truth
 from fancnn.inspection.scores import Confusion, score
 from fancnn.inspection.uncertainty import score_intervals
 from fancnn.json_files import read_json, version_of
 from fancnn.kinds import list_of, map_of, number, number_between, one_of, optional, record, text, truth, validate, whole
 from fancnn.looks import LOOKS
+from fancnn.run_folders import DECIDING, validate_complete
 from fancnn.seen_images import ROLES
 from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-metrics", 3
-DECIDING = ".deciding"  # stands in a run folder while checkpoint, predictions.csv and metrics.json change together
+BEST = Path("checkpoints", "best.ckpt")  # of a run, beside its `metrics.json`
+MIXED = (
+    "Files of two runs lie in one folder, and what is said of one model would be said of the other. Bring back the "
+    "files that belong together, or train anew into another folder"
+)
 
 
 def part_metrics(
@@ -119,31 +126,27 @@ def part_metrics(
 
 
 def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`."""
+    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`, but for the checkpoint's."""
+    kept = {name: value for name, value in about.items() if name != "checkpoint_sha256"}
+    if (path.parent / BEST).is_file():
+        kept["checkpoint_sha256"] = file_hash(path.parent / BEST)
     with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **about, "parts": parts}, file, indent=2, allow_nan=False)
+        json.dump({"format": FORMAT, "version": VERSION, **kept, "parts": parts}, file, indent=2, allow_nan=False)
         file.write("\n")
-
-
-def check_whole(run: Path) -> None:
-    """Refuse a run whose decision was cut short: its model and its tables may speak of other thresholds.
-
-    Raises:
-        UserError: With the way out.
-    """
-    if (run / DECIDING).exists():
-        raise UserError(f"{run} was being decided anew when that was stopped: run python -m fancnn.decide again")
 
 
 def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     """Read a `metrics.json`; what version 1 lacks is filled in, scores that older versions lack stay away.
 
+    Args:
+        path: Of the file.
+        deciding: Whether it is read to be decided anew, as after a decision that was cut short.
+
     Raises:
-        UserError: If it is missing, damaged, of another kind or of a newer version; or as `check_whole`, unless
-            `deciding`.
+        UserError: If it is missing, damaged, of another kind or of a newer version; or it is of a run that is not
+            complete, or whose best checkpoint is another than it speaks of.
     """
-    if not deciding:
-        check_whole(path.parent)
+    validate_complete(path.parent, deciding=deciding)
     found = read_json(path, "the metrics.json of a finished run")
     if found.get("format") != FORMAT:
         raise UserError(f"{path} is no metrics.json of fancnn")
@@ -153,6 +156,7 @@ def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     if version == 1:
         found["thresholds"] = [found.get("threshold", 0.5)] * 2
     validate(found, METRICS, str(path))
+    _validate_checkpoint(path, found.get("checkpoint_sha256"), deciding=deciding)
     return {**dict.fromkeys(("decision_part", "calibration", "root", "line")), "decision": "", **found}
 
 
@@ -204,7 +208,10 @@ _PART = record(
 )
 METRICS = record(
     {
-        **dict.fromkeys(("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256"), optional(text)),
+        **dict.fromkeys(
+            ("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256", "checkpoint_sha256"),
+            optional(text),
+        ),
         **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
         **DECISION,
         "thresholds": thresholds,
@@ -226,6 +233,82 @@ METRICS = record(
     ("thresholds", "parts"),
 )
 """The table at the top; whatever reads a file may rely on these types."""
+
+
+def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Prediction]:
+    """Read a prediction table; of one that lies in a run folder, whether it is of the model that is there.
+
+    Raises:
+        UserError: As `read_predictions`; or if its run is not complete, or its `metrics.json` is of other weights.
+    """
+    validate_complete(path.parent, deciding=deciding)
+    rows, beside = read_predictions(path), path.with_name("metrics.json")
+    if path.name == "predictions.csv":
+        validate_rows(rows, path, beside, _plain(beside))
+    return rows
+
+
+def validate_rows(rows: Iterable[Prediction], table: Path, place: Path, metrics: Mapping[str, Any]) -> None:
+    """Refuse rows that other weights scored than a `metrics.json` is of; what one of both does not say is no mistake.
+
+    Args:
+        rows: Of the prediction table.
+        table: Where they were read.
+        place: Of the `metrics.json`.
+        metrics: As it is; where several models scored the images, it says nothing of rows.
+
+    Raises:
+        UserError: Naming both files.
+    """
+    named, stated = {row.weights_sha256 for row in rows if row.weights_sha256}, metrics.get("weights_sha256")
+    if named and stated and named != {stated} and not metrics.get("scored_by"):
+        raise UserError(
+            f"{table} is of the weights {_shown(*sorted(named - {stated}))}, and {place} of {_shown(stated)}. {MIXED}"
+        )
+
+
+def validate_weights(run: Path, weights_sha256: str) -> None:
+    """Refuse a run whose `metrics.json` is of other weights than its best checkpoint; without one it says nothing.
+
+    Args:
+        run: A run folder.
+        weights_sha256: Of the weights in the best checkpoint.
+
+    Raises:
+        UserError: Naming both files.
+    """
+    stated = _plain(run / "metrics.json").get("weights_sha256")
+    if stated and stated != weights_sha256:
+        raise UserError(
+            f"{run / BEST} has the weights {_shown(weights_sha256)}, and {run / 'metrics.json'} is of "
+            f"{_shown(stated)}. {MIXED}"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _validate_checkpoint(path: Path, stated: Any, *, deciding: bool) -> None:
+    checkpoint = path.parent / BEST
+    cut_short = deciding and (path.parent / DECIDING).exists()
+    if stated and not cut_short and checkpoint.is_file() and file_hash(checkpoint) != stated:
+        raise UserError(f"{checkpoint} is not the file that {path} is of: it was changed or replaced. {MIXED}")
+
+
+def _plain(metrics: Path) -> Mapping[str, Any]:
+    """A `metrics.json` as it is; empty where there is none of fancnn's."""
+    try:
+        found = read_json(metrics, "a metrics.json")
+    except UserError:
+        return {}
+    return found if found.get("format") == FORMAT else {}
+
+
+def _shown(*hashes: str) -> str:
+    return " and ".join(f"{str(one)[:12]}..." for one in hashes)
 
 
 def _forecast(

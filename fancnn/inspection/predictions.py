@@ -21,6 +21,8 @@ images (see `fancnn.inspection.prior_shift`); the column is there only if `predi
 | sha256, pixel_sha256 | of the file's bytes and of its decoded pixels, as in `split.csv`; empty where not known |
 | seen | the roles in which the model has seen the picture, separated by blanks: `weights`, `epoch`, `calibration`,
 `thresholds` (see `fancnn.seen_images`); `none` where it has seen it in none, empty where that is not known |
+| weights_sha256 | of the model that scored the picture, as in the run's `metrics.json`; empty in tables of before, of
+exported files and of other programs |
 | version | 1 |
 
 The three columns of types are there only if the model has types (`model.outputs=types`).
@@ -52,7 +54,7 @@ LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.from
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)  # `float` takes 1_0 and nan, too
 COLUMNS = (
     *("path", "split", "class", "label", "probability", "decision", "group", "defect_type", "error"),
-    *("sha256", "pixel_sha256", "seen"),
+    *("sha256", "pixel_sha256", "seen", "weights_sha256"),
 )
 TYPE_COLUMNS = ("true_type", "found_type", "type_share")
 LINE_COLUMN = "line_probability"
@@ -77,6 +79,7 @@ class Prediction:
     sha256: str = ""
     pixel_sha256: str = ""
     seen: str = ""
+    weights_sha256: str = ""
     line_probability: float | None = None
 
     @property
@@ -130,6 +133,7 @@ def predicted(
     true_type: str = "",
     guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
     seen: str = "",
+    weights_sha256: str = "",
 ) -> Prediction:
     """The row of a picture whose truth is known; `seen` as `SeenImages.column` gives it."""
     return Prediction(
@@ -148,6 +152,7 @@ def predicted(
         sha256=picture.sha256,
         pixel_sha256=picture.pixel_sha256,
         seen=seen,
+        weights_sha256=weights_sha256,
     )
 
 
@@ -189,7 +194,7 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
         raise UserError(f"{place}: label={label[:40]!r} should be 0 (GO), 1 (NG) or empty")
     optional = (
         *("decision", "split", "group", "defect_type", "error", "true_type", "found_type"),
-        *("sha256", "pixel_sha256", "seen"),
+        *("sha256", "pixel_sha256", "seen", "weights_sha256"),
     )
     return Prediction(
         path=row["path"],

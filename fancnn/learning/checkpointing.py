@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
@@ -11,6 +12,8 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
+from fancnn.errors import UserError
+from fancnn.interruption import uncut
 from fancnn.learning.scores import direction
 from fancnn.limits import check_monitor
 from fancnn.networks.weights import weights_hash, weights_of
@@ -31,13 +34,46 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        described = checkpoint.get("fancnn")
+        target, described = Path(path), checkpoint.get("fancnn")
         if described is not None:
             now = weights_hash(weights_of(checkpoint["state_dict"]))
             checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
-        with atomic_file(Path(path)) as partial, partial.open("w+b") as file:
-            torch.save(checkpoint, file)
-            seal_archive(file)
+        try:
+            with uncut(), atomic_file(target) as partial, partial.open("w+b") as file:
+                _save(checkpoint, file)  # a signal inside torch.save would become another exception
+                seal_archive(file)
+        except OSError as error:
+            raise UserError(
+                f"cannot write {target}: {error.strerror or error}. The file of before, if any, is as it was. Make "
+                "room, or work where you can write; a run that was stopped goes on with ckpt=RUN"
+            ) from error
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    """Save by torch; where the disk refuses a write, raise that and not what torch makes of it."""
+    written = _Written(file)
+    try:
+        torch.save(checkpoint, written)  # type: ignore[arg-type]  # it only writes
+    except RuntimeError as error:
+        raise written.error or error from None
+
+
+class _Written:
+    """A file to write into, which remembers what went wrong: torch writes from C++ and tells nothing but that."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
 
 
 class BestAndLast(ModelCheckpoint):
@@ -109,11 +145,32 @@ def _linked(source: Path, name: Path) -> bool:
     return True
 
 
-def take_best_along(earlier: Path, dirpath: Path) -> None:
-    """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it."""
-    source = earlier.parent / BEST
-    if source.exists() and source.parent.resolve() != dirpath.resolve():
-        copy_atomically(source, dirpath / BEST)
+def take_best_along(earlier: Path, dirpath: Path, *, ended: bool = False) -> None:
+    """Copy the best checkpoint beside the file `earlier` into the folder of the run that resumes it.
+
+    Args:
+        earlier: The checkpoint to go on from.
+        dirpath: The folder.
+        ended: Whether no epoch follows, which would leave files of its own: then `earlier` comes along as the last one,
+            and as the best where there is no other.
+    """
+    best = earlier.parent / BEST
+    taken = {BEST: earlier if ended and not best.exists() else best, **({LAST: earlier} if ended else {})}
+    for name, source in taken.items():
+        target = dirpath / name
+        if source.exists() and not (target.exists() and target.samefile(source)):
+            copy_atomically(source, target)
+
+
+class NoMoreEpochs(pl.Callback):
+    """Ends a resumed training before another epoch; what its checkpoint keeps is restored."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        progress.completed = progress.processed  # checkpoints are written just before Lightning counts the epoch
 
 
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:

@@ -7,12 +7,13 @@ from string import ascii_uppercase
 
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import read_metrics
-from fancnn.inspection.predictions import Prediction, read_predictions, with_truth
+from fancnn.inspection.metrics_file import read_metrics, read_run_predictions
+from fancnn.inspection.predictions import Prediction, with_truth
 from fancnn.pictures import PARTS, read_split
 from fancnn.plurals import plural
 from fancnn.reporting.matching import Name, by_name, contradicted, namer, one_of, why_not
 from fancnn.reporting.material import ALL
+from fancnn.run_folders import validate_complete
 from fancnn.seen_images import MEANINGS, ROLES, Role
 
 FEW_GROUPS = 10  # of a class: a test or an interval of fewer says little
@@ -107,12 +108,13 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     """
     folder = place if place.is_dir() else place.parent
     table = place / "predictions.csv" if place.is_dir() else place
+    validate_complete(folder)
     if not table.is_file():
         raise UserError(f"{place} is no run folder with predictions.csv and no table. Expected outputs/train/<stamp>")
     beside = folder / "metrics.json"
     metrics = read_metrics(beside) if beside.is_file() and table.name == "predictions.csv" else {}
     split = read_split(folder / "split.csv") if metrics and (folder / "split.csv").is_file() else []
-    rows = read_predictions(table)
+    rows = read_run_predictions(table)
     return Candidate(
         letter=letter,
         place=place,

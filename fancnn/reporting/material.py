@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.line import Costs, Line
-from fancnn.inspection.metrics_file import part_metrics, read_metrics
-from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, read_run_predictions
+from fancnn.inspection.predictions import Prediction, columns, with_truth
 from fancnn.inspection.scores import Confusion, confusion
 from fancnn.kinds import anything, list_of, map_of, shown, text, validate
 from fancnn.looks import Looks
 from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.run_folders import validate_complete
 from fancnn.tables import read_table
 from fancnn.yaml_files import read_text, read_yaml
 
@@ -105,7 +106,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         UserError: If it is no folder, has no results or one of its files is damaged.
     """
     metrics = metrics_of(run)
-    rows, own = tuple(read_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
+    rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["parts"]
     whole = {"interval_unit", "groups", "accuracy", "intervals"}
@@ -140,6 +141,7 @@ def metrics_of(run: Path) -> dict[str, Any]:
     """
     if not run.is_dir():
         raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
+    validate_complete(run)
     if not (run / "metrics.json").is_file():
         raise UserError(
             f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
@@ -154,7 +156,7 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material
     Raises:
         UserError: If it is missing or no prediction table.
     """
-    rows = tuple(read_predictions(table))
+    rows = tuple(read_run_predictions(table))
     return Material(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
 
 

@@ -1,6 +1,5 @@
 """The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -10,8 +9,8 @@ from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.inspection.certificates import Certificate, TypeEscapes, certified, write_certificate
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import read_metrics
-from fancnn.inspection.predictions import Prediction, read_predictions
+from fancnn.inspection.metrics_file import file_hash, read_metrics, read_run_predictions, validate_rows
+from fancnn.inspection.predictions import Prediction
 from fancnn.inspection.rounding import percent_at_most, percent_exactly
 from fancnn.inspection.thresholds import ThresholdChoice
 from fancnn.judging_limits import check_certifying
@@ -120,8 +119,9 @@ def _read(settings: CertifySettings) -> _Source:
     else:
         assert run is not None  # `check_certifying` has seen to it
         table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
-    rows = read_predictions(table)
+    rows = read_run_predictions(table)
     if run is not None and settings.table:
+        validate_rows(rows, table, run / "metrics.json", metrics)
         rows = _asked_of_model(rows, _checkpoint(run, metrics))
     present = {row.split for row in rows}
     part = settings.part or next((name for name in ("test", "val") if name in present), "")
@@ -202,14 +202,10 @@ def _provenance(settings: CertifySettings, source: _Source) -> dict[str, str | N
         "run": settings.run,
         "table": str(source.table),
         "part": source.part,
-        "checkpoint_sha256": _sha256(source.checkpoint) if source.checkpoint else None,
-        "table_sha256": _sha256(source.table),
+        "checkpoint_sha256": file_hash(source.checkpoint) if source.checkpoint else None,
+        "table_sha256": file_hash(source.table),
+        "weights_sha256": source.weights,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds | None:

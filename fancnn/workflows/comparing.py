@@ -15,8 +15,8 @@ first and second (letters), the probability and decision of both, and the change
 | new_escape_rate, new_overkill_rate | the margins; null where nobody said one |
 | repeated | by letter, rows that repeat an image and do not count |
 | contradicted | images with two labels, not compared |
-| models | by letter: place, thresholds, trained_on (images compared that trained it), scores and looks as in
-`metrics.json` |
+| models | by letter: place, thresholds, trained_on (images compared that trained it), scores, looks and
+`weights_sha256` (absent before) as in `metrics.json` |
 | pairs | the first with each of the others, see below |
 | notes | what makes the comparison less than it seems, in sentences |
 | verdict, passes | the worst of all pairs, and whether that is `passes` |
@@ -127,6 +127,8 @@ def compare(settings: CompareSettings) -> Compared:
     plain = _to_dict(settings, candidates, common, scores, comparisons)
     for letter, model in plain["models"].items():
         model["looks"] = None if (of := looks[letter]) is None else of.to_dict()
+    for item in candidates:
+        plain["models"][item.letter]["weights_sha256"] = weights_of(item.place)
     with replacing(output / "compare.json") as file:
         json.dump(plain, file, indent=2, allow_nan=False)
         file.write("\n")

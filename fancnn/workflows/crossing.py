@@ -14,12 +14,18 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from fancnn import assembly, checkpoints
+from fancnn import assembly, checkpoints, run_folders
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import metrics_of_part, part_metrics, read_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, read_predictions, write_predictions
+from fancnn.inspection.metrics_file import (
+    metrics_of_part,
+    part_metrics,
+    read_metrics,
+    read_run_predictions,
+    write_metrics,
+)
+from fancnn.inspection.predictions import Prediction, write_predictions
 from fancnn.inspection.scores import score
 from fancnn.inspection.thresholds import ThresholdChoice
 from fancnn.learning.checkpointing import LAST
@@ -57,6 +63,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
         raise UserError("data.split=ordered has no folds; take stratified, or grouped with data.group=...")
     plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split == "grouped")
     folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
+    run_folders.begin(run, "crossval")
     for folder, pictures in zip(folders, plans, strict=True):
         _keep_split(folder, pictures)
     for number, folder in enumerate(folders, start=1):
@@ -76,7 +83,7 @@ def _keep_split(folder: Path, pictures: Sequence[Picture]) -> None:
 
 
 def _is_finished(folder: Path) -> bool:
-    return (folder / "metrics.json").is_file()
+    return (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder)
 
 
 def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSettings:
@@ -106,7 +113,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     run, rows = Path(settings.output_dir), list[Prediction]()
     tests = []
     for folder in folders:
-        rows += [row for row in read_predictions(folder / "predictions.csv") if row.split == "test"]
+        rows += [row for row in read_run_predictions(folder / "predictions.csv") if row.split == "test"]
         tests.append(metrics_of_part(folder / "metrics.json", "test"))
     rows.sort(key=lambda row: row.path)
     chosen = _chosen_together(settings, rows)
@@ -131,6 +138,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }
     write_metrics(run / "metrics.json", parts, about)
+    run_folders.finish(run)
     _tell(parts, means, len(folders))
     if part:
         tell_decision(chosen, part)

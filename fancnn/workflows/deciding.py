@@ -16,8 +16,8 @@ from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
 from fancnn.inspection.calibration import Calibration, fit
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.escape_claims import claim_unit, ng_evidence
-from fancnn.inspection.metrics_file import DECIDING, part_metrics, read_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, columns, read_predictions, with_truth, write_predictions
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.inspection.predictions import Prediction, columns, with_truth, write_predictions
 from fancnn.inspection.prior_shift import mix_in_words
 from fancnn.inspection.thresholds import (
     ThresholdChoice,
@@ -29,8 +29,8 @@ from fancnn.judging_limits import check_deciding
 from fancnn.learning.checkpointing import BEST
 from fancnn.limits import check_decision, check_promise
 from fancnn.model import Model
-from fancnn.networks.weights import weights_hash
 from fancnn.pictures import Picture, read_split
+from fancnn.run_folders import DECIDING, at_work
 from fancnn.seen_images import SeenImages
 from fancnn.settings import DecideSettings
 from fancnn.workflows.lines import costs_of, known_line, line_of
@@ -54,7 +54,7 @@ def decide(settings: DecideSettings) -> Thresholds:
     metrics = read_metrics(run / "metrics.json", deciding=True)
     line = known_line(settings.line, metrics["line"])
     check_decision(settings.decision, line)
-    rows = read_predictions(run / "predictions.csv")
+    rows = read_run_predictions(run / "predictions.csv", deciding=True)
     part = [row for row in rows if row.split == settings.decision.part]
     if not part:
         present = ", ".join(sorted({row.split for row in rows}))
@@ -93,12 +93,19 @@ def keep(
     Returns:
         The checkpoint.
     """
+    with at_work(run):
+        return _kept(run, chosen, part, line, rule)
+
+
+def _kept(
+    run: Path, chosen: ThresholdChoice, part: str | None, line: LineSettings | None, rule: DecisionSettings | None
+) -> Path:
     checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json", deciding=True)
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
     facts = decision_facts(chosen.reason, part, known, rule)
-    rows = _with_hashes(read_predictions(run / "predictions.csv"), run)
+    rows = _with_hashes(read_run_predictions(run / "predictions.csv", deciding=True), run)
     chosen_on = [row for row in rows if part is not None and row.split == part]
     model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
     write_atomically(
@@ -284,7 +291,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
 def model_facts(model: Model) -> dict[str, Any]:
     """What `metrics.json` says of the model."""
     return {
-        "weights_sha256": weights_hash(model.state_dict()),
+        "weights_sha256": model.weights_sha256,
         "seen_complete": model.seen_images.complete,
         "thresholds": [model.thresholds.lower, model.thresholds.upper],
         "calibration": model.calibration.as_plain(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fancnn import checkpoints
 from fancnn.command import kept_settings
+from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import ImageLimits
 from fancnn.learning.checkpointing import BEST, LAST
@@ -51,17 +52,22 @@ class EarlierRun:
         return [(images.to(self.model.device), (labels > 0).float()) for images, labels in batches]
 
 
-def read_run(run: str, device: str, image_limits: ImageLimits) -> EarlierRun:
-    """Load a run with the pictures that it was trained on.
+def warn_of_unfinished(path: Path, model: Model) -> None:
+    """Say where a model that is only looked at is one that nothing may be decided with."""
+    if why := checkpoints.why_incomplete(path, model.about):
+        say(f"warning: {why}. It is looked at as it is; its thresholds are as configured")
+
+
+def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bool = False) -> EarlierRun:
+    """Load a run with the pictures that it was trained on; `unfinished` takes one that is not complete, with a warning.
 
     Raises:
         UserError: If it or its pictures cannot be found or have changed, or nothing is known of its network's filters.
     """
     path = checkpoints.find(run, (BEST, LAST))
-    model, folder = (
-        checkpoints.load(path, chosen_device(device), image_limits=image_limits),
-        checkpoints.run_folder(path),
-    )
+    where, folder = chosen_device(device), checkpoints.run_folder(path)
+    model = checkpoints.load(path, where, unfinished=unfinished, image_limits=image_limits)
+    warn_of_unfinished(path, model)
     if "runs" in model.about:
         raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.about['runs'])}")
     try:

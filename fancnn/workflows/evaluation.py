@@ -64,12 +64,14 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     ]
     if not model.seen_images.complete:
         say("note: which images the model has seen is not recorded in full; some of these may be among them")
+    weights = model.weights_sha256
     rows = [
         predicted(
             *(picture, found.probability, model.thresholds, found.error),
             true_type=model.true_type(picture),
             guess=found.guess,
             seen=seen,
+            weights_sha256=weights,
         )
         for picture, found, seen in zip(pictures, scores, model.seen_images.column(pictures), strict=True)
     ]

@@ -31,6 +31,7 @@ from fancnn.reporting.explanation_page import Checked, Explanation
 from fancnn.reporting.heat_plates import Subject, heat_plate
 from fancnn.settings import ExplainSettings
 from fancnn.workflows.devices import chosen_device
+from fancnn.workflows.earlier_run import warn_of_unfinished
 from fancnn.workflows.explained_filters import exciting, first_filters, first_network, maps
 from fancnn.workflows.explained_pictures import (
     Survey,
@@ -57,7 +58,9 @@ def explain(settings: ExplainSettings) -> Path:
     check_captum()
     check_explaining(settings)
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
-    model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
+    where = chosen_device(settings.device)
+    model = checkpoints.load(checkpoint, where, unfinished=True, image_limits=settings.image_limits)
+    warn_of_unfinished(checkpoint, model)
     _refuse_ensembles(model)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
@@ -95,6 +98,7 @@ def explain(settings: ExplainSettings) -> Path:
         checked=_checked(settings, model, layer, root, found.pictures, masks),
     )
     origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part}
+    origins["weights_sha256"] = model.weights_sha256
     taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
     numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
     write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)

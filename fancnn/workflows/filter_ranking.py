@@ -4,9 +4,10 @@
 of them), filter (its index there, from 0), and for each criterion its value and, as `<criterion>_rank`, its place from
 1 on, the filter worth most first, equal ones with their mean place. The criteria: `fancnn.networks.criteria.CRITERIA`.
 
-`filters.json`, version 1: format (`fancnn-filters`), version, run, part and pictures (that were looked at), criteria
-(in words, by name), layers (by name: filters, and `spearman` and `kendall`: rank correlation of two criteria by their
-names, of what each counts as worth; null where one of them has no order).
+`filters.json`, version 1: format (`fancnn-filters`), version, run, weights_sha256 (of its model, as in its
+`metrics.json`; absent before), part and pictures (that were looked at), criteria (in words, by name), layers (by name:
+filters, and `spearman` and `kendall`: rank correlation of two criteria by their names, of what each counts as worth;
+null where one of them has no order).
 
 `filters-<layer>.png` for each layer: the ranks as a table, and the kernels in the order of each criterion.
 """
@@ -48,10 +49,11 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
         UserError: If the run, its pictures or the layer cannot be found.
     """
     keep_freed_memory()
-    run = read_run(settings.run, settings.device, settings.image_limits)
+    run = read_run(settings.run, settings.device, settings.image_limits, unfinished=True)
     groups = chosen_groups(run.groups, settings.layer)
     batches, output = run.batches(PART), Path(settings.output_dir)
     about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}
+    about["weights_sha256"] = run.model.weights_sha256
     count = sum(group.width(run.model.network) for group in groups)
     say(f"{settings.run}: {count} filters, each left out once on {about['pictures']} pictures of {PART}\n")
     values = measured(run.model, run.model.network, groups, batches, tuple(CRITERIA))

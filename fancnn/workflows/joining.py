@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from scipy.special import logit
 
-from fancnn import checkpoints
+from fancnn import checkpoints, run_folders
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.calibration import UNCALIBRATED
 from fancnn.inspection.defect_types import ONE
-from fancnn.inspection.metrics_file import part_metrics, read_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, columns, read_predictions, write_predictions
+from fancnn.inspection.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.inspection.predictions import Prediction, columns, write_predictions
 from fancnn.installation import versions
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.limits import check_calibration, check_decision, check_promise
@@ -81,6 +81,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
     tell_decision(chosen, part)
+    run_folders.begin(run, "ensemble")
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
     write_predictions(rows, run / "predictions.csv")
     if one_split:
@@ -98,6 +99,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     made = {**about, **model_facts(joined), **facts}
     looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
     write_metrics(run / "metrics.json", parts, {**made, "looks": None if looks is None else looks.to_dict()})
+    run_folders.finish(run)
     title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
     tell_scores(f"{len(members)} members; {title}", parts)
     if looks is not None:
@@ -145,7 +147,7 @@ def _joined(models: Sequence[Model]) -> Model:
         member.load_state_dict(model.network.state_dict())
     config |= {"outputs": len(names)} if len(names) > 1 else {}
     about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
-    about["version"] = checkpoints.VERSION
+    about |= {"version": checkpoints.VERSION, "complete": True}
     joined = Model(
         *(network, first.preprocess),
         classes=first.classes,
@@ -172,10 +174,10 @@ def _predictions(
 ) -> tuple[list[Prediction], bool]:
     """Predictions to decide on, and whether they are means over members with one split."""
     if len({model.about["split_sha256"] for model in models}) == 1:
-        return _mean([read_predictions(member / "predictions.csv") for member in members]), True
+        return _mean([read_run_predictions(member / "predictions.csv") for member in members]), True
     crossed = [Path(run).expanduser() / "predictions.csv" for run in runs if Path(run, "fold-1").is_dir()]
     if len(runs) == 1 and crossed:
-        return read_predictions(crossed[0]), False
+        return read_run_predictions(crossed[0]), False
     raise UserError(
         "the runs have different splits: what one validates on another was trained on, so nothing is left to choose "
         "thresholds on. Train them with data.split_file=RUN/split.csv, or take a cross-validation"

@@ -4,7 +4,7 @@ import glob
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,9 @@ class Inspector(Protocol):
 
     thresholds: Thresholds
     seen_images: SeenImages
+
+    @property
+    def weights_sha256(self) -> str: ...
 
     @property
     def has_types(self) -> bool: ...
@@ -64,10 +67,10 @@ def predict(settings: PredictSettings) -> Counts:
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
     model = _inspector(settings)
     rates = _rates(model, settings.line.ng_rate)
-    paths = input_files(settings.input)
+    paths, weights = input_files(settings.input), model.weights_sha256
     with prediction_writer(output, types=model.has_types, line=rates is not None) as add:
         for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(_counted(model, found, counts, rates))
+            add(replace(_counted(model, found, counts, rates), weights_sha256=weights))
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""

@@ -17,13 +17,13 @@ from PIL import Image
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
-from fancnn import assembly, checkpoints
+from fancnn import assembly, checkpoints, run_folders
 from fancnn.atomic_files import atomic_file
 from fancnn.console import say
 from fancnn.errors import UserError, collected
 from fancnn.group_settings import DataSettings
 from fancnn.images.sheets import contact_sheet
-from fancnn.learning.checkpointing import BEST, take_best_along
+from fancnn.learning.checkpointing import BEST, BestAndLast
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.history import History
 from fancnn.learning.pretext import Autoencoder, Rotation
@@ -35,9 +35,9 @@ from fancnn.pictures import PARTS, split_hash
 from fancnn.plurals import plural
 from fancnn.pretraining_limits import check_pretraining
 from fancnn.pretraining_settings import PretrainSettings
-from fancnn.workflows.resuming import earlier_checkpoint
+from fancnn.workflows.resuming import EarlierTraining, earlier_training
 from fancnn.workflows.telling import tell_interrupted
-from fancnn.workflows.training import boards_of, leave_data
+from fancnn.workflows.training import boards_of, fit, leave_data
 
 SHOWN = 32  # pictures on the sheet of reconstructions
 CHANCE, AT_A_GLANCE = 0.3, 0.99  # accuracies of rotation that say it taught nothing
@@ -61,13 +61,14 @@ def pretrain(settings: PretrainSettings) -> float:
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.pictures)
     about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures), seen)
-    earlier = earlier_checkpoint(settings.ckpt, about, "pretrain") if settings.ckpt else None
+    earlier = earlier_training(settings.ckpt, about, "pretrain") if settings.ckpt else None
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
         if isinstance(callback, History):
             callback.scores = task.scores
     module = _module(settings, task, about)
     if trainer.is_global_zero:
+        run_folders.begin(run, "pretrain")
         leave_data(data, run)
         _tell_pictures(data)
         say("precision: {} ({})".format(*assembly.precision(settings)))
@@ -77,8 +78,11 @@ def pretrain(settings: PretrainSettings) -> float:
         _tell_result(module, data)
         if isinstance(task, Autoencoder):
             _leave_reconstructions(trainer, task, data, run / "reconstructions.png")
+        if (best := run / checkpoints.FOLDER / BEST).is_file():
+            checkpoints.store_complete(best)
+        run_folders.finish(run)
         _tell_next(run, settings, time.perf_counter() - started)
-    return float(trainer.callback_metrics["val/loss"]) if (best := _best_loss(trainer)) is None else best
+    return float(trainer.callback_metrics["val/loss"]) if (loss := _best_loss(trainer)) is None else loss
 
 
 def check(settings: PretrainSettings) -> None:
@@ -141,18 +145,20 @@ def _module(settings: PretrainSettings, task: Autoencoder | Rotation, about: dic
     return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=about)
 
 
-def _fit(trainer: Trainer, module: Pretraining, data: PictureDataModule, earlier: Path | None, run: Path) -> None:
-    if earlier is not None and trainer.is_global_zero:
-        take_best_along(earlier, run / checkpoints.FOLDER)
+def _fit(
+    trainer: Trainer, module: Pretraining, data: PictureDataModule, earlier: EarlierTraining | None, run: Path
+) -> None:
     try:
-        trainer.fit(module, data, ckpt_path=earlier, weights_only=True)
+        fit(trainer, module, data, earlier, run)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
         tell_interrupted(run, "pretrain")
         sys.exit(143 if trainer.received_sigterm else 130)
 
 
 def _best_loss(trainer: Trainer) -> float | None:
-    found: Any = getattr(trainer.checkpoint_callback, "best_model_score", None)
+    # History is a checkpoint to Lightning, too: the first of them need not be the one that keeps the best
+    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast)]
+    found = kept[0].best_model_score if kept else None
     return None if found is None else float(found)
 
 

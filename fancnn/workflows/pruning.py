@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fancnn import checkpoints
+from fancnn import checkpoints, run_folders
 from fancnn.command import in_sweep, leave_settings
 from fancnn.console import say
 from fancnn.errors import UserError
@@ -76,6 +76,7 @@ def prune(settings: PruneSettings) -> list[Point]:
         raise UserError(f"{settings.run}: {error}") from error
     shares = shares_of(settings.keep)
     alone = len(shares) == 1 and not in_sweep()
+    run_folders.begin(output, "prune")
     orders = _orders(source, settings.by)
     points = [point_of(1.0, source.folder, source.model, _known_scores(source.folder), None)]
     for share in shares:
@@ -89,6 +90,7 @@ def prune(settings: PruneSettings) -> list[Point]:
     original = _certificate(settings, source, source.folder, output / "certificate-original.json", part)
     compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
     leave_curve(output, settings, points, compared)
+    run_folders.finish(output)
     for point in points[1:]:
         tell_next(point.run, None, can_be_loaded=True, has_board=False)
     return points
@@ -172,7 +174,7 @@ def _logits(source: EarlierRun, model: Model, part: str) -> tuple[NDArray[np.flo
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
     """Train what is left, unless that was finished before; begun before, it goes on."""
-    if (folder / "metrics.json").is_file():
+    if (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder):
         say("finished before")
         return
     tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)

@@ -1,11 +1,11 @@
 """What networks of several sizes cost and are worth, side by side.
 
 `pruning.json`, version 1: format (`fancnn-pruning`), version, run (the original), by, epochs, lr_factor, part (that the
-scores are of), versions, and points, the original first: keep, run, network (arguments that say how wide it is),
-parameters, bytes (of its weights and statistics, as they are kept), flops (of one picture), ms (a picture alone,
-pixels to logit) and ms_in_batch (a picture among 32), medians measured in turn; pruned and tuned, the scores before and
-after the training (pruned is null for the original): loss, auroc, accuracy, escapes, overkills; verdict and
-certificates, in words (null for the original).
+scores are of), versions, and points, the original first: keep, run, weights_sha256 (absent before), network (arguments
+that say how wide it is), parameters, bytes (of its weights and statistics, as they are kept), flops (of one picture),
+ms (a picture alone, pixels to logit) and ms_in_batch (a picture among 32), medians measured in turn; pruned and tuned,
+the scores before and after the training (pruned is null for the original): loss, auroc, accuracy, escapes, overkills;
+verdict and certificates, in words (null for the original).
 """
 
 import json
@@ -104,7 +104,8 @@ def leave_curve(
 
 def _plain(point: Point) -> dict[str, Any]:
     named = ("keep", "network", "parameters", "bytes", "flops", "pruned", "tuned")
-    return {"run": str(point.run.resolve()), **{name: getattr(point, name) for name in named}}
+    origin = {"run": str(point.run.resolve()), "weights_sha256": point.model.weights_sha256}
+    return {**origin, **{name: getattr(point, name) for name in named}}
 
 
 def _milliseconds(points: Sequence[Point], count: int) -> list[float]:

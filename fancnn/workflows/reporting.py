@@ -13,6 +13,7 @@ from fancnn.reporting.figures import figures_of
 from fancnn.reporting.ink import Drawing
 from fancnn.reporting.material import Material, metrics_of, of_run, of_table, with_line
 from fancnn.reporting.page import report_page
+from fancnn.run_folders import at_work
 from fancnn.settings import ReportSettings
 from fancnn.tables import replacing
 from fancnn.workflows.boards import events_folder, replace_images
@@ -71,8 +72,9 @@ def _of_run(
     material = with_line(material, *line_of(known), known.ng_rate)
     figures = figures_of(material)
     page = Path(output).expanduser() if output else run / NAME
-    _write(page, report_page(material, figures))
-    _onto_board(material, figures.all())
+    with at_work(run):
+        _write(page, report_page(material, figures))
+        _onto_board(material, figures.all())
     return page
 
 

@@ -1,6 +1,7 @@
 """Go on with an interrupted run: the same pictures, the same model, the same settings."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,27 @@ RENAMED = {"fancnn.learning.losses.BinaryCrossEntropy": "fancnn.learning.losses.
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
 
 
-def earlier_checkpoint(ckpt: str, about: Mapping[str, Any], command: str = "train") -> Path:
-    """The file to go on from.
+@dataclass(frozen=True)
+class EarlierTraining:
+    """A training to go on with.
+
+    Attributes:
+        path: Of the checkpoint.
+        ended: Whether its last epoch was trained, so that it is only judged.
+    """
+
+    path: Path
+    ended: bool
+
+
+def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train") -> EarlierTraining:
+    """The training to go on with: to its end, or where it was stopped after that, to what is stated of it.
 
     Raises:
-        UserError: If there is none, its weights are not all finite, or it was made with other settings or another
-            split than `about`, the description of the training now.
+        UserError: If there is none, nothing of it is left to do, its weights are not all finite, or it was made with
+            other settings or another split than `about`, the description of the training now.
     """
-    path = checkpoints.find(ckpt, (LAST, BEST))
-    checkpoint = checkpoints.read(path)
+    path, checkpoint = _latest(checkpoints.find(ckpt, (LAST, BEST)))
     earlier = checkpoint["fancnn"]
     checkpoints.check_finite(checkpoint["state_dict"], path)
     if "runs" in earlier:
@@ -74,13 +87,44 @@ def earlier_checkpoint(ckpt: str, about: Mapping[str, Any], command: str = "trai
             f"under {about['root']}. If some were added since: "
             f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
         )
-    epochs = about["settings"]["trainer"]["max_epochs"]
-    if earlier["epoch"] >= epochs:
+    epochs, trained = about["settings"]["trainer"]["max_epochs"], earlier["epoch"]
+    stopped = _stopped_early(checkpoint, about["settings"])
+    so_far = f"{path} has been trained for {trained} epochs"
+    if trained > epochs:
         raise UserError(
-            f"{path} has been trained for {earlier['epoch']} epochs, and trainer.max_epochs={epochs}: nothing is left "
-            f"to do. To train longer: python -m fancnn.{command} ckpt={ckpt} trainer.max_epochs={2 * epochs}"
+            f"{so_far}, and trainer.max_epochs={epochs}: none is taken back. To take it as it is: "
+            f"trainer.max_epochs={trained}, or leave it out to go on"
         )
-    return path
+    if (trained == epochs or stopped) and _is_complete(path):
+        longer = f"python -m fancnn.{command} ckpt={ckpt} trainer.max_epochs={2 * epochs}"
+        if trained < epochs:
+            so_far, longer = f"{so_far}, where it was stopped early", f"{longer} callbacks.early_stopping=null"
+        raise UserError(f"{so_far}, and trainer.max_epochs={epochs}: nothing is left to do. To train longer: {longer}")
+    return EarlierTraining(path, trained == epochs or stopped)
+
+
+def _latest(path: Path) -> tuple[Path, dict[str, Any]]:
+    """A checkpoint to go on from, or the best beside it where a kill came between the best of an epoch and the last."""
+    checkpoint, best = checkpoints.read(path), path.with_name(BEST)
+    if path.name == LAST and best.is_file() and not best.samefile(path):
+        other = checkpoints.read(best)
+        if (other["fancnn"].get("epoch") or 0) > (checkpoint["fancnn"].get("epoch") or 0):
+            return best, other
+    return path, checkpoint
+
+
+def _stopped_early(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether early stopping, as it is configured now, has ended the training of a checkpoint."""
+    nodes = [node for node in settings["callbacks"].values() if isinstance(node, Mapping)]
+    patience = [node["patience"] for node in nodes if str(node.get("_target_")).endswith(".early_stopping")]
+    states = [state for name, state in checkpoint.get("callbacks", {}).items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= most for state in states for most in patience)
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether the run of a checkpoint has been judged."""
+    best = path.with_name(BEST)
+    return best.is_file() and not checkpoints.why_incomplete(best, checkpoints.read(best)["fancnn"])
 
 
 def _is_of(key: str, names: Sequence[str]) -> bool:

@@ -9,8 +9,8 @@ from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.group_settings import LineSettings
 from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, check_each_once, read_predictions, with_truth, write_predictions
+from fancnn.inspection.metrics_file import part_metrics, read_run_predictions, write_metrics
+from fancnn.inspection.predictions import Prediction, check_each_once, with_truth, write_predictions
 from fancnn.inspection.rounding import percent_at_most
 from fancnn.inspection.scores import Confusion
 from fancnn.installation import versions
@@ -58,7 +58,7 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
         UserError: If it is no such table, a picture stands in it twice, or nothing in it can be scored.
     """
     check_evaluation(settings)
-    read = read_predictions(Path(str(settings.table)).expanduser())
+    read = read_run_predictions(Path(str(settings.table)).expanduser())
     rows = [row for row in read if settings.split in (None, row.split)]
     check_each_once(rows)
     if not with_truth(rows):

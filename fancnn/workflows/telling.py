@@ -60,12 +60,24 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
         say(f"  curves       tensorboard --logdir {shown}")
 
 
-def tell_interrupted(run: Path, command: str = "train", part_of: tuple[str, str] | None = None) -> None:
-    """How to go on with a run that was stopped, or with the command and folder that it is a part of."""
+def tell_interrupted(
+    run: Path, command: str = "train", part_of: tuple[str, str] | None = None, epochs: int = 0
+) -> None:
+    """How to go on with a run that was stopped, or with the command and folder that it is a part of.
+
+    Args:
+        run: Its folder.
+        command: That was stopped.
+        part_of: The command and the folder that the run is a part of; None where it is the whole.
+        epochs: How many it has, where it can be taken as it is.
+    """
     if part_of is not None:
         say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} ckpt={_short(Path(part_of[1]))}")
     elif (run / "checkpoints").is_dir():
-        say(f"\ninterrupted; go on with: python -m fancnn.{command} ckpt={_short(run)}")
+        go_on = f"python -m fancnn.{command} ckpt={_short(run)}"
+        say(f"\ninterrupted; go on with: {go_on}")
+        if epochs and command == "train":
+            say(f"  as it is, without another epoch: {go_on} trainer.max_epochs={epochs}")
     else:
         say("\ninterrupted before the end of the first epoch: nothing to go on from")
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from scipy.special import expit, logit
 from torch import Tensor
 
-from fancnn import assembly, checkpoints
+from fancnn import assembly, checkpoints, run_folders
 from fancnn.atomic_files import atomic_file
 from fancnn.command import in_sweep
 from fancnn.console import say
@@ -23,14 +23,13 @@ from fancnn.errors import NotFiniteError, UserError
 from fancnn.inspection.metrics_file import part_metrics, write_metrics
 from fancnn.inspection.predictions import Prediction, TypeGuess, predicted, write_predictions
 from fancnn.installation import versions
-from fancnn.learning.checkpointing import BEST, take_best_along
+from fancnn.learning.checkpointing import BEST, NoMoreEpochs, take_best_along
 from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.samples import augmented_sheet
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
-from fancnn.networks.weights import weights_hash
 from fancnn.pictures import PARTS, Picture, split_hash, write_split
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
@@ -48,7 +47,7 @@ from fancnn.workflows.diagnosing import findings_of, tell_findings
 from fancnn.workflows.lines import line_of
 from fancnn.workflows.looking import choice, record_look
 from fancnn.workflows.rendering import cached_fans
-from fancnn.workflows.resuming import earlier_checkpoint, flat
+from fancnn.workflows.resuming import EarlierTraining, earlier_training, flat
 from fancnn.workflows.scoring import tell_scores
 from fancnn.workflows.telling import tell_data, tell_interrupted, tell_next
 from fancnn.workflows.transferring import (
@@ -104,14 +103,16 @@ def train(
     if weights is not None:
         fresh.network.load_state_dict(weights)
     about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
-    earlier = earlier_checkpoint(settings.ckpt, about) if settings.ckpt else None
-    about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(earlier)
+    earlier = earlier_training(settings.ckpt, about) if settings.ckpt else None
+    before = earlier.path if earlier else None
+    about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(before)
     own = SeenImages(checkpoints.seen_in_training(data.pictures).by_role, not settings.model.network.get("weights"))
-    fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(earlier))
+    fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(before))
     about["seen"] = fresh.seen_images.to_dict()
     trainer = assembly.trainer(settings)
     classifier = assembly.classifier(settings, fresh, about, data.class_counts())
     if trainer.is_global_zero:
+        run_folders.begin(run, part_of[0] if part_of else "train", part=part_of is not None)
         leave_data(data, run)
         tell_data(data)
         if origin is not None:
@@ -127,7 +128,9 @@ def train(
     if settings.report:
         from fancnn.workflows.reporting import write_report  # matplotlib takes half a second to import
 
-        write_report(run)
+        with run_folders.reading_unfinished(run):
+            write_report(run)
+    run_folders.finish(run)
     kept, board = (run / checkpoints.FOLDER).is_dir(), bool(boards_of(trainer))
     tell_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
@@ -168,19 +171,45 @@ def _fit(
     trainer: Trainer,
     classifier: Classifier,
     data: PictureDataModule,
-    earlier: Path | None,
+    earlier: EarlierTraining | None,
     settings: TrainSettings,
     part_of: tuple[str, str] | None,
 ) -> None:
-    """Train; a stop from outside ends the program with the code a shell expects of it."""
+    """Train; a stop from outside ends the program with the code a shell expects of it.
+
+    Raises:
+        UserError: If not one step was trained.
+    """
     run = Path(settings.output_dir)
-    if earlier is not None and trainer.is_global_zero:
-        take_best_along(earlier, run / checkpoints.FOLDER)
     try:
-        trainer.fit(classifier, data, ckpt_path=earlier, weights_only=True)
+        fit(trainer, classifier, data, earlier, run)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
-        tell_interrupted(run, part_of=part_of)
+        tell_interrupted(run, part_of=part_of, epochs=trainer.current_epoch)
         sys.exit(143 if trainer.received_sigterm else 130)
+
+
+def fit(
+    trainer: Trainer,
+    module: LightningModule,
+    data: PictureDataModule,
+    earlier: EarlierTraining | None,
+    run: Path,
+) -> None:
+    """Train, or go on with an earlier training; one that has ended is taken as it is, without another epoch.
+
+    Raises:
+        UserError: If not one step was trained.
+    """
+    if earlier is not None and trainer.is_global_zero:
+        take_best_along(earlier.path, run / checkpoints.FOLDER, ended=earlier.ended)
+    if earlier is not None and earlier.ended:
+        trainer.callbacks.append(NoMoreEpochs())  # type: ignore[attr-defined]  # set by its constructor
+    trainer.fit(module, data, ckpt_path=None if earlier is None else earlier.path, weights_only=True)
+    if trainer.global_step == 0:
+        raise UserError(
+            "not one step was trained, so that there is no model: something in trainer.* or callbacks.* ends the "
+            f"training before it begins. trainer: {trainer.max_epochs} epochs of {trainer.num_training_batches} batches"
+        )
 
 
 def _judge(
@@ -193,7 +222,8 @@ def _judge(
     best = run / checkpoints.FOLDER / BEST
     names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
     try:
-        model = checkpoints.load(best) if best.is_file() else classifier.model.eval()
+        model = checkpoints.load(best, unfinished=True) if best.is_file() else classifier.model.eval()
+        model.seen_images = inherited(model.seen_images)  # it may have been decided before, in a shorter training
         model.to(trainer.strategy.root_device)
         found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
     except UserError as error:
@@ -206,13 +236,13 @@ def _judge(
     facts = decision_facts(reason, chosen_part(settings.decision), settings.line, settings.decision)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
-    predictions = {part: _predictions(model, data.part(part), *found[part]) for part in names}
+    weights = model.weights_sha256
+    predictions = {part: _predictions(model, weights, data.part(part), *found[part]) for part in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
     looks = None
     if command != "crossval":  # a fold's own test part is not what is kept for the last look
-        weights = weights_hash(model.state_dict())
         if chosen_part(settings.decision) == "test":
-            judged = predictions.get("test") or _predictions(model, data.part("test"), *found["test"])
+            judged = predictions.get("test") or _predictions(model, weights, data.part("test"), *found["test"])
             looks = record_look(command, judged, weights, choice(settings.decision))
         if "test" in predictions:
             looks = record_look(command, predictions["test"], weights)
@@ -302,11 +332,21 @@ def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np
 
 
 def _predictions(
-    model: Model, pictures: Sequence[Picture], logits: NDArray[np.float64], guesses: Sequence[TypeGuess]
+    model: Model,
+    weights: str,
+    pictures: Sequence[Picture],
+    logits: NDArray[np.float64],
+    guesses: Sequence[TypeGuess],
 ) -> list[Prediction]:
     columns = (model.calibration.probabilities(logits).tolist(), guesses, model.seen_images.column(pictures))
     return [
-        predicted(picture, chance, model.thresholds, true_type=model.true_type(picture), guess=guess, seen=seen)
+        predicted(
+            *(picture, chance, model.thresholds),
+            true_type=model.true_type(picture),
+            guess=guess,
+            seen=seen,
+            weights_sha256=weights,
+        )
         for picture, chance, guess, seen in zip(pictures, *columns, strict=True)
     ]
 

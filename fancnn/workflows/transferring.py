@@ -47,6 +47,8 @@ def find_origin(settings: TrainSettings) -> Origin | None:
         raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     checkpoints.check_finite(weights, path)
+    if why := checkpoints.why_incomplete(path, about):
+        say(f"warning: init={settings.init}: {why}. It starts with the weights that are there")
     if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
         weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] in learnt}
     return Origin(path, about, weights)

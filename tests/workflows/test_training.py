@@ -234,5 +234,7 @@ def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
         assert process.wait() == code
     assert "go on with: python -m fancnn.train ckpt=outputs/train/" in rest
     (run,) = (tmp_path / "outputs/train").iterdir()
-    assert fancnn.load(run).about["epoch"] >= 1
+    with pytest.raises(UserError, match="is not complete: python -m fancnn.train was stopped there"):
+        fancnn.load(run)
+    assert fancnn.load(run, unfinished=True).about["epoch"] >= 1
     assert not list(run.rglob("*partial*"))
