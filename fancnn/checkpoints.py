@@ -62,7 +62,7 @@ from fancnn.inspection.model_kinds import (
     thresholds,
 )
 from fancnn.installation import versions
-from fancnn.kinds import number_between, optional, plain, record, shown, text, validate, whole
+from fancnn.kinds import number_between, optional, plain, record, shown, text, truth, validate, whole
 from fancnn.learning.checkpointing import BEST, LAST, AtomicCheckpointIO
 from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
@@ -447,6 +447,7 @@ _OF_ALL = record(
         "versions": VERSIONS,
         "epoch": optional(whole(0)),
         "runs": TEXTS,
+        "complete": truth,
         "init": record(
             {"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text}
         ),
