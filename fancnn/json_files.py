@@ -14,7 +14,7 @@ from typing import Any
 from fancnn.errors import UserError
 from fancnn.kinds import LARGEST, Mismatch, plain, shown
 
-MOST_BYTES = 64 * 2**20  # of a file: the largest that the program writes, looks at 100,000 images, has 13 MB
+MOST_BYTES = 64 * 2**20  # of a file: the largest that the program writes, looks at a million images, has some 30 MB
 
 
 def read_bytes(path: Path, most: int) -> bytes:

@@ -279,7 +279,7 @@ class Ledger:
             content = read_bytes(path, MOST_BYTES)
         except FileNotFoundError:
             content = b""
-        if hashlib.sha256(content).hexdigest() != name:
+        if hashlib.sha256(content).hexdigest() != name or len(content) % 8:
             raise UserError(f"{path} is missing or damaged: {_WAY_OUT}")
         return np.frombuffer(content, ">u8").astype(np.uint64)
 

@@ -6,8 +6,9 @@ written with one apostrophe more before it, in every column; numbers, negative o
 apostrophe is taken off again, so that every name comes back as it was. (In a table of before this was done, a name that
 itself begins with an apostrophe and then such a character loses it.)
 
-A table that is read is data from anywhere: UTF-8 or UTF-16 text, at most `MOST_BYTES`, quotes closed, each column once,
-no row longer than the header, no NUL; and of a table with versions no row cut short.
+A table that is read is data from anywhere: UTF-8 or UTF-16 text, at most `MOST_BYTES`, no cell of more than the 131,072
+characters of Python's `csv`, quotes closed, each column once, no row longer than the header, no NUL; and no row cut
+short in a table with versions.
 """
 
 import csv

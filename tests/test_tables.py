@@ -50,7 +50,7 @@ def test_no_cell_starts_a_formula_and_whatever_it_was_comes_back(
             add({"path": name, "label": -0.5})
     assert [row["path"] for row in read_table(path, ("path",), 1)] == names
     with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        cells = [row for row in csv.reader(file)][1:]
+        cells = list(csv.reader(file))[1:]
     assert not [cell for cell, _, _ in cells if cell[:1] in (*"=@＝＋－＠", "\t", "\r", "\n")]
     assert all(float(cell) == float(cell) for cell, _, _ in cells if cell[:1] in ("+", "-"))  # a number is no formula
     assert {label for _, label, _ in cells} == {"-0.5"}

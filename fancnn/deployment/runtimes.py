@@ -90,7 +90,7 @@ def facts_of(path: Path) -> ExportedFacts:
 
 
 def _is_sealed(path: Path, kind: str) -> bool:
-    """Whether a file has a seal, which holds."""
+    """Whether a file has a seal; one that does not hold is refused."""
     if kind == "torch":
         try:
             with path.open("rb") as file:
@@ -98,8 +98,11 @@ def _is_sealed(path: Path, kind: str) -> bool:
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise _damaged_program(path, error) from error
     files = [path, path.with_suffix(FORMATS[kind].beside)] if kind == "openvino" else [path]
-    with contents_of(*(file for file in files if file.is_file())) as contents:
-        return checked_seal(path, *contents)
+    try:
+        with contents_of(*(file for file in files if file.is_file())) as contents:
+            return checked_seal(path, *contents)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def runtimes_of(path: Path) -> list[Runtime]:

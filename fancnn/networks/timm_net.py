@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fancnn.networks.layers import check_widths, too_small
+from fancnn.seals import check_archive
 
 
 class TimmNet(nn.Module):
@@ -136,8 +138,19 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             found: Any = importlib.import_module("safetensors.torch").load_file(path)
         else:
+            if zipfile.is_zipfile(path):  # else an older kind of torch file, which has no checksums
+                with path.open("rb") as file:
+                    check_archive(file)
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, ImportError) as error:
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        pickle.UnpicklingError,
+        ImportError,
+    ) as error:
         what = "is no file" if not path.is_file() else f"cannot be read: {str(error).splitlines()[0]}"
         raise ValueError(f"weights={str(path)!r} {what}. Expected .safetensors or a torch file of tensors") from error
     except Exception as error:

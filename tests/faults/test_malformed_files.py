@@ -44,7 +44,7 @@ from fancnn.workflows.deciding import rule_of
 from fancnn.workflows.lines import known_line
 from fancnn.workflows.reporting import NOTHING_SAID, write_report
 
-EXAMPLES = int(os.environ.get("FANCNN_EXAMPLES", "40"))  # thousands, when a reader has changed
+EXAMPLES = int(os.environ.get("FANCNN_EXAMPLES", "25"))  # thousands, when a reader has changed
 DEEP: Any = "x"
 for _ in range(200):
     DEEP = [DEEP]
