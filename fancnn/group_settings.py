@@ -49,7 +49,7 @@ class ImageLimits:
     max_side: int = 65_535
     megapixels: float = 100.0
     megabytes: float = 200.0
-    decoding_megabytes: float = 3000.0
+    decoding_megabytes: float = 2000.0
 
 
 @dataclass

@@ -172,9 +172,9 @@ class ExportedModel:
             yield picture
 
     def _scoring_bytes(self, height: int, width: int) -> int:
-        """The memory that one image takes in the graph: it as floats, and the weights of its resize."""
+        """The memory that one image takes in the graph: by planes, as floats, and the weights of its resize."""
         out_height, out_width = map(int, self.facts.preprocess["image_size"])
-        return 12 * height * (width + out_width) + COPIES * 4 * (out_height * height + out_width * width)
+        return 15 * height * width + 12 * height * out_width + COPIES * 4 * (out_height * height + out_width * width)
 
     def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A picture as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
@@ -292,7 +292,8 @@ def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]
         alike = list(group)
         step = min(BATCH_SIZE, max(MOST_PIXELS // (height * width), 1))
         for start in range(0, len(alike), step):
-            yield np.stack(alike[start : start + step])
+            together = alike[start : start + step]
+            yield np.stack(together) if len(together) > 1 else together[0][None]  # no copy of a large one
 
 
 def checked_seal(path: Path, *contents: Content) -> bool:

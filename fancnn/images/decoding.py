@@ -81,7 +81,7 @@ def decode_file(path: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GA
     try:
         with gate.content(path) as content:
             sha256 = hashlib.sha256(content).hexdigest()
-            with decoded(content, preprocess.background, gate) as picture:
+            with decoded(content, preprocess.background, gate, work=preprocess.fitting_bytes) as picture:
                 images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
                 pixels = preprocess.fit(images)[0].contiguous()
                 return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(picture))

@@ -20,6 +20,7 @@ MOST_NUMBERS = 2**18  # in one tag of a TIFF: Pillow makes a Python number of ea
 _MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # in the data of a scan, all else after FF is data, too
 _PPM_HEADER = re.compile(rb"P[1-7FfyY](?:\s+(?:#[^\r\n]*[\r\n]\s*)*[^\s#]{1,10}){2}\s")
 _TAG_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_BUFFERS = {"PNG": 0, "BMP": 0, "TIFF": 8, "WEBP": 12}  # bytes a pixel that a decoder holds besides the image
 _BYTES_OR_TEXT = (1, 2, 6, 7)
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
@@ -65,19 +66,18 @@ def check_size(width: int, height: int, limits: ImageLimits) -> None:
 
 
 def decoding_bytes(image: Image.Image) -> int:
-    """Return an upper bound of the memory that decoding takes, measured for each kind of file.
+    """Return an upper bound of the memory that decoding takes: what 24 megapixels of each kind took, or a little more.
 
     Args:
         image: As opened; no pixel is decoded yet.
     """
-    stored = 1 if image.mode in ("1", "L", "P") else 4
-    # as Pillow holds it, converted to RGB, and copied into an array
-    each = stored + (4 if image.mode != "RGB" else 0) + 3
-    if image.has_transparency_data or image.mode in ("I", "I;16", "I;16B", "I;16L"):
-        each += 8  # made RGBA, and laid on the background
-    each += 4  # turned upright, as metadata may say that come after the pixels
-    each += {"JPEG": 8, "WEBP": 20, "TIFF": 8, "PNG": 8}.get(image.format or "", 4)  # what the decoder itself holds
-    return each * image.width * image.height
+    each = 1 if image.mode in ("1", "L", "P") else 4  # as Pillow holds a pixel
+    each += 4 if image.mode != "RGB" else 0  # converted
+    each += 4 if image.has_transparency_data else 0  # laid on the background
+    each += 4  # turned upright, which metadata may say that come after the pixels
+    each += 3  # the array
+    buffers = 2 * len(image.getbands()) if image.format == "JPEG" else _BUFFERS.get(image.format or "", 4)
+    return (each + buffers) * image.width * image.height
 
 
 def _scans(content: bytes) -> int:

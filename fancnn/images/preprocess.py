@@ -12,6 +12,7 @@ from fancnn.limits import check_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]
+STRIP = 2**20  # pixels of a picture that are floats at once
 GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
 
 
@@ -93,6 +94,11 @@ class Preprocess(nn.Module):
         canvas[..., top : top + height, left : left + width] = resized(images, (height, width))
         return canvas
 
+    def fitting_bytes(self, height: int, width: int) -> int:
+        """Return how much memory `fit` takes for one picture of that size, beside the picture itself."""
+        out_height, out_width = self.image_size
+        return 12 * (min(height * width, STRIP + width) + out_width * (height + 2 * out_height))
+
     def place(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Where a picture of that size lies in the network's input: top, left, height and width there, pixels.
 
@@ -106,8 +112,24 @@ class Preprocess(nn.Module):
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program."""
+    """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program.
+
+    Large ones go through it strip by strip, to the same bits: along the rows first, as the kernel itself does.
+    """
+    height, width = images.shape[-2:]
+    step = max(STRIP // width, 1)
+    if step >= height:
+        exact = _interpolated(images, size)
+    else:
+        narrow = torch.empty((*images.shape[:-1], size[1]))
+        for top in range(0, height, step):
+            strip = images[..., top : top + step, :]
+            narrow[..., top : top + step, :] = _interpolated(strip, (strip.shape[-2], size[1]))
+        exact = _interpolated(narrow, size)
+    return exact.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _interpolated(images: Tensor, size: tuple[int, int]) -> Tensor:
     # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
     planes = images.to(torch.float32, memory_format=torch.contiguous_format)
-    exact = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
-    return exact.round_().clamp_(0, 255).to(torch.uint8)
+    return F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)

@@ -120,14 +120,15 @@ def decoded(
         background: As for `read_picture`.
         gate: What is let in.
         formats: Pillow's names of the kinds that are tried.
-        work: From height and width to the bytes that is done with the pixels takes.
+        work: From height and width to the bytes that are taken besides the pixels while something is done with them.
 
     Raises:
         UnreadablePicture: As `read_picture`.
     """
     _check_background(background)
     image = opened(content, gate.limits, formats)
-    with gate.decoding(decoding_bytes(image) + work(image.height, image.width)):
+    own = 3 * image.height * image.width
+    with gate.decoding(max(decoding_bytes(image), own + work(image.height, image.width))):
         pixels = _sound_jpeg(content, image)
         if pixels is None:
             pixels = as_rgb(image, background, gate.limits)

@@ -161,7 +161,20 @@ def has_parts(root: Path) -> bool:
 
 
 def _folders_in(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(PurePath(entry.name)))
+    """The names of the visible folders in one.
+
+    Raises:
+        UserError: If it cannot be looked into, or a link in it leads nowhere, so that a class could be missing.
+    """
+    try:
+        visible = [entry for entry in folder.iterdir() if not is_hidden(PurePath(entry.name))]
+        nowhere = [entry.name for entry in visible if entry.is_symlink() and not entry.exists()]
+        names = sorted(entry.name for entry in visible if entry.is_dir())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+    if nowhere:
+        raise UserError(f"{folder / min(nowhere)} is a link that leads nowhere: mend or remove it")
+    return names
 
 
 def _parts_in(root: Path) -> list[str]:
@@ -186,7 +199,7 @@ def _list_part(top: Path, part: str, go_class: str) -> Listing:
 
 
 def _picture(relative: Path, part: str, go_class: str) -> Picture:
-    class_name, *inside = relative.parts[1 if part else 0 : -1]
+    class_name, *inside = relative.parts[1 if part else 0 : -1] or relative.parts[-1:]  # a class folder itself
     label = 0 if class_name == go_class else 1
     picture = Picture(path=relative.as_posix(), class_name=class_name, label=label, split=part)
     return replace(picture, defect_type="/".join(inside))

@@ -96,7 +96,7 @@ def _hashes_of(model: ExportedModel, path: Path) -> Picture:
 
 
 def _of_folder(folder: Path, path: Path) -> Expected:
-    decision = path.parts[0]
+    decision = path.parts[0] if path.parts else ""
     if decision not in DECISIONS or len(path.parts) < 2:
         raise UserError(
             f"golden={folder}: {path} is in none of {', '.join(DECISIONS)}, and there is no {TABLE} to say what it is"

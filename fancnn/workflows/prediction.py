@@ -1,17 +1,16 @@
 """The story of `python -m fancnn.predict`: decisions on new pictures, in a table."""
 
-import glob
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TextIO
 
 from fancnn.console import say, track
 from fancnn.errors import NOT_FINITE, UserError
-from fancnn.images.reading import is_picture
-from fancnn.images.walking import pictures_below
+from fancnn.images.walking import MOST_FILES, pictures_below, pictures_matching
 from fancnn.inspection.decisions import DECISIONS, Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.inspection.prior_shift import at_prior, mix_in_words
@@ -20,6 +19,8 @@ from fancnn.plurals import plural
 from fancnn.seen_images import SeenImages
 from fancnn.settings import PredictSettings
 from fancnn.tool_limits import check_predicting
+
+LONGEST_PATH = 8192  # characters of a line on standard input; Linux itself takes 4,096 bytes
 
 
 class Inspector(Protocol):
@@ -125,30 +126,46 @@ def input_files(wanted: str) -> list[Path]:
     """The files that `input` means, in a stable order.
 
     A file is itself, whatever its suffix; a folder gives the pictures in it and below, hidden ones left out; a
-    pattern gives what it matches; `-` reads one path a line from standard input, in that order.
+    pattern gives what it matches; `-` reads one path a line from standard input, in that order. A folder that cannot be
+    looked into is one of them: to read it gives the reason.
 
     Raises:
-        UserError: If nothing is there.
+        UserError: If nothing is there, or more than anybody has.
     """
     if wanted == "-":
-        listed = [Path(line.rstrip("\r\n")) for line in sys.stdin if line.strip()]
-        if not listed:
-            raise UserError("input=- expects one path a line on standard input; none came")
-        return listed
+        return _listed_paths(sys.stdin)
     path = Path(wanted).expanduser()
-    if path.is_file():
+    if os.path.lexists(path) and not path.is_dir():  # whatever it is: who reads it says what is wrong with it
         return [path]
     if path.is_dir():
         found = sorted(path / picture for picture in pictures_below(path))
         if not found:
             raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
         return found
-    # not Path.glob: the pattern may be absolute
-    matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207
-    files = [match for match in matches if match.is_file() and is_picture(Path(match.name))]
+    files = pictures_matching(path)
     if not files:
         raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
     return files
+
+
+def _listed_paths(lines: TextIO) -> list[Path]:
+    """One path a line, as far as that is a list of files.
+
+    Raises:
+        UserError: If it is none, or has no end.
+    """
+    listed: list[Path] = []
+    while line := lines.readline(LONGEST_PATH + 1):
+        if len(line) > LONGEST_PATH or len(listed) >= MOST_FILES:
+            raise UserError(
+                f"input=- expects one path a line on standard input, at most {MOST_FILES:,} of at most "
+                f"{LONGEST_PATH:,} characters; got more"
+            )
+        if line.strip():
+            listed.append(Path(line.rstrip("\r\n")))
+    if not listed:
+        raise UserError("input=- expects one path a line on standard input; none came")
+    return listed
 
 
 def _counted(model: Inspector, found: FileScore, counts: Counts, rates: tuple[float, float] | None) -> Prediction:
