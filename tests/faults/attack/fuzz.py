@@ -81,17 +81,18 @@ def seeds(bench: Bench, target: str, seed: int) -> Iterator[bytes]:
         elif target == "metrics":
             yield corpus.hostile_json((run / "metrics.json").read_bytes(), seeded)[:65_536]
         elif target == "exported":
-            yield corpus.hostile_json(exported_text(bench), seeded)[:65_536]
+            text = exported_text(bench.folder / "template/line/inspector.onnx")
+            yield corpus.hostile_json(text, seeded)[:65_536]
     whole = {"metrics": [run / "metrics.json"], "checkpoints": [run / "checkpoints/best.ckpt"]}
     whole["tables"] = [run / "split.csv", run / "predictions.csv", run / "metrics.csv"]
     yield from (path.read_bytes() for path in whole.get(target, []))
 
 
-def exported_text(bench: Bench) -> bytes:
+def exported_text(path: Path) -> bytes:
     """Return what an exported file says of itself."""
     import onnx
 
-    model = onnx.load(bench.folder / "template/line/inspector.onnx")
+    model = onnx.load(path)
     return next(item.value for item in model.metadata_props if item.key == "fancnn").encode()
 
 

@@ -20,7 +20,7 @@ from samples import SMALL, write_pictures
 
 from faults.attack.forks import Ended, run_command
 from faults.attack.injection import HOW, Injection, Plan
-from faults.attack.outcomes import Journal, Outcome
+from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
 
 TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
 COUNTS = {"GO": 16, "NG/scratch": 8, "NG/stain": 8}
@@ -184,7 +184,7 @@ def drawn(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int) ->
     """Draw tries: of each command the same number, spread over its points, with each way to end in turn."""
     each = -(-count // len(scenarios))
     for scenario in scenarios:
-        names = bench.points(scenario)
+        names = attempted(lambda: bench.points(scenario), lambda text: [text])  # noqa: B023  # called at once
         seeded = random.Random(f"{seed} {scenario.name}")
         points = [number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)]
         for place, point in enumerate(points):
@@ -206,7 +206,10 @@ def attack(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int, j
         name = f"{scenario.name}, {plan.how} at {plan.point} ({point}), seed {seed}"
         part = "power cuts" if plan.how in ("empty", "prefix", "names") else "kills"
         if not journal.has(part, name):
-            outcome, detail = judged(bench, scenario, plan)
+            outcome, detail = attempted(
+                lambda: judged(bench, scenario, plan),  # noqa: B023  # called at once
+                lambda text: (FAILED, text),
+            )
             good = outcome in GOOD
             yield Outcome(part, scenario.name, name, outcome, good, reproduction(bench, scenario, plan), detail)
 
