@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from faults.attack import corpus, fuzz, traffic
+from faults.attack.outcomes import Journal, Outcome, table
 from samples import compose_command, process_environment
 
 from fancnn.deployment.exported_model import ExportedModel
@@ -16,8 +18,6 @@ from fancnn.errors import UserError
 from fancnn.serving.protocol import BoundedHeaders
 from fancnn.serving_settings import ServeSettings
 from fancnn.workflows.serving import application
-from faults.attack import corpus, fuzz, traffic
-from faults.attack.outcomes import Journal, Outcome, table
 
 ATTACK = Path(__file__).parent / "attack"
 

@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,10 @@ def picture(kind: str, seeded: random.Random) -> bytes:
     if kind == "WEBP" and mode not in ("RGB", "RGBA"):
         image = image.convert("RGB")
     file = io.BytesIO()
-    options = {"JPEG": {"progressive": seeded.random() < 0.5}, "TIFF": {"compression": seeded.choice((None, "tiff_lzw"))}}
+    options = {
+        "JPEG": {"progressive": seeded.random() < 0.5},
+        "TIFF": {"compression": seeded.choice((None, "tiff_lzw"))},
+    }
     image.save(file, kind, **options.get(kind, {}))
     return file.getvalue()
 
@@ -66,7 +70,7 @@ def shuffled(content: bytes, seeded: random.Random) -> bytes:
     else:
         cuts = sorted(seeded.randrange(4, len(content) + 1) for _ in range(4)) if len(content) > 4 else []
         edges = [4, *cuts, len(content)]
-        head, pieces = content[:4], [content[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+        head, pieces = content[:4], [content[low:high] for low, high in pairwise(edges)]
     pieces += seeded.sample(pieces, len(pieces) // 2)
     seeded.shuffle(pieces)
     return head + b"".join(pieces)
@@ -87,11 +91,15 @@ def bomb(content: bytes, seeded: random.Random) -> bytes:
     if seeded.random() < 0.2:
         return f"P5 {side} {side} 255\n".encode() + bytes(100)
     if seeded.random() < 0.2:
-        return b"BM" + struct.pack("<IHHIIiiHHIIiiII", 100, 0, 0, 54, 40, min(side, 2**31 - 1), side, 1, 24, 0, 0, 0, 0, 0, 0)
+        return b"BM" + struct.pack(
+            "<IHHIIiiHHIIiiII", 100, 0, 0, 54, 40, min(side, 2**31 - 1), side, 1, 24, 0, 0, 0, 0, 0, 0
+        )
     row = zlib.compress(bytes(min(side, 9_000) // 8 + 1) * 9_000, 9)
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", row), (b"IEND", b"")]
-    parts = [struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks]
+    parts = [
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -104,7 +112,13 @@ def circular(content: bytes, seeded: random.Random) -> bytes:
 
 def other(content: bytes, seeded: random.Random) -> bytes:
     """Something else altogether."""
-    texts = (b"", b"\0" * 5000, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n", b"#!/bin/sh\n")
+    texts = (
+        b"",
+        b"\0" * 5000,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n(x) run\n",
+        b"#!/bin/sh\n",
+    )
     return seeded.choice((*texts, seeded.randbytes(3000)))
 
 
@@ -112,13 +126,21 @@ CHANGES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
     *(truncated, flipped, flipped, overwritten, overwritten, shuffled, polyglot, bomb, circular, other),
 )
 NAMES = (
-    *("new\nline", "\x1b[31mred\x1b[0m", "no utf8 \udcff\udcfe", "n" * 250, "\u202egnp", "a;b,c\"'", "=cmd|' /C calc'!A0"),
+    *(
+        "new\nline",
+        "\x1b[31mred\x1b[0m",
+        "no utf8 \udcff\udcfe",
+        "n" * 250,
+        "\u202egnp",
+        "a;b,c\"'",
+        "=cmd|' /C calc'!A0",
+    ),
     *("  spaces  ", "-rf", "{brace}", "$HOME", "%s%n", "NUL", "..hidden"),
 )
 
 
 def hostile_picture(seeded: random.Random, folder: Path) -> Path:
-    """Write one hostile file into a folder, and return its place; most have hostile content, some a hostile name or kind."""
+    """Write a hostile file into a folder; most have hostile content, some a name or a kind that is."""
     kind = seeded.choice(list(KINDS))
     content = seeded.choice(CHANGES)(picture(kind, seeded), seeded)
     suffix = seeded.choice([KINDS[kind]] * 4 + list(KINDS.values()))
@@ -135,12 +157,31 @@ def hostile_picture(seeded: random.Random, folder: Path) -> Path:
 
 
 HEADER = "path,split,class_name,label,probability,decision,version"
-CELLS = ("", "nan", "inf", "-1", "1e999", "9" * 5000, "\0", "NG", "\u0664", "1.0.0", "true", "=1+1", "x" * 140_000, "-0.0", " 1 ")
+CELLS = (
+    "",
+    "nan",
+    "inf",
+    "-1",
+    "1e999",
+    "9" * 5000,
+    "\0",
+    "NG",
+    "\u0664",
+    "1.0.0",
+    "true",
+    "=1+1",
+    "x" * 140_000,
+    "-0.0",
+    " 1 ",
+)
 
 
 def hostile_table(seeded: random.Random) -> bytes:
     """Return a prediction table with something wrong."""
-    rows = [f"{('NG/a', 'GO')[i % 2]}/{i}.png,test,{('NG', 'GO')[i % 2]},{(i + 1) % 2},{seeded.random():.4f},,1" for i in range(30)]
+    rows = [
+        f"{('NG/a', 'GO')[i % 2]}/{i}.png,test,{('NG', 'GO')[i % 2]},{(i + 1) % 2},{seeded.random():.4f},,1"
+        for i in range(30)
+    ]
     lines = [HEADER, *rows]
     for _ in range(seeded.randint(1, 3)):
         place = seeded.randrange(len(lines))
@@ -155,7 +196,22 @@ def hostile_table(seeded: random.Random) -> bytes:
 
 def hostile_json(content: bytes, seeded: random.Random) -> bytes:
     """Return a JSON document with one value changed, or a damaged one."""
-    values = (None, [], {}, "x", -1, 1e308, float("nan"), float("inf"), True, "9" * 5000, [[]], {"": None}, [None, None], 10**400)
+    values = (
+        None,
+        [],
+        {},
+        "x",
+        -1,
+        1e308,
+        float("nan"),
+        float("inf"),
+        True,
+        "9" * 5000,
+        [[]],
+        {"": None},
+        [None, None],
+        10**400,
+    )
     choice = seeded.random()
     if choice < 0.2:
         return seeded.choice((truncated, flipped))(content, seeded)
@@ -187,7 +243,9 @@ def hostile_archive(content: bytes, seeded: random.Random) -> bytes:
         for name in names:
             body = old.read(name)
             if name == victim:
-                body = seeded.choice((b"", flipped(body, seeded), truncated(body, seeded), body * 2, b"cos\nsystem\n(S'true'\ntR."))
+                body = seeded.choice(
+                    (b"", flipped(body, seeded), truncated(body, seeded), body * 2, b"cos\nsystem\n(S'true'\ntR.")
+                )
             if name != victim or seeded.random() < 0.8:
                 new.writestr(name, body)
     return file.getvalue()

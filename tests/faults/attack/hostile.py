@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from samples import compose_command
-
 from faults.attack import corpus
 from faults.attack.forks import Ended, forked, run_command
 from faults.attack.kills import TINY, Bench
 from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
+from samples import compose_command
 
 MEGABYTES = 1_000  # resident, beyond what a good file of the same command takes: a picture may have 178 megapixels
 ADDRESSES = 6_000  # megabytes of address space beyond that of this process
@@ -80,7 +79,9 @@ def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Ou
             again = ""
             if not good:
                 again = f"{line}  # the file: {keep(place, kept / f'{seed}-{number}')}"
-            yield Outcome("hostile files", f"{target.kind}: {target.name}", name, outcome, good, again, answer.text[-1500:])
+            yield Outcome(
+                "hostile files", f"{target.kind}: {target.name}", name, outcome, good, again, answer.text[-1500:]
+            )
 
 
 def outcome_of(target: Target, answer: Ended, usual: float) -> tuple[str, bool]:

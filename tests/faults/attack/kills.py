@@ -12,15 +12,15 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
-from samples import SMALL, write_pictures
 
 from faults.attack.forks import Ended, run_command
 from faults.attack.injection import HOW, Injection, Plan
 from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
+from PIL import Image
+from samples import SMALL, write_pictures
 
 TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
 COUNTS = {"GO": 16, "NG/scratch": 8, "NG/stain": 8}
@@ -42,7 +42,7 @@ class Scenario:
         takes_away: Endings of names that may be gone after a kill, since they are only removed or come as a pair.
         codes: Exit codes that are right.
         mended_by: Where the next run is refused and says so, the command that it names.
-        used_early: Instead of going on, decide images with what is there: that must be refused, or said to be unfinished.
+        used_early: Decide images with what is left: that must be refused, or said to be unfinished.
     """
 
     name: str
@@ -73,7 +73,9 @@ SCENARIOS = (
         *("line/inspector.xml",),
         takes_away=(".xml",),
     ),
-    Scenario("export torch", "export", ("run=runs/a", "format=torch", "output=line/inspector.pt2"), "line/inspector.pt2"),
+    Scenario(
+        "export torch", "export", ("run=runs/a", "format=torch", "output=line/inspector.pt2"), "line/inspector.pt2"
+    ),
     Scenario(
         *("prune", "prune", ("run=runs/a", "keep=0.5", "epochs=2", NEW), "runs/new", ("ckpt=runs/new",)),
         in_place=True,
@@ -83,7 +85,13 @@ SCENARIOS = (
         *("crossval", "crossval", ("folds=3", NEW, *TINY, "data.root={images}"), "runs/new", ("ckpt=runs/new",)),
         in_place=True,
     ),
-    Scenario("predict by an unfinished prune", "prune", ("run=runs/a", "keep=0.5", "epochs=2", NEW), "runs/new", used_early=True),
+    Scenario(
+        "predict by an unfinished prune",
+        "prune",
+        ("run=runs/a", "keep=0.5", "epochs=2", NEW),
+        "runs/new",
+        used_early=True,
+    ),
     Scenario("ensemble", "ensemble", ("runs/a", "runs/b", NEW), "runs/new"),
     Scenario(
         *("pretrain", "pretrain", (NEW, *TINY[:5], "data.root={images}"), "runs/new"),
@@ -95,11 +103,15 @@ SCENARIOS = (
     Scenario("explain", "explain", ("run=runs/a", "pictures=1", "filters=1", "channels=2", NEW), "runs/new"),
     Scenario("filters", "filters", ("run=runs/a", NEW), "runs/new"),
     Scenario("predict run", "predict", ("run=runs/a", "input={images}", "output=out/p.csv"), "out/p.csv"),
-    Scenario("predict model", "predict", ("model=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"),
+    Scenario(
+        "predict model", "predict", ("model=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"
+    ),
     Scenario("evaluate", "evaluate", ("run=runs/a", NEW), "runs/new"),
     Scenario("compare", "compare", ("runs/a", "runs/b", NEW), "runs/new", codes=(0, 3)),
     Scenario("fans", "fans", ("root=fans", "count=4", "size=64"), "fans"),
-    Scenario("train on fans", "train", (NEW, *TINY, "data.fans.count=16", "data.fans.size=48", "report=false"), "cache/fans"),
+    Scenario(
+        "train on fans", "train", (NEW, *TINY, "data.fans.count=16", "data.fans.size=48", "report=false"), "cache/fans"
+    ),
     Scenario("sweep", "train", ("-m", "hydra.sweep.dir=runs/new", "seed=0,1", *TINY, *DATA), "runs/new"),
 )
 
@@ -186,7 +198,9 @@ def drawn(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int) ->
     for scenario in scenarios:
         names = attempted(lambda: bench.points(scenario), lambda text: [text])  # noqa: B023  # called at once
         seeded = random.Random(f"{seed} {scenario.name}")
-        points = [number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)]
+        points = [
+            number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)
+        ]
         for place, point in enumerate(points):
             yield scenario, Plan(point, HOW[(place + len(scenario.name)) % len(HOW)], seed), names[point - 1]
 
@@ -195,7 +209,7 @@ def _spread(size: int, count: int, seeded: random.Random) -> list[int]:
     """Return at most `count` of the numbers 1 to `size`, one from each stretch of equal length, in any order."""
     count = min(size, count)
     edges = [1 + size * place // count for place in range(count + 1)]
-    numbers = [seeded.randrange(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    numbers = [seeded.randrange(low, high) for low, high in pairwise(edges)]
     seeded.shuffle(numbers)
     return numbers
 
@@ -249,13 +263,17 @@ def judged(bench: Bench, scenario: Scenario, plan: Plan) -> tuple[str, str]:
     if again.refused and scenario.mended_by and f"python -m fancnn.{scenario.mended_by[0]}" in again.text:
         bench.run(scenario.mended_by[0], scenario.mended_by[1:])
         again = bench.run(scenario.command, arguments)
-    if again.refused and "nothing is left to do" in again.text and (bench.work / scenario.result / "metrics.json").is_file():
+    if (
+        again.refused
+        and "nothing is left to do" in again.text
+        and (bench.work / scenario.result / "metrics.json").is_file()
+    ):
         result = bench.work / scenario.result  # it was finished but for its last words
     elif again.hung or again.code not in scenario.codes:
         return f"the next run ends with {'a hang' if again.hung else again.code}", again.text
     if damage := damaged(bench.work):
         return "half a file after the next run", damage
-    if partial := [path for path in bench.work.rglob("*.partial*")]:
+    if partial := list(bench.work.rglob("*.partial*")):
         return "a partial file stays", "\n".join(map(str, partial))
     wanted, found = bench.states[scenario.name], state(result)
     if differing := [name for name in sorted(wanted | found) if wanted.get(name) != found.get(name)]:
@@ -291,9 +309,9 @@ def read_whole(path: Path) -> None:
     """Read a file as the program does; raise whatever that raises."""
     from fancnn import checkpoints
     from fancnn.images.cache_index import read_index
+    from fancnn.inspection.metrics_file import FORMAT
     from fancnn.looks import Ledger
     from fancnn.pictures import read_split
-    from fancnn.inspection.metrics_file import FORMAT
 
     if path.suffix == ".ckpt":
         checkpoints.read(path)
@@ -355,7 +373,10 @@ def _weights(path: Path) -> list[Any]:
     from fancnn.networks.weights import weights_hash
 
     kept = checkpoints.read(path)
-    return [weights_hash(kept["state_dict"]), *(kept["fancnn"].get(key) for key in ("thresholds", "calibration", "epoch", "seen"))]
+    return [
+        weights_hash(kept["state_dict"]),
+        *(kept["fancnn"].get(key) for key in ("thresholds", "calibration", "epoch", "seen")),
+    ]
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:

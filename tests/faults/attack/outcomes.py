@@ -93,7 +93,10 @@ def table(outcomes: list[Outcome]) -> str:
             (good if one.good else bad)[one.outcome] += one.tries
         lines.append(f"| {part} | {group} | {sum(one.tries for one in own):,} | {_counted(good)} | {_counted(bad)} |")
     wrong = [one for one in outcomes if not one.good]
-    lines += ["", f"{sum(one.tries for one in outcomes):,} tries, {sum(one.tries for one in wrong):,} did not end as they should"]
+    lines += [
+        "",
+        f"{sum(one.tries for one in outcomes):,} tries, {sum(one.tries for one in wrong):,} did not end as they should",
+    ]
     for one in wrong:
         lines.append(f"- {one.part} {one.name}: {one.outcome}. Again: `{one.again}`")
         lines += [f"      {line}" for line in one.detail.splitlines()[-6:]]

@@ -16,11 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from samples import process_environment
-
 from faults.attack import corpus
 from faults.attack.kills import Bench
 from faults.attack.outcomes import Journal, Outcome
+from samples import process_environment
 
 TOGETHER, EACH = 24, 1000  # connections at once; requests of one line of the journal
 MEGABYTES, DESCRIPTORS = 100, 8  # that a server may have gained after all of it
@@ -63,10 +62,28 @@ def request(kind: str, good: Good, seeded: random.Random) -> tuple[list[bytes], 
         whole = posted(content)
         return [whole[: seeded.randrange(len(whole))]], None
     if kind == "length":
-        said = seeded.choice((str(len(content) - 5), "-1", "abc", "9" * 30, "1e3", "+7", f"{len(content)}, {len(content)}", "0", "\u0664"))
+        said = seeded.choice(
+            (
+                str(len(content) - 5),
+                "-1",
+                "abc",
+                "9" * 30,
+                "1e3",
+                "+7",
+                f"{len(content)}, {len(content)}",
+                "0",
+                "\u0664",
+            )
+        )
         return [posted(content, length=said)], None
     if kind == "chunks":
-        sizes = (b"5\r\nhello\r\n0\r\n\r\n", b"xyz\r\n", b"ffffffffffffffff\r\na", b"-5\r\n", b"5;a=" + b"b" * 70_000 + b"\r\n")
+        sizes = (
+            b"5\r\nhello\r\n0\r\n\r\n",
+            b"xyz\r\n",
+            b"ffffffffffffffff\r\na",
+            b"-5\r\n",
+            b"5;a=" + b"b" * 70_000 + b"\r\n",
+        )
         chunked = head("POST", "/predict", {"Transfer-Encoding": "chunked", "Content-Type": "image/png"})
         return [chunked + seeded.choice((*sizes, b"%x\r\n" % len(content) + content, seeded.randbytes(300)))], None
     if kind == "headers":
@@ -76,7 +93,11 @@ def request(kind: str, good: Good, seeded: random.Random) -> tuple[list[bytes], 
         ask = head("GET", "/health", {}, close=False)
         return [ask * seeded.randint(2, 30) + posted(content)], None
     if kind == "garbage":
-        return [seeded.choice((seeded.randbytes(500), b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3", b"GET /\r\n\r\n", b"\r\n" * 3000))], None
+        return [
+            seeded.choice(
+                (seeded.randbytes(500), b"\x16\x03\x01\x02\0\1\0\1\xfc\3\3", b"GET /\r\n\r\n", b"\r\n" * 3000)
+            )
+        ], None
     if kind in ("form", "cut form"):
         body, edge = form([(seeded.choice(corpus.NAMES), content)] * seeded.choice((1, 2, 40)), seeded)
         body = corpus.truncated(body, seeded) if kind == "cut form" else corpus.flipped(body, seeded)
@@ -86,11 +107,25 @@ def request(kind: str, good: Good, seeded: random.Random) -> tuple[list[bytes], 
         made = seeded.choice(corpus.CHANGES)(corpus.picture(seeded.choice(list(corpus.KINDS)), seeded), seeded)
         return [posted(made, seeded.choice(("image/png", "application/octet-stream")))], None
     if kind == "method":
-        verb = seeded.choice(("HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH", "BREW", "GET\0", "\u00e9"))
+        verb = seeded.choice(
+            ("HEAD", "OPTIONS", "PUT", "DELETE", "TRACE", "CONNECT", "PATCH", "BREW", "GET\0", "\u00e9")
+        )
         return [head(verb, seeded.choice(("/predict", "/", "/metrics")), {})], None
     if kind == "path":
-        paths = ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/%00", "/" + "a" * 9000, "/predict?heatmap=" + "9" * 300)
-        return [head("GET", seeded.choice((*paths, "*", "//evil/", "/page.js/../..", "/?" + "a=b&" * 3000, "http://evil/")), {})], None
+        paths = (
+            "/../../etc/passwd",
+            "/%2e%2e/%2e%2e/etc/passwd",
+            "/%00",
+            "/" + "a" * 9000,
+            "/predict?heatmap=" + "9" * 300,
+        )
+        return [
+            head(
+                "GET",
+                seeded.choice((*paths, "*", "//evil/", "/page.js/../..", "/?" + "a=b&" * 3000, "http://evil/")),
+                {},
+            )
+        ], None
     if kind == "smuggled":
         both = {"Content-Length": "4", "Transfer-Encoding": "chunked"}
         return [head("POST", "/predict", both) + b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: evil\r\n\r\n"], None
@@ -98,7 +133,14 @@ def request(kind: str, good: Good, seeded: random.Random) -> tuple[list[bytes], 
         whole = posted(content)
         return [whole[place : place + 400] for place in range(0, min(len(whole), 2000), 400)], None
     if kind == "type":
-        strange = ("text/html", "image/", "multipart/form-data", "multipart/form-data; boundary=" + "x" * 5000, "\u0130", "a" * 9000)
+        strange = (
+            "text/html",
+            "image/",
+            "multipart/form-data",
+            "multipart/form-data; boundary=" + "x" * 5000,
+            "\u0130",
+            "a" * 9000,
+        )
         return [posted(content, seeded.choice(strange))], None
     return [b""], None
 
@@ -117,8 +159,8 @@ def form(files: list[tuple[str, bytes]], seeded: random.Random) -> tuple[bytes, 
     edge = f"edge{seeded.randrange(10**9)}"
     body = b""
     for name, content in files:
-        said = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
-        body += said.encode("utf-8", "surrogateescape") + content + b"\r\n"
+        said = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+        body += said.encode("utf-8", "surrogateescape") + b"Content-Type: image/png\r\n\r\n" + content + b"\r\n"
     return body + f"--{edge}--\r\n".encode(), edge
 
 
@@ -197,7 +239,9 @@ def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Ou
     command = [sys.executable, "-m", "fancnn.serve", f"model={model}", "port=0", "limits.seconds=30"]
     with (
         (folder / "server.log").open("w") as log,
-        subprocess.Popen(command, env=process_environment(), text=True, stdout=subprocess.PIPE, stderr=log, cwd=folder) as server,
+        subprocess.Popen(
+            command, env=process_environment(), text=True, stdout=subprocess.PIPE, stderr=log, cwd=folder
+        ) as server,
     ):
         assert server.stdout is not None
         try:

@@ -71,7 +71,10 @@ def write_checkpoint(folder: Path, number: int) -> None:
     from fancnn.learning import checkpointing
 
     best = folder / "checkpoints/best.ckpt"
-    content = {"fancnn": {"format": "fancnn-checkpoint", "version": 4, "number": number}, "state_dict": {"w": torch.zeros(500)}}
+    content = {
+        "fancnn": {"format": "fancnn-checkpoint", "version": 4, "number": number},
+        "state_dict": {"w": torch.zeros(500)},
+    }
     checkpointing.AtomicCheckpointIO().save_checkpoint(content, best)
     assert checkpointing._linked(best, best.with_name("last.ckpt"))
 
@@ -130,7 +133,9 @@ def write_ledger(folder: Path, number: int) -> None:
 
     from fancnn.looks import Ledger, Question
 
-    Ledger(folder / "looks").record(Question("test", f"model {number}", "scores"), np.arange(1, 9 + number, dtype=np.uint64))
+    Ledger(folder / "looks").record(
+        Question("test", f"model {number}", "scores"), np.arange(1, 9 + number, dtype=np.uint64)
+    )
 
 
 def read_ledger(folder: Path) -> int | None:
