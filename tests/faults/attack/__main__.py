@@ -51,7 +51,7 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
         from faults.attack import forks, writers
 
         forks.prepare(("torch", "fancnn.checkpoints"))
-        return writers.attack(output / "writers", options.seed, journal)
+        return writers.attack(output / "writers", options.writers, options.only, options.seed, journal)
     if part == "kills":
         from faults.attack import forks, kills
 
@@ -97,7 +97,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     defaults = {
         **{"output": "/tmp/fancnn-attack", "parts": ",".join(PARTS), "seed": 0, "minutes": 120.0},
-        **{"kills": 400, "hostile": 500, "fuzz_minutes": 60.0, "requests": 100_000},
+        **{"writers": 0, "kills": 400, "hostile": 500, "fuzz_minutes": 60.0, "requests": 100_000},
         **{"only": "", "point": 0, "how": "kill"},
     }
     for key, value in defaults.items():

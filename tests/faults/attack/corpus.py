@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def shuffled(content: bytes, seeded: random.Random) -> bytes:
     else:
         cuts = sorted(seeded.randrange(4, len(content) + 1) for _ in range(4)) if len(content) > 4 else []
         edges = [4, *cuts, len(content)]
-        head, pieces = content[:4], [content[low:high] for low, high in zip(edges, edges[1:], strict=False)]
+        head, pieces = content[:4], [content[low:high] for low, high in pairwise(edges)]
     pieces += seeded.sample(pieces, len(pieces) // 2)
     seeded.shuffle(pieces)
     return head + b"".join(pieces)
@@ -139,7 +140,7 @@ NAMES = (
 
 
 def hostile_picture(seeded: random.Random, folder: Path) -> Path:
-    """Write one hostile file into a folder, and return its place; most have hostile content, some a hostile name or kind."""
+    """Write a hostile file into a folder; most have hostile content, some a name or a kind that is."""
     kind = seeded.choice(list(KINDS))
     content = seeded.choice(CHANGES)(picture(kind, seeded), seeded)
     suffix = seeded.choice([KINDS[kind]] * 4 + list(KINDS.values()))

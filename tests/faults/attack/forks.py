@@ -12,12 +12,10 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMANDS = ("train", "pretrain", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report") + (
-    *("compare", "export", "parity", "explain", "describe", "lr_find", "filters", "prune", "fans", "cache"),
-)
 HEAVY = (
     *("torch", "pytorch_lightning", "torchmetrics", "onnxruntime", "matplotlib.figure", "captum.attr"),
     *("onnx", "onnxscript", "torch.utils.tensorboard", "scipy.stats", "sklearn.model_selection"),
@@ -127,10 +125,8 @@ def forked(story: Callable[[], int], scratch: Path, *, seconds: float = 120, meg
     if hung:
         os.kill(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)  # workers that it had started
-    except ProcessLookupError:
-        pass
     text = out.read_text(encoding="utf-8", errors="backslashreplace") if out.exists() else ""
     out.unlink(missing_ok=True)
     code = os.waitstatus_to_exitcode(status)

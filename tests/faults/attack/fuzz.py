@@ -5,6 +5,7 @@ may raise is `UserError`; anything else is kept once for each place it came from
 """
 
 import importlib.util
+import os
 import random
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from pathlib import Path
 
 from faults.attack import corpus
 from faults.attack.kills import Bench
-from faults.attack.outcomes import Journal, Outcome
+from faults.attack.outcomes import REPOSITORY, Journal, Outcome
+from samples import process_environment
 
 TARGETS = ("pictures", "tables", "metrics", "checkpoints", "exported")
 MEGABYTES = 4096  # resident: libFuzzer ends a process that takes more
 SECONDS = 30  # for one input
 SEEDS = 40
+COMMAND = "PYTHONPATH=tests python -m faults.attack.fuzz"
 
 
 def attack(folder: Path, minutes: float, seed: int, journal: Journal) -> Iterator[Outcome]:
@@ -45,13 +48,16 @@ def attack(folder: Path, minutes: float, seed: int, journal: Journal) -> Iterato
         for number, content in enumerate(seeds(bench, target, seed)):
             (own / f"corpus/seed-{number}").write_bytes(content)
         tries, ends = fuzzed(target, own, 60 * minutes / len(TARGETS), seed)
-        yield Outcome("fuzzing", target, name, "read or refused in words", True, tries=max(1, tries))
+        if not tries:
+            yield Outcome("fuzzing", target, name, "nothing was fuzzed", False, f"{COMMAND} {target} corpus", ends)
+            continue
+        yield Outcome("fuzzing", target, name, "read or refused in words", True, tries=tries)
         for path in sorted((own / "found").glob("*.txt")):
-            again = f"python {__file__} {target} {path.with_suffix('.bin')}"
+            again = f"{COMMAND} {target} {path.with_suffix('.bin')}"
             yield Outcome("fuzzing", target, path.stem, path.stem, False, again, path.read_text())
         for path in [*own.glob("timeout-*"), *own.glob("oom-*"), *own.glob("crash-*")]:
             kind = path.name.partition("-")[0]
-            yield Outcome("fuzzing", target, path.name, kind, False, f"python {__file__} {target} {path}", ends)
+            yield Outcome("fuzzing", target, path.name, kind, False, f"{COMMAND} {target} {path}", ends)
 
 
 def fuzzed(target: str, own: Path, seconds: float, seed: int) -> tuple[int, str]:
@@ -59,7 +65,14 @@ def fuzzed(target: str, own: Path, seconds: float, seed: int) -> tuple[int, str]
     end, tries, text, rounds = time.monotonic() + seconds, 0, "", 0
     while (left := end - time.monotonic()) > 1 and rounds < 20:
         rounds += 1
-        command = [sys.executable, __file__, target, f"-max_total_time={int(left) + 1}", f"-seed={seed + rounds}"]
+        command = [
+            sys.executable,
+            "-m",
+            "faults.attack.fuzz",
+            target,
+            f"-max_total_time={int(left) + 1}",
+            f"-seed={seed + rounds}",
+        ]
         command += [
             f"-rss_limit_mb={MEGABYTES}",
             f"-timeout={SECONDS}",
@@ -67,7 +80,11 @@ def fuzzed(target: str, own: Path, seconds: float, seed: int) -> tuple[int, str]
             "-print_final_stats=1",
         ]
         command += ["-max_len=65536", str(own / "corpus")]
-        answer = subprocess.run(command, cwd=own, capture_output=True, text=True, errors="replace", check=False)
+        tests = str(REPOSITORY / "tests")
+        variables = process_environment(PYTHONPATH=os.pathsep.join([tests, process_environment()["PYTHONPATH"]]))
+        answer = subprocess.run(
+            command, cwd=own, env=variables, capture_output=True, text=True, errors="replace", check=False
+        )
         text = answer.stderr[-1500:]
         counts = [line.split()[-1] for line in answer.stderr.splitlines() if "number_of_executed_units" in line]
         tries += int(counts[-1]) if counts else 0
@@ -86,17 +103,18 @@ def seeds(bench: Bench, target: str, seed: int) -> Iterator[bytes]:
         elif target == "metrics":
             yield corpus.hostile_json((run / "metrics.json").read_bytes(), seeded)[:65_536]
         elif target == "exported":
-            yield corpus.hostile_json(exported_text(bench), seeded)[:65_536]
+            text = exported_text(bench.folder / "template/line/inspector.onnx")
+            yield corpus.hostile_json(text, seeded)[:65_536]
     whole = {"metrics": [run / "metrics.json"], "checkpoints": [run / "checkpoints/best.ckpt"]}
     whole["tables"] = [run / "split.csv", run / "predictions.csv", run / "metrics.csv"]
     yield from (path.read_bytes() for path in whole.get(target, []))
 
 
-def exported_text(bench: Bench) -> bytes:
+def exported_text(path: Path) -> bytes:
     """Return what an exported file says of itself."""
     import onnx
 
-    model = onnx.load(bench.folder / "template/line/inspector.onnx")
+    model = onnx.load(path)
     return next(item.value for item in model.metadata_props if item.key == "fancnn").encode()
 
 
@@ -177,5 +195,4 @@ def main(target: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).resolve().parents[3]), str(Path(__file__).resolve().parents[2])]
     main(*sys.argv[1:])

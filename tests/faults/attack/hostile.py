@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from samples import compose_command
-
 from faults.attack import corpus
 from faults.attack.forks import Ended, forked, run_command
 from faults.attack.kills import TINY, Bench
-from faults.attack.outcomes import Journal, Outcome
+from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
+from samples import compose_command
 
 MEGABYTES = 1_000  # resident, beyond what a good file of the same command takes: a picture may have 178 megapixels
 ADDRESSES = 6_000  # megabytes of address space beyond that of this process
@@ -72,7 +71,10 @@ def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Ou
         target = TARGETS[number % len(TARGETS)]
         name = f"{target.name}, {target.kind} {number}, seed {seed}"
         if not journal.has("hostile files", name):
-            answer, place, line = judged(bench, folder, target, random.Random(f"{seed} {number}"))
+            answer, place, line = attempted(
+                lambda: judged(bench, folder, target, random.Random(f"{seed} {number}")),  # noqa: B023  # called at once
+                lambda text: (Ended(70, text, False, 0, 0), folder, FAILED),
+            )
             outcome, good = outcome_of(target, answer, usual[target])
             again = ""
             if not good:

@@ -9,7 +9,7 @@ of each folder the names that it had at its own last fsync. Three models of what
 | how | content that was not synced | names that were not synced |
 | --- | --- | --- |
 | `kill` | all there | all there |
-| `tear` | all there, but half of the file that is about to be synced | all there |
+| `tear` | all there, but half of what is new in the file that is about to be synced | all there |
 | `empty` | gone | all there |
 | `prefix` | a seeded beginning of it | all there |
 | `names` | gone | as at the last fsync of the folder: new ones gone, removed ones back |
@@ -145,7 +145,9 @@ class Injection:
         """End here: leave what a kill or a power cut would."""
         self.inside = True
         if self.plan.how == "tear" and call == "fsync" and os.path.isfile(place):
-            _truncate(place, os.stat(place).st_size // 2)
+            found = os.stat(place)
+            least = min(self.synced_content.get(found.st_ino, (0, 0))[0], found.st_size)
+            _truncate(place, (least + found.st_size) // 2)
         if self.plan.how in ("empty", "prefix", "names"):
             self._lose_content(random.Random(self.plan.seed))
         if self.plan.how == "names":

@@ -12,15 +12,15 @@ import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-from samples import SMALL, write_pictures
-
 from faults.attack.forks import Ended, run_command
 from faults.attack.injection import HOW, Injection, Plan
-from faults.attack.outcomes import Journal, Outcome
+from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
+from PIL import Image
+from samples import SMALL, write_pictures
 
 TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
 COUNTS = {"GO": 16, "NG/scratch": 8, "NG/stain": 8}
@@ -42,7 +42,7 @@ class Scenario:
         takes_away: Endings of names that may be gone after a kill, since they are only removed or come as a pair.
         codes: Exit codes that are right.
         mended_by: Where the next run is refused and says so, the command that it names.
-        used_early: Instead of going on, decide images with what is there: that must be refused, or said to be unfinished.
+        used_early: Decide images with what is left: that must be refused, or said to be unfinished.
     """
 
     name: str
@@ -196,7 +196,7 @@ def drawn(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int) ->
     """Draw tries: of each command the same number, spread over its points, with each way to end in turn."""
     each = -(-count // len(scenarios))
     for scenario in scenarios:
-        names = bench.points(scenario)
+        names = attempted(lambda: bench.points(scenario), lambda text: [text])  # noqa: B023  # called at once
         seeded = random.Random(f"{seed} {scenario.name}")
         points = [
             number for start in range(0, each, len(names)) for number in _spread(len(names), each - start, seeded)
@@ -209,7 +209,7 @@ def _spread(size: int, count: int, seeded: random.Random) -> list[int]:
     """Return at most `count` of the numbers 1 to `size`, one from each stretch of equal length, in any order."""
     count = min(size, count)
     edges = [1 + size * place // count for place in range(count + 1)]
-    numbers = [seeded.randrange(low, high) for low, high in zip(edges, edges[1:], strict=False)]
+    numbers = [seeded.randrange(low, high) for low, high in pairwise(edges)]
     seeded.shuffle(numbers)
     return numbers
 
@@ -220,7 +220,10 @@ def attack(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int, j
         name = f"{scenario.name}, {plan.how} at {plan.point} ({point}), seed {seed}"
         part = "power cuts" if plan.how in ("empty", "prefix", "names") else "kills"
         if not journal.has(part, name):
-            outcome, detail = judged(bench, scenario, plan)
+            outcome, detail = attempted(
+                lambda: judged(bench, scenario, plan),  # noqa: B023  # called at once
+                lambda text: (FAILED, text),
+            )
             good = outcome in GOOD
             yield Outcome(part, scenario.name, name, outcome, good, reproduction(bench, scenario, plan), detail)
 
@@ -270,7 +273,7 @@ def judged(bench: Bench, scenario: Scenario, plan: Plan) -> tuple[str, str]:
         return f"the next run ends with {'a hang' if again.hung else again.code}", again.text
     if damage := damaged(bench.work):
         return "half a file after the next run", damage
-    if partial := [path for path in bench.work.rglob("*.partial*")]:
+    if partial := list(bench.work.rglob("*.partial*")):
         return "a partial file stays", "\n".join(map(str, partial))
     wanted, found = bench.states[scenario.name], state(result)
     if differing := [name for name in sorted(wanted | found) if wanted.get(name) != found.get(name)]:
@@ -306,9 +309,9 @@ def read_whole(path: Path) -> None:
     """Read a file as the program does; raise whatever that raises."""
     from fancnn import checkpoints
     from fancnn.images.cache_index import read_index
+    from fancnn.inspection.metrics_file import FORMAT
     from fancnn.looks import Ledger
     from fancnn.pictures import read_split
-    from fancnn.inspection.metrics_file import FORMAT
 
     if path.suffix == ".ckpt":
         checkpoints.read(path)

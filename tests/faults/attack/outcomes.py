@@ -3,12 +3,15 @@
 import json
 import platform
 import subprocess
+import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 REPOSITORY = Path(__file__).parents[3]
 FILE = "tries.jsonl"
 
@@ -36,6 +39,17 @@ class Outcome:
     again: str = ""
     detail: str = ""
     tries: int = 1
+
+
+FAILED = "the attack itself failed"
+
+
+def attempted(judge: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    """Return what a try came to; where the attack itself fails, that is what it came to, and the next try is made."""
+    try:
+        return judge()
+    except Exception:
+        return otherwise(traceback.format_exc()[-1500:])
 
 
 class Journal:

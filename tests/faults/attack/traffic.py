@@ -16,11 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from samples import process_environment
-
 from faults.attack import corpus
 from faults.attack.kills import Bench
 from faults.attack.outcomes import Journal, Outcome
+from samples import process_environment
 
 TOGETHER, EACH = 24, 1000  # connections at once; requests of one line of the journal
 MEGABYTES, DESCRIPTORS = 100, 8  # that a server may have gained after all of it
@@ -30,6 +29,7 @@ KINDS = (
     *("good", "good", "good form", "cut", "length", "chunks", "headers", "pipeline", "garbage", "form", "cut form"),
     *("picture", "picture", "method", "path", "smuggled", "slow", "type", "nothing"),
 )
+UNFINISHED = ("cut", "length", "chunks", "nothing", "garbage", "smuggled", "method")
 
 
 @dataclass
@@ -159,8 +159,8 @@ def form(files: list[tuple[str, bytes]], seeded: random.Random) -> tuple[bytes, 
     edge = f"edge{seeded.randrange(10**9)}"
     body = b""
     for name, content in files:
-        said = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\nContent-Type: image/png\r\n\r\n'
-        body += said.encode("utf-8", "surrogateescape") + content + b"\r\n"
+        said = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n'
+        body += said.encode("utf-8", "surrogateescape") + b"Content-Type: image/png\r\n\r\n" + content + b"\r\n"
     return body + f"--{edge}--\r\n".encode(), edge
 
 
@@ -177,7 +177,7 @@ async def send(host: str, port: int, kind: str, good: Good, seeded: random.Rando
                     await writer.drain()
                     if len(pieces) > 1:
                         await asyncio.sleep(0.01)
-                if expected is None and writer.can_write_eof():
+                if kind in UNFINISHED:  # else the server would wait for the rest until its own limit
                     writer.write_eof()
                 while part := await reader.read(65_536):
                     answer += part
@@ -221,8 +221,8 @@ def known(model: Path, images: Path) -> Good:
 
     reader = ExportedModel(model)
     files = sorted(images.rglob("*.png"))[::3]
-    decided = reader.predict(files)
-    return Good({path.read_bytes(): str(decision) for path, decision in zip(files, decided.decisions, strict=True)})
+    decisions = [reader.score([reader.read(path)]).decisions[0] for path in files]
+    return Good({path.read_bytes(): decision for path, decision in zip(files, decisions, strict=True)})
 
 
 def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Outcome]:
