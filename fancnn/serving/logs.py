@@ -28,9 +28,10 @@ class Unrepeated:
 
         The same message is one from the same place of the code: what a client can put into it makes no other.
         """
+        first_line = str(record.msg).partition("\n")[0]
         error = record.exc_info[1] if record.exc_info else None
         frames = traceback.extract_tb(error.__traceback__)[-1:] if error else []
-        same = (record.name, str(record.msg), type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames))
+        same = (record.name, first_line, type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames))
         now = self._clock()
         if now - self._printed.get(same, -SECONDS) < SECONDS:
             self._passed_over[same] = self._passed_over.get(same, 0) + 1
