@@ -11,7 +11,7 @@ LOGGERS = ("uvicorn.error", "asyncio")
 SECONDS = 60.0  # in which what was printed is counted, and not printed again
 
 
-class Unrepeated:
+class RepeatFilter:
     """Lets a message pass once in a while, with the number of those like it since; a filter of `logging`.
 
     Args:
@@ -47,7 +47,7 @@ class Unrepeated:
         return True
 
 
-def bound_logs() -> None:
+def limit_logs() -> None:
     """Bound what the libraries of a server print."""
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(Unrepeated())
+        logging.getLogger(name).addFilter(RepeatFilter())
