@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 import fancnn
 from fancnn.serving.admission import Refused
 from fancnn.serving.answers import Answer, Health, ModelFacts, Refusal
-from fancnn.serving.bodies import BYTES, RestPassedOver, body_of, content_type_of, files_of
+from fancnn.serving.bodies import BYTES, DrainBody, body_of, content_type_of, files_of
 from fancnn.serving.forms import FORM
 from fancnn.serving.hosts import LOCAL, client_of, host_of, is_local
 from fancnn.serving.page_files import add_page
@@ -173,7 +173,7 @@ def server_app(routes: Routes, token: str | None = None, only_local: bool = Fals
     add_page(app)
     _add_refusals(app)
     app.add_middleware(_HeadAsGet)
-    app.add_middleware(RestPassedOver)
+    app.add_middleware(DrainBody)
     return app
 
 

@@ -73,7 +73,7 @@ def _too_long(most_bytes: int) -> Refused:
     return Refused(413, f"a body of more than {most_bytes:,} bytes")
 
 
-class RestPassedOver:
+class DrainBody:
     """Answers at once, and then passes over what still comes of a body that was not read to its end."""
 
     def __init__(self, app: ASGIApp) -> None:

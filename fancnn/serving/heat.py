@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fancnn.deployment.exported_model import ExportedModel
+from fancnn.deployment.exported_model import BATCH_SIZE, ExportedModel
 from fancnn.images.placing import placed
 
 COLOUR = (255, 60, 0)
@@ -32,15 +32,17 @@ def occlusion_heat(model: ExportedModel, picture: NDArray[np.uint8]) -> NDArray[
     height, width = seen.shape[:2]
     window = max(2, min(height, width) // 8)
     corners = [(top, left) for top in _starts(height, window) for left in _starts(width, window)]
-    covered = np.repeat(seen[None], len(corners) + 1, axis=0)  # the last stays as it is
-    colour = seen.mean(axis=(0, 1)).round().astype(np.uint8)
-    for one, (top, left) in zip(covered, corners, strict=False):
-        one[top : top + window, left : left + window] = colour
-    logits = model.logits(covered)
+    color = seen.mean(axis=(0, 1)).round().astype(np.uint8)
+    (whole,) = model.logits(seen[None])
     fall, times = np.zeros((height, width)), np.zeros((height, width))
-    for (top, left), logit in zip(corners, logits[:-1], strict=True):
-        fall[top : top + window, left : left + window] += logits[-1] - logit
-        times[top : top + window, left : left + window] += 1
+    for start in range(0, len(corners), BATCH_SIZE):  # all at once would be some 200 images in memory
+        some = corners[start : start + BATCH_SIZE]
+        covered = np.repeat(seen[None], len(some), axis=0)
+        for one, (top, left) in zip(covered, some, strict=True):
+            one[top : top + window, left : left + window] = color
+        for (top, left), logit in zip(some, model.logits(covered), strict=True):
+            fall[top : top + window, left : left + window] += whole - logit
+            times[top : top + window, left : left + window] += 1
     return (fall / times).clip(min=0)
 
 

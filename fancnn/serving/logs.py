@@ -11,7 +11,7 @@ LOGGERS = ("uvicorn.error", "asyncio")
 SECONDS = 60.0  # in which what was printed is counted, and not printed again
 
 
-class Unrepeated:
+class RepeatFilter:
     """Lets a message pass once in a while, with the number of those like it since; a filter of `logging`.
 
     Args:
@@ -28,9 +28,10 @@ class Unrepeated:
 
         The same message is one from the same place of the code: what a client can put into it makes no other.
         """
+        first_line = str(record.msg).partition("\n")[0]
         error = record.exc_info[1] if record.exc_info else None
         frames = traceback.extract_tb(error.__traceback__)[-1:] if error else []
-        same = (record.name, str(record.msg), type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames))
+        same = (record.name, first_line, type(error).__name__, *(f"{one.filename}:{one.lineno}" for one in frames))
         now = self._clock()
         if now - self._printed.get(same, -SECONDS) < SECONDS:
             self._passed_over[same] = self._passed_over.get(same, 0) + 1
@@ -46,7 +47,7 @@ class Unrepeated:
         return True
 
 
-def bound_logs() -> None:
+def limit_logs() -> None:
     """Bound what the libraries of a server print."""
     for name in LOGGERS:
-        logging.getLogger(name).addFilter(Unrepeated())
+        logging.getLogger(name).addFilter(RepeatFilter())

@@ -6,7 +6,7 @@ client, or of the client with the most. A client that sends slowly, on many conn
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fancnn.serving.admission import Refused
@@ -83,12 +83,9 @@ class Places:
             Refused: 503 if there is none, and none gives way.
         """
         size = min(size, self.most_of_client)
-        while (sizes := self._sizes())[client] + size > self.most_of_client:
-            self._make_room(client, f"busy: {sizes[client]} requests of this client are under way, and no more")
-        while (sizes := self._sizes()).total() + size > self.most:
-            crowd = Counter({place.client: sizes[place.client] for place in self._taken if place.is_reading})
-            busiest = crowd.most_common(1)[0][0] if crowd else client
-            self._make_room(busiest, f"busy: {len(self)} requests are under way, and no more")
+        own = [place for place in self._taken if place.client == client]
+        self._make_room(size, self.most_of_client, own, " of this client")
+        self._make_room(size, self.most, list(self._taken), "")
         place = Place(client, size)
         self._taken[place] = None
         return place
@@ -97,15 +94,19 @@ class Places:
         """Free a place, if it did not give way before."""
         self._taken.pop(place, None)
 
-    def _sizes(self) -> Counter[str]:
+    def _make_room(self, size: int, most: int, among: Sequence[Place], whose: str) -> None:
+        """Let as many give way as it takes for `size` more, or none where that is not enough."""
+        lacking = sum(place.size for place in among) + size - most
+        slow = [place for place in among if place.is_reading]
+        if sum(place.size for place in slow) < lacking:
+            raise Refused(503, f"busy: {len(among)} requests{whose} are under way, and no more are taken")
         sizes: Counter[str] = Counter()
-        for place in self._taken:
+        for place in among:
             sizes[place.client] += place.size
-        return sizes
-
-    def _make_room(self, client: str, otherwise: str) -> None:
-        slow = next((place for place in self._taken if place.client == client and place.is_reading), None)
-        if slow is None:
-            raise Refused(503, f"{otherwise} are taken")
-        slow.give_way()
-        self.free(slow)
+        while lacking > 0:
+            place = max(slow, key=lambda one: sizes[one.client])  # the oldest of the client with the most
+            slow.remove(place)
+            sizes[place.client] -= place.size
+            lacking -= place.size
+            place.give_way()
+            self.free(place)

@@ -124,10 +124,10 @@ def _run(app: "FastAPI", listener: socket.socket, connections: "Connections", pr
     import uvicorn
 
     from fancnn.serving.connections import BACKLOG
-    from fancnn.serving.logs import bound_logs
+    from fancnn.serving.logs import limit_logs
     from fancnn.serving.protocol import BoundedConnection
 
-    bound_logs()
+    limit_logs()
     config = uvicorn.Config(
         app,
         http=partial(BoundedConnection, connections=connections),  # type: ignore[arg-type]  # makes a protocol, too

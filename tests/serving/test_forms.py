@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fancnn.serving.admission import Refused
@@ -40,6 +40,7 @@ def test_what_a_client_encodes_comes_out_whole_and_in_order(sent: list[tuple[str
     assert [file.name for file in found] == [name[:200] for name, _ in sent]
 
 
+@settings(max_examples=30)
 @given(st.lists(contents.filter(lambda content: b"\r\n--b-1" not in content), min_size=2, max_size=4))
 def test_a_form_cut_at_any_byte_is_refused(sent: list[bytes]) -> None:
     whole = form(*((NAMED, content) for content in sent))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fancnn.console import printable
-from fancnn.serving.logs import Unrepeated
+from fancnn.serving.logs import RepeatFilter
 
 
 def test_a_message_is_printed_once_in_a_while_with_the_number_of_those_between(
@@ -14,19 +14,24 @@ def test_a_message_is_printed_once_in_a_while_with_the_number_of_those_between(
 ) -> None:
     now = [0.0]
     logger = logging.Logger("server")
-    logger.addFilter(Unrepeated(lambda: now[0]))
+    logger.addFilter(RepeatFilter(lambda: now[0]))
     logger.addHandler(caplog.handler)
     for number in range(1000):
         logger.warning("refused %s", f"{number}\x1b[2J\nGO")
-    logger.warning("another")
+    for number in range(3):
+        logger.warning(f"another\nof {number}")
     now[0] = 61.0
     logger.warning("refused %s", "x")
-    assert caplog.messages == ["refused 0\\x1b[2J\\nGO", "another", "refused x (999 more like it were not printed)"]
+    assert caplog.messages == [
+        "refused 0\\x1b[2J\\nGO",
+        r"another\nof 0",
+        "refused x (999 more like it were not printed)",
+    ]
 
 
 def test_each_fault_has_one_traceback_without_what_a_terminal_obeys(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.Logger("server")
-    logger.addFilter(Unrepeated())
+    logger.addFilter(RepeatFilter())
     logger.addHandler(caplog.handler)
     for fault in ("a\x1b[31m\nb", "another client"):
         try:
