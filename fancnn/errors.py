@@ -111,7 +111,8 @@ class NotFiniteError(UserError):
         named = ", ".join(name if isinstance(name, str) else f"image {name}, from 0" for name in images[:MOST_NAMED])
         more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
         super().__init__(
-            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights or its file are "
+            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights "
+            "or its file are "
             "damaged: train it or export it anew"
         )
         self.images = list(images)
