@@ -33,12 +33,12 @@ from fancnn.learning.classifier import Classifier
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.freezing import freezing
 from fancnn.learning.losses import with_balanced_weights
-from fancnn.learning.makers import accepted, check_loss, check_makers, check_takes_outputs
+from fancnn.learning.makers import accepted, check_loss, check_makers, check_network, check_takes_outputs
 from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.regularization import KernelPenalty
-from fancnn.limits import check_described, check_image_size, check_seed, check_training
+from fancnn.limits import check_described, check_image_size, check_seed, check_training, is_count
 from fancnn.memory import memory_bytes
 from fancnn.model import Model
 from fancnn.networks import ConvNet, ResidualNet
@@ -158,7 +158,10 @@ def check_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) ->
     Raises:
         UserError: Saying how much memory it would take.
     """
-    height, width = (int(side) for side in config.get("image_size") or (1, 1))
+    size = config.get("image_size")
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(map(is_count, size)):
+        return  # the network itself says what is wrong
+    height, width = size
     pixels = height * width
     numbers = [*_numbers(config), pixels // 256, batch * pixels // 2**15]
     known = [f"fancnn.networks.{kind.__name__}" for kind in (ConvNet, ResidualNet)]
@@ -167,7 +170,7 @@ def check_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) ->
     several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
     try:
         needed = training_bytes(lambda: _built(config, "model.network", nn.Module, **several), (height, width), batch)
-    except RuntimeError as error:
+    except (RuntimeError, OverflowError) as error:
         raise UserError("model.network: its layers are larger than any memory. Take smaller ones") from error
     if needed > have:
         raise UserError(
@@ -335,7 +338,9 @@ def _model(settings: TrainSettings) -> Model | None:
         check_seed(settings.seed)
     except UserError:
         return None
-    return model(settings, ())
+    made = model(settings, ())
+    check_network(made.network, settings.data.image_size, len(made.outputs))
+    return made
 
 
 def _refuse_processes_in_a_sweep(made: Trainer) -> None:

@@ -40,6 +40,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.errors: list[UserError] = []
+        self.absent: AttributeError | None = None
 
     def __call__(self, check: Callable[[], T]) -> T | None:
         """Run `check`; return what it returns, and None if it found a mistake.
@@ -54,6 +55,7 @@ class Collector:
         except AttributeError as error:
             if not (is_dataclass(error.obj) and error.name in {field.name for field in fields(error.obj)}):
                 raise
+            self.absent = error
         return None
 
     @property
@@ -90,6 +92,8 @@ def collected() -> Iterator[Collector]:
         raise CollectedError(check.texts)
     if check.errors:
         raise check.errors[0]
+    if check.absent:  # a mistake of the block around this one
+        raise check.absent
 
 
 class NotFiniteError(UserError):
@@ -111,7 +115,8 @@ class NotFiniteError(UserError):
         named = ", ".join(name if isinstance(name, str) else f"image {name}, from 0" for name in images[:MOST_NAMED])
         more = f" and {len(images) - MOST_NAMED} more" if len(images) > MOST_NAMED else ""
         super().__init__(
-            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights or its file are "
+            f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights "
+            "or its file are "
             "damaged: train it or export it anew"
         )
         self.images = list(images)

@@ -54,7 +54,8 @@ def seen_sentences(counts: Mapping[str, int], total: int, split: str) -> list[st
         ['2 of these 60 images trained the weights, by their pixels or their bytes: the scores are too good']
     """
     return [
-        f"{counts[role]:,} of these {plural(total, 'image')} {MEANINGS[role]}, by their pixels or their bytes: the scores are "
+        f"{counts[role]:,} of these {plural(total, 'image')} {MEANINGS[role]}, by their pixels or their bytes: "
+        "the scores are "
         "too good"
         for role in ROLES
         if counts.get(role) and role not in EXPECTED.get(split, ())

@@ -350,7 +350,8 @@ def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | 
 def _seen_statement(rows: Sequence[Prediction]) -> str:
     trained = sum(map(_trained_on, rows))
     return (
-        f"{trained:,} of {plural(len(rows), 'image')} have trained the model's weights, and of those nothing can be proven: it "
+        f"{trained:,} of {plural(len(rows), 'image')} have trained the model's weights, and of those nothing "
+        "can be proven: it "
         "may know them by heart. Leave them out with exclude_seen=true, or certify on images that it has never seen"
     )
 
@@ -453,7 +454,8 @@ def _overkill_words(counts: _Counts, confidence: float) -> Iterable[str]:
 def _person_words(counts: _Counts) -> Iterable[str]:
     if looked := counts.parts.ng_rechecked:
         yield (
-            f"{looked:,} of {plural(counts.parts.ng, 'NG part')} go to a person (RECHECK), and the claim takes it that the "
+            f"{looked:,} of {plural(counts.parts.ng, 'NG part')} go to a person (RECHECK), and the claim takes "
+            "it that the "
             "person misses none"
         )
 
@@ -529,7 +531,8 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
     alike = max(Counter(unknown).values(), default=0)
     if alike > 1 and alike > MANY_ALIKE * len(rows):
         yield (
-            f"copies cannot be told: {alike:,} of {plural(len(rows), 'image')} have exactly the same probability, and the "
+            f"copies cannot be told: {alike:,} of {plural(len(rows), 'image')} have exactly the same "
+            "probability, and the "
             "table has no hashes; a copy counts as a part of its own, and proves nothing"
         )
 
@@ -538,7 +541,8 @@ def _of_seen(rows: Sequence[Prediction], *, given: bool) -> Iterable[str]:
     """What the model says it has seen, but for its weights: those refuse the claim."""
     roles = [set(row.roles or ()) for row in rows]
     if chosen := sum(bool(of & {"epoch", "calibration"}) for of in roles):
-        yield f"optimistic: {chosen:,} of {plural(len(rows), 'image')} chose the model's epoch or fitted its calibration"
+        images = plural(len(rows), "image")
+        yield f"optimistic: {chosen:,} of {images} chose the model's epoch or fitted its calibration"
     if given and (chosen := sum("thresholds" in of for of in roles)):
         yield f"optimistic: {chosen:,} of {plural(len(rows), 'image')} chose the model's thresholds"
 

@@ -110,7 +110,8 @@ def ng_evidence(
     sizes = Counter(name for name in names if name)
     if largest_group is not None and (too_large := [name for name in sizes if sizes[name] > largest_group]):
         raise UserError(
-            f"{key}largest_group={largest_group}: the group {too_large[0]} has {plural(sizes[too_large[0]], 'NG part')}. "
+            f"{key}largest_group={largest_group}: the group {too_large[0]} has "
+            f"{plural(sizes[too_large[0]], 'NG part')}. "
             "Expected the most that one group of the line can hold, not of these images alone"
         )
     numbers: dict[str | int, int] = {}
@@ -297,7 +298,8 @@ class NgEvidence:
 
     def _certain_to_pass(self, escape_rate: float, confidence: float) -> str:
         return (
-            f"{self.escaped_parts(0.0):,} of {plural(self.parts, 'NG part')} have probability 0 and pass at any threshold: too "
+            f"{self.escaped_parts(0.0):,} of {plural(self.parts, 'NG part')} have probability 0 and pass at any "
+            "threshold: too "
             f"many for an escape rate of {self.unit}s <= {percent(escape_rate)} at {percent_exactly(confidence)} "
             "confidence"
         )

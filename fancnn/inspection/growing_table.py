@@ -294,7 +294,8 @@ def _statement(certificate: Certificate, looks: Looks, overkill: Interval | None
         has = "has" if look.escapes == 1 else "have"
         passing = (
             f"{look.escapes:,} of {look.ng:,} groups with NG parts {has} one that passes; by part "
-            f"{certificate.escaped_parts:,} of {plural(certificate.ng_parts, 'NG part')} pass, of which nothing is promised"
+            f"{certificate.escaped_parts:,} of {plural(certificate.ng_parts, 'NG part')} pass, of which nothing "
+            "is promised"
         )
     seen = f"look {len(looks.looks)}: {_sizes(looks.looks)} NG {noun}; {passing}"
     if overkill is not None:

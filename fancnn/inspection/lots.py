@@ -169,7 +169,8 @@ def _checked(
         raise ValueError(f"{sized.shape} sizes and {passed.shape} escapes: expected one of each for each lot")
     if largest < 1 or (sized.size and sized.max() > largest):
         raise ValueError(
-            f"a lot has {plural(int(sized.max(initial=0)), 'NG part')}: expected at most largest={largest}, and that at least 1"
+            f"a lot has {plural(int(sized.max(initial=0)), 'NG part')}: expected at most largest={largest}, and "
+            "that at least 1"
         )
     if ((passed < 0) | (passed > sized)).any():
         raise ValueError("a lot has more escapes than NG parts, or fewer than none")

@@ -233,6 +233,7 @@ def _say_waiting() -> None:
 def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
     lines = "\n".join(f"  {item.path}: {item.reason}" for item in skipped)
     return (
-        f"{len(skipped)} of {plural(total, 'file')} under {root} cannot be read:\n{lines}\nMend or remove them, or leave them "
+        f"{len(skipped)} of {plural(total, 'file')} under {root} cannot be read:\n{lines}\nMend or remove them, "
+        "or leave them "
         "out with data.on_bad_file=skip"
     )

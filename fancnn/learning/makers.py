@@ -1,7 +1,7 @@
 """Optimiser and schedule are made in the middle of `fit`; a wrong argument of theirs is told before."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -83,6 +83,25 @@ def check_loss(loss: nn.Module, outputs: int) -> None:
     if not isinstance(found, Tensor) or found.ndim > 0 or not bool(found.isfinite()):
         raise UserError(
             f"model.loss: {type(loss).__name__} gives no single number for the logits and labels of a batch"
+        )
+
+
+def check_network(network: nn.Module, image_size: Sequence[int], outputs: int) -> None:
+    """Let a network judge an empty image, for nothing.
+
+    Raises:
+        UserError: If it refuses images of that size, or does not give a logit for each output.
+    """
+    was_training = network.training
+    with torch.no_grad():
+        found = _tried("model.network", type(network), lambda: network.eval()(torch.zeros(1, 3, *image_size)))
+    network.train(was_training)
+    expected = (1,) if outputs == 1 else (1, outputs)
+    if not isinstance(found, Tensor) or found.shape != expected:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"model.network: {type(network).__name__} gives {shape} for an image of {list(image_size)}. Expected "
+            f"{expected}: {'its logit of NG' if outputs == 1 else 'a logit for each output'}"
         )
 
 

@@ -49,7 +49,8 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
     print_table(f"kept in {top}", ["pictures of", "as", "files", "MB"], rows)
     if looks := Ledger(top / "looks").looks():
         say(
-            f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or can make again"
+            f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or "
+            "can make again"
         )
 
 

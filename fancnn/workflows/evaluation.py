@@ -55,7 +55,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         _warn_of(pictures, scores)
     if undecided := sum(found.not_finite for found in scores):
         say(
-            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'picture')}; they are not scored, and their rows in "
+            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'picture')}; they are not scored, "
+            "and their rows in "
             "predictions.csv say so. The model's weights or its file are damaged: train it anew"
         )
     pictures = [

@@ -78,7 +78,8 @@ def predict(settings: PredictSettings) -> Counts:
     say(f"{plural(len(paths), 'file')}: {decided}, {counts.unread} could not be read{undecided}")
     if counts.not_finite:
         say(
-            f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their rows say so. The "
+            f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their "
+            "rows say so. The "
             "model's weights or its file are damaged: train it or export it anew"
         )
     if counts.types:

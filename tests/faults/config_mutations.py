@@ -190,14 +190,20 @@ def _augmented(place: Place) -> Iterator[str]:
         yield f"augment={{border: {value}, transforms: {{}}}}"
 
 
-def judge(command: str, overrides: list[str]) -> Outcome:
-    """Say what the command would say before it begins its work."""
+def judge(command: str, overrides: list[str], *, anew: bool = False) -> Outcome:
+    """Say what the command would say before it begins its work.
+
+    Args:
+        command: Its name.
+        overrides: Its arguments; the last one alone is wrong, unless they are composed `anew`, which takes longer.
+        anew: Whether they are.
+    """
     main: Any = importlib.import_module(f"fancnn.{command}").main
     _imported()
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.alarm(SECONDS)
     try:
-        main.checked_in_full(_mutated(command, overrides))
+        main.checked_in_full(_composed.__wrapped__(command, tuple(overrides)) if anew else _mutated(command, overrides))
     except UserError as error:
         return Outcome("refused", str(error))
     except TimeoutError:
