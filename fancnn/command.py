@@ -34,6 +34,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fancnn.arguments import in_words, with_keys, with_listed
+from fancnn.atomic_files import sync_with_parents, write_atomically
 from fancnn.errors import UserError
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
@@ -88,6 +89,7 @@ def command(
                 settings = checked(cfg, schema, said)
                 _claim_output(settings)
                 with explained_imports():
+                    _outlive_a_power_cut()
                     return story(settings)
             except UserError as error:
                 return _told(error)
@@ -149,8 +151,14 @@ def leave_settings(settings: Any, run: Path) -> None:
         settings: A dataclass, as a command has them.
         run: Its folder; they go to `.hydra/config.yaml` in it.
     """
-    (run / ".hydra").mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(OmegaConf.create(asdict(settings)), run / ".hydra" / "config.yaml")
+    write_atomically(run / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(settings))).encode())
+
+
+def _outlive_a_power_cut() -> None:
+    """Bring the run folder that Hydra made to the disk, before anything in it counts on it."""
+    config = HydraConfig.get()
+    if config.output_subdir is not None:
+        sync_with_parents(Path(config.runtime.output_dir) / config.output_subdir)
 
 
 def without_trust(arguments: Sequence[str]) -> list[str]:

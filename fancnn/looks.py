@@ -55,6 +55,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
+from fancnn.atomic_files import make_folder, sync_file, sync_folder, write_atomically
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
 from fancnn.seen_images import Hashes
@@ -215,7 +216,7 @@ class Ledger:
             question: What is asked.
             images: Hashes of the images, `(n,)`, as `fancnn.seen_images.content_hashes` gives them.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         with FileLock(self.folder / LOCK):
             looks = self.known(question, images)
             yield looks
@@ -288,18 +289,16 @@ class Ledger:
         name, file = _set_hash(images), self.folder / FILE
         target = self.folder / IMAGES / f"{name}.bin"
         if not target.is_file():
-            target.parent.mkdir(exist_ok=True)
-            partial = target.with_suffix(".partial")
-            with partial.open("wb") as binary:
-                _to_disk(binary, _encoded(images))
-            partial.replace(target)
+            write_atomically(target, _encoded(images))
         time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         look = {"time": time, **asdict(question), "number": number, "images": name, "count": len(images)}
         whole = file.read_bytes().rfind(b"\n") + 1 if file.is_file() else 0
         header = "" if whole else json.dumps({"format": FORMAT, "version": VERSION}) + "\n"
         with file.open("ab") as lines:
             os.truncate(file, whole)  # a line that a kill cut short
-            _to_disk(lines, (header + json.dumps(look) + "\n").encode())
+            lines.write((header + json.dumps(look) + "\n").encode())
+        sync_file(file)
+        sync_folder(file.parent)  # it may be new
 
     def _parsed(self, line: bytes, place: int) -> dict[str, Any]:
         try:
@@ -372,10 +371,3 @@ def _set_hash(images: Hashes) -> str:
 
 def _encoded(images: Hashes) -> bytes:
     return np.unique(images).astype(">u8").tobytes()
-
-
-def _to_disk(file: Any, content: bytes) -> None:
-    """Write, and wait until it would outlive a power failure."""
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())

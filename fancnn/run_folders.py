@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fancnn.atomic_files import remove, write_atomically
 from fancnn.errors import UserError
 
 UNFINISHED, DECIDING, LOCK = ".unfinished", ".deciding", ".lock"
@@ -38,13 +39,13 @@ def begin(run: Path, command: str, *, part: bool = False) -> None:
         command: That makes the run.
         part: Whether the run is a part of what the command makes in the folder above.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    (run / UNFINISHED).write_text(f"{command} {'..' if part else '.'}\n", encoding="utf-8")
+    write_atomically(run / UNFINISHED, f"{command} {'..' if part else '.'}\n".encode())
 
 
 def finish(run: Path) -> None:
     """Say that everything of the run is there."""
-    (run / UNFINISHED).unlink(missing_ok=True)
+    if (run / UNFINISHED).exists():
+        remove(run / UNFINISHED)
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """Read and write the CSV tables that leave the program: whole or not at all, and with a version."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from fancnn.atomic_files import atomic_file
 from fancnn.errors import UserError
 
 
@@ -19,19 +19,14 @@ def replacing(path: Path) -> Iterator[TextIO]:
     Raises:
         UserError: If the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with (
+            atomic_file(path) as partial,
+            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
-    finally:
-        with suppress(OSError):  # where the folder could not be made, nothing is there to remove
-            temporary.unlink()
 
 
 @contextmanager

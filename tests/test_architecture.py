@@ -39,7 +39,7 @@ FLOORS = (
     ),
     ("settings", "pretraining_settings", "serving_settings"),
     ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust", "run_folders", "interruption"),
+    ("tables", "seen_images", "trust", "run_folders", "interruption", "atomic_files"),
     ("errors",),
 )
 PURE = (
@@ -48,6 +48,7 @@ PURE = (
         "pictures",
         "seen_images",
         "tables",
+        "atomic_files",
         "settings",
         "group_settings",
         "limits",

@@ -1,8 +1,6 @@
 """Write a model as one file: ONNX, OpenVINO or torch.export, each with its facts inside."""
 
 import logging
-import os
-import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.export import Dim
 
+from fancnn.atomic_files import atomic_folder, remove, sync_file, sync_folder
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
 from fancnn.deployment.graph import Deployed
 from fancnn.errors import UserError
@@ -48,21 +47,25 @@ FORMATS = {
 def replacing(path: Path, form: Format) -> Iterator[Path]:
     """A path in a folder of its own beside `path`; its files take the place of those of `path` at the end.
 
-    An error inside leaves the files of `path` as they were.
+    An error inside leaves the files of `path` as they were. Of two files that belong together, a kill while they take
+    their places can leave none, but never one that is old and one that is new.
 
     Raises:
         UserError: If the folder cannot be written.
     """
-    staging = path.with_name(f".{path.stem}.partial-{os.getpid()}")
     try:
-        staging.mkdir(parents=True, exist_ok=True)
-        yield staging / path.name
-        for written, file in zip(form.files(staging / path.name), form.files(path), strict=True):
-            written.replace(file)
+        with atomic_folder(path) as staging:
+            yield staging / path.name
+            pairs = list(zip(form.files(staging / path.name), form.files(path), strict=True))
+            for written, _ in pairs:
+                sync_file(written)
+            if len(pairs) > 1:
+                remove(path)
+            for written, file in pairs:
+                written.replace(file)
+                sync_folder(file.parent)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:

@@ -29,6 +29,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from fancnn.atomic_files import make_folder, write_atomically
 from fancnn.images.cache_index import INDEX, Line, appending, commit, read_index, to_disk, write_index
 from fancnn.images.decoding import decode
 from fancnn.images.preprocess import Preprocess
@@ -75,7 +76,7 @@ def decoded_files(
     Raises:
         OSError: If the folder cannot be written: no permission, or the disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with _locked(folder, waiting):
         _begin(folder, root, preprocess)
         store = _Store(folder, preprocess)
@@ -199,7 +200,7 @@ def wrong_rows(folder: Path, preprocess: Preprocess) -> list[str]:
 def _begin(folder: Path, root: Path, preprocess: Preprocess) -> None:
     """Make what a fresh folder lacks, in an order that leaves no half of it after a kill."""
     if not (folder / ABOUT).is_file():
-        (folder / ABOUT).write_text(json.dumps(_about(root, preprocess)), encoding="utf-8")
+        write_atomically(folder / ABOUT, json.dumps(_about(root, preprocess)).encode())
     if not (folder / INDEX).is_file():
         (folder / "pixels-1.u8").touch()
         write_index(folder, "pixels-1.u8", [])

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from fancnn.atomic_files import atomic_file
+
 INDEX = "index.csv"
 
 
@@ -50,11 +52,11 @@ def read_index(folder: Path) -> tuple[Path, dict[str, Line]]:
 
 def write_index(folder: Path, pixel_file: str, lines: Iterable[Line]) -> None:
     """Write a whole index that takes the place of an earlier one in one step."""
-    temporary = folder / f"{INDEX}.new"
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with (
+        atomic_file(folder / INDEX) as partial,
+        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
         csv.writer(file).writerows([[pixel_file], *(line.cells() for line in lines)])
-        to_disk(file)
-    temporary.replace(folder / INDEX)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Checkpoint files that are whole or absent, and the best and the last of a run."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +11,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
+from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.errors import UserError
 from fancnn.interruption import uncut
 from fancnn.learning.scores import direction
@@ -21,7 +21,7 @@ BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
+    """Writes as `fancnn.atomic_files` does: a kill or a power cut leaves the old file or the new one.
 
     Lightning stages in the system's temporary folder; from another file system the move is a copy.
     """
@@ -29,24 +29,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for stale in target.parent.glob(f".{target.name}.partial-*"):
-            stale.unlink(missing_ok=True)
-        temporary = target.with_name(f".{target.name}.partial-{os.getpid()}")
         try:
-            with uncut(), temporary.open("wb") as file:  # a signal inside torch.save would become another exception
+            # a signal inside torch.save would become another exception
+            with uncut(), atomic_file(Path(path)) as partial, partial.open("wb") as file:
                 _save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
         except OSError as error:
             raise UserError(
-                f"cannot write {target}: {error.strerror or error}. The file of before, if any, is as it was. Make "
+                f"cannot write {path}: {error.strerror or error}. The file of before, if any, is as it was. Make "
                 "room, or work where you can write; a run that was stopped goes on with ckpt=RUN"
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
@@ -135,15 +126,13 @@ class BestAndLast(ModelCheckpoint):
 
 def _linked(source: Path, name: Path) -> bool:
     """Give a file a second name, in one step; False on file systems that know no such thing."""
-    temporary = name.with_name(f".{name.name}.partial-{os.getpid()}")
     try:
-        temporary.unlink(missing_ok=True)
-        temporary.hardlink_to(source)
-        temporary.replace(name)
+        with atomic_folder(name) as folder:
+            (folder / name.name).hardlink_to(source)
+            (folder / name.name).replace(name)
+            sync_folder(name.parent)
     except OSError:
         return False
-    finally:
-        temporary.unlink(missing_ok=True)  # also where both names were one file already: then nothing was renamed
     return True
 
 
@@ -161,8 +150,7 @@ def take_best_along(earlier: Path, dirpath: Path, *, ended: bool = False) -> Non
     for name, source in taken.items():
         target = dirpath / name
         if source.exists() and not (target.exists() and target.samefile(source)):
-            dirpath.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target)
+            copy_atomically(source, target)
 
 
 class NoMoreEpochs(pl.Callback):

@@ -2,7 +2,6 @@
 
 import csv
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fancnn.atomic_files import atomic_folder, sync_folder
 from fancnn.errors import UserError
 from fancnn.rendering.pictures import render_picture
 from fancnn.rendering.plan import Order, kinds
@@ -81,20 +81,16 @@ def _appearing(root: Path) -> Iterator[Path]:
             f"{root} exists and is not an empty folder; rendered fans need one of their own. "
             "Name a new folder, or delete this one first"
         )
-    partial = root.with_name(f".{root.name}.partial-{os.getpid()}")
-    shutil.rmtree(partial, ignore_errors=True)
     try:
-        partial.mkdir(parents=True)
+        with atomic_folder(root) as partial:
+            yield partial
+            os.sync()  # one call for all: thousands of small files, one by one, take longer than rendering them
+            _put_in_place(partial, root)
+            sync_folder(root.parent)
     except OSError as error:
         raise UserError(
-            f"Cannot make a folder in {root.parent} ({error.strerror}). Name a place that can be written"
+            f"Cannot write a folder in {root.parent} ({error.strerror}). Name a place that can be written"
         ) from error
-    try:
-        yield partial
-        _put_in_place(partial, root)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
 
 
 def _put_in_place(partial: Path, root: Path) -> None:

@@ -13,8 +13,7 @@ def events_folder(place: Path) -> Path | None:
 
 def replace_images(folder: Path, suffix: str, images: Iterable[tuple[str, bytes]], step: int) -> None:
     """Write PNG images by tag as events whose file ends in `suffix`; those of before are removed."""
-    for path in folder.glob(f"events.out.tfevents.*{suffix}"):
-        path.unlink()
+    earlier = list(folder.glob(f"events.out.tfevents.*{suffix}"))
     # what torch.utils.tensorboard writes with, without torch
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -25,3 +24,5 @@ def replace_images(folder: Path, suffix: str, images: Iterable[tuple[str, bytes]
         summary = Summary(value=[Summary.Value(tag=tag, image=Summary.Image(encoded_image_string=png))])
         writer.add_event(Event(step=step, summary=summary))
     writer.close()
+    for path in earlier:  # a kill before this leaves some figures twice, and none is lost
+        path.unlink()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fancnn import assembly, checkpoints
+from fancnn.atomic_files import remove, write_atomically
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import CostSettings, DecisionSettings, LineSettings
@@ -105,7 +106,9 @@ def _kept(
     rows = _with_hashes(read_run_predictions(run / "predictions.csv", deciding=True), run)
     chosen_on = [row for row in rows if part is not None and row.split == part]
     model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
-    (run / DECIDING).touch()  # three files change; whoever finds one changed and another not should not go on
+    write_atomically(
+        run / DECIDING, b""
+    )  # three files change; whoever finds one changed and another not should not go on
     checkpoints.store_decision(checkpoint, model, facts)
     rows = [
         replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
@@ -121,7 +124,7 @@ def _kept(
     }
     again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
     write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts, **again})
-    (run / DECIDING).unlink()
+    remove(run / DECIDING)
     tell_scores("with these thresholds", parts)
     return checkpoint
 

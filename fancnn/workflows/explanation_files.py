@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fancnn.atomic_files import write_atomically
 from fancnn.explaining.feature_maps import MapLayer
 from fancnn.inspection.explanation_file import write_explanation
 from fancnn.installation import versions
@@ -67,7 +68,7 @@ def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) ->
     images = [(plate.name, plate.png()) for plate in explanation.plates()]
     images += [(drawing.name, drawing.png()) for drawing in explanation.drawings()]
     for name, png in images:
-        (figures / f"{name}.png").write_bytes(png)
+        write_atomically(figures / f"{name}.png", png)
     tagged = [(f"explain/{name}", png) for name, png in images]
     replace_images(events_folder(run) or output, SUFFIX, tagged, epoch)
     return page

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from fancnn.atomic_files import write_atomically
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.inspection.rank_agreement import Agreement, agreement
@@ -64,7 +65,7 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
         orders = {criterion: CRITERIA[criterion].order(numbers) for criterion, numbers in of_layer.items()}
         ranks = {criterion: CRITERIA[criterion].ranks(numbers) for criterion, numbers in of_layer.items()}
         drawing = ranks_drawing(name, orders, ranks, _kernel(run.model.network, name), TRUTH)
-        (output / f"filters-{name}.png").write_bytes(drawing.png())
+        write_atomically(output / f"filters-{name}.png", drawing.png())
     for name, criterion in CRITERIA.items():
         say(f"{_number(name)} {name:17}  {criterion.says}")
     _tell(found, agreements)

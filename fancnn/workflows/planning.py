@@ -24,6 +24,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from fancnn.atomic_files import write_atomically
 from fancnn.console import print_table, say
 from fancnn.errors import UserError
 from fancnn.inspection.sampling_plans import CONSUMER_RISKS, MOST_PARTS, Planned, oc_rates, planned
@@ -70,7 +71,7 @@ def make_plan(settings: CertifySettings) -> Planned:
         file.write("\n")
     with replacing(place.with_suffix(".html")) as file:
         file.write(plan_page(found))
-    place.with_suffix(".png").write_bytes(oc_drawing(found, alone=True).png())
+    write_atomically(place.with_suffix(".png"), oc_drawing(found, alone=True).png())
     print_table(f"to be proven: {claim(found)}", columns(found), plan_rows(found))
     for sentence in sentences(found):
         say(f"\n{sentence}")

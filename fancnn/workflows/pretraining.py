@@ -18,6 +18,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from fancnn import assembly, checkpoints, run_folders
+from fancnn.atomic_files import atomic_file
 from fancnn.console import say
 from fancnn.errors import UserError
 from fancnn.group_settings import DataSettings
@@ -174,7 +175,8 @@ def _around_its_mean(pixels: Tensor) -> Tensor:
 
 def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: PictureDataModule, path: Path) -> None:
     sheet = reconstruction_sheet(task, data)
-    Image.fromarray(sheet).save(path)
+    with atomic_file(path) as partial:
+        Image.fromarray(sheet).save(partial, "PNG")
     for board in boards_of(trainer):
         board.experiment.add_image("reconstructions", sheet, 0, dataformats="HWC")
     say(f"pictures beside their reconstructions: {path}")

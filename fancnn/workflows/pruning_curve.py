@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fancnn.atomic_files import write_atomically
 from fancnn.benchmarks.measuring import in_turn, seconds
 from fancnn.console import print_table, say
 from fancnn.inspection.scores import confusion, score
@@ -96,7 +97,7 @@ def leave_curve(
     with replacing(output / "pruning.json") as file:
         json.dump(document, file, indent=2, allow_nan=False)
         file.write("\n")
-    (output / "pruning.png").write_bytes(pruning_drawing(plain, settings.by).png())
+    write_atomically(output / "pruning.png", pruning_drawing(plain, settings.by).png())
     _tell(plain, settings.by)
     say(f"\npruning.json and pruning.png: {output}")
 

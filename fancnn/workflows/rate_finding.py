@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from fancnn import assembly
+from fancnn.atomic_files import atomic_file
 from fancnn.console import progress_bar, say
 from fancnn.errors import UserError
 from fancnn.learning.freezing import freezing, set_frozen
@@ -81,4 +82,5 @@ def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], found: fl
     if found is not None:
         axes.axvline(found, color="tab:red", linestyle="--", label=f"falls fastest at {found:.2g}")
     axes.legend()
-    figure.savefig(path, dpi=120)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=120)

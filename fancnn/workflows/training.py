@@ -16,6 +16,7 @@ from scipy.special import expit, logit
 from torch import Tensor
 
 from fancnn import assembly, checkpoints, run_folders
+from fancnn.atomic_files import atomic_file
 from fancnn.command import in_sweep
 from fancnn.console import say
 from fancnn.errors import NotFiniteError, UserError
@@ -155,7 +156,8 @@ def leave_data(data: PictureDataModule, run: Path) -> None:
 
 
 def _leave_preview(trainer: Trainer, sheet: NDArray[np.uint8], path: Path) -> None:
-    Image.fromarray(sheet).save(path)
+    with atomic_file(path) as partial:
+        Image.fromarray(sheet).save(partial, "PNG")
     for board in boards_of(trainer):
         board.experiment.add_image("samples/augmented", sheet, 0, dataformats="HWC")
     say(f"augmented pictures: {path}")
