@@ -53,7 +53,7 @@ def last_layer(weights: dict[str, torch.Tensor], kind: str) -> str:
 
 
 def damaged_run(run: Path, folder: Path, kind: str, value: float) -> Path:
-    """A copy of a run, the last layer's weights or bias of its best checkpoint all `value`, its metrics as of before."""
+    """A copy of a run, the last layer's weights or bias of its best checkpoint all `value`; no hashes."""
     shutil.copytree(run, folder)
     path = checkpoints.find(folder, ("best.ckpt",))
     content = torch.load(path, weights_only=True)
