@@ -39,6 +39,7 @@ from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
 from fancnn.limits import check_writable, place_of
 from fancnn.run_folders import LOCK, claim, holds_run
+from fancnn.settings import EvaluateSettings
 from fancnn.trust import trust
 from fancnn.typed_settings import typed_settings
 from fancnn.yaml_files import read_yaml
@@ -302,14 +303,17 @@ def _claim_output(settings: Any) -> None:
     folder, own = Path(named).expanduser().resolve(), Path(HydraConfig.get().runtime.output_dir).resolve()
     if folder == own and not in_sweep():
         return
-    adds = not hasattr(settings, "ckpt") and _goes_on_in(getattr(settings, "run", None), folder)
-    claim(folder, goes_on=adds or _goes_on_in(getattr(settings, "ckpt", None), folder))
+    # what explains or certifies a run may lie in it; other predictions and metrics would take the place of its own
+    adds = not isinstance(settings, EvaluateSettings) and not hasattr(settings, "ckpt")
+    claim(folder, goes_on=_goes_on_in(getattr(settings, "run" if adds else "ckpt", None), folder))
 
 
 def _goes_on_in(named: Any, folder: Path) -> bool:
-    """Whether a run folder, or a checkpoint inside one, lies in `folder`."""
-    place = Path(str(named)).expanduser().resolve() if named else None
-    return place is not None and folder in (place, place.parent, place.parent.parent)
+    """Whether the run that a key names, by its folder or by a checkpoint in it, is that in `folder`."""
+    if not named:
+        return False
+    place = Path(str(named)).expanduser().resolve()
+    return folder == (place if place.is_dir() else place.parent.parent)
 
 
 def _is_helping_process() -> bool:

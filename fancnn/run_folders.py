@@ -44,7 +44,8 @@ def begin(run: Path, command: str, *, part: bool = False) -> None:
 
 def finish(run: Path) -> None:
     """Say that everything of the run is there."""
-    remove(run / UNFINISHED)
+    if (run / UNFINISHED).exists():
+        remove(run / UNFINISHED)
 
 
 @contextmanager

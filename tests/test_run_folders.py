@@ -70,7 +70,7 @@ def test_a_second_training_in_a_folder_is_refused_before_anything_in_it_is_touch
     for command, place in (
         ("fancnn.train", "hydra.run.dir=run"),
         ("fancnn.train", "output_dir=run"),
-        ("fancnn.evaluate", "hydra.run.dir=run"),
+        ("fancnn.evaluate", "output_dir=run"),
     ):
         own = given if command == "fancnn.train" else [f"run={tmp_path / 'run'}"]
         again = run_command(command, *own, place, cwd=tmp_path)

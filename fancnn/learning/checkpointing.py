@@ -34,17 +34,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        target, described = Path(path), checkpoint.get("fancnn")
+        described = checkpoint.get("fancnn")
         if described is not None:
             now = weights_hash(weights_of(checkpoint["state_dict"]))
             checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
         try:
-            with uncut(), atomic_file(target) as partial, partial.open("w+b") as file:
-                _save(checkpoint, file)  # a signal inside torch.save would become another exception
+            # a signal inside torch.save would become another exception
+            with uncut(), atomic_file(Path(path)) as partial, partial.open("w+b") as file:
+                _save(checkpoint, file)
                 seal_archive(file)
         except OSError as error:
             raise UserError(
-                f"cannot write {target}: {error.strerror or error}. The file of before, if any, is as it was. Make "
+                f"cannot write {path}: {error.strerror or error}. The file of before, if any, is as it was. Make "
                 "room, or work where you can write; a run that was stopped goes on with ckpt=RUN"
             ) from error
 

@@ -1,5 +1,6 @@
 """A result that is no finite number is a decision nowhere: real runs and real exported files, damaged."""
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,12 +54,15 @@ def last_layer(weights: dict[str, torch.Tensor], kind: str) -> str:
 
 
 def damaged_run(run: Path, folder: Path, kind: str, value: float) -> Path:
-    """A copy of a run, the last layer's weights or bias of its best checkpoint all `value`."""
+    """A copy of a run, the last layer's weights or bias of its best checkpoint all `value`; no hashes."""
     shutil.copytree(run, folder)
     path = checkpoints.find(folder, ("best.ckpt",))
     content = torch.load(path, weights_only=True)
     content["state_dict"][last_layer(content["state_dict"], kind)].fill_(value)
     AtomicCheckpointIO().save_checkpoint(content, path)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    hashes = {"weights_sha256": None, "checkpoint_sha256": None}
+    (folder / "metrics.json").write_text(json.dumps({**metrics, **hashes}))
     return folder
 
 
