@@ -75,6 +75,12 @@ class BoundedConnection(HttpToolsProtocol):
         elif self._overhead > MOST_BYTES + self._body:  # extensions of chunks, or headers behind them
             self.give_way()
 
+    def send_400_response(self, msg: str) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self._refuse(400, msg)
+        else:  # inside a body, where the application still is to answer
+            super().send_400_response(msg)
+
     def on_headers_complete(self) -> None:
         self._wait_no_more()
         super().on_headers_complete()

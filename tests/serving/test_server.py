@@ -229,8 +229,9 @@ def test_a_refused_body_is_passed_over_and_the_next_request_is_answered(address:
     ],
 )
 def test_a_request_that_two_readers_could_read_differently_is_refused(lines: bytes, address: str) -> None:
-    answer = talk(address, [b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n" + lines + b"\r\n\r\n", GET])
+    answer = talk(address, [b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\n" + lines + b"\r\n\r\n" + GET])
     assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"Invalid HTTP request" in answer
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
