@@ -1,6 +1,7 @@
 """Run a command in a fork of this process, which has imported everything: a tenth of a second instead of ten.
 
-Only for a process with one thread and without CUDA: call `prepare` first.
+Only for a process with one thread and without CUDA: call `prepare` first. Runtimes of exported files start threads as
+they are imported, so the forks import them themselves.
 """
 
 import importlib
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAVY = (
-    *("torch", "pytorch_lightning", "torchmetrics", "onnxruntime", "matplotlib.figure", "captum.attr"),
+    *("torch", "pytorch_lightning", "torchmetrics", "matplotlib.figure", "captum.attr"),
     *("onnx", "onnxscript", "torch.utils.tensorboard", "scipy.stats", "sklearn.model_selection"),
     *("training", "pretraining", "crossing", "joining", "evaluation", "prediction", "deciding", "certifying"),
     *("reporting", "comparing", "exporting", "explaining", "pruning", "rendering", "caching", "filter_ranking"),
@@ -63,6 +64,8 @@ def prepare(names: Sequence[str] = HEAVY) -> None:
     import torch
 
     torch.set_num_threads(1)
+    if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
+        print(f"warning: {threads} threads run where tries are forked, and a fork may wait for one for ever", flush=True)
 
 
 def _full(name: str) -> str:
