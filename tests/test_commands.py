@@ -131,7 +131,8 @@ def test_predict_tells_by_its_exit_code_whether_all_were_read(
 
 
 def test_an_interrupted_run_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> None:
-    first = run_command("fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=1", cwd=tmp_path)
+    begun = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "report=false"]
+    first = run_command("fancnn.train", *begun, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     (run,) = (tmp_path / "outputs/train").iterdir()
     for place in (run.relative_to(tmp_path), run / "checkpoints/last.ckpt"):
@@ -142,7 +143,7 @@ def test_an_interrupted_run_goes_on_by_its_name_alone(pictures: Path, tmp_path: 
 
 
 def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path: Path) -> None:
-    sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={pictures}", "trainer.max_epochs=1"]
+    sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={pictures}", "trainer.max_epochs=1", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     found = {}
@@ -158,7 +159,7 @@ def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path:
 
 
 def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(pictures: Path, tmp_path: Path) -> None:
-    sweep = [f"data.root={pictures}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3"]
+    sweep = [f"data.root={pictures}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
     assert answer.returncode == 1
     assert "job 0 (" in answer.stderr

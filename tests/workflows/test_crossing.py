@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,36 +19,46 @@ from fancnn.workflows.crossing import crossval, mean_over_folds
 Run = Callable[..., float | None]
 
 
+def crossvalidate(pictures: Path, output: Path, *overrides: str) -> float | None:
+    given = [*SMALL, f"data.root={pictures}", "folds=3", f"output_dir={output}", "overrides=[]", "report=false"]
+    return crossval(compose_command("crossval", CrossvalSettings, *given, *overrides))
+
+
 @pytest.fixture
 def run_crossval(pictures: Path, tmp_path: Path) -> Run:
-    def run(*overrides: str) -> float | None:
-        given = [*SMALL, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'run'}", "overrides=[]"]
-        return crossval(compose_command("crossval", CrossvalSettings, *given, *overrides))
-
-    return run
+    """Cross-validate in `tmp_path / "run"`."""
+    return partial(crossvalidate, pictures, tmp_path / "run")
 
 
-def test_every_picture_has_one_prediction_by_a_model_that_has_not_seen_it(run_crossval: Run, tmp_path: Path) -> None:
-    objective = run_crossval()
-    rows = read_predictions(tmp_path / "run/predictions.csv")
+@pytest.fixture(scope="module")
+def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float | None]:
+    """A finished cross-validation, to be copied, and its objective."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    return output, crossvalidate(pictures, output)
+
+
+def test_every_picture_has_one_prediction_by_a_model_that_has_not_seen_it(
+    finished: tuple[Path, float | None],
+) -> None:
+    run, objective = finished
+    rows = read_predictions(run / "predictions.csv")
     assert len({row.path for row in rows}) == len(rows) == 70
     assert {row.split for row in rows} == {"test"}
     for number in (1, 2, 3):
-        own = {row.path: row for row in read_predictions(tmp_path / f"run/fold-{number}/predictions.csv")}
+        own = {row.path: row for row in read_predictions(run / f"fold-{number}/predictions.csv")}
         tested = [row for row in rows if row.path in own and own[row.path].split == "test"]
         assert tested
         assert all(row.probability == own[row.path].probability for row in tested)
-    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["parts"]["test"]["pictures"] == 70
     if objective is not None:
         assert objective == pytest.approx(np.mean([fold["f1"] for fold in metrics["folds"]]))
 
 
 def test_after_a_kill_finished_folds_are_kept_and_the_others_end_as_they_would_have(
-    run_crossval: Run, tmp_path: Path
+    finished: tuple[Path, float | None], run_crossval: Run, tmp_path: Path
 ) -> None:
-    run_crossval()
-    run = tmp_path / "run"
+    run = Path(shutil.copytree(finished[0], tmp_path / "run"))
     whole, first = (run / "predictions.csv").read_bytes(), (run / "fold-1/metrics.json").stat().st_mtime_ns
     (run / "fold-2/metrics.json").unlink()  # as after a kill between its first epoch and its end
     (run / "fold-2/predictions.csv").unlink()
@@ -115,7 +126,7 @@ def test_folds_have_no_order(run_crossval: Run) -> None:
 
 
 def test_the_command_goes_on_in_the_same_folder(pictures: Path, tmp_path: Path) -> None:
-    quick = [*SMALL, f"data.root={pictures}", "folds=3", "trainer.max_epochs=1"]
+    quick = [*SMALL, f"data.root={pictures}", "folds=3", "trainer.max_epochs=1", "report=false"]
     begun = run_command("fancnn.crossval", *quick, "hydra.run.dir=cross val", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     again = run_command("fancnn.crossval", "ckpt='cross val'", cwd=tmp_path)

@@ -23,7 +23,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def test_a_rate_that_learns_nothing_is_told_on_the_console_in_metrics_json_and_in_the_report(
     train_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(train_settings("trainer.max_epochs=4", "model.optimizer.lr=1e-7"))
+    train(train_settings("trainer.max_epochs=4", "model.optimizer.lr=1e-7", "report=true"))
     said, run = capsys.readouterr().out, tmp_path / "run"
     (warning,) = json.loads((run / "metrics.json").read_text())["warnings"]
     assert "Raise model.optimizer.lr" in warning
@@ -35,9 +35,7 @@ def test_a_network_that_stopped_learning_is_told_while_it_trains_and_only_then(
     train_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # a rate this high throws the network off in the first epoch
-    train(
-        train_settings("trainer.max_epochs=8", "model.optimizer.lr=1", "callbacks.early_stopping=null", "report=false")
-    )
+    train(train_settings("trainer.max_epochs=8", "model.optimizer.lr=1", "callbacks.early_stopping=null"))
     before, after = capsys.readouterr().out.split("epoch  8/8")
     assert before.count("every validation picture gets the same probability") == 1
     assert "every validation picture" not in after
@@ -49,11 +47,10 @@ def test_looking_inside_changes_no_training_and_goes_on_with_it(
     more: list[str], train_settings: Settings, tmp_path: Path
 ) -> None:
     blind, whole, half, rest = (tmp_path / name for name in ("blind", "whole", "half", "rest"))
-    same = [*more, "report=false"]
-    train(train_settings(*same, "trainer.max_epochs=3", "callbacks.dynamics=null", output=blind))
-    train(train_settings(*same, "trainer.max_epochs=3", EVERY, output=whole))
-    train(train_settings(*same, "trainer.max_epochs=2", EVERY, output=half))
-    train(train_settings(*same, "trainer.max_epochs=3", EVERY, f"ckpt={half}", output=rest))
+    train(train_settings(*more, "trainer.max_epochs=3", "callbacks.dynamics=null", output=blind))
+    train(train_settings(*more, "trainer.max_epochs=3", EVERY, output=whole))
+    train(train_settings(*more, "trainer.max_epochs=2", EVERY, output=half))
+    train(train_settings(*more, "trainer.max_epochs=3", EVERY, f"ckpt={half}", output=rest))
     assert_same_weights(blind, whole)
     assert_same_weights(blind, rest)
     assert (whole / "dynamics.csv").read_bytes() == (rest / "dynamics.csv").read_bytes()

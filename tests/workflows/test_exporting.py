@@ -214,6 +214,7 @@ def test_a_file_of_another_run_is_refused(
         )
 
 
+@pytest.mark.usefixtures("export_takes_exported")
 @pytest.mark.parametrize("wanted", ["nowhere", "bad.png"])
 def test_a_mistake_leaves_an_earlier_file_as_it_was(wanted: str, trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"earlier")
@@ -225,6 +226,7 @@ def test_a_mistake_leaves_an_earlier_file_as_it_was(wanted: str, trained_run: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "x.onnx"]
 
 
+@pytest.mark.usefixtures("export_takes_exported")
 def test_a_file_that_decides_otherwise_is_there_to_be_looked_into(
     trained_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +248,7 @@ def test_both_files_of_openvino_take_their_places_and_are_named_with_their_size(
     assert {file.name for file in tmp_path.iterdir()} == {"x.xml", "x.bin"}
 
 
+@pytest.mark.usefixtures("export_takes_exported")
 def test_a_run_whose_pictures_are_gone_is_compared_on_noise(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

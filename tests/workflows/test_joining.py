@@ -46,7 +46,15 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
 
 
 def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_path: Path) -> None:
-    given = [*SMALL, *LEARNS, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'cv'}", "overrides=[]"]
+    given = [
+        *SMALL,
+        *LEARNS,
+        f"data.root={pictures}",
+        "folds=3",
+        f"output_dir={tmp_path / 'cv'}",
+        "overrides=[]",
+        "report=false",
+    ]
     crossval(compose_command("crossval", CrossvalSettings, *given))
     escape = ["decision.rule=escape", "decision.escape_rate=0.6"]
     run = joined(tmp_path / "joined", f"runs=[{tmp_path / 'cv'}]", *escape)

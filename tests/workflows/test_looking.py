@@ -77,7 +77,7 @@ def commands(ledger: Ledger) -> list[str]:
 def test_two_trainings_are_two_looks_and_each_certificate_has_what_its_number_leaves(
     train_settings: Settings, run_certify: Certify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ("data.test_fraction=0.2",)
+    settings = ("data.test_fraction=0.2", "report=true")
     split = f"data.split_file={tmp_path / 'first/split.csv'}"
     train(train_settings(*settings, output=tmp_path / "first"))
     assert "test: look 1 at these images\n" in capsys.readouterr().out
@@ -241,7 +241,7 @@ def test_folds_are_no_looks_and_an_ensemble_of_one_split_is(
     assert metrics(output)["looks"]["number"] == 3
     before = len(Ledger().looks())
     folder = tmp_path / "crossed"
-    small = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "folds=3", "score_test=false"]
+    small = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "folds=3", "score_test=false", "report=false"]
     crossval(compose_command("crossval", CrossvalSettings, *small, f"output_dir={folder}", "overrides=[]"))
     assert len(Ledger().looks()) == before
     assert metrics(folder)["looks"] is metrics(folder)["weights_sha256"] is None

@@ -125,13 +125,11 @@ def test_a_checkpoint_with_a_damaged_bias_is_refused(
 
 @pytest.mark.parametrize("key", ["init", "ckpt"])
 def test_no_training_begins_with_damaged_weights(
-    key: str, train_settings: Callable[..., TrainSettings], tmp_path: Path
+    key: str, trained_run: Path, train_settings: Callable[..., TrainSettings], tmp_path: Path
 ) -> None:
-    settings = train_settings(output=tmp_path / "first")
-    train(settings)
-    run = damaged_run(tmp_path / "first", tmp_path / "damaged", ".bias", math.nan)
+    run = damaged_run(trained_run, tmp_path / "damaged", ".bias", math.nan)
     shutil.copy(run / "checkpoints/best.ckpt", run / "checkpoints/last.ckpt")
-    again = train_settings(f"{key}={run}", "trainer.max_epochs=3", output=tmp_path / "second")
+    again = train_settings(f"{key}={run}", "data.test_fraction=0.2", "trainer.max_epochs=9", output=tmp_path / "second")
     with pytest.raises(UserError, match="weights that are no finite numbers"):
         train(again)
 
@@ -282,17 +280,9 @@ def test_export_leaves_an_earlier_file_where_the_run_gives_no_number(
 
 
 def test_export_leaves_an_earlier_file_where_the_new_one_gives_no_number(
-    trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_run: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fancnn.workflows import exporting
-
-    whole = exporting.write
-
-    def damaging(model: Model, facts: Any, path: Path, form: str) -> None:
-        whole(model, facts, path, form)
-        with_nan(path, path)
-
-    monkeypatch.setattr(exporting, "write", damaging)
+    monkeypatch.setattr("fancnn.workflows.exporting.write", lambda _, __, path, ___: with_nan(exported, path))
     path = tmp_path / "inspector.onnx"
     path.write_bytes(b"the earlier one")
     settings = compose_command(

@@ -111,7 +111,14 @@ def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, picture
 def test_an_ensemble_of_folds_has_seen_every_image(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [*SMALL, f"data.root={pictures}", "folds=3", f"output_dir={tmp_path / 'cv'}", "overrides=[]"]
+    given = [
+        *SMALL,
+        f"data.root={pictures}",
+        "folds=3",
+        f"output_dir={tmp_path / 'cv'}",
+        "overrides=[]",
+        "report=false",
+    ]
     crossval(compose_command("crossval", CrossvalSettings, *given))
     assert {row.seen for row in read_predictions(tmp_path / "cv/predictions.csv")} == {"none"}
     out = [f"runs=[{tmp_path / 'cv'}]", f"output_dir={tmp_path / 'joined'}"]
@@ -208,7 +215,7 @@ def test_a_model_is_asked_where_a_table_does_not_say_what_it_has_seen(
 def test_seen_images_are_said_on_console_page_and_in_metrics_alike(
     train_settings: Settings, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = train(train_settings(f"init={trained_run}", "seed=5", "data.test_fraction=0.2", output=tmp_path / "run")).run
+    run = train(train_settings(f"init={trained_run}", "seed=5", "data.test_fraction=0.2", "report=true")).run
     seen = json.loads((run / "metrics.json").read_text())["parts"]["test"]["seen"]
     tested = [image for image in read_split(run / "split.csv") if image.split == "test"]
     taught = [image for image in read_split(trained_run / "split.csv") if image.split == "train"]
@@ -226,7 +233,7 @@ def test_what_is_not_recorded_is_said_in_certificates(
     content = torch.load(bare, weights_only=True)
     del content["fancnn"]["seen"]
     torch.save(content, bare)
-    run = train(train_settings(f"init={bare}", "data.test_fraction=0.2", output=tmp_path / "run")).run
+    run = train(train_settings(f"init={bare}", "data.test_fraction=0.2", "report=true")).run
     given = [f"run={run}", "escape=0.9", f"output_dir={tmp_path}"]
     found = certify(compose_command("certify", CertifySettings, *given))
     assert any(
