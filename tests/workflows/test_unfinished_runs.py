@@ -163,7 +163,6 @@ def test_a_training_killed_at_any_step_of_its_end_is_completed_as_if_it_had_not_
         stops += 1
         if not complete_or_refused(run, expected):
             assert facts(resumed(run, pictures, run)) == expected
-            assert not list(run.rglob("*partial*"))
     assert stops >= 4, "checkpoint, predictions.csv, metrics.json and the mark of the end are four steps at least"
 
 
