@@ -15,7 +15,7 @@ from fancnn.errors import UserError
 from fancnn.json_files import read_bytes
 from fancnn.kinds import MOST_DEEP, Mismatch, plain, shown
 
-MOST_BYTES = 4 * 2**20  # of a file: configurations have some 10 kB
+MOST_BYTES = 2**20  # of a file: configurations have some 10 kB
 
 
 def read_text(path: Path) -> str:
