@@ -7,7 +7,6 @@ those as files hangs, or fills the memory.
 import errno
 import os
 import stat
-from pathlib import Path
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -32,12 +31,12 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
         OSError: [Errno 22] a device, not a regular file: '/dev/zero'
     """
     name = os.fspath(path)
-    _check(Path(name).stat(), name, max_bytes)  # first of all: to open a device may already do something
+    _check(os.stat(name), name, max_bytes)  # noqa: PTH116  # a Path takes time. First of all: to open a device may already do something
     descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         size = _check(os.fstat(descriptor), name, max_bytes)  # another file may have taken its place
-        content = _read_up_to(descriptor, size + 1)
-        if len(content) > size:  # it grows, or is one of /proc, whose size is not known before
+        content = os.read(descriptor, min(size, 2**30) + 1)
+        if len(content) != size:  # it is large, grows, or is one of /proc, whose size is not known before
             content += _read_up_to(descriptor, max_bytes + 1 - len(content))
     finally:
         os.close(descriptor)
@@ -53,7 +52,7 @@ def size_of_regular(path: str | os.PathLike[str], max_bytes: int) -> int:
         OSError: As `read_regular`.
     """
     name = os.fspath(path)
-    return _check(Path(name).stat(), name, max_bytes)
+    return _check(os.stat(name), name, max_bytes)  # noqa: PTH116  # a Path takes time
 
 
 def _check(status: os.stat_result, name: str, max_bytes: int) -> int:

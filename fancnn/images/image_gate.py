@@ -31,19 +31,18 @@ class Room:
         self._first, self._freed = makers.Lock(), makers.Condition()
         self._taken: Any = multiprocessing.RawValue(c_longlong, 0) if processes else c_longlong(0)
 
-    @contextmanager
-    def held(self, count: int) -> Iterator[None]:
-        """Have `count` bytes, or all there are if these are fewer."""
+    def take(self, count: int) -> int:
+        """Wait until `count` bytes are free, or all there are if these are fewer; return how many to give back."""
         wanted = min(count, self.size)
         with self._first, self._freed:  # one after the other, so that small ones do not keep a large one out
             self._freed.wait_for(lambda: self._taken.value + wanted <= self.size)
             self._taken.value += wanted
-        try:
-            yield
-        finally:
-            with self._freed:
-                self._taken.value -= wanted
-                self._freed.notify_all()
+        return wanted
+
+    def give_back(self, count: int) -> None:
+        with self._freed:
+            self._taken.value -= count
+            self._freed.notify_all()
 
 
 class ImageGate:
@@ -83,12 +82,17 @@ class ImageGate:
         Raises:
             UnreadablePicture: If they cannot be had, with the reason in short words.
         """
-        with self._errors_in_words():
-            size = size_of_regular(path, self.max_bytes)
-        with self._files.held(size):
-            with self._errors_in_words():
-                content = read_regular(path, self.max_bytes)
+        taken = 0
+        try:
+            taken = self._files.take(size_of_regular(path, self.max_bytes))
+            content = read_regular(path, self.max_bytes)
+        except (OSError, ValueError) as error:
+            self._files.give_back(taken)
+            raise self._in_words(error) from error
+        try:
             yield content
+        finally:
+            self._files.give_back(taken)
 
     @contextmanager
     def decoding(self, count: int) -> Iterator[None]:
@@ -103,28 +107,23 @@ class ImageGate:
                 f"image_limits.decoding_megabytes={-(-count // 10**6)} allows it",
                 too_large=True,
             )
-        with self._pixels.held(count):
-            yield
-
-    @contextmanager
-    def _errors_in_words(self) -> Iterator[None]:
+        taken = self._pixels.take(count)
         try:
             yield
-        except FileNotFoundError:
-            raise UnreadablePicture("no such file: was it moved or deleted?") from None
-        except PermissionError:
-            raise UnreadablePicture("no permission to read it") from None
-        except IsADirectoryError as error:
-            raise UnreadablePicture(str(error.strerror)) from None
-        except OSError as error:
-            if error.errno == EFBIG:
-                raise UnreadablePicture(
-                    f"more than {self.limits.megabytes:g} megabytes; a larger image_limits.megabytes allows it",
-                    too_large=True,
-                ) from None
-            raise UnreadablePicture(f"cannot be read: {error.strerror or error}") from error
-        except ValueError as error:  # a NUL in its name
-            raise UnreadablePicture(f"cannot be read: {error}") from error
+        finally:
+            self._pixels.give_back(taken)
+
+    def _in_words(self, error: OSError | ValueError) -> UnreadablePicture:
+        if isinstance(error, FileNotFoundError):
+            return UnreadablePicture("no such file: was it moved or deleted?")
+        if isinstance(error, PermissionError):
+            return UnreadablePicture("no permission to read it")
+        if isinstance(error, IsADirectoryError):
+            return UnreadablePicture(str(error.strerror))
+        if isinstance(error, OSError) and error.errno == EFBIG:
+            reason = f"more than {self.limits.megabytes:g} megabytes; a larger image_limits.megabytes allows it"
+            return UnreadablePicture(reason, too_large=True)
+        return UnreadablePicture(f"cannot be read: {getattr(error, 'strerror', None) or error}")  # or a NUL in its name
 
 
 DEFAULT_GATE = ImageGate(ImageLimits())

@@ -166,12 +166,13 @@ def test_threads_wait_for_room_and_no_more_is_taken_than_there_is() -> None:
     def work(count: int) -> None:
         nonlocal most, now
         for _ in range(50):
-            with room.held(count):
-                with lock:
-                    now += min(count, 100)
-                    most = max(most, now)
-                with lock:
-                    now -= min(count, 100)
+            taken = room.take(count)
+            with lock:
+                now += taken
+                most = max(most, now)
+            with lock:
+                now -= taken
+            room.give_back(taken)
 
     threads = [threading.Thread(target=work, args=(count,)) for count in (1, 30, 60, 99, 100, 500)]
     for thread in threads:

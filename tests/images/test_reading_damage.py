@@ -6,7 +6,6 @@ import struct
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,7 +101,7 @@ def test_errors_of_the_file_system_are_told_in_words(error, text, monkeypatch):
     def fail(path):
         raise error
 
-    monkeypatch.setattr(Path, "stat", fail)
+    monkeypatch.setattr("fancnn.regular_files.os.stat", fail)
     with pytest.raises(UnreadablePicture, match=text):
         read_picture("a.png")
 
