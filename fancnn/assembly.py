@@ -38,7 +38,16 @@ from fancnn.learning.output_bias import set_output_bias
 from fancnn.learning.precision import hardware_precision
 from fancnn.learning.quiet import quiet_lightning
 from fancnn.learning.regularization import KernelPenalty
-from fancnn.limits import check_described, check_image_size, check_seed, check_training, is_count
+from fancnn.limits import (
+    OUTPUTS,
+    check_choice,
+    check_described,
+    check_image_size,
+    check_seed,
+    check_thresholds,
+    check_training,
+    is_count,
+)
 from fancnn.memory import memory_bytes
 from fancnn.model import Model
 from fancnn.networks import ConvNet, ResidualNet
@@ -332,10 +341,12 @@ def _stand_in(outputs: str) -> Model:
 
 
 def _model(settings: TrainSettings) -> Model | None:
-    """The model, where it can be made; what is wrong with seed and sizes is said by their keys."""
+    """The model, where what it is made of is right; `check_training` says by its key what is not."""
     try:
         check_image_size(settings.data.image_size)
         check_seed(settings.seed)
+        check_choice("model.outputs", settings.model.outputs, OUTPUTS)
+        check_thresholds(settings.decision.threshold, settings.decision.recheck)
     except UserError:
         return None
     made = model(settings, ())

@@ -192,6 +192,11 @@ def check_trainer(trainer: Mapping[str, Any]) -> None:
             if name in OWN_TRAINER:
                 check(partial(_refuse_own, name, trainer[name]))
         check(lambda: _check_something_left(trainer))
+        if (every := trainer.get("check_val_every_n_epoch", 1)) != 1:
+            raise UserError(
+                f"trainer.check_val_every_n_epoch={every}: each epoch is validated, since the best is kept. Leave it "
+                "out"
+            )
         if precision not in PRECISIONS:
             raise UserError(
                 f"trainer.precision={precision} is none of {', '.join(PRECISIONS)}: weights stay in float32"
