@@ -66,6 +66,14 @@ async def _form_files(request: Request, most_bytes: int, most_files: int) -> lis
     parser = MultiPartParser(request.headers, request.stream(), max_files=most_files, max_fields=most_files)
     parser.spool_max_size = most_bytes  # in memory, where it is small enough to be taken at all
     try:
+        return await _files_in(parser, most_files)
+    finally:
+        for file in parser._files_to_close_on_error:  # also of parts that were cut off: these are in no form
+            file.close()
+
+
+async def _files_in(parser: MultiPartParser, most_files: int) -> list[File]:
+    try:
         form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many"):
@@ -73,10 +81,7 @@ async def _form_files(request: Request, most_bytes: int, most_files: int) -> lis
         raise Refused(400, error.message) from None
     except (KeyError, UnicodeError, ValueError) as error:
         raise Refused(400, f"no {FORM}: {type(error).__name__} in its headers") from None
-    try:
-        sent = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-        if not sent:
-            raise Refused(422, "a form without files: expected at least one, in a field such as `files`")
-        return [File((upload.filename or "")[:LONGEST_NAME], await upload.read()) for upload in sent]
-    finally:
-        await form.close()
+    sent = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    if not sent:
+        raise Refused(422, "a form without files: expected at least one, in a field such as `files`")
+    return [File((upload.filename or "")[:LONGEST_NAME], await upload.read()) for upload in sent]
