@@ -35,10 +35,14 @@ def writer(tmp_path: Path) -> "subprocess.Popen[bytes]":
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with atomic_file(tmp_path / "a.csv") as partial:
+            partial.write_bytes(b"ne")
+            raise OSError("disk full")
+
     write_atomically(tmp_path / "a.csv", b"old")
-    with pytest.raises(OSError, match="disk"), atomic_file(tmp_path / "a.csv") as partial:
-        partial.write_bytes(b"ne")
-        raise OSError("disk full")
+    with pytest.raises(OSError, match="disk full"):
+        write_half()
     assert names(tmp_path) == ["a.csv"]
     assert (tmp_path / "a.csv").read_bytes() == b"old"
 
