@@ -65,7 +65,9 @@ def prepare(names: Sequence[str] = HEAVY) -> None:
 
     torch.set_num_threads(1)
     if (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
-        print(f"warning: {threads} threads run where tries are forked, and a fork may wait for one for ever", flush=True)
+        print(
+            f"warning: {threads} threads run where tries are forked, and a fork may wait for one for ever", flush=True
+        )
 
 
 def _full(name: str) -> str:

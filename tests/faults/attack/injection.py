@@ -218,12 +218,13 @@ class Injection:
 
 
 def from_environment() -> None:
-    """Install what `FANCNN_FAULT` asks for: JSON with the keys roots, point, how, seed, side."""
+    """Install what `FANCNN_FAULT` asks for: JSON with the keys roots, point, how, seed, side, names."""
     asked = json.loads(os.environ["FANCNN_FAULT"])
     side = Path(asked["side"])
     side.mkdir(parents=True, exist_ok=True)
     plan = Plan(asked.get("point", 0), asked.get("how", "kill"), asked.get("seed", 0))
-    Injection([Path(root) for root in asked["roots"]], plan, side).install()
+    names = Path(asked["names"]) if asked.get("names") else None
+    Injection([Path(root) for root in asked["roots"]], plan, side, names).install()
 
 
 def _writes(flags: int) -> bool:

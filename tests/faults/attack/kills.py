@@ -8,10 +8,13 @@ there before must be there still; after the second run all must be as if nothing
 import csv
 import hashlib
 import json
+import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,10 @@ from faults.attack.forks import Ended, run_command
 from faults.attack.injection import HOW, Injection, Plan
 from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
 from PIL import Image
-from samples import SMALL, write_pictures
+from samples import SMALL, process_environment, write_pictures
 
 TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
+SECONDS = 300.0  # after which a command is said to hang
 COUNTS = {"GO": 16, "NG/scratch": 8, "NG/stain": 8}
 INCOMPLETE = ("not finished", "stopped", "incomplete", "interrupted", "unfinished", "cut short", "go on with")
 NOT_COMPARED = {"metrics.csv", "hparams.yaml", "report.html", "explain.json", "pruning.json", "multirun.yaml"}
@@ -42,6 +46,7 @@ class Scenario:
         takes_away: Endings of names that may be gone after a kill, since they are only removed or come as a pair.
         codes: Exit codes that are right.
         mended_by: Where the next run is refused and says so, the command that it names.
+        own_process: Not a fork, since what it imports starts threads that forks were seen to wait for.
         used_early: Decide images with what is left: that must be refused, or said to be unfinished.
     """
 
@@ -54,6 +59,7 @@ class Scenario:
     takes_away: tuple[str, ...] = ()
     codes: tuple[int, ...] = (0,)
     mended_by: tuple[str, ...] = ()
+    own_process: bool = False
     used_early: bool = False
 
 
@@ -72,6 +78,7 @@ SCENARIOS = (
         *("export openvino", "export", ("run=runs/a", "format=openvino", "output=line/inspector.xml")),
         *("line/inspector.xml",),
         takes_away=(".xml",),
+        own_process=True,
     ),
     Scenario(
         "export torch", "export", ("run=runs/a", "format=torch", "output=line/inspector.pt2"), "line/inspector.pt2"
@@ -141,8 +148,11 @@ class Bench:
         more = ("model.optimizer.lr=0.01", *TINY, *DATA)
         self.runs("train", "hydra.run.dir=runs/a", *more)
         self.runs("train", "hydra.run.dir=runs/b", "seed=1", "data.split_file=runs/a/split.csv", *more[:-1])
-        for name, form in (("onnx", "onnx"), ("xml", "openvino"), ("pt2", "torch")):
-            self.runs("export", "run=runs/b", f"format={form}", f"output=line/inspector.{name}")
+        for name, form in (("onnx", "onnx"), ("pt2", "torch"), ("xml", "openvino")):
+            export = ("run=runs/b", f"format={form}", f"output=line/inspector.{name}")
+            answer = self.run_alone(Scenario(form, "export", export, "line"))
+            if answer.code:
+                raise RuntimeError(f"export {form} ended with {answer.code}:\n{answer.text}")
         self.work.rename(self.folder / "template")
         (self.folder / "template/done").touch()
         return self
@@ -156,8 +166,28 @@ class Bench:
     def run(self, command: str, arguments: Sequence[str], first: Callable[[], None] = lambda: None) -> Ended:
         filled = [text.format(images=self.images, work=self.work) for text in arguments]
         return run_command(
-            command, filled, self.work, first=first, environment={"FANCNN_CACHE": str(self.work / "cache")}, seconds=300
+            command,
+            filled,
+            self.work,
+            first=first,
+            environment={"FANCNN_CACHE": str(self.work / "cache")},
+            seconds=SECONDS,
         )
+
+    def run_alone(self, scenario: Scenario, fault: Mapping[str, Any] | None = None) -> Ended:
+        """Run a command in a process of its own, which `inject/sitecustomize.py` ends."""
+        filled = [text.format(images=self.images, work=self.work) for text in scenario.arguments]
+        path = os.pathsep.join([str(Path(__file__).parent / "inject"), process_environment()["PYTHONPATH"]])
+        variables = {**process_environment(PYTHONPATH=path), "FANCNN_CACHE": str(self.work / "cache")}
+        variables |= {"FANCNN_FAULT": json.dumps(fault)} if fault else {}
+        command = [sys.executable, "-m", f"fancnn.{scenario.command}", *filled]
+        try:
+            answer = subprocess.run(
+                command, cwd=self.work, env=variables, capture_output=True, text=True, check=False, timeout=SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return Ended(-9, "", True, 0, SECONDS)
+        return Ended(answer.returncode, answer.stdout + answer.stderr, False, 0, 0)
 
     def fresh(self) -> None:
         """Make the working folder as the template is."""
@@ -170,6 +200,9 @@ class Bench:
     def broken(self, scenario: Scenario, plan: Plan, names: Path | None = None) -> Ended:
         """Run a command in a fresh folder until its planned end."""
         self.fresh()
+        if scenario.own_process:
+            fault = {**asdict(plan), "roots": [str(self.work)], "side": str(self.folder / "side")}
+            return self.run_alone(scenario, {**fault, "names": str(names) if names else ""})
 
         def first() -> None:
             Injection([self.work], plan, self.folder / "side", names).install()
@@ -259,7 +292,7 @@ def judged(bench: Bench, scenario: Scenario, plan: Plan) -> tuple[str, str]:
     if scenario.goes_on and list(result.rglob("last.ckpt")) + list(result.rglob("best.ckpt")):
         arguments = scenario.goes_on
         result = result if scenario.in_place else bench.work / "runs/again"
-    again = bench.run(scenario.command, arguments)
+    again = bench.run_alone(scenario) if scenario.own_process else bench.run(scenario.command, arguments)
     if again.refused and scenario.mended_by and f"python -m fancnn.{scenario.mended_by[0]}" in again.text:
         bench.run(scenario.mended_by[0], scenario.mended_by[1:])
         again = bench.run(scenario.command, arguments)
@@ -337,8 +370,8 @@ def read_whole(path: Path) -> None:
         assert runtimes_of(path)
     elif path.name == "looks.jsonl":
         Ledger(path.parent).looks()
-    elif path.parent.name == ".hydra":
-        assert path.stat().st_size, "empty"
+    elif path.parent.name == ".hydra" and any(item.name != ".hydra" for item in path.parent.parent.iterdir()):
+        assert path.stat().st_size, "empty"  # else the command had not begun, and Hydra was writing it
 
 
 def lost(bench: Bench, scenario: Scenario) -> str:
