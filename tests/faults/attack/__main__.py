@@ -9,8 +9,10 @@ the tables. Exit code 1: some try did not end as it should.
 """
 
 import argparse
+import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -70,7 +72,7 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
         forks.prepare()
         return hostile.attack(output / "hostile", options.hostile, options.seed, journal)
     if part == "settings":
-        return settings(output, journal)
+        return settings(output, 60 * options.minutes, journal)
     if part == "fuzz":
         from faults.attack import fuzz
 
@@ -82,14 +84,29 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
     raise SystemExit(f"parts={part} is none of {', '.join(PARTS)}")
 
 
-def settings(output: Path, journal: Journal) -> Iterable[Outcome]:
-    """Wrong values for every key of every command, where `tests/faults/config_mutations.py` makes them."""
-    try:
-        from faults import config_mutations
-    except ImportError:
-        print("settings: tests/faults/config_mutations.py is absent, so no key was given a wrong value")
-        return []
-    return config_mutations.attack(output / "settings", journal)
+def settings(output: Path, seconds: float, journal: Journal) -> Iterable[Outcome]:
+    """Put wrong values into every key of every command, and see what the command says; one outcome for each command."""
+    from faults import config_mutations
+
+    end = time.monotonic() + seconds
+    by_command: dict[str, list[list[str]]] = {}
+    for command, arguments in config_mutations.mutations(output / "settings"):
+        by_command.setdefault(command, []).append(arguments)
+    for command, all_arguments in by_command.items():
+        if not journal.has("settings", f"{command} refused"):
+            counts = Counter[str]()
+            for arguments in all_arguments:
+                if time.monotonic() > end:
+                    return
+                found = config_mutations.judge(command, arguments)
+                counts[found.kind] += 1
+                if found.kind in ("traceback", "hang"):
+                    again = f"python -m fancnn.{command} {shlex.join(arguments)}"
+                    yield Outcome(
+                        "settings", command, f"{command} {arguments[-1]}", found.kind, False, again, found.text
+                    )
+            for kind, name in (("refused", "refused in words"), ("accepted", "taken")):
+                yield Outcome("settings", command, f"{command} {kind}", name, True, tries=counts[kind])
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
