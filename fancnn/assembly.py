@@ -42,6 +42,7 @@ from fancnn.limits import (
     OUTPUTS,
     check_choice,
     check_described,
+    check_freeze,
     check_image_size,
     check_seed,
     check_thresholds,
@@ -331,8 +332,13 @@ def check(settings: TrainSettings) -> None:
         fresh = check(lambda: _model(settings))
         check(lambda: classifier(settings, fresh or _stand_in(settings.model.outputs), {}))
         if fresh is not None:
-            for callback in freezing(settings.freeze.layers):
-                check(partial(callback.held, fresh.network))
+            check(lambda: _check_frozen(settings, fresh.network))
+
+
+def _check_frozen(settings: TrainSettings, network: nn.Module) -> None:
+    check_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer)
+    for callback in freezing(settings.freeze.layers):
+        callback.held(network)
 
 
 def _stand_in(outputs: str) -> Model:
