@@ -69,6 +69,7 @@ from fancnn.networks.registry import UnknownNetwork, check_weights, network_from
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.pictures import PARTS, Picture, read_split, split_hash
 from fancnn.pretraining_settings import PretrainSettings
+from fancnn.regular_files import size_of_regular
 from fancnn.seals import NotAsWrittenError, check_archive
 from fancnn.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.settings import TrainSettings
@@ -77,6 +78,7 @@ from fancnn.trust import trust as let_be_named
 FORMAT, VERSION = "fancnn-checkpoint", 5
 STATES_WEIGHTS = 5  # the first version whose description has their hash
 FOLDER = "checkpoints"
+MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 
 def describe(
@@ -381,6 +383,7 @@ def read(path: Path) -> dict[str, Any]:
             of the kinds in the table above.
     """
     try:
+        size_of_regular(path, MOST_BYTES)
         with path.open("rb") as file:
             check_archive(file)
             file.seek(0)

@@ -13,22 +13,9 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.kinds import LARGEST, Mismatch, plain, shown
+from fancnn.regular_files import read_regular
 
 MOST_BYTES = 64 * 2**20  # of a file: the largest that the program writes, looks at a million images, has some 30 MB
-
-
-def read_bytes(path: Path, most: int) -> bytes:
-    """Return the content of a file of at most `most` bytes.
-
-    Raises:
-        OSError: If it cannot be read.
-        UserError: If it is larger.
-    """
-    with path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise UserError(f"{path} is larger than {most:,} bytes, and no such file of fancnn is")
-    return content
 
 
 def read_json(path: Path, expected: str) -> dict[str, Any]:
@@ -42,7 +29,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         UserError: If it is missing, cannot be read, or is damaged, naming the file.
     """
     try:
-        content = read_bytes(path, MOST_BYTES)
+        content = read_regular(path, MOST_BYTES)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}. Expected {expected}") from error
     try:

@@ -58,8 +58,9 @@ from filelock import FileLock
 from fancnn.atomic_files import make_folder, sync_file, sync_folder, write_atomically
 from fancnn.cache_folder import cache_folder
 from fancnn.errors import UserError
-from fancnn.json_files import parsed_json, read_bytes, version_of
+from fancnn.json_files import parsed_json, version_of
 from fancnn.kinds import Kind, Mismatch, number_between, optional, record, text, truth, whole
+from fancnn.regular_files import read_regular
 from fancnn.seen_images import Hashes
 
 FORMAT, VERSION = "fancnn-looks", 1
@@ -254,7 +255,7 @@ class Ledger:
     def looks(self) -> list[Look]:
         """Return all looks, the earliest first."""
         try:
-            content = read_bytes(self.folder / FILE, MOST_BYTES)
+            content = read_regular(self.folder / FILE, MOST_BYTES)
         except FileNotFoundError:
             return []
         lines = content[: content.rfind(b"\n") + 1].splitlines()  # what comes after it was cut short
@@ -276,7 +277,7 @@ class Ledger:
     def _images(self, name: str) -> Hashes:
         path = self.folder / IMAGES / f"{name}.bin"
         try:
-            content = read_bytes(path, MOST_BYTES)
+            content = read_regular(path, MOST_BYTES)
         except FileNotFoundError:
             content = b""
         if hashlib.sha256(content).hexdigest() != name or len(content) % 8:

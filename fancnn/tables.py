@@ -20,6 +20,7 @@ from typing import TextIO
 
 from fancnn.atomic_files import atomic_file
 from fancnn.errors import UserError
+from fancnn.regular_files import size_of_regular
 
 MOST_BYTES = 2 * 2**30  # of a table: some 10 million rows
 MOST_DIGITS = 9  # of a version
@@ -104,8 +105,7 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
             top of this module says.
     """
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise UserError(f"cannot read the table {path}: it has {size:,} bytes, expected {MOST_BYTES:,} at most")
+        size_of_regular(path, MOST_BYTES)
         with path.open(encoding=_encoding(path), errors="surrogateescape", newline="") as file:
             header = file.readline()
             header.encode()  # names of columns are text; what is none is no table

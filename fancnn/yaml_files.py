@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from fancnn.errors import UserError
-from fancnn.json_files import read_bytes
 from fancnn.kinds import MOST_DEEP, Mismatch, plain, shown
+from fancnn.regular_files import read_regular
 
 MOST_BYTES = 2**20  # of a file: configurations have some 10 kB
 
@@ -25,7 +25,7 @@ def read_text(path: Path) -> str:
         UserError: If it is missing, cannot be read, is too large or no such text, naming the file.
     """
     try:
-        return read_bytes(path, MOST_BYTES).decode("utf-8-sig")
+        return read_regular(path, MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeError as error:

@@ -22,9 +22,11 @@ from fancnn.images.reading import FORMATS, UnreadablePicture, decoded, pixel_has
 from fancnn.images.spreading import spread
 from fancnn.inspection.decisions import Decision, Thresholds
 from fancnn.inspection.predictions import FileScore, TypeGuess
+from fancnn.regular_files import read_regular
 from fancnn.seals import Content, NotAsWrittenError, is_sealed
 
 BATCH_SIZE = 8
+MOST_BYTES = 2 * 2**30  # of a file: an ONNX file cannot be larger
 MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
 MOST_KEPT = 3_000_000  # bytes: the memory that larger batches take is given back after each
 COPIES = 8  # of the weights of a resize, while they are computed
@@ -77,7 +79,7 @@ class ExportedModel:
     ) -> None:
         self.gate = ImageGate(image_limits or ImageLimits())
         self.path = Path(path).expanduser()
-        content = _content(self.path)
+        content = content_of(self.path)
         sealed = checked_seal(self.path, content)
         self._session = session_of(content, self.path, threads)
         self.sha256 = hashlib.sha256(content).hexdigest()
@@ -351,9 +353,14 @@ def onnx_runtime() -> Any:
         ) from error
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """Read an exported file.
+
+    Raises:
+        UserError: If it is missing, cannot be read, is no regular file or larger than any such file.
+    """
     try:
-        return path.read_bytes()
+        return read_regular(path, MOST_BYTES)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist. Expected a file that `python -m fancnn.export` wrote") from None
     except OSError as error:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from fancnn.deployment.exported_facts import INPUT, KEY, ExportedFacts
-from fancnn.deployment.exported_model import checked_seal, session_of
+from fancnn.deployment.exported_model import checked_seal, content_of, session_of
 from fancnn.deployment.writing import FORMATS, needed
 from fancnn.errors import UserError
 from fancnn.model import Model
@@ -115,7 +115,7 @@ def runtimes_of(path: Path) -> list[Runtime]:
     _is_sealed(path, kind)
     if kind == "torch":
         return [Runtime("torch.export", of_program(path))]
-    found = [Runtime("ONNX Runtime", of_onnx_runtime(path.read_bytes(), path))] if kind == "onnx" else []
+    found = [Runtime("ONNX Runtime", of_onnx_runtime(content_of(path), path))] if kind == "onnx" else []
     if kind == "openvino" or find_spec("openvino") is not None:
         found.append(Runtime("OpenVINO, float32", of_openvino(path, FLOAT32)))
         if (precision := openvino_default(path)) != "f32":
@@ -177,7 +177,7 @@ def _read_by_openvino(source: Path | bytes) -> Any:
 
 
 def _said_by_onnx(path: Path) -> str | None:
-    session = session_of(path.read_bytes(), path, threads=1)
+    session = session_of(content_of(path), path, threads=1)
     text: str | None = session.get_modelmeta().custom_metadata_map.get(KEY)
     return text
 
