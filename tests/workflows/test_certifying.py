@@ -190,7 +190,7 @@ def test_mistakes_are_told(overrides: list[str], text: str, run_certify: Certify
 
 def test_a_threshold_that_is_none_is_told(run_certify: Certify, tmp_path: Path) -> None:
     place = table(tmp_path / "t.csv", 20)
-    texts = {"high": "threshold='high' should be a number in ", "run": "say run=", "2": "should be in "}
+    texts = {"high": "threshold='high' should be a number in ", "run": "say run=", "2": "should be a number in "}
     for value, text in texts.items():
         with pytest.raises(UserError, match=text):
             run_certify(f"table={place}", f"threshold={value}")
