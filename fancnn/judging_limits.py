@@ -41,6 +41,7 @@ from fancnn.settings import (
 TABLE = "a prediction table: columns path, label, probability"
 BASELINES = ("mean", "black", "white")
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
+MOST_COMPARED = 26  # a letter each
 MOST_PLANS = 8  # that a figure can tell apart
 OF_IMAGES = ("run", "table", "part", "threshold", "sequential", "store", "largest_group", "exclude_seen")
 
@@ -98,8 +99,9 @@ def check_comparing(settings: CompareSettings) -> None:
 
 
 def _check_compared(runs: list[str]) -> None:
-    if len(runs) < 2:
-        raise UserError(f"runs={runs}: expected two run folders or prediction tables or more, the one in use first")
+    if not 2 <= len(runs) <= MOST_COMPARED:
+        expected = f"two to {MOST_COMPARED} runs or tables, the one in use first"
+        raise UserError(f"{len(runs)} given: expected {expected}, e.g. python -m fancnn.compare RUN NEW_RUN")
 
 
 def check_certifying(settings: CertifySettings) -> None:

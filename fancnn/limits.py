@@ -582,7 +582,7 @@ def check_fans(key: str, fans: FansSettings) -> None:
             ("seed", 0, 2**63 - 1, "0 or more", 0),
             ("ng_fraction", 0, 1, "from 0 to 1", 0.5),
             ("size", SMALLEST_FAN, LARGEST_FAN, f"from {SMALLEST_FAN} to {LARGEST_FAN} pixels", 240),
-            ("severity", 1e-3, 1e3, "above 0, to 1000", 1),
+            ("severity", 1e-9, 1e3, "above 0, to 1000", 1),
         ):
             check(partial(_expect, key, fans, name, least, most, f"expected {range_}. Try {key}{name}={example}"))
 

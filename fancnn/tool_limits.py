@@ -7,6 +7,7 @@ from functools import partial
 
 from fancnn.errors import UserError, collected
 from fancnn.limits import (
+    at_most,
     check_calibration,
     check_choice,
     check_count,
@@ -38,6 +39,7 @@ from fancnn.settings import (
 
 FORMATS = ("onnx", "openvino", "torch")
 DO = ("list", "verify", "clear")
+MOST_FOLDS = 1000
 MEASURED = ("machine", "start", "training", "reading", "runs", "large", "scale", "serving")
 
 
@@ -117,8 +119,9 @@ def check_crossing(settings: CrossvalSettings) -> None:
 
 
 def check_folds(folds: int) -> None:
-    if not 3 <= folds <= 1000:
-        raise UserError(f"folds={folds} should be from 3 to 1000: one tests, one validates, the others train")
+    if not 3 <= folds <= MOST_FOLDS:
+        more = at_most(folds, MOST_FOLDS)
+        raise UserError(f"folds={folds} should be 3 or more{more}: one tests, one validates, the others train")
 
 
 def check_benchmark(settings: BenchmarkSettings) -> None:

@@ -35,15 +35,15 @@ def test_every_wrong_value_ends_in_words(place: Place) -> None:
 
 
 WRONG = [
-    ("model.network._partial_=true", "model.network._partial_=true: it is made at once, and not for later; leave it"),
+    ("+model.network._partial_=true", "model.network._partial_=true: it is made at once, and not for later; leave it"),
     ("model.optimizer._partial_=3", "model.optimizer._partial_=3: what it acts on is made later; say true"),
     ("++model.loss._args_=[1]", "model.loss._args_=[1] is no argument: say arguments by their names"),
     ("callbacks.history=3", "callbacks.history=3 should be a _target_ and its arguments"),
     ("callbacks.history=false", "callbacks.history=False should be a _target_ and its arguments"),
     ("callbacks.history=${model.loss}", "callbacks.history._target_='fancnn.learning.losses.CrossEntropy' gives a "),
-    ("logger.tensorboard=[a]", "logger.tensorboard=['a'] should be a _target_ and its arguments"),
+    ("logger.tensorboard=many", "logger.tensorboard=many should be a _target_ and its arguments"),
     ("model.loss=${model.network}", "model.loss: "),
-    ("schedule=${model.optimizer}", "schedule: it makes a Adam. Expected an LRScheduler"),
+    ("schedule._target_=torch.optim.SGD|~schedule.epochs_per_decade", "schedule: "),
     ("model.optimizer=${schedule}", "model.optimizer: "),
     ("model.optimizer.lr=inf", "model.optimizer: its first step is no number. Lower model.optimizer.lr"),
     ("+trainer.num_sanity_val_steps=2", "trainer.num_sanity_val_steps=2 would change nothing: data and model are"),
@@ -51,7 +51,7 @@ WRONG = [
     ("trainer.max_epochs=10000000", "trainer.max_epochs=10000000 should be a whole number, 1 or more, 1,000,000 at"),
     ("data.batch_size=1000000000", "data.batch_size=1000000000 should be 1 or more, 65,536 at most"),
     ("data.mean=[nan,0,0]", "data.mean and data.std want three numbers each"),
-    ("data.root=~nobody-at-all/x", "nobody of that name has a home folder on this computer"),
+    ("data.root='~nobody-at-all/x'", "nobody of that name has a home folder on this computer"),
     ("model.network.hidden=[1000000000]", "hidden must be 1,048,576 at most"),
     ("model=residual|model.network.depths=100000", "depths=100000 gives 300,000 blocks: 1,000 at most"),
     ("data.fans.count=1000000000|data.root=null", "data.fans.count=1000000000 is out of range: expected from 1 to"),
@@ -67,7 +67,7 @@ def test_nonsense_is_refused_by_its_key(wrong: str, text: str, place: Place) -> 
 
 SEVERAL = [
     ("train", ["seed=-1", "data.batch_size=many", "model.optimizer.lr=-1", "+model.filters=3", "monitor=val/los"], 5),
-    ("pretrain", ["seed=-1", "data.val_fraction=2", "model.optimizer.lr=-1", "+task.noize=1"], 4),
+    ("pretrain", ["data.batch_size=0", "data.val_fraction=2", "model.optimizer.lr=-1", "+task.noize=1"], 4),
     ("predict", ["run=nowhere", "input=nothing", "line.ng_rate=2"], 3),
     ("serve", ["port=99999", "token=short", "limits.files=0", "limits.queue=some"], 4),
     ("certify", ["escape=2", "confidence=sure", "looks=0", "run=nowhere"], 4),
@@ -119,7 +119,7 @@ def test_a_key_that_is_none_is_told_the_one_that_was_meant(place: Place) -> None
 @pytest.mark.parametrize(
     ("network", "text"),
     [
-        ("basic|data.image_size=[4096,4096]", "would take about 6[0-9] GB to train"),
+        ("basic|data.image_size=[4096,4096]", "would take about 71 GB to train on 1 at a time, and there are 16 GB"),
         ("basic|model.network.filters=[1000000,1000000]", "would take about .* GB"),
     ],
 )

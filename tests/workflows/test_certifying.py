@@ -179,8 +179,8 @@ def test_console_and_file_name_the_unit(
         (["table=x.csv", "largest_group=0"], "largest_group=0: expected the most NG parts that one group"),
         (["table=x.csv", "part=all"], "part='all' is none of train, val, test"),
         (["table=x.csv", "store=true"], "store=true keeps the threshold in a run's model: say run="),
-        (["table=x.csv"], "cannot read the table x.csv: No such file"),
-        (["run=nowhere"], "cannot read nowhere/metrics.json: No such file"),
+        (["table=x.csv"], "table='x.csv' is no file. Expected a prediction table"),
+        (["run=nowhere"], "nowhere does not exist. Expected a run folder"),
     ],
 )
 def test_mistakes_are_told(overrides: list[str], text: str, run_certify: Certify) -> None:
@@ -190,7 +190,7 @@ def test_mistakes_are_told(overrides: list[str], text: str, run_certify: Certify
 
 def test_a_threshold_that_is_none_is_told(run_certify: Certify, tmp_path: Path) -> None:
     place = table(tmp_path / "t.csv", 20)
-    texts = {"high": "threshold='high' should be a number, run, or null", "run": "say run=", "2": "should be in "}
+    texts = {"high": "threshold='high' should be a number in ", "run": "say run=", "2": "should be a number in "}
     for value, text in texts.items():
         with pytest.raises(UserError, match=text):
             run_certify(f"table={place}", f"threshold={value}")

@@ -166,7 +166,7 @@ def test_pictures_that_have_changed_since_are_refused(trained_run: Path, picture
     [
         ("split=validation", "split='validation' is none of train, val, test"),
         ("data.class_names={OK: fine}", "the run has no class fine. It has: GO, NG"),
-        ("device=abacus", "device=abacus cannot be used here"),
+        ("device=abacus", "device='abacus' is none of auto, cpu, cuda"),
     ],
 )
 def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, pictures: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_forecast_follows_from_the_line(tmp_path: Path, capsys: pytest.Capture
     [
         ([], "say either run=outputs/train/<stamp>, or table=predictions.csv"),
         (["run=a", "table=b"], "say either run="),
-        (["table=nowhere.csv"], "cannot read the table nowhere.csv"),
+        (["table=nowhere.csv"], "table='nowhere.csv' is no file. Expected a prediction table"),
         (["table=nowhere.csv", "line.ng_rate=3"], "line.ng_rate=3.0: expected a share"),
     ],
 )

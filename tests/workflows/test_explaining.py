@@ -178,7 +178,7 @@ def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
         (["methods=[]"], "expected one or more of"),
         (["baseline=blue"], "baseline='blue' is none of mean, black, white"),
         (["pictures=0"], "pictures=0 should be 1 or more"),
-        (["split=tset"], "split=tset: the run has no such part. It has: train, val, test"),
+        (["split=tset"], "split='tset' is none of train, val, test"),
         (["check=true", "methods=[grad_cam]"], "check=true needs masks of the defects"),
         (["input=nowhere"], "input=nowhere is no file, no folder"),
     ],

@@ -183,6 +183,8 @@ def test_an_output_that_cannot_be_written_is_said_and_nothing_is_left(
     (tmp_path / "file").write_text("in the way")
     output = tmp_path / "file/predictions.csv"
     given = [f"run={trained_run}", f"input={pictures}", f"output={output}", f"output_dir={tmp_path}"]
-    with pytest.raises(UserError, match="cannot write .*predictions.csv: .*Name a place that can be written"):
+    with pytest.raises(
+        UserError, match="output=.*predictions.csv.*/file is a file, and nothing can be written into it"
+    ):
         predict(compose_command("predict", PredictSettings, *given))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
