@@ -109,5 +109,9 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program."""
     # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
     planes = images.to(torch.float32, memory_format=torch.contiguous_format)
+    if (
+        size[1] == 1 < size[0]
+    ):  # torch 2.11 to 2.14 get a single column wrong on a CPU, by half the grey levels and more
+        return resized(images.mT, (1, size[0])).mT
     exact = F.interpolate(planes, size=size, mode="bilinear", antialias=True, align_corners=False)
     return exact.round_().clamp_(0, 255).to(torch.uint8)
