@@ -97,7 +97,7 @@ def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
     (tmp_path / "bad.png").write_bytes(b"")
     answer = on_the_line(line_computer, "-m", "fancnn.predict", f"model={exported}", "input=bad.png", cwd=tmp_path)
     assert answer.returncode == 2, answer.stderr
-    assert "1 files: 0 GO, 0 NG, 1 could not be read" in answer.stdout
+    assert "1 file: 0 GO, 0 NG, 1 could not be read" in answer.stdout
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,8 @@ def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
 def test_that_computer_says_what_a_command_needs_which_it_has_not(
     command: str, needs: str, line_computer: Path, tmp_path: Path
 ) -> None:
+    for name in ("a", "b", "a.csv"):
+        (tmp_path / name).touch()
     answer = on_the_line(line_computer, "-m", *f"fancnn.{command}".split(), cwd=tmp_path)
     assert answer.returncode == 1
     assert answer.stderr.strip() == (
@@ -135,12 +137,13 @@ def test_every_requirement_is_told_and_a_missing_module_of_ours_is_no_requiremen
         ([], "say either run=.*, or model=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
         (["run=a", "model_file=b"], "both are said"),
         (["model_file=gone.onnx"], "gone.onnx does not exist. Expected a file that"),
-        (["model_file=gone.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
+        (["model_file={tmp}/there.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
     ],
 )
 def test_one_model_is_to_be_said(given: list[str], text: str, tmp_path: Path) -> None:
+    (tmp_path / "there.onnx").touch()
     with pytest.raises(UserError, match=text):
-        rows_by(tmp_path, *given, f"input={tmp_path}")
+        rows_by(tmp_path, *(item.format(tmp=tmp_path) for item in given), f"input={tmp_path}")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,7 @@ def test_one_model_is_to_be_said(given: list[str], text: str, tmp_path: Path) ->
     [
         (["format=onyx"], "format='onyx' is none of onnx, openvino, torch"),
         (["output=a.pt"], "output=a.pt should end in .onnx: format=onnx is read by that"),
-        (["output={tmp}/file/sub/x.onnx"], "cannot write .*x.onnx: Not a directory. Name a place that can be written"),
+        (["output={tmp}/file/sub/x.onnx"], "output=.*x.onnx.*: .*file is a file, and nothing can be written into it"),
     ],
 )
 def test_what_cannot_be_exported_is_told(given: list[str], text: str, trained_run: Path, tmp_path: Path) -> None:

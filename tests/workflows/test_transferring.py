@@ -279,7 +279,7 @@ def test_a_freeze_that_makes_no_sense_is_refused(mistake: str, text: str, train_
 
 
 def test_a_start_that_is_none_is_refused(pretrained: Path, tmp_path: Path, pictures: Path) -> None:
-    with pytest.raises(UserError, match="nowhere does not exist. Expected a run folder"):
+    with pytest.raises(UserError, match="init='nowhere' does not exist. Expected a run folder"):
         train(compose_train(tmp_path / "run", *SMALL, f"data.root={pictures}", "init=nowhere"))
     with pytest.raises(UserError, match=r"init=.*: no layer of the network fits: .*Take a run of the same model"):
         train(compose_train(tmp_path / "run", *SMALL[1:], "model=wide", f"data.root={pictures}", f"init={pretrained}"))
