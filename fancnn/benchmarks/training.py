@@ -63,7 +63,7 @@ def bare_epoch(settings: TrainSettings, data: PictureDataModule, precision: str)
     model = assembly.model(settings, data.classes)
     device = _device(settings)
     model.to(device).train()
-    optimizer = assembly.build(settings.model.optimizer, "model.optimizer")(model.parameters())
+    optimizer = assembly.build(settings.model.optimizer, "model.optimizer", later=True)(model.parameters())
     dataset = data.dataset("train")
     assert isinstance(dataset, PixelDataset), "the benchmark's pictures fit into memory"
     dataset, loss = dataset.on(device), nn.BCEWithLogitsLoss()

@@ -15,9 +15,8 @@ import fancnn
 from fancnn.errors import UserError
 from fancnn.learning.history import History
 from fancnn.pictures import read_split
-from fancnn.pretraining_limits import check_pretraining
 from fancnn.pretraining_settings import PretrainSettings
-from fancnn.workflows.pretraining import build_task, pretrain, read_unlabelled
+from fancnn.workflows.pretraining import build_task, check, pretrain, read_unlabelled
 
 Settings = Callable[..., PretrainSettings]
 
@@ -166,11 +165,6 @@ def test_a_command_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> 
 def test_a_mistake_is_told_before_pictures_are_read(mistake: str, text: str, pretrain_settings: Settings) -> None:
     with pytest.raises(UserError, match=text):
         check(pretrain_settings(*mistake.split("|")))
-
-
-def check(settings: PretrainSettings) -> None:
-    check_pretraining(settings)
-    build_task(settings)
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path, pretrain_settings: Settings) -> None:
