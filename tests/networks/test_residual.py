@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.networks import ResidualNet
@@ -157,3 +158,21 @@ MISTAKES = [
 def test_a_mistake_is_told_by_its_name(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         ResidualNet(**{"image_size": (80, 80), **arguments})
+
+
+@pytest.mark.parametrize("channels_in", [1, 3, 7, 8])
+def test_a_shortcut_of_few_channels_has_the_values_and_gradients_of_a_plain_convolution(channels_in: int) -> None:
+    """Torch's own gradient of it, with channels last, was seen to end the process: that of the other order is asked."""
+    block = ResidualBlock(channels_in, 5, 2, order="post", norm="none", activation="relu")
+    layer = block.shortcut[0]  # type: ignore[index]
+    assert isinstance(layer, nn.Conv2d)
+    images = torch.rand(6, channels_in, 9, 8)
+    here = images.to(memory_format=torch.channels_last).requires_grad_()
+    there = images.clone().requires_grad_()
+    expected = F.conv2d(there, layer.weight, layer.bias, stride=2)
+    found = layer(here)
+    torch.testing.assert_close(found, expected)
+    (gradient,), (of_plain,) = (
+        torch.autograd.grad(given.square().sum(), source) for given, source in ((found, here), (expected, there))
+    )
+    torch.testing.assert_close(gradient, of_plain)
