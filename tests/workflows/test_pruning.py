@@ -268,6 +268,8 @@ def test_thresholds_whose_rule_is_not_known_stay_and_that_is_said(
     checkpoint = torch.load(path, weights_only=True)
     del checkpoint["fancnn"]["decision_rule"]  # as decided before rules were kept
     torch.save(checkpoint, path)
+    metrics = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps({**metrics, "checkpoint_sha256": None}))
     out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
     assert fancnn.load(out / "keep-0.5").thresholds == Thresholds(0.3, 0.4)
     assert "is not kept with it, so they stay: GO up to 0.3, RECHECK up to 0.4" in capsys.readouterr().out
