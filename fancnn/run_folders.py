@@ -27,6 +27,7 @@ LEFT = (  # what commands leave in a folder, whichever ran there
     *("report.html", "compare.html", "compare.json", "certificate.json", "explain.html", "explain.json"),
     *("filters.json", "pruning.json", "lr_find.csv", "benchmark.json", "multirun.yaml"),
 )
+BARE = "which was stopped before there was anything to go on with"
 _own: set[Path] = set()  # unfinished, and read by the command that makes them
 _locked: dict[Path, int] = {}  # descriptors by folder: closing one, as the end of the process does, unlocks
 
@@ -88,6 +89,8 @@ def in_words(run: Path, command: str, top: Path) -> str:
     if _is_locked(run) or _is_locked(top):
         return f"{run} is not complete: python -m fancnn.{command} is at work there. Wait for its end"
     stopped = f"{run} is not complete: python -m fancnn.{command} was stopped there before its end"
+    if _is_bare(run):
+        return f"{stopped}, {BARE}. Remove it, and run the command again"
     if command not in RESUMED:
         return f"{stopped}. Make it anew: python -m fancnn.{command} --help"
     completes = f"{stopped}. This completes it: python -m fancnn.{command} ckpt={top}"
@@ -125,6 +128,8 @@ def claim(folder: Path, *, goes_on: bool = False) -> None:
     """
     if _is_locked(folder):
         raise UserError(_at_work(folder))
+    if not goes_on and _is_bare(folder):
+        raise UserError(f"{folder} holds the beginning of a run, {BARE}: remove it, or name another folder")
     if holds_run(folder) and not goes_on:
         raise UserError(
             f"{folder} holds a run already, and two in one folder would be mixed. Name another folder, or leave it out "
@@ -181,6 +186,11 @@ def _is_locked(folder: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def _is_bare(run: Path) -> bool:
+    """Whether a training was stopped before its first checkpoint."""
+    return (run / UNFINISHED).exists() and _begun(run)[0] in ("train", "pretrain") and not any(run.rglob("*.ckpt"))
 
 
 def _at_work(folder: Path) -> str:

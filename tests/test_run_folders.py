@@ -32,6 +32,18 @@ def test_a_folder_with_settings_alone_is_free_and_one_with_a_run_is_not(tmp_path
         (run / left).unlink()
 
 
+def test_a_training_without_a_checkpoint_is_to_be_removed_and_one_with_it_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_folders.begin(run, "train")
+    with pytest.raises(UserError, match="stopped before there was anything to go on with: remove it, or name another"):
+        run_folders.claim(run)
+    assert "anything to go on with. Remove it, and run the command again" in run_folders.why_incomplete(run)
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints/last.ckpt").touch()
+    with pytest.raises(UserError, match=r"run holds a run already, .* ckpt=.*/run; or remove it first"):
+        run_folders.claim(run)
+
+
 def test_another_process_is_refused_until_the_first_one_ends_however_it_ends(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(
@@ -52,6 +64,7 @@ def test_another_process_is_refused_until_the_first_one_ends_however_it_ends(tmp
 
 def test_what_an_unfinished_run_says_of_its_command_is_not_taken_on_trust(tmp_path: Path) -> None:
     run_folders.begin(tmp_path, "train; rm -r /")
+    (tmp_path / "last.ckpt").touch()
     assert "python -m fancnn.train ckpt=" in run_folders.why_incomplete(tmp_path)
     (tmp_path / run_folders.UNFINISHED).write_bytes(b"\xff\xfe")
     assert "python -m fancnn.train ckpt=" in run_folders.why_incomplete(tmp_path)
