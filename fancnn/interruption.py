@@ -45,6 +45,11 @@ def exit_code() -> int | None:
     return 128 + _received[0] if _received else None
 
 
+def heeded() -> None:
+    """Say that the signals so far did what they are for, as where a server is told to stop: it ends with 0."""
+    _received.clear()
+
+
 @contextmanager
 def uncut() -> Iterator[None]:
     """Let a block end before a signal that comes in it is heeded; a second one cuts it all the same."""

@@ -137,6 +137,7 @@ KNOWN_PARENTS = {
     "ValueError",
     "HttpToolsProtocol",  # of uvicorn
     "nn.Module",
+    "nn.Conv2d",
     "fx.Tracer",
     "ImageFolder",
     "Dataset",

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fancnn import interruption
 from fancnn.console import say
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import NotFiniteError, UserError
@@ -143,4 +144,5 @@ def _run(app: "FastAPI", listener: socket.socket, connections: "Connections", pr
     )
     with suppress(KeyboardInterrupt, SystemExit):  # uvicorn sends itself the signal again, when all is finished
         uvicorn.Server(config).run(sockets=[listener])
+    interruption.heeded()
     say("stopped")

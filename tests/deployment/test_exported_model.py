@@ -90,7 +90,7 @@ def test_files_that_are_none_are_told(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("text")
     with pytest.raises(UserError, match="text.onnx is damaged or no ONNX file: "):
         ExportedModel(tmp_path / "text.onnx")
-    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserError, match="cannot be read: a folder, not a file"):
         ExportedModel(tmp_path)
 
 

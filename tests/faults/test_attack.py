@@ -15,7 +15,7 @@ from samples import compose_command, process_environment
 
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
-from fancnn.serving.protocol import BoundedHeaders
+from fancnn.serving.protocol import BoundedConnection
 from fancnn.serving_settings import ServeSettings
 from fancnn.workflows.serving import application
 
@@ -73,7 +73,7 @@ def test_hostile_requests_are_refused_and_good_ones_between_them_answered(export
 
     async def found() -> traffic.Found:
         app = application(ExportedModel(exported), settings)
-        server = uvicorn.Server(uvicorn.Config(app, http=BoundedHeaders, port=0, log_config=None))
+        server = uvicorn.Server(uvicorn.Config(app, http=BoundedConnection, port=0, log_config=None))
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup()

@@ -366,7 +366,7 @@ def test_auto_takes_the_intercept_that_a_balanced_training_needs(ng_rate: float)
     assert found.calibration == fit_platt(logits, labels)
     assert found.calibration.intercept == pytest.approx(logit(ng_rate), abs=0.4)  # the ratio of the two priors' odds
     assert re.match(
-        r"platt, since an intercept is needed: it raises twice the log likelihood of 5000 images by \d.*, above 8.52 "
+        r"platt, since an intercept is needed: it raises twice the log likelihood of 5,000 images by \d.*, above 8.52 "
         r"\(BIC\); the network's own P\(NG\) is too high or too low throughout, as after a balanced training$",
         found.reason,
     )

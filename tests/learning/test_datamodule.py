@@ -10,6 +10,7 @@ from samples import compose_train, write_pictures
 
 from fancnn import assembly
 from fancnn.errors import UserError
+from fancnn.images.image_gate import DEFAULT_GATE
 from fancnn.images.preprocess import Preprocess
 from fancnn.learning import datamodule
 from fancnn.learning.datamodule import PictureDataModule
@@ -198,6 +199,6 @@ def test_pictures_that_fit_nowhere_are_decoded_when_asked_for_and_are_the_same(
         assert torch.equal(images, expected)
         assert torch.equal(labels, truth)
     (root / "GO/000.png").write_bytes(b"")
-    files = FileDataset([root / "GO/000.png"], torch.zeros(1), Preprocess((8, 8)))
+    files = FileDataset([root / "GO/000.png"], torch.zeros(1), Preprocess((8, 8)), DEFAULT_GATE)
     with pytest.raises(UserError, match="000.png was readable before and is so no more: empty"):
         files[torch.tensor([0])]

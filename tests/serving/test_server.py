@@ -254,7 +254,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         ("proxy=nginx", "proxy=nginx should be an address such as 127.0.0.1"),
         ("limits.seconds=-1", "limits.seconds=-1.0 should be a number above 0"),
         ("limits.formats=[EPS]", "limits.formats=.'EPS'. should name some of JPEG, PNG"),
-        ("golden=nowhere", "golden=nowhere is no folder. Expected one with GO/ and NG/"),
+        ("golden=nowhere", "golden='nowhere' is no folder. Expected one with known images"),
         ("model_file=nowhere.onnx", "nowhere.onnx does not exist"),
     ],
 )
