@@ -368,11 +368,18 @@ def _why_unreadable(path: Path, error: Exception) -> str:
         return "it is empty"
     if isinstance(error, NotAsWrittenError):
         return f"{error}. Take another copy of it, or train anew"
-    if not zipfile.is_zipfile(path):
+    if not _is_zip(path):
         return "it is cut short, or a file of another kind"
     if isinstance(error, pickle.UnpicklingError):
         return "it holds Python objects beside plain data, and those are not loaded: they could run anything"
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # its end says that it goes on in another file
+        return False
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class _Tracer(fx.Tracer):
     """Looks into no layer that `_after` knows."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, MeanAndMax) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, MeanAndMax | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _of(node: fx.Node, seen: dict[fx.Node, Field | None], network: nn.Module) -> Field | None:

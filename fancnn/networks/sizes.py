@@ -32,8 +32,8 @@ def training_bytes(make: Callable[[], nn.Module], image_size: tuple[int, int], b
 
     Example:
         >>> from fancnn.networks import ConvNet
-        >>> training_bytes(lambda: ConvNet((80, 80)), (80, 80), 32) // 10**6
-        44
+        >>> training_bytes(lambda: ConvNet((80, 80)), (80, 80), 32) // 10**7
+        4
     """
     values = 0
 

@@ -39,7 +39,7 @@ def test_the_command_leaves_a_table_agreements_and_a_picture_and_says_what_each_
     answer = run_command("fancnn.filters", f"run={trained_run}", cwd=tmp_path, COLUMNS="80")
     assert answer.returncode == 0, answer.stderr
     (output,) = (tmp_path / "outputs/filters").iterdir()
-    assert {path.name for path in output.iterdir()} == {".hydra", *FILES, "filters-blocks.0.0.png"}
+    assert {path.name for path in output.iterdir()} == {".hydra", ".lock", *FILES, "filters-blocks.0.0.png"}
     assert all(f"{name} " in answer.stdout for name in CRITERIA)
     assert "do they agree? Spearman's rank correlation above the diagonal, Kendall's below" in answer.stdout
     table = answer.stdout.partition("do they agree?")[2]
@@ -98,6 +98,7 @@ def test_filters_that_are_silent_are_named_and_scores_that_most_do_not_better_ar
     checkpoint = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
     checkpoint["state_dict"]["model.network.blocks.1.0.bias"][[1, 2, 3, 5, 6]] = -1e6
     AtomicCheckpointIO().save_checkpoint(checkpoint, run / "checkpoints/best.ckpt")
+    (run / "metrics.json").unlink()  # it is of other weights
     ranked(tmp_path / "out", f"run={run}", "layer=blocks.1.0")
     said, rows = capsys.readouterr().out, rows_of(tmp_path / "out")
     silent = [row for row in rows if float(row["activation"]) == 0]

@@ -12,6 +12,7 @@ from samples import compose_command
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.learning.checkpointing import AtomicCheckpointIO
 from fancnn.settings import (
     CertifySettings,
     CompareSettings,
@@ -94,7 +95,7 @@ def test_a_checkpoint_that_another_has_replaced_is_noticed_by_whatever_reads_the
     path = run / "checkpoints/best.ckpt"
     content = torch.load(path, weights_only=True)
     next(value for value in content["state_dict"].values() if value.is_floating_point()).add_(0.5)
-    torch.save(content, path)
+    AtomicCheckpointIO().save_checkpoint(content, path)
     before = contents(run)
     for use in (*OF_TABLES, *OF_MODELS):
         with pytest.raises(UserError, match=f"best.ckpt .*metrics.json.*{MIXED}"):

@@ -32,7 +32,7 @@ def test_it_says_a_rate_to_copy_and_leaves_curve_and_table(pictures: Path, tmp_p
     answer = run_command("fancnn.lr_find", *arguments, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     (run,) = (tmp_path / "outputs/lr_find").iterdir()
-    assert {path.name for path in run.iterdir()} == {".hydra", "lr_find.csv", "lr_find.png"}
+    assert {path.name for path in run.iterdir()} == {".hydra", ".lock", "lr_find.csv", "lr_find.png"}
     said = answer.stdout.splitlines()[-1].strip()
     key, rate = said.split("=")
     assert key == "model.optimizer.lr"
