@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def checkpoint(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "a.ckpt"
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": model.about}, path)
+    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": {**model.about, "complete": True}}, path)
     return path
 
 
