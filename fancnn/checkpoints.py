@@ -240,10 +240,12 @@ def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = Fal
     run = run_folder(path)
     if path.parent.name == FOLDER and (why := run_folders.why_incomplete(run, deciding=deciding)):
         return why
-    decided = "task" in about or "decision" in about or (run / "metrics.json").is_file() or _lies_alone(path)
+    beside_best = path.name == LAST and path.with_name(BEST).is_file()
+    judged = (run / "metrics.json").is_file() and not beside_best  # then the best one was
+    decided = "task" in about or "decision" in about or judged or _lies_alone(path)
     if about.get("complete", decided):
         return ""
-    if path.name == LAST and path.with_name(BEST).is_file():
+    if beside_best:
         return (
             f"{path} is the last epoch, kept to go on with, for which no thresholds were chosen. Take the best one, "
             f"with its run: {run}"

@@ -5,7 +5,9 @@ import random
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -15,6 +17,7 @@ from samples import compose_command, process_environment
 
 from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
+from fancnn.serving.connections import Connections
 from fancnn.serving.protocol import BoundedConnection
 from fancnn.serving_settings import ServeSettings
 from fancnn.workflows.serving import application
@@ -73,7 +76,8 @@ def test_hostile_requests_are_refused_and_good_ones_between_them_answered(export
 
     async def found() -> traffic.Found:
         app = application(ExportedModel(exported), settings)
-        server = uvicorn.Server(uvicorn.Config(app, http=BoundedConnection, port=0, log_config=None))
+        protocol: Any = partial(BoundedConnection, connections=Connections(100))
+        server = uvicorn.Server(uvicorn.Config(app, http=protocol, port=0, log_config=None))
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
         await server.startup()

@@ -113,7 +113,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     """Read `key=value` arguments, as the program's own commands take them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     defaults = {
-        **{"output": "/tmp/fancnn-attack", "parts": ",".join(PARTS), "seed": 0, "minutes": 120.0},
+        **{"output": "outputs/attack", "parts": ",".join(PARTS), "seed": 0, "minutes": 120.0},
         **{"writers": 0, "kills": 400, "hostile": 500, "fuzz_minutes": 60.0, "requests": 100_000},
         **{"only": "", "point": 0, "how": "kill"},
     }

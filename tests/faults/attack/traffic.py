@@ -171,7 +171,7 @@ async def send(host: str, port: int, kind: str, good: Good, seeded: random.Rando
     reader, writer = await asyncio.open_connection(host, port)
     try:
         async with asyncio.timeout(SECONDS):
-            with suppress(ConnectionError):
+            with suppress(OSError):  # it may have hung up
                 for piece in pieces:
                     writer.write(piece)
                     await writer.drain()

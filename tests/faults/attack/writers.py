@@ -81,10 +81,18 @@ def write_checkpoint(folder: Path, number: int) -> None:
 
 def read_checkpoint(folder: Path) -> int | None:
     """The number in the last one, which is never ahead of the best."""
-    from fancnn import checkpoints
+    import torch
 
-    paths = [folder / f"checkpoints/{name}.ckpt" for name in ("best", "last")]
-    numbers = [int(checkpoints.read(path)["fancnn"]["number"]) if path.exists() else 0 for path in paths]
+    from fancnn.seals import check_archive
+
+    numbers = []
+    for path in (folder / f"checkpoints/{name}.ckpt" for name in ("best", "last")):
+        number = 0
+        if path.exists():
+            with path.open("rb") as file:
+                assert check_archive(file), f"{path} has no seal"
+            number = int(torch.load(path, weights_only=True)["fancnn"]["number"])
+        numbers.append(number)
     assert numbers[0] >= numbers[1]
     return numbers[1] or None
 
