@@ -111,7 +111,7 @@ class _Clock(pl.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-def product_rate(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
+def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     """TFLOP/s of a matrix product: what the machine can do at best."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     (values,) = in_turn(5, lambda: _rate(lambda: a @ b, 2 * size**3, device))
