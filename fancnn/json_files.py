@@ -53,7 +53,7 @@ def parsed_json(content: bytes | str) -> dict[str, Any]:
     """
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
-        found = json.loads(
+        document = json.loads(
             text,
             parse_constant=_constant,
             parse_float=_float,
@@ -68,19 +68,19 @@ def parsed_json(content: bytes | str) -> dict[str, Any]:
         raise Mismatch("expected objects that are not nested so deep") from error
     except ValueError as error:
         raise Mismatch(f"expected JSON ({error})") from error
-    plain(found, "")
-    if not isinstance(found, dict):
-        raise Mismatch(f"expected an object, not {shown(found)}")
-    return found
+    plain(document, "")
+    if not isinstance(document, dict):
+        raise Mismatch(f"expected an object, not {shown(document)}")
+    return document
 
 
-def version_of(found: Mapping[str, Any], latest: int, place: str) -> int:
+def version_of(document: Mapping[str, Any], latest: int, place: str) -> int:
     """Return the format version of a file.
 
     Raises:
         UserError: If it is no whole number from 1, or later than `latest`.
     """
-    version = found.get("version")
+    version = document.get("version")
     if type(version) is not int or version < 1:
         raise UserError(f"{place} is damaged: version: expected a whole number from 1, got {shown(version)}")
     if version > latest:
@@ -106,8 +106,8 @@ def _int(digits: str) -> int:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    read = dict(pairs)
+    if len(read) < len(pairs):
         name, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise Mismatch(f"expected each key once, and {shown(name)} stands there again")
-    return found
+    return read

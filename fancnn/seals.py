@@ -151,17 +151,17 @@ def _verify(contents: Sequence[Content], at: int) -> None:
 
 def _digest(contents: Sequence[Content], at: int) -> bytes:
     """SHA-256 over lengths and bytes, with zeros for the digits at `at` in the first."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for content in contents:
-        found.update(f"{len(content)}\n".encode())
+        digest.update(f"{len(content)}\n".encode())
         with memoryview(content) as view:
             start = 0
             if content is contents[0]:
-                _update(found, view[:at])
-                found.update(b"0" * DIGITS)
+                _update(digest, view[:at])
+                digest.update(b"0" * DIGITS)
                 start = at + DIGITS
-            _update(found, view[start:])
-    return found.hexdigest().encode()
+            _update(digest, view[start:])
+    return digest.hexdigest().encode()
 
 
 def _update(digest: "hashlib._Hash", view: memoryview) -> None:

@@ -42,11 +42,11 @@ def read_yaml(path: Path) -> Any:
     try:
         _check_events(text)
         _check_keys(yaml.compose(text, yaml.SafeLoader))
-        found = yaml.safe_load(text)
-        plain(found, "")
+        document = yaml.safe_load(text)
+        plain(document, "")
     except (ValueError, LookupError, OverflowError, yaml.YAMLError) as error:  # PyYAML's constructors raise all of them
         raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
-    return found
+    return document
 
 
 def _check_events(text: str) -> None:

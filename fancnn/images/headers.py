@@ -129,7 +129,7 @@ def check_tags(content: bytes) -> dict[int, int]:
     Raises:
         UnreadablePicture: If they do, or one has more numbers than any image needs.
     """
-    found, claimed = dict[int, int](), 0
+    values, claimed = dict[int, int](), 0
     for tag, kind, count, value in _tags(content):
         size = count * _TAG_SIZES.get(kind, 0)
         claimed += size if size > 8 else 0
@@ -138,8 +138,8 @@ def check_tags(content: bytes) -> dict[int, int]:
         if claimed > len(content):
             raise UnreadablePicture("damaged: its tags have more bytes than the file")
         if count == 1:
-            found.setdefault(tag, value)
-    return found
+            values.setdefault(tag, value)
+    return values
 
 
 def _check_tiff(content: bytes, limits: ImageLimits) -> None:

@@ -130,9 +130,8 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _interpolated(images: Tensor, size: tuple[int, int]) -> Tensor:
-    if (
-        size[1] == 1 < size[0]
-    ):  # torch 2.11 to 2.14 get a single column wrong on a CPU, by half the grey levels and more
+    # torch 2.11 and 2.14 get a single column wrong on a CPU, by half the grey levels and more
+    if size[1] == 1 < size[0]:
         return _interpolated(images.mT, (1, size[0])).mT
     # contiguous: memory order picks torch's kernel, and two kernels may round a tie differently
     planes = images.to(torch.float32, memory_format=torch.contiguous_format)

@@ -76,11 +76,11 @@ class Connections:
 
     def _close_one(self, client: str) -> bool:
         """Close the connection of a client that was idle longest; whether there was one."""
-        found = next((connection for connection in self._of[client] if connection.is_idle), None)
-        if found is None:
+        idle = next((connection for connection in self._of[client] if connection.is_idle), None)
+        if idle is None:
             return False
-        del self._of[client][found]
-        found.give_way()
+        del self._of[client][idle]
+        idle.give_way()
         return True
 
 
@@ -96,10 +96,10 @@ def most_connections(wanted: int) -> int:
     if soft != unlimited and soft < wanted + others:
         soft = wanted + others if hard == unlimited else min(wanted + others, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    found = wanted if soft == unlimited else min(wanted, soft - others)
-    if found < LEAST:
+    bound = wanted if soft == unlimited else min(wanted, soft - others)
+    if bound < LEAST:
         raise UserError(
             f"this process may open {soft} files: too few for {LEAST} connections and {others} others. "
             f"Allow more: `ulimit -n {LEAST + others}` or above"
         )
-    return found
+    return bound

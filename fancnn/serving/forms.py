@@ -78,16 +78,16 @@ def _file(part: bytes, place: int) -> File:
 
 def _headers(head: bytes, place: int) -> dict[str, bytes]:
     """Headers by their names in small letters; those that say what a part is may stand once."""
-    found: dict[str, bytes] = {}
+    headers: dict[str, bytes] = {}
     for line in filter(None, head.split(b"\r\n")):
         name, colon, value = line.partition(b":")
         key = name.decode("latin-1").lower()
         if not colon or not key or key != key.strip():
             raise _damaged(f"part {place}: one of its headers is no `Name: value`")
-        if key in found and key in SINGLE:
+        if key in headers and key in SINGLE:
             raise _damaged(f"part {place}: it has the header {key} twice")
-        found[key] = value.strip()
-    return found
+        headers[key] = value.strip()
+    return headers
 
 
 def _options(header: bytes) -> dict[bytes, bytes]:
