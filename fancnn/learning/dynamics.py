@@ -67,6 +67,10 @@ class Dynamics(pl.Callback):
         self._norms: Norms = {}
         self._activations: Activations | None = None
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows and trainer.is_global_zero:  # of an earlier training, which may have no epoch to come
+            self._write()
+
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, at: int) -> None:
         # a step like the others: the last batch may be small, and an optimiser's first steps are its largest
         if at == int(trainer.num_training_batches) // 2 and self._looks(trainer):

@@ -34,6 +34,10 @@ class History(Checkpoint):
         self.told: set[str] = set()
         self._started = 0.0
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows and trainer.is_global_zero:  # of an earlier training, which may have no epoch to come
+            self._write()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.perf_counter()
 

@@ -19,6 +19,7 @@ from fancnn.pretraining_settings import PretrainSettings
 from fancnn.reporting.candidates import read_candidate
 from fancnn.reporting.material import metrics_of
 from fancnn.settings import CrossvalSettings, DecideSettings, EnsembleSettings, PruneSettings, TrainSettings
+from fancnn.tables import read_table
 from fancnn.workflows.crossing import crossval
 from fancnn.workflows.deciding import decide
 from fancnn.workflows.joining import ensemble
@@ -64,6 +65,13 @@ def facts(run: Path) -> dict[str, Any]:
     return {"metrics": metrics, "weights": model.weights_sha256, "decision": decided, "table": table}
 
 
+def curves(run: Path) -> list[dict[str, str]]:
+    """Return the rows of `metrics.csv`, but for their seconds."""
+    rows = read_table(run / "metrics.csv", ("epoch",), 1)
+    assert rows
+    return [{name: cell for name, cell in row.items() if name != "seconds"} for row in rows]
+
+
 @pytest.fixture(scope="module")
 def trained_not_judged(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped between its last epoch and its decision."""
@@ -103,6 +111,8 @@ def test_a_run_stopped_before_its_decision_is_refused_and_is_completed_without_a
     whole = tmp_path / "whole"
     train(compose_train(whole, *SMALL, f"data.root={pictures}", "decision.rule=f1", "report=false"))
     assert facts(done) == facts(whole)
+    assert (done / "dynamics.csv").read_bytes() == (whole / "dynamics.csv").read_bytes()
+    assert curves(done) == curves(whole)
     assert not run_folders.why_incomplete(done)
     with pytest.raises(UserError, match="nothing is left to do"):
         resumed(done, pictures, tmp_path / "again")

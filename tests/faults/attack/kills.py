@@ -421,4 +421,5 @@ def _weights(path: Path) -> list[Any]:
 
 
 def _metrics(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metrics.items() if key not in ("run", "looks", "versions")}
+    of_the_moment = ("run", "looks", "versions", "checkpoint_sha256")  # a checkpoint keeps the seconds of each epoch
+    return {key: value for key, value in metrics.items() if key not in of_the_moment}
