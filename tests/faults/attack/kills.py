@@ -378,7 +378,7 @@ def read_whole(path: Path) -> None:
         assert runtimes_of(path)
     elif path.name == "looks.jsonl":
         Ledger(path.parent).looks()
-    elif path.parent.name == ".hydra" and any(item.name != ".hydra" for item in path.parent.parent.iterdir()):
+    elif path.parent.name == ".hydra" and any(item.name[0] != "." for item in path.parent.parent.iterdir()):
         assert path.stat().st_size, "empty"  # else the command had not begun, and Hydra was writing it
 
 
