@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fancnn.errors import quoted
+
 
 def with_listed(arguments: Sequence[str], key: str) -> list[str]:
     """Command-line arguments with those that have no key as one override of `key`, a list.
@@ -17,7 +19,7 @@ def with_listed(arguments: Sequence[str], key: str) -> list[str]:
     for before, argument in zip(["", *arguments], arguments, strict=False):
         keyed = argument.startswith(("-", "+")) or ("=" in argument and not Path(argument).exists())
         (kept if keyed or before in _FLAGS_WITH_VALUES else items).append(argument)
-    return [*kept, f"{key}=[{','.join(map(_quoted, items))}]"] if items else kept
+    return [*kept, f"{key}=[{','.join(map(quoted, items))}]"] if items else kept
 
 
 def with_keys(arguments: Sequence[str], said: Mapping[str, str]) -> list[str]:
@@ -35,12 +37,6 @@ _FLAGS_WITH_VALUES = (
     *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
     *("--experimental-rerun", "--info", "-i"),
 )
-
-
-def _quoted(value: str) -> str:
-    """A value as Hydra's grammar quotes it: backslashes count where a quote follows; ${ would be filled in."""
-    escaped = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), value)
-    return '"' + escaped.replace("${", r"\${") + '"'
 
 
 def in_words(text: str, said: Mapping[str, str]) -> str:

@@ -355,7 +355,10 @@ def find(run: str | Path, names: Sequence[str]) -> Path:
     ]:
         listed = ", ".join(child.name for child in inside[:8]) + (", ..." if len(inside) > 8 else "")
         raise UserError(f"{path} is no run itself; the runs are inside: {listed}. Name one of them, e.g. {inside[0]}")
-    raise UserError(f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch")
+    raise UserError(
+        f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch, of which "
+        "nothing is left to go on with. Train again, there or elsewhere"
+    )
 
 
 def run_folder(checkpoint: Path) -> Path:

@@ -17,6 +17,7 @@ import io
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, fields
@@ -34,11 +35,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fancnn.arguments import in_words, with_keys, with_listed
 from fancnn.atomic_files import sync_with_parents, write_atomically
-from fancnn.errors import UserError, collected
+from fancnn.errors import CollectedError, UserError, argument, collected
 from fancnn.installation import explained_imports
 from fancnn.kept_settings import known_targets, replayed, validate_kept
 from fancnn.limits import check_writable, place_of
-from fancnn.run_folders import LOCK, claim, holds_run
+from fancnn.refused_overrides import QUOTING, refused_overrides
+from fancnn.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.settings import EvaluateSettings
 from fancnn.trust import trust
 from fancnn.typed_settings import typed_settings
@@ -47,10 +49,6 @@ from fancnn.yaml_files import read_yaml
 S = TypeVar("S")
 NO_FOLDER = "cannot make the run folder: {}. Work where you can write, or name one: hydra.run.dir=..."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-QUOTING = (
-    "Values with spaces, brackets, quotes, = or ~ need quotes of their own inside the shell's: "
-    "'data.root=\"/my (parts)\"'"
-)
 
 
 def conf_dir() -> Path:
@@ -116,11 +114,12 @@ def command(
                 if {"-m", "--multirun"} & {*sys.argv}:
                     _refuse_resumed_sweep(sys.argv)
                 place = [f"hydra.run.dir={said}" for said in _said(sys.argv[1:], earlier) if goes_on_in]
-                sys.argv[1:] = [*_with_earlier(sys.argv[1:], earlier, schema), *place]
+                sys.argv[1:] = [*_with_earlier(sys.argv[1:], earlier, config_name, schema), *place]
             if listed:
                 sys.argv[1:] = with_listed(sys.argv[1:], listed)
             sys.argv[1:] = with_keys(sys.argv[1:], said)
-            _run(functools.partial(_help, compose, said) if said and {"-h", "--help"} & {*sys.argv} else compose)
+            helping = bool(said) and bool({"-h", "--help"} & {*sys.argv})
+            _run(functools.partial(_help, compose, said) if helping else compose, config_name, settings_of)
 
         # for whoever asks what the command would say
         main.checked_in_full = functools.partial(settings_of, in_full=True)  # type: ignore[attr-defined]
@@ -196,14 +195,14 @@ def without_trust(arguments: Sequence[str]) -> list[str]:
     return [item for item in arguments if not item.startswith("trust=")]
 
 
-def _with_earlier(arguments: Sequence[str], key: str, schema: type[Any]) -> list[str]:
+def _with_earlier(arguments: Sequence[str], key: str, name: str, schema: type[Any]) -> list[str]:
     try:
-        return with_earlier_overrides(arguments, key, schema)
+        return with_earlier_overrides(arguments, key, name, schema)
     except UserError as error:
         sys.exit(str(error))
 
 
-def with_earlier_overrides(arguments: Sequence[str], key: str, schema: type[Any]) -> list[str]:
+def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema: type[Any]) -> list[str]:
     """Command-line arguments with those of the run that `key=` names put before them, where they say nothing else.
 
     A run folder may come from anywhere: see `fancnn.kept_settings.replayed` for what is said again of it.
@@ -211,10 +210,12 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, schema: type[Any]
     Args:
         arguments: Of this command.
         key: Whose value is a run folder, or a checkpoint file inside one.
+        name: Of the command.
         schema: Dataclass with the command's keys.
 
     Raises:
-        UserError: If the run's arguments cannot be read, or would do more than set values of the training.
+        UserError: If the run is one of another command, or its arguments cannot be read, or would do more than set
+            values of the training.
     """
     named = {_key(argument): argument.partition("=")[2] for argument in arguments if "=" in argument}
     place = Path(named.get(key, "").strip("'\"")).expanduser()
@@ -222,9 +223,22 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, schema: type[Any]
     saved = next((file for folder in folders if (file := folder / ".hydra" / "overrides.yaml").is_file()), None)
     if saved is None:
         return list(arguments)
+    _refuse_other_command(saved.parents[1], name)
     earlier = [item for item in _listed(saved) if _key(item) not in named]
     keys = [field.name for field in fields(schema)]
     return [*replayed(earlier, str(saved), keys, option_groups(), known_targets(conf_dir())), *arguments]
+
+
+def _refuse_other_command(run: Path, name: str) -> None:
+    """Refuse to go on with a run that another command made, by what Hydra wrote of it."""
+    path = run / ".hydra" / "hydra.yaml"
+    found: Any = read_yaml(path) if path.is_file() else None
+    for inner in ("hydra", "job", "name"):
+        found = found.get(inner) if isinstance(found, dict) else None
+    if isinstance(found, str) and found != name:
+        ways = [f"go on with it by python -m fancnn.{found} {argument('ckpt', run)}"] if found in RESUMED else []
+        ways += [f"to start with its layers: {argument('init', run)}"] if name == "train" else []
+        raise UserError(f"{run} is a run of {found}: {', or '.join([*ways, f'name one of {name}'])}")
 
 
 def _listed(path: Path) -> list[str]:
@@ -340,12 +354,19 @@ def _help(compose: Callable[[], None], said: Mapping[str, str]) -> None:
         print(in_words(text.getvalue(), said), end="")
 
 
-def _run(compose: Callable[[], None]) -> None:
-    """Run a composed command; whatever a user can mend ends in words."""
+def _run(compose: Callable[[], None], name: str, settings_of: Callable[[DictConfig], object]) -> None:
+    """Run a composed command; whatever a user can mend ends in words.
+
+    Args:
+        compose: Composes the configuration and runs the command.
+        name: Of the command.
+        settings_of: Checks the values that are composed.
+    """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then leaves the telling to us
     for stream in (sys.stdout, sys.stderr):  # a file's name may be no UTF-8; it is shown, and nothing is lost for it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    threading.excepthook = _thread_failed
     gc.set_threshold(100_000, 50, 100)  # imports make objects that stay: looking through them all takes a second
     try:
         try:
@@ -373,7 +394,8 @@ def _run(compose: Callable[[], None]) -> None:
         text = composing_mistake(error, sys.argv[1:])
         if text is None:
             raise
-        sys.exit(text)
+        texts = refused_overrides(name, conf_dir(), option_groups(), settings_of, sys.argv[1:]) or [text]
+        sys.exit(texts[0] if len(texts) == 1 else str(CollectedError(texts)))
     except OSError as error:
         if _started:  # the folder was made
             raise
@@ -387,6 +409,13 @@ def composing_mistake(error: Exception, arguments: Sequence[str]) -> str | None:
         hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
         return f"{error}{cause}{hint}"
     return _group_without_option(arguments) if "Config group override" in str(error) else None
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """Print the traceback of a thread, unless it could not write: then the command itself says so where it writes."""
+    error = failure.exc_value
+    if not (isinstance(error, OSError) and error.errno in FULL):
+        threading.__excepthook__(failure)
 
 
 def _group_without_option(arguments: Sequence[str]) -> str:

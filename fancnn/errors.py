@@ -1,5 +1,7 @@
-"""The exceptions for mistakes a user can mend."""
+"""The exceptions for mistakes a user can mend, and how a way out is written."""
 
+import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -10,6 +12,26 @@ from fancnn.plurals import plural
 T = TypeVar("T")
 NOT_FINITE = "no decision: the network's output is not a finite number"
 MOST_NAMED = 3
+
+
+def argument(key: str, value: object) -> str:
+    """Return `key=value` as it can be pasted into a shell, with the quotes that Hydra wants inside the shell's.
+
+    Example:
+        >>> print(argument("run", "outputs/train/a"), argument("run", "my runs/a"))
+        run=outputs/train/a 'run="my runs/a"'
+    """
+    text = str(value)
+    plain = re.fullmatch(r"[\w./-]+", text, re.ASCII) and re.search(r"[A-Za-z]", text)
+    if plain and not re.fullmatch(r"true|false|null|[+-]?(nan|inf)|[+-]?[\d._]+e[+-]?[\d_]+", text, re.IGNORECASE):
+        return f"{key}={text}"
+    return shlex.quote(f"{key}={quoted(text)}")  # else another kind of value, or none
+
+
+def quoted(text: str) -> str:
+    """Return a text as Hydra's grammar quotes it: backslashes count where a quote follows; ${ would be filled in."""
+    escaped = re.sub(r'(\\*)("|$)', lambda match: 2 * match[1] + match[2].replace('"', r"\""), text)
+    return '"' + escaped.replace("${", r"\${") + '"'
 
 
 class UserError(ValueError):

@@ -14,6 +14,8 @@ from fancnn.trust import trusted
 
 RESERVED = ("_target_", "_partial_")  # of the keys with a meaning for Hydra: a class to make, and whether at once
 PLACES = ("dirpath", "path", "save_dir", "root_dir", "log_dir", "default_root_dir", "weights_save_path")
+WRITE = ("callbacks", "logger", "trainer")  # these make files
+LEADS_AWAY = re.compile(r"[/\\~]|\.\.")
 NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is said on each command line,
 NEVER_REPLAYED = "image_limits"  # and how much memory images may take
 
@@ -101,6 +103,11 @@ def replayed(
             kept.append(override)
         elif name in NOT_REPLAYED or name.rpartition(".")[2] in PLACES:
             continue
+        elif first in WRITE and _names_place(value):
+            raise UserError(
+                f"{place}: {override!r} names a place to write to, and is not said again from a file. If it is yours, "
+                "say it on the command line"
+            )
         elif first not in known and first not in groups:
             raise UserError(f"{place}: {override!r} is none of this command's keys, and is not said again")
         elif "${" in value or not _names_only(override, allowed) or not (equals or key.startswith("~")):
@@ -111,6 +118,12 @@ def replayed(
         else:
             kept.append(override)
     return kept
+
+
+def _names_place(value: str) -> bool:
+    """Whether a value of what writes files, a tree of its own perhaps, could lead out of the run's own folder."""
+    keys = rf"\b({'|'.join(PLACES)})\b['\"]?\s*[:=]"
+    return bool(LEADS_AWAY.search(value) or re.search(keys, value))
 
 
 def _names_only(override: str, allowed: frozenset[str]) -> bool:

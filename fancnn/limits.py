@@ -544,8 +544,10 @@ def check_input(wanted: str | None) -> None:
     if wanted is None or wanted == "-":
         return
     place = place_of("input", wanted)
-    # not Path.glob: the pattern may be absolute
-    if not wanted or not (is_there(place) or glob.glob(str(place), recursive=True)):  # noqa: PTH207
+    if not wanted:
+        raise UserError("input= is empty. Expected a file, a folder, or a pattern such as '/new/*.png'")
+    # a pattern is walked through once, where the images are read, and may take a while
+    if not (is_there(place) or glob.has_magic(wanted)):
         raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
 
 

@@ -88,6 +88,24 @@ def split_hash(pictures: Iterable[Picture]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def validate_split(pictures: Iterable[Picture], path: Path, stated: str | None) -> None:
+    """Refuse the `split.csv` of another run.
+
+    Args:
+        pictures: As it has them.
+        path: Where it was read.
+        stated: What `split_hash` gave of the pictures that the run was trained on; None where that is not known.
+
+    Raises:
+        UserError: If it is another split.
+    """
+    if stated and split_hash(pictures) != stated:
+        raise UserError(
+            f"{path} is not the split that its run was trained on: what it calls test may have been trained on. Bring "
+            "back the file that belongs there"
+        )
+
+
 def copies_across_parts(pictures: Sequence[Picture]) -> int:
     """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
     parts = defaultdict(set)

@@ -18,16 +18,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fancnn.atomic_files import remove, write_atomically
-from fancnn.errors import UserError
+from fancnn.errors import UserError, argument
 
 UNFINISHED, DECIDING, LOCK = ".unfinished", ".deciding", ".lock"
 RESUMED = ("train", "pretrain", "crossval", "prune")  # commands that take ckpt=RUN
+IN_ANOTHER = ("train", "pretrain")  # these go on in another folder, unless it is named
 LEFT = (  # what commands leave in a folder, whichever ran there
     *(UNFINISHED, DECIDING, "checkpoints", "metrics.json", "metrics.csv", "predictions.csv", "split.csv"),
     *("report.html", "compare.html", "compare.json", "certificate.json", "explain.html", "explain.json"),
     *("filters.json", "pruning.json", "lr_find.csv", "benchmark.json", "multirun.yaml"),
 )
-BARE = "which was stopped before there was anything to go on with"
+BARE = "which was stopped in its first epoch, before there was anything to go on with"
 _own: set[Path] = set()  # unfinished, and read by the command that makes them
 _locked: dict[Path, int] = {}  # descriptors by folder: closing one, as the end of the process does, unlocks
 
@@ -93,7 +94,8 @@ def in_words(run: Path, command: str, top: Path) -> str:
         return f"{stopped}, {BARE}. Remove it, and run the command again"
     if command not in RESUMED:
         return f"{stopped}. Make it anew: python -m fancnn.{command} --help"
-    completes = f"{stopped}. This completes it: python -m fancnn.{command} ckpt={top}"
+    here = f" {argument('hydra.run.dir', top)}" if command in IN_ANOTHER else ""
+    completes = f"{stopped}. This completes it: python -m fancnn.{command} {argument('ckpt', top)}{here}"
     if command != "train" or run != top:
         return completes
     return f"{completes}; as it is, without another epoch: the same with trainer.max_epochs=<epochs so far>"
@@ -133,7 +135,7 @@ def claim(folder: Path, *, goes_on: bool = False) -> None:
     if holds_run(folder) and not goes_on:
         raise UserError(
             f"{folder} holds a run already, and two in one folder would be mixed. Name another folder, or leave it out "
-            f"and each run has its own; to go on with that run: ckpt={folder}; or remove it first"
+            f"and each run has its own; to go on with that run: {argument('ckpt', folder)}; or remove it first"
         )
     folder.mkdir(parents=True, exist_ok=True)
     _lock(folder)

@@ -23,7 +23,7 @@ FLOORS = (
     ("model", "reporting"),
     ("explaining",),
     ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
-    ("typed_settings",),
+    ("typed_settings", "refused_overrides"),
     (
         "arguments",
         "pictures",
@@ -110,7 +110,7 @@ def test_imports_point_downward(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_only_command_and_assembly_know_hydra(path: Path) -> None:
-    if room(path) not in ("command", "typed_settings", "assembly"):
+    if room(path) not in ("command", "typed_settings", "refused_overrides", "assembly"):
         assert not {name.split(".")[0] for name in imports(path)} & HYDRA
 
 

@@ -35,7 +35,7 @@ def test_a_folder_with_settings_alone_is_free_and_one_with_a_run_is_not(tmp_path
 def test_a_training_without_a_checkpoint_is_to_be_removed_and_one_with_it_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_folders.begin(run, "train")
-    with pytest.raises(UserError, match="stopped before there was anything to go on with: remove it, or name another"):
+    with pytest.raises(UserError, match="before there was anything to go on with: remove it, or name another"):
         run_folders.claim(run)
     assert "anything to go on with. Remove it, and run the command again" in run_folders.why_incomplete(run)
     (run / "checkpoints").mkdir()

@@ -1,6 +1,7 @@
 """The run and its exported file on each runtime that there is, asked in one way."""
 
 import json
+import logging
 import os
 import re
 import zipfile
@@ -195,7 +196,7 @@ def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
     said = {KEY: ""}
     try:
         check_sizes(path)
-        with _tensors_only():
+        with _tensors_only(), _hushed("torch.export"):
             return torch.export.load(path, extra_files=said), said[KEY]
     except Exception as error:  # torch's have no common class but this
         raise _damaged_program(path, error) from error
@@ -203,7 +204,20 @@ def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
 
 def _damaged_program(path: Path, error: Exception) -> UserError:
     reason = str(error).partition("\n")[0]
+    if "weights_only" in reason or "Weights only" in reason or "warnings above" in reason:  # torch's advice is to trust
+        reason = "it holds something else than tensors, or cannot be read, and nothing of it was run"
     return UserError(f"{path} is damaged or no file of torch.export: {reason}")
+
+
+@contextmanager
+def _hushed(name: str) -> Iterator[None]:
+    """Keep the tracebacks that a library logs off the screen: what they come to is said."""
+    logger = logging.getLogger(name)
+    disabled, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
 
 
 NAMES_IN_SIZES = frozenset(

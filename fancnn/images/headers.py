@@ -46,23 +46,33 @@ def check_container(content: bytes, limits: ImageLimits) -> None:
         raise UnreadablePicture("damaged or cut off: begins as PPM, but its header cannot be read")
 
 
-def check_size(width: int, height: int, limits: ImageLimits) -> None:
+def check_size(width: int, height: int, limits: ImageLimits, memory: int = 0) -> None:
     """Refuse an image of too long a side or too many pixels.
 
+    Args:
+        width: Of the image, in pixels.
+        height: Likewise.
+        limits: What is let in.
+        memory: That decoding takes, in bytes; where the image is refused, that bound is named with the others.
+
     Raises:
-        UnreadablePicture: With the size, the bound and the key that moves it.
+        UnreadablePicture: With the size, each bound that is exceeded and the keys that move them.
     """
-    if (side := max(width, height)) > limits.max_side:
-        raise UnreadablePicture(
-            f"{width}x{height}: a side of more than {limits.max_side:,} pixels; image_limits.max_side={side} allows it",
-            too_large=True,
-        )
-    if width * height > limits.megapixels * 1e6:
-        raise UnreadablePicture(
-            f"{width}x{height}: {width * height / 1e6:.4g} megapixels, more than {limits.megapixels:g}; "
-            f"image_limits.megapixels={-(-width * height // 10**6)} allows it",
-            too_large=True,
-        )
+    side, pixels = max(width, height), width * height
+    reasons, keys = [], []
+    if side > limits.max_side:
+        reasons.append(f"a side of more than {limits.max_side:,} pixels")
+        keys.append(f"image_limits.max_side={side}")
+    if pixels > limits.megapixels * 1e6:
+        reasons.append(f"{pixels / 1e6:.4g} megapixels, more than {limits.megapixels:g}")
+        keys.append(f"image_limits.megapixels={-(-pixels // 10**6)}")
+    if not reasons:
+        return
+    if memory > limits.decoding_megabytes * 1e6:
+        reasons.append(f"{memory / 1e6:,.0f} MB of memory to decode it, more than {limits.decoding_megabytes:g}")
+        keys.append(f"image_limits.decoding_megabytes={-(-memory // 10**6)}")
+    allow = "allows it" if len(keys) == 1 else "together allow it"
+    raise UnreadablePicture(f"{width}x{height}: {'; '.join(reasons)}; {' '.join(keys)} {allow}", too_large=True)
 
 
 def decoding_bytes(image: Image.Image) -> int:

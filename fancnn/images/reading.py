@@ -148,7 +148,7 @@ def opened(content: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS
     _hush_pillow()
     with _damage_in_words(content, formats):
         image = Image.open(io.BytesIO(content), formats=tuple(formats))
-    check_size(*image.size, limits)
+    check_size(*image.size, limits, decoding_bytes(image))
     return image
 
 

@@ -19,6 +19,7 @@ Format version 3:
 | scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
 | weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
 | checkpoint_sha256 | of the bytes of the run's best checkpoint; absent before and where there is none |
+| predictions_sha256 | likewise, of `predictions.csv` beside it |
 | seen_complete | whether the record of the images that the model has seen is complete; absent before |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
 | unread | how many files could not be read, or have no decision since the network's output was not finite |
@@ -83,6 +84,7 @@ from fancnn.tables import replacing
 
 FORMAT, VERSION = "fancnn-metrics", 3
 BEST = Path("checkpoints", "best.ckpt")  # of a run, beside its `metrics.json`
+TABLE = "predictions.csv"  # likewise
 MIXED = (
     "Files of two runs lie in one folder, and what is said of one model would be said of the other. Bring back the "
     "files that belong together, or train anew into another folder"
@@ -126,10 +128,10 @@ def part_metrics(
 
 
 def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`, but for the checkpoint's."""
-    kept = {name: value for name, value in about.items() if name != "checkpoint_sha256"}
-    if (path.parent / BEST).is_file():
-        kept["checkpoint_sha256"] = file_hash(path.parent / BEST)
+    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`, but for hashes of files."""
+    files = {"checkpoint_sha256": path.parent / BEST, "predictions_sha256": path.with_name(TABLE)}
+    kept = {name: value for name, value in about.items() if name not in files}
+    kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
     with replacing(path) as file:
         json.dump({"format": FORMAT, "version": VERSION, **kept, "parts": parts}, file, indent=2, allow_nan=False)
         file.write("\n")
@@ -209,7 +211,10 @@ _PART = record(
 METRICS = record(
     {
         **dict.fromkeys(
-            ("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256", "checkpoint_sha256"),
+            (
+                *("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256", "checkpoint_sha256"),
+                "predictions_sha256",
+            ),
             optional(text),
         ),
         **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
@@ -239,12 +244,15 @@ def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Predicti
     """Read a prediction table; of one that lies in a run folder, whether it is of the model that is there.
 
     Raises:
-        UserError: As `read_predictions`; or if its run is not complete, or its `metrics.json` is of other weights.
+        UserError: As `read_predictions`; or if its run is not complete, its `metrics.json` is of other weights, or
+            the table was changed since that was written.
     """
     validate_complete(path.parent, deciding=deciding)
     rows, beside = read_predictions(path), path.with_name("metrics.json")
-    if path.name == "predictions.csv":
-        validate_rows(rows, path, beside, _plain(beside))
+    if path.name == TABLE:
+        metrics = _plain(beside)
+        validate_rows(rows, path, beside, metrics)
+        _validate_table(path, metrics.get("predictions_sha256"), deciding=deciding)
     return rows
 
 
@@ -296,6 +304,15 @@ def _validate_checkpoint(path: Path, stated: Any, *, deciding: bool) -> None:
     cut_short = deciding and (path.parent / DECIDING).exists()
     if stated and not cut_short and checkpoint.is_file() and file_hash(checkpoint) != stated:
         raise UserError(f"{checkpoint} is not the file that {path} is of: it was changed or replaced. {MIXED}")
+
+
+def _validate_table(path: Path, stated: Any, *, deciding: bool) -> None:
+    cut_short = deciding and (path.parent / DECIDING).exists()
+    if stated and not cut_short and file_hash(path) != stated:
+        raise UserError(
+            f"{path} is not the table that {path.with_name('metrics.json')} is of: it was changed since. Bring back "
+            "the one that belongs there, or copy it elsewhere and name it as a table of its own: table=COPY"
+        )
 
 
 def _plain(metrics: Path) -> Mapping[str, Any]:

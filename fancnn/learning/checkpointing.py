@@ -15,7 +15,7 @@ from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, syn
 from fancnn.errors import UserError
 from fancnn.interruption import uncut
 from fancnn.learning.scores import direction
-from fancnn.limits import check_monitor
+from fancnn.limits import check_monitor, is_count
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.seals import seal_archive
 
@@ -177,6 +177,6 @@ class NoMoreEpochs(pl.Callback):
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
     check_monitor(monitor)
-    if patience < 1:
+    if not is_count(patience):
         raise ValueError(f"patience={patience} should be 1 or more epochs; null in place of the callback never stops")
     return EarlyStopping(monitor, min_delta=min_delta, patience=patience, mode=direction(monitor))

@@ -9,7 +9,7 @@ from fancnn.errors import UserError
 from fancnn.inspection.decisions import Thresholds
 from fancnn.inspection.metrics_file import read_metrics, read_run_predictions
 from fancnn.inspection.predictions import Prediction, with_truth
-from fancnn.pictures import PARTS, read_split
+from fancnn.pictures import PARTS, read_split, validate_split
 from fancnn.plurals import plural
 from fancnn.reporting.matching import Name, by_name, contradicted, namer, one_of, why_not
 from fancnn.reporting.material import ALL
@@ -114,6 +114,8 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     beside = folder / "metrics.json"
     metrics = read_metrics(beside) if beside.is_file() and table.name == "predictions.csv" else {}
     split = read_split(folder / "split.csv") if metrics and (folder / "split.csv").is_file() else []
+    if split:
+        validate_split(split, folder / "split.csv", metrics.get("split_sha256"))
     rows = read_run_predictions(table)
     return Candidate(
         letter=letter,

@@ -17,7 +17,7 @@ from fancnn.inspection.predictions import Prediction, columns, with_truth
 from fancnn.inspection.scores import Confusion, confusion
 from fancnn.kinds import anything, list_of, map_of, shown, text, validate
 from fancnn.looks import Looks
-from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.pictures import PARTS, Picture, read_split, validate_split
 from fancnn.run_folders import validate_complete
 from fancnn.tables import read_table
 from fancnn.yaml_files import read_text, read_yaml
@@ -114,6 +114,10 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
     known = used == own and set(saved) == set(part_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
     settings = _tree(trained / ".hydra" / "config.yaml")
+    table = run / "split.csv"
+    pictures = read_split(table) if table.is_file() else []
+    if pictures:
+        validate_split(pictures, table, metrics.get("split_sha256"))
     return Material(
         place=run,
         rows=rows,
@@ -121,7 +125,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
         parts=saved if known else scored_parts(rows, used, metrics.get("decision_part") if used == own else None),
         root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
         about={key: value for key, value in metrics.items() if key != "parts"},
-        pictures=tuple(read_split(run / "split.csv")) if (run / "split.csv").is_file() else (),
+        pictures=tuple(pictures),
         history=_history(trained / "metrics.csv"),
         skipped=_skipped(run / "skipped.csv"),
         overrides=tuple(_listed(trained / ".hydra" / "overrides.yaml")),

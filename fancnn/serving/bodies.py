@@ -70,7 +70,7 @@ def _kind(content_type: str) -> str:
 
 
 def _too_long(most_bytes: int) -> Refused:
-    return Refused(413, f"a body of more than {most_bytes:,} bytes")
+    return Refused(413, f"a body of more than {most_bytes:,} bytes; a larger limits.megabytes allows it")
 
 
 class DrainBody:

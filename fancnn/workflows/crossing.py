@@ -63,6 +63,8 @@ def crossval(settings: CrossvalSettings) -> float | None:
         raise UserError("data.split=ordered has no folds; take stratified, or grouped with data.group=...")
     plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split == "grouped")
     folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
+    if (run / checkpoints.FOLDER).is_dir():
+        raise UserError(f"{run} holds a run of one training, and the folds would be mixed with it: name another folder")
     run_folders.begin(run, "crossval")
     for folder, pictures in zip(folders, plans, strict=True):
         _keep_split(folder, pictures)

@@ -18,7 +18,7 @@ from fancnn.learning.checkpointing import BEST, LAST
 from fancnn.learning.folders import has_parts, list_pictures
 from fancnn.memory import keep_freed_memory
 from fancnn.model import Model
-from fancnn.pictures import PARTS, Picture, read_split
+from fancnn.pictures import PARTS, Picture, read_split, validate_split
 from fancnn.plurals import plural
 from fancnn.settings import EvaluateSettings
 from fancnn.workflows.deciding import model_facts
@@ -44,6 +44,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     table = checkpoints.run_folder(checkpoint) / "split.csv"
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
+    if known:
+        validate_split(known, table, model.about.get("split_sha256"))
     root = Path(settings.data.root or model.about["root"]).expanduser()
     own = not elsewhere or (settings.split is not None and not has_parts(root))
     pictures = _own_part(known, settings.split) if own else _other_pictures(root, model, settings)

@@ -62,7 +62,8 @@ def predict(settings: PredictSettings) -> Counts:
             table would take the place of one that a run keeps.
     """
     check_predicting(settings)
-    keep_freed_memory()
+    if settings.model_file is None:  # a runtime has its own memory; what large images leave goes back to the system
+        keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()
     if output.is_file() and (output.parent / "checkpoints").is_dir():
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")

@@ -1,9 +1,11 @@
 """What a run says to the person at the console."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from fancnn.console import print_table, say
+from fancnn.errors import argument
 from fancnn.learning.datamodule import PictureDataModule
 from fancnn.learning.folders import kinds_in_words
 from fancnn.pictures import PARTS, Picture
@@ -52,12 +54,12 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
         own = (
             "" if (run / "split.csv").is_file() else " data.root=FOLDER"
         )  # without a split it has no images of its own
-        say(f"  evaluate     python -m fancnn.evaluate run={shown}{own}")
-        say(f"  predict      python -m fancnn.predict run={shown} input=FOLDER")
+        say(f"  evaluate     python -m fancnn.evaluate {argument('run', shown)}{own}")
+        say(f"  predict      python -m fancnn.predict {argument('run', shown)} input=FOLDER")
     if (run / "report.html").is_file():
         say(f"  report       {shown / 'report.html'}")
     if has_board:
-        say(f"  curves       tensorboard --logdir {shown}")
+        say(f"  curves       tensorboard --logdir {shlex.quote(str(shown))}")
 
 
 def tell_interrupted(
@@ -72,9 +74,9 @@ def tell_interrupted(
         epochs: How many it has, where it can be taken as it is.
     """
     if part_of is not None:
-        say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} ckpt={_short(Path(part_of[1]))}")
+        say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} {argument('ckpt', _short(Path(part_of[1])))}")
     elif (run / "checkpoints").is_dir():
-        go_on = f"python -m fancnn.{command} ckpt={_short(run)}"
+        go_on = f"python -m fancnn.{command} {argument('ckpt', _short(run))}"
         say(f"\ninterrupted; go on with: {go_on}")
         if epochs and command == "train":
             say(f"  as it is, without another epoch: {go_on} trainer.max_epochs={epochs}")

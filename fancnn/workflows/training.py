@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning import LightningModule, Trainer
@@ -204,7 +205,10 @@ def fit(
         take_best_along(earlier.path, run / checkpoints.FOLDER, ended=earlier.ended)
     if earlier is not None and earlier.ended:
         trainer.callbacks.append(NoMoreEpochs())  # type: ignore[attr-defined]  # set by its constructor
-    trainer.fit(module, data, ckpt_path=None if earlier is None else earlier.path, weights_only=True)
+    try:
+        trainer.fit(module, data, ckpt_path=None if earlier is None else earlier.path, weights_only=True)
+    except MisconfigurationException as error:  # Lightning's own words on values of trainer.*
+        raise UserError(f"trainer: {error}") from error
     if trainer.global_step == 0:
         raise UserError(
             "not one step was trained, so that there is no model: something in trainer.* or callbacks.* ends the "

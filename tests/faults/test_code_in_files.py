@@ -183,13 +183,20 @@ def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
         ("+model.optimizer._target_=torch.load", "is not said again from a file"),
         ("augment=../../evil", "names no option of augment"),
         ("augment=evil", "names no option of augment"),
+        ("callbacks.history={_target_: fancnn.learning.history.History, path: x.csv}", "names a place to write to"),
+        ("callbacks={history: {'path': x.csv}}", "names a place to write to"),
+        ("callbacks.checkpoint={dirpath: x}", "names a place to write to"),
+        ("logger.tensorboard={_target_: pytorch_lightning.loggers.TensorBoardLogger, save_dir: x}", "names a place"),
+        ("logger.tensorboard.version=/elsewhere", "names a place to write to"),
+        ("logger.tensorboard.name=../elsewhere", "names a place to write to"),
+        ("+trainer={default_root_dir: x}", "names a place to write to"),
     ],
 )
 def test_a_run_folder_cannot_put_words_into_the_command_line(tmp_path: Path, override: str, text: str) -> None:
     (tmp_path / "run/.hydra").mkdir(parents=True)
     (tmp_path / "run/.hydra/overrides.yaml").write_text(yaml.safe_dump([override]))
     with pytest.raises(UserError, match="overrides.yaml: ") as told:
-        with_earlier_overrides([f"ckpt={tmp_path / 'run'}"], "ckpt", TrainSettings)
+        with_earlier_overrides([f"ckpt={tmp_path / 'run'}"], "ckpt", "train", TrainSettings)
     assert text in str(told.value)
 
 
@@ -246,7 +253,10 @@ def test_a_file_of_torch_export_holds_tensors_and_arithmetic_alone(trained_run: 
         return old.replace(b', "sealed": true', b"") if name.endswith("fancnn") else old
 
     assert facts_of(rewritten(path, tmp_path / "c.pt2", unsealed)).go_class == "GO"
-    for evil, text in ((unpickled, "Weights only load failed"), (evaluated, "a size in it is no arithmetic")):
+    for evil, text in (
+        (unpickled, "it holds something else than tensors"),
+        (evaluated, "a size in it is no arithmetic"),
+    ):
         with pytest.raises(UserError, match=f"is damaged or no file of torch.export: {text}"):
             runtimes_of(evil)
     assert not ran.exists()

@@ -257,7 +257,7 @@ def test_configuration_of_a_run(run: Path, name: str, data: st.DataObject) -> No
         text = json.dumps(tree).encode() if data.draw(st.booleans()) else data.draw(changed_bytes(content))
         path.write_bytes(text)
         read_or_refused(lambda: shown(run))
-        read_or_refused(lambda: with_earlier_overrides([f"ckpt={run}"], "ckpt", TrainSettings))
+        read_or_refused(lambda: with_earlier_overrides([f"ckpt={run}"], "ckpt", "train", TrainSettings))
     finally:
         path.write_bytes(content)
 

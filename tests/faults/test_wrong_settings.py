@@ -88,7 +88,10 @@ def test_all_mistakes_are_named_at_once(command: str, wrong: list[str], count: i
 
 def test_a_command_prints_its_mistakes_line_by_line(tmp_path: Path) -> None:
     answer = run_command("fancnn.predict", "input=nothing", "output=.", "lin.ng_rate=2", cwd=tmp_path)
-    assert "Could not override 'lin.ng_rate'" in answer.stderr
+    assert answer.stderr.splitlines()[1].strip() == (
+        "lin.ng_rate=2: predict has no key lin.ng_rate. Did you mean line.ng_rate?"
+    )
+    assert "input=nothing is no file, no folder" in answer.stderr, "what is wrong beside an unknown key is told, too"
     answer = run_command("fancnn.predict", "input=nothing", "output=.", "line.ng_rate=2", cwd=tmp_path)
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[0] == "4 mistakes:"

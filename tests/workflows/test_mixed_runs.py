@@ -31,6 +31,7 @@ from fancnn.workflows.prediction import predict
 from fancnn.workflows.reporting import report
 from fancnn.workflows.scoring import evaluate_table
 
+FILES = ("split_sha256", "checkpoint_sha256", "predictions_sha256")
 MIXED = r"Files of two runs lie in one folder"
 Use = Callable[[Path, Path], object]
 
@@ -126,6 +127,26 @@ def test_tables_of_before_that_name_no_weights_are_read_as_before(run: Path, tmp
     table, metrics = run / "predictions.csv", run / "metrics.json"
     table.write_text(table.read_text().replace(weights, "").replace(",weights_sha256", ",unknown"))
     plain = json.loads(metrics.read_text())
-    metrics.write_text(json.dumps({name: value for name, value in plain.items() if not name.endswith("t_sha256")}))
+    metrics.write_text(json.dumps({name: value for name, value in plain.items() if not name.endswith(FILES)}))
     for use in (decide_on, evaluate_its_table):
         use(run, tmp_path / "out")
+
+
+def test_a_table_that_was_edited_is_no_table_of_its_run(run: Path, tmp_path: Path) -> None:
+    table = run / "predictions.csv"
+    table.write_text(table.read_text().replace("0.", "0.9", 1))
+    for use in (*OF_TABLES, evaluate_its_table):
+        with pytest.raises(
+            UserError, match=r"predictions.csv is not the table that .*metrics.json is of: .* table=COPY"
+        ):
+            use(run, tmp_path / "out")
+    copied = shutil.copy(table, tmp_path / "mine.csv")
+    evaluate_table(compose_command("evaluate", EvaluateSettings, f"table={copied}", f"output_dir={tmp_path / 'out'}"))
+
+
+def test_the_split_of_another_run_is_not_taken(run: Path, tmp_path: Path) -> None:
+    table = run / "split.csv"
+    table.write_text(table.read_text().replace(",train,", ",test,", 1))
+    for use in (report_of, compare_runs, evaluate_it):
+        with pytest.raises(UserError, match="split.csv is not the split that its run was trained on"):
+            use(run, tmp_path / "out")

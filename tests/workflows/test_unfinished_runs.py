@@ -116,6 +116,10 @@ def test_a_run_stopped_before_its_decision_is_refused_and_is_completed_without_a
     assert not run_folders.why_incomplete(done)
     with pytest.raises(UserError, match="nothing is left to do"):
         resumed(done, pictures, tmp_path / "again")
+    here = shutil.copytree(trained_not_judged, tmp_path / "here")
+    assert f"ckpt={here} hydra.run.dir={here}" in run_folders.why_incomplete(here)
+    assert facts(resumed(here, pictures, here)) == facts(whole)
+    assert not run_folders.why_incomplete(here)
 
 
 def killed_everywhere(
