@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-MARK = ".partial-"
+MARK, REMOVED = ".partial-", ".removed"
 LONGEST = 100  # bytes of the target's name in that of its partial file: names end at 255
 _numbers = itertools.count(1)  # two threads may write the same file
 
@@ -73,6 +73,19 @@ def remove(path: Path) -> None:
     """Remove a file so that a power cut does not bring it back; one that is not there is no error."""
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it; a kill leaves it whole or gone, and the rest under a hidden name.
+
+    That rest is removed with the next folder of the same parent.
+    """
+    for rest in folder.parent.glob(f".*{REMOVED}"):
+        shutil.rmtree(rest, ignore_errors=True)
+    aside = folder.with_name(f".{folder.name}{REMOVED}")
+    folder.rename(aside)
+    sync_folder(folder.parent)
+    shutil.rmtree(aside)
 
 
 def sync_file(path: Path) -> None:

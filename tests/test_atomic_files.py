@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samples import process_environment
 
-from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, write_atomically
+from fancnn.atomic_files import atomic_file, atomic_folder, copy_atomically, remove_folder, write_atomically
 
 HOLDS = """
 import sys
@@ -97,3 +97,22 @@ def test_a_folder_vanishes_with_what_is_left_in_it(tmp_path: Path) -> None:
         (folder / "rest").write_bytes(b"2")
         (folder / "a.xml").replace(tmp_path / "new/a.xml")
     assert names(tmp_path / "new") == ["a.xml"]
+
+
+def test_a_folder_that_is_removed_is_whole_or_gone_and_its_rest_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_folder(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir() if path.name[0] != "."] == ["b"]
+    remove_folder(tmp_path / "b")
+    assert not list(tmp_path.iterdir())

@@ -1,8 +1,8 @@
 """The story of `python -m fancnn.cache`: what is kept, whether it is right, and away with it."""
 
-import shutil
 from pathlib import Path
 
+from fancnn.atomic_files import remove_folder
 from fancnn.cache_folder import cache_folder
 from fancnn.console import print_table, say, track
 from fancnn.images.cache import read_about, wrong_rows
@@ -31,7 +31,7 @@ def look_after(settings: CacheSettings) -> bool:
     if settings.do == "verify":
         return _verify(list(found), ImageGate(settings.image_limits))
     for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
-        shutil.rmtree(folder)
+        remove_folder(folder)
     say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
     return True
 
@@ -62,7 +62,7 @@ def _verify(folders: list[Path], gate: ImageGate) -> bool:
         wrong = wrong_rows(folder, Preprocess(about["image_size"], about["resize"], about["background"]), gate)
         if wrong:
             good = False
-            shutil.rmtree(folder)
+            remove_folder(folder)
             say(f"{about['root']}: {len(wrong)} rows were wrong, first of {wrong[0]}; the folder is removed")
         else:
             say(f"{about['root']}: every row is what its file decodes to")
