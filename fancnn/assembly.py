@@ -20,25 +20,23 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fancnn.augmentation import Augment
-from fancnn.cache_folder import cache_folder
-from fancnn.command import in_sweep
+from fancnn.cli.command import in_sweep
+from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
+from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.label_modes import FRESH, ONE
+from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError, collected
-from fancnn.group_settings import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
+from fancnn.fans.fans import cached_fans
+from fancnn.files.trusted_classes import trusted
 from fancnn.images.preprocess import Preprocess
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.defect_types import FRESH, ONE
-from fancnn.inspection.imbalance import ClassCounts, equal_counts, log_priors
-from fancnn.learning.checkpointing import AtomicCheckpointIO
-from fancnn.learning.classifier import Classifier
-from fancnn.learning.datamodule import PictureDataModule
-from fancnn.learning.freezing import freezing
-from fancnn.learning.losses import with_balanced_weights
-from fancnn.learning.makers import accepted, check_loss, check_makers, check_network, check_takes_outputs
-from fancnn.learning.output_bias import set_output_bias
-from fancnn.learning.precision import hardware_precision
-from fancnn.learning.quiet import quiet_lightning
-from fancnn.learning.regularization import KernelPenalty
-from fancnn.limits import (
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.model import Model
+from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks.sizes import is_small, training_bytes
+from fancnn.settings.commands import TrainSettings
+from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
+from fancnn.settings.pretraining_settings import PretrainSettings, UnlabelledSettings
+from fancnn.settings.training_limits import (
     OUTPUTS,
     check_choice,
     check_described,
@@ -49,14 +47,17 @@ from fancnn.limits import (
     check_training,
     is_count,
 )
-from fancnn.memory import memory_bytes
-from fancnn.model import Model
-from fancnn.networks import ConvNet, ResidualNet
-from fancnn.networks.sizes import is_small, training_bytes
-from fancnn.pretraining_settings import PretrainSettings, UnlabelledSettings
-from fancnn.settings import TrainSettings
-from fancnn.splits import SplitPlan
-from fancnn.trust import trusted
+from fancnn.system.cache_folder import cache_folder
+from fancnn.system.memory import memory_bytes
+from fancnn.training.checkpointing import AtomicCheckpointIO
+from fancnn.training.classifier import Classifier
+from fancnn.training.factories import accepted, check_loss, check_makers, check_network, check_takes_outputs
+from fancnn.training.layer_freezing import freezing
+from fancnn.training.losses import with_balanced_weights
+from fancnn.training.output_bias import set_output_bias
+from fancnn.training.precision import hardware_precision
+from fancnn.training.quiet_lightning import quiet_lightning
+from fancnn.training.regularization import KernelPenalty
 
 T = TypeVar("T")
 LOGGER: Any = Logger  # abstract, and none is made of it
@@ -104,6 +105,19 @@ def _a(kind: type) -> str:
 def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
     """The preprocessing of the model and of its data."""
     return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
+
+
+def read_pictures(settings: TrainSettings) -> PictureDataModule:
+    """The pictures that the configuration names, read and split."""
+    if settings.data.root is not None:
+        root = Path(settings.data.root).expanduser()
+    elif settings.data.fans is not None:
+        root = cached_fans(settings.data.fans)
+    else:
+        raise UserError("data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos")
+    data = datamodule(settings.data, root, settings.seed, settings.model.outputs, image_limits=settings.image_limits)
+    data.setup()
+    return data
 
 
 def datamodule(

@@ -14,22 +14,23 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from fancnn.data.label_modes import ONE, known_type
+from fancnn.data.labeled_images import Picture as ListedPicture
+from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
-from fancnn.group_settings import ImageLimits
 from fancnn.images.decoding import Decoded, decode, decode_file, spread
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
-from fancnn.inspection.calibration import UNCALIBRATED, Calibration
-from fancnn.inspection.decisions import Decision, Thresholds
-from fancnn.inspection.defect_types import ONE, guessed, known_type
-from fancnn.inspection.predictions import FileScore, TypeGuess
+from fancnn.metrics.defect_types import guessed
+from fancnn.metrics.predictions import FileScore, TypeGuess
+from fancnn.metrics.thresholds import Decision, Thresholds
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.networks.weights import weights_hash
-from fancnn.pictures import Picture as ListedPicture
 from fancnn.plurals import plural
-from fancnn.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.settings.groups import ImageLimits
 
 FORMS = (
     "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "

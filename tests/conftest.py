@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from samples import SMALL, compose_command, compose_train, write_pictures
 
-from fancnn.line_settings import ExportSettings
-from fancnn.settings import TrainSettings
+from fancnn.settings.commands import TrainSettings
+from fancnn.settings.line_settings import ExportSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -70,7 +70,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
     """A finished run on `pictures`; tests read it and leave it as it is."""
-    from fancnn.workflows.training import train
+    from fancnn.train.train import train
 
     output = tmp_path_factory.mktemp("trained") / "run"
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=8"]
@@ -81,7 +81,7 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Pat
 @pytest.fixture(scope="session")
 def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`trained_run` as an ONNX file."""
-    from fancnn.workflows.exporting import export
+    from fancnn.export.export import export
 
     folder = tmp_path_factory.mktemp("exported")
     assert export(compose_command("export", ExportSettings, f"run={trained_run}", f"output_dir={folder}"))
@@ -91,4 +91,4 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture
 def export_takes_exported(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`export` of `trained_run` takes the file that there is: where it goes is tested, not how it is written."""
-    monkeypatch.setattr("fancnn.workflows.exporting.write", lambda _, __, path, ___: shutil.copy(exported, path))
+    monkeypatch.setattr("fancnn.export.export.write", lambda _, __, path, ___: shutil.copy(exported, path))

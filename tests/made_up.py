@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.metrics_file import part_metrics, write_metrics
-from fancnn.inspection.predictions import Prediction, write_predictions
-from fancnn.pictures import Picture, write_split
-from fancnn.tables import table_writer
+from fancnn.data.labeled_images import Picture, write_split
+from fancnn.files.tables import table_writer
+from fancnn.metrics.predictions import Prediction, write_predictions
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.runs.metrics_file import part_metrics, write_metrics
 
 TYPES = ("scratch", "stain")
 HALF = Thresholds.single(0.5)

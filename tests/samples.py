@@ -12,10 +12,10 @@ from fork_server import LONGEST, run_forked
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from fancnn.command import checked, conf_dir
-from fancnn.deployment.exported_facts import SEAL_KEY
-from fancnn.seals import BLANK, seal
-from fancnn.settings import TrainSettings
+from fancnn.cli.command import checked, conf_dir
+from fancnn.files.seals import BLANK, seal
+from fancnn.inference.export_metadata import SEAL_KEY
+from fancnn.settings.commands import TrainSettings
 
 S = TypeVar("S")
 REPOSITORY = Path(__file__).parents[1]

@@ -1,156 +1,98 @@
-"""The shape of the house: who may import whom, and what a room is called."""
+"""The shape of the package, derived from its imports: who may import whom, and what a file is called."""
 
 import ast
+import subprocess
+import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from samples import REPOSITORY, process_environment
 
-PACKAGE = Path(__file__).parents[1] / "fancnn"
-FILES = sorted(PACKAGE.rglob("*.py"))
-NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
-
-# from high to low; a module imports from its own floor and from those below, never from above
-FLOORS = (
-    (
-        *("train", "pretrain", "crossval", "ensemble", "evaluate", "predict", "decide", "certify", "report", "compare"),
-        *("export", "parity", "serve"),
-        *("explain", "describe", "lr_find", "filters", "prune", "fans", "cache", "benchmark", "__main__", "__init__"),
-    ),
-    ("workflows",),
-    ("benchmarks",),
-    ("assembly", "checkpoints", "serving"),
-    ("learning", "deployment"),
-    ("model", "reporting"),
-    ("explaining",),
-    ("networks", "augmentation", "images", "splits", "inspection", "rendering", "command"),
-    ("typed_settings", "refused_overrides"),
-    (
-        "arguments",
-        "pictures",
-        "limits",
-        "pretraining_limits",
-        "pruning_limits",
-        "serving_limits",
-        "judging_limits",
-        "tool_limits",
-        "installation",
-        "cache_folder",
-        "looks",
-        "memory",
-        "console",
-        "kept_settings",
-    ),
-    ("settings", "pretraining_settings", "serving_settings"),
-    ("group_settings", "line_settings"),
-    ("tables", "seen_images", "trust", "kinds", "json_files", "yaml_files", "seals", "run_folders", "interruption"),
-    ("errors", "regular_files", "atomic_files", "plurals"),
-)
-PURE = (
-    *("inspection", "rendering", "reporting", "splits"),
-    *(
-        "pictures",
-        "seen_images",
-        "tables",
-        "atomic_files",
-        "kinds",
-        "json_files",
-        "yaml_files",
-        "seals",
-        "settings",
-        "group_settings",
-        "limits",
-        "pretraining_limits",
-        "pruning_limits",
-        "judging_limits",
-        "tool_limits",
-        "plurals",
-        "errors",
-        "run_folders",
-        "interruption",
-        "cache_folder",
-        "looks",
-        "memory",
-    ),
-)
-TORCH = {"torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"}
-HYDRA = {"hydra", "omegaconf"}
-DRAWERS = {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"}
+PACKAGE = REPOSITORY / "fancnn"
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ("assembly", "model"))
+CAPABILITIES = sorted(path.parent.name for path in PACKAGE.glob("*/__main__.py"))
+# what a person on the line, or a page, needs without torch
+WITHOUT_TORCH = ("metrics", "decisions", "pages", "serve", "report", "compare", "fans", "files", "settings")
 
 
-def room(path: Path) -> str:
-    """The first name below `fancnn`: a folder or a module."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path: Path) -> set[str]:
-    """Full names of the modules that a file imports, wherever in the file."""
+def package_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of the modules that a file imports, wherever in the file; of this package down to modules."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= (
-                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "fancnn" else {node.module}
-            )
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} & MODULES or {node.module}
     return found
 
 
-def floor(name: str) -> int:
-    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+MODULES = {module_of(path) for path in PACKAGE.rglob("*.py")}
+IMPORTS = {module_of(path): imported(path) for path in FILES}
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_imports_point_downward(path: Path) -> None:
-    own = floor(room(path))
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "fancnn" and len(parts) > 1 and room(path) != "__init__":
-            assert floor(parts[1]) >= own, f"{name} is above"
+def between_packages() -> list[tuple[str, str]]:
+    """Pairs of an importing and an imported module of different packages."""
+    return [
+        (module, name)
+        for module, names in IMPORTS.items()
+        for name in sorted(names)
+        if name.startswith("fancnn.") and package_of(name) != package_of(module)
+    ]
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_only_command_and_assembly_know_hydra(path: Path) -> None:
-    if room(path) not in ("command", "typed_settings", "refused_overrides", "assembly"):
-        assert not {name.split(".")[0] for name in imports(path)} & HYDRA
+def test_packages_import_one_another_in_one_direction() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, name in between_packages():
+        graph.setdefault(package_of(module), set()).add(package_of(name))
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        cycle = error.args[1]
+        edges = [
+            (a, b)
+            for a, b in between_packages()
+            if any({package_of(a), package_of(b)} <= {*pair} for pair in pairwise(cycle))
+        ]
+        pytest.fail(f"{' <- '.join(cycle)}, by {edges}")
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) in PURE], ids=str)
-def test_pure_rooms_import_no_torch(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(path)} & TORCH
+def test_a_capability_is_used_by_others_through_its_story() -> None:
+    for module, name in between_packages():
+        capability = package_of(name)
+        if capability in CAPABILITIES:
+            # assembly renders the sample fans where `data.fans` asks for them
+            assert package_of(module) in (*CAPABILITIES, "assembly"), f"{module} imports {name}, which stands above it"
+            assert name.rpartition(".")[2] in (capability, "__main__"), (
+                f"{module} imports {name}, a part of {capability}"
+            )
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_a_room_is_named_after_what_is_in_it(path: Path) -> None:
-    assert not DRAWERS & {path.stem, *path.relative_to(PACKAGE).parts}
+def test_only_cli_and_assembly_know_hydra() -> None:
+    for module, names in IMPORTS.items():
+        if package_of(module) not in ("cli", "assembly"):
+            assert not {name.split(".")[0] for name in names} & {"hydra", "omegaconf"}, module
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
-def test_nothing_inherits_but_from_torch_and_lightning(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ClassDef):
-            own = {"UserError", "FansSettings", "TrainSettings"}  # an exception, and dataclasses with some keys more
-            names = {ast.unparse(parent).split("[")[0] for parent in node.bases} - own
-            assert names <= KNOWN_PARENTS, f"{node.name}({', '.join(names)})"
+def test_what_needs_no_torch_does_not_load_it() -> None:
+    modules = [name for name in sorted(MODULES) if name.count(".") > 1 and package_of(name) in WITHOUT_TORCH]
+    modules = [name for name in modules if not name.endswith("__main__")]
+    code = f"import importlib, sys\nfor name in {modules}:\n    importlib.import_module(name)\n"
+    code += "    assert 'torch' not in sys.modules, name"
+    subprocess.run([sys.executable, "-c", code], env=process_environment(), check=True)
 
 
-KNOWN_PARENTS = {
-    "ValueError",
-    "HttpToolsProtocol",  # of uvicorn
-    "nn.Module",
-    "nn.Conv2d",
-    "fx.Tracer",
-    "ImageFolder",
-    "Dataset",
-    "Sampler",
-    "ReduceLROnPlateau",
-    "TorchCheckpointIO",
-    "ModelCheckpoint",
-    "Checkpoint",
-    "pl.Callback",
-    "Callback",  # of Hydra
-    "pl.LightningModule",
-    "pl.LightningDataModule",
-    "NamedTuple",
-    "TypedDict",
-    "Protocol",
-}
+def test_the_name_of_a_file_says_what_is_in_it_and_stands_once() -> None:
+    names = Counter(path.stem for path in PACKAGE.rglob("*.py"))
+    assert {name for name, count in names.items() if count > 1} <= {"__init__", "__main__", "settings"}
+    assert not {"utils", "util", "common", "helpers", "helper", "base", "core", "misc"} & {*names}

@@ -7,7 +7,7 @@ from PIL import Image
 
 import fancnn
 from fancnn.errors import UserError
-from fancnn.inspection.predictions import read_predictions
+from fancnn.metrics.predictions import read_predictions
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def runnable(command: str, place: Path) -> list[str]:
     return words + [item for item in QUICKER.get(words[0], ()) if item.split("=")[0] not in command]
 
 
-# `mine` is written below, and a server does not end: tests/serving
+# `mine` is written below, and a server does not end: tests/serve
 @pytest.mark.parametrize(
     "command", sorted({command for command in COMMANDS if "mine" not in command and "fancnn.serve" not in command})
 )

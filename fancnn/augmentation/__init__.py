@@ -4,18 +4,10 @@ Each transform assumes that it leaves the label true; its docstring says what th
 """
 
 from fancnn.augmentation.augment import Augment
-from fancnn.augmentation.colours import Brightness, ColourCast, Contrast, Saturation
+from fancnn.augmentation.color import Brightness, ColourCast, Contrast, Saturation
+from fancnn.augmentation.geometric import HorizontalFlip, Rotation, Shear, Shift, SquareSymmetry, VerticalFlip, Zoom
 from fancnn.augmentation.mixing import CutMix, MixUp
-from fancnn.augmentation.positions import (
-    HorizontalFlip,
-    Rotation,
-    Shear,
-    Shift,
-    SquareSymmetry,
-    VerticalFlip,
-    Zoom,
-)
-from fancnn.augmentation.surfaces import Blur, Erasing, Noise
+from fancnn.augmentation.noise import Blur, Erasing, Noise
 
 __all__ = [
     "Augment",

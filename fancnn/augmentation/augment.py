@@ -6,10 +6,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fancnn.augmentation.colours import after, recoloured
-from fancnn.augmentation.sampling import Border, rearranged, sampled
+from fancnn.augmentation.color import after, recoloured
+from fancnn.augmentation.grid_sampling import Border, rearranged, sampled
 from fancnn.errors import UserError
-from fancnn.limits import check_border
+from fancnn.settings.training_limits import check_border
 
 
 @runtime_checkable

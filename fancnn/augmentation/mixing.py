@@ -1,6 +1,6 @@
 """Transforms of pictures and labels: each picture is mixed with the one before it in the batch.
 
-The order of a batch is random already (see `fancnn.learning.sampling`), so its neighbour is as good a partner as
+The order of a batch is random already (see `fancnn.data.samplers`), so its neighbour is as good a partner as
 any, and never the picture itself, unless it is alone. A picture keeps at least half of itself: Beta(alpha, alpha)
 favours neither side, so that the mixtures are those of the papers, and no picture of an epoch goes unseen. Labels
 become shares of NG, `(batch,)`, or where there are several classes shares of each, `(batch, k)`.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fancnn.augmentation.draws import check_range, occasional
-from fancnn.augmentation.surfaces import rectangles
+from fancnn.augmentation.noise import rectangles
+from fancnn.augmentation.random_params import check_range, occasional
 
 
 @dataclass(frozen=True)

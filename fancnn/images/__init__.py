@@ -1,1 +1,1 @@
-"""Pictures to tensors: reading files, the one resize, decoding many at once, keeping them decoded."""
+"""Image files to pixels: reading any file within bounds, the one resize, decoding many at once."""

@@ -11,11 +11,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from fancnn.images import spreading
+from fancnn.images import parallel_map as spreading
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
+from fancnn.images.parallel_map import AHEAD
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import UnreadablePicture, decoded, pixel_hash
-from fancnn.images.spreading import AHEAD
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -51,7 +51,7 @@ def decode(
 
 
 def spread(items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD) -> Iterator[B]:
-    """Do `work` on each item, on all processors, as `fancnn.images.spreading.spread` does.
+    """Do `work` on each item, on all processors, as `fancnn.images.parallel_map.spread` does.
 
     Each thread computes alone, since torch's work that is spread over all processors again waits for the others'.
     """

@@ -9,10 +9,10 @@ from errno import EFBIG
 from os import PathLike
 from typing import Any
 
-from fancnn.group_settings import ImageLimits
+from fancnn.files.regular_files import read_regular, size_of_regular
 from fancnn.images.unreadable import UnreadablePicture
-from fancnn.limits import check_image_limits
-from fancnn.regular_files import read_regular, size_of_regular
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.training_limits import check_image_limits
 
 
 class Room:

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fancnn.images.placing import placed
-from fancnn.limits import check_preprocess
+from fancnn.images.letterbox import placed
+from fancnn.settings.training_limits import check_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from fancnn.errors import UserError
-from fancnn.group_settings import ImageLimits
-from fancnn.images.headers import check_container, check_size, check_tags, decoding_bytes
+from fancnn.images.fast_jpeg import decode_sound
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
-from fancnn.images.sound_jpeg import decode_sound
+from fancnn.images.image_headers import check_container, check_size, check_tags, decoding_bytes
 from fancnn.images.unreadable import UnreadablePicture as UnreadablePicture
-from fancnn.limits import MOST_MEGAPIXELS
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.training_limits import MOST_MEGAPIXELS
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}

@@ -2,7 +2,7 @@
 
 from fancnn.networks.convnet import ConvNet
 from fancnn.networks.decoder import Decoder
-from fancnn.networks.ensemble import Ensemble
+from fancnn.networks.ensemble_network import Ensemble
 from fancnn.networks.residual import ResidualNet
 from fancnn.networks.timm_net import TimmNet
 

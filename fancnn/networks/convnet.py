@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from fancnn.networks.filters import prepare_first_layer
+from fancnn.networks.filter_bank import prepare_first_layer
 from fancnn.networks.initializers import initialize
 from fancnn.networks.layers import (
     GLOBAL_POOLS,
@@ -51,7 +51,7 @@ class ConvNet(nn.Module):
         dropout: Share of the values dropped after the activation of the hidden layers: one number, or one for each.
         spatial_dropout: Share of whole channels dropped at the end of the blocks (Tompson et al. 2015), likewise.
         block_dropout: Share of single values dropped at the end of the blocks, likewise.
-        first_layer: A bank of `fancnn.networks.filters` that the first convolution starts with.
+        first_layer: A bank of `fancnn.networks.filter_bank` that the first convolution starts with.
         freeze_first_layer: Whether the first convolution stays as it starts.
         outputs: Logits for each picture.
 

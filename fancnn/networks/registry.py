@@ -2,7 +2,7 @@
 
 A checkpoint comes from anywhere, so what it says of its network is data: it is looked up here, never instantiated as a
 configuration of one's own is. A class that `fancnn.networks` exports is known without being listed; one of the user's
-own is taken if this process trusts it (see `fancnn.trust`).
+own is taken if this process trusts it (see `fancnn.files.trusted_classes`).
 """
 
 import importlib
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fancnn.files.trusted_classes import trusted
 from fancnn.networks.layers import MOST_WIDE
-from fancnn.trust import trusted
 
 MOST_NESTED = 4  # lists in lists, and members in ensembles
 DESCRIBED = "fancnn.networks.Ensemble"  # the one whose arguments are networks in turn

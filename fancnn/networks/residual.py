@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fancnn.networks.filters import prepare_first_layer
+from fancnn.networks.filter_bank import prepare_first_layer
 from fancnn.networks.initializers import Start, initialize
 from fancnn.networks.layers import (
     MONOTONE,
@@ -47,7 +47,7 @@ class ResidualNet(nn.Module):
         head: What is left of each channel: `average`, `max` or `both`, see `layers.global_pool`.
         dropout: Share of that dropped before the logit.
         initializer: A name of `fancnn.networks.initializers`; biases start at zero.
-        first_layer: A bank of `fancnn.networks.filters` that the stem's convolution starts with.
+        first_layer: A bank of `fancnn.networks.filter_bank` that the stem's convolution starts with.
         freeze_first_layer: Whether the stem's convolution stays as it starts.
         outputs: Logits for each picture.
 

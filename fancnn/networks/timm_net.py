@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fancnn.files.seals import check_archive
 from fancnn.networks.layers import check_widths, too_small
-from fancnn.seals import check_archive
 
 
 class TimmNet(nn.Module):

@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from samples import write_pictures
 
 from fancnn.__main__ import commands
-from fancnn.command import composing_mistake, conf_dir, option_groups
+from fancnn.cli.command import composing_mistake, conf_dir, option_groups
 from fancnn.errors import UserError
 
 Kind = Literal["accepted", "refused", "traceback", "hang"]
@@ -42,7 +42,7 @@ OF_OBJECTS = (  # added to whatever has a `_target_`
     *("_partial_=true", "_partial_=false", "_partial_=3", "_recursive_=false", "_args_=[1]", "_convert_=none"),
     *("_target_=3", "_target_=null", "_target_=''", "_target_=os.system", "_target_=torch.nn.Linear"),
     *("_target_=torch.optim.SGD", "_target_=torch.nn", "_target_=fancnn.networks.ConvNet", "surprise=1"),
-    "_target_=fancnn.learning.schedules.constant",
+    "_target_=fancnn.training.schedules.constant",
 )
 OF_GROUPS = ("history", "[a]", "3", "null", "{history: 3}")
 OF_TRAINER = (
@@ -198,7 +198,7 @@ def judge(command: str, overrides: list[str], *, anew: bool = False) -> Outcome:
         overrides: Its arguments; the last one alone is wrong, unless they are composed `anew`, which takes longer.
         anew: Whether they are.
     """
-    main: Any = importlib.import_module(f"fancnn.{command}").main
+    main: Any = importlib.import_module(f"fancnn.{command}.__main__").main
     _imported()
     signal.signal(signal.SIGALRM, _out_of_time)
     signal.alarm(SECONDS)
@@ -219,8 +219,8 @@ def judge(command: str, overrides: list[str], *, anew: bool = False) -> Outcome:
 @cache
 def _imported() -> None:
     """Import what building needs, once and for all: on a busy machine that takes longer than any check may."""
-    importlib.import_module("fancnn.workflows.describing")
-    importlib.import_module("fancnn.workflows.pretraining")
+    importlib.import_module("fancnn.describe.describe")
+    importlib.import_module("fancnn.pretrain.pretrain")
     importlib.import_module("torch._dynamo")  # by the first step of an optimizer
 
 

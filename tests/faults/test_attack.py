@@ -15,12 +15,12 @@ from faults.attack import corpus, fuzz, traffic
 from faults.attack.outcomes import Journal, Outcome, table
 from samples import compose_command, process_environment
 
-from fancnn.deployment.exported_model import ExportedModel
 from fancnn.errors import UserError
-from fancnn.serving.connections import Connections
-from fancnn.serving.protocol import BoundedConnection
-from fancnn.serving_settings import ServeSettings
-from fancnn.workflows.serving import application
+from fancnn.inference.exported_model import ExportedModel
+from fancnn.serve.connections import Connections
+from fancnn.serve.http_protocol import BoundedConnection
+from fancnn.serve.serve import application
+from fancnn.settings.serving_settings import ServeSettings
 
 ATTACK = Path(__file__).parent / "attack"
 

@@ -14,14 +14,14 @@ import yaml
 from samples import REPOSITORY, SMALL, compose_command, run_command
 
 import fancnn
-from fancnn.command import with_earlier_overrides
-from fancnn.deployment.runtimes import facts_of, runtimes_of
+from fancnn.cli.command import with_earlier_overrides
 from fancnn.errors import UserError
-from fancnn.settings import PruneSettings, TrainSettings
-from fancnn.trust import trusted
-from fancnn.workflows.exporting import ExportSettings, export
-from fancnn.workflows.pruning import prune
-from fancnn.workflows.training import train
+from fancnn.export.export import ExportSettings, export
+from fancnn.files.trusted_classes import trusted
+from fancnn.parity.runtimes import facts_of, runtimes_of
+from fancnn.prune.prune import prune
+from fancnn.settings.commands import PruneSettings, TrainSettings
+from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]
 UNPICKLES = "pytorch_lightning.core.saving._load_from_checkpoint"
@@ -124,9 +124,9 @@ def test_a_network_of_the_users_own_is_taken_where_the_command_line_names_it(
     )
     monkeypatch.syspath_prepend(tmp_path)
     name = "own_networks.Flat"
-    monkeypatch.setattr("fancnn.trust._NAMES", {name})
+    monkeypatch.setattr("fancnn.files.trusted_classes._NAMES", {name})
     train(train_settings("model.network={_target_: " + name + ", image_size: [16, 16]}", output=tmp_path / "own"))
-    monkeypatch.setattr("fancnn.trust._NAMES", set())
+    monkeypatch.setattr("fancnn.files.trusted_classes._NAMES", set())
     with pytest.raises(UserError, match=f"it needs the network '{name}'.*trust={name}"):
         fancnn.load(tmp_path / "own")
     assert fancnn.load(tmp_path / "own", trust=[name]).network.logit.in_features == 768
@@ -142,7 +142,7 @@ def test_a_network_of_the_users_own_is_taken_where_the_command_line_names_it(
     [
         ("optimizer", {"_target_": UNPICKLES, "_partial_": True}, "optimizer._target_='pytorch_lightning.core"),
         ("optimizer", {"_target_": "torch.optim.Adam", "lr": "${oc.env:HOME}"}, "refers to something outside the file"),
-        ("loss", {"_target_": "fancnn.learning.losses.CrossEntropy", "_convert_": "all"}, "_convert_ is no key"),
+        ("loss", {"_target_": "fancnn.training.losses.CrossEntropy", "_convert_": "all"}, "_convert_ is no key"),
     ],
 )
 def test_the_settings_of_a_checkpoint_are_data_where_it_is_trained_on(
@@ -157,7 +157,7 @@ def test_the_settings_of_a_checkpoint_are_data_where_it_is_trained_on(
 def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
     run: Path, tmp_path: Path, group: str, name: str, key: str
 ) -> None:
-    elsewhere = {"_target_": "fancnn.learning.history.History", "path": str(tmp_path / "elsewhere/metrics.csv")}
+    elsewhere = {"_target_": "fancnn.training.epoch_log.History", "path": str(tmp_path / "elsewhere/metrics.csv")}
 
     def change(about: dict[str, Any]) -> None:
         about["settings"][group][name] = {
@@ -183,7 +183,7 @@ def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
         ("+model.optimizer._target_=torch.load", "is not said again from a file"),
         ("augment=../../evil", "names no option of augment"),
         ("augment=evil", "names no option of augment"),
-        ("callbacks.history={_target_: fancnn.learning.history.History, path: x.csv}", "names a place to write to"),
+        ("callbacks.history={_target_: fancnn.training.epoch_log.History, path: x.csv}", "names a place to write to"),
         ("callbacks={history: {'path': x.csv}}", "names a place to write to"),
         ("callbacks.checkpoint={dirpath: x}", "names a place to write to"),
         ("logger.tensorboard={_target_: pytorch_lightning.loggers.TensorBoardLogger, save_dir: x}", "names a place"),

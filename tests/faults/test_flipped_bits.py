@@ -11,16 +11,18 @@ import torch
 from samples import compose_train
 
 import fancnn
-from fancnn import assembly, checkpoints
-from fancnn.deployment.described import described
-from fancnn.deployment.exported_facts import KEY, SEAL_KEY
-from fancnn.deployment.exported_model import ExportedModel
-from fancnn.deployment.runtimes import facts_of
-from fancnn.deployment.writing import FORMATS, write
+from fancnn import assembly
 from fancnn.errors import UserError
-from fancnn.learning.checkpointing import AtomicCheckpointIO
+from fancnn.export.run_metadata import described
+from fancnn.export.writing import write
+from fancnn.files.seals import BLANK, is_sealed, seal
+from fancnn.inference.export_formats import FORMATS
+from fancnn.inference.export_metadata import KEY, SEAL_KEY
+from fancnn.inference.exported_model import ExportedModel
 from fancnn.model import Model
-from fancnn.seals import BLANK, is_sealed, seal
+from fancnn.parity.runtimes import facts_of
+from fancnn.runs import checkpoints
+from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FLIPS = 60
 

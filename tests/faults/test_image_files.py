@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from samples import compose_command, compose_train, write_pictures
 
-from fancnn import checkpoints
-from fancnn.deployment.exported_model import ExportedModel
+from fancnn.cli.kept_settings import replayed
+from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
-from fancnn.group_settings import ImageLimits
+from fancnn.evaluate.evaluate import evaluate_run
 from fancnn.images.preprocess import Preprocess
-from fancnn.inspection.predictions import read_predictions
-from fancnn.kept_settings import replayed
-from fancnn.learning.datamodule import PictureDataModule
-from fancnn.settings import EvaluateSettings, PredictSettings
-from fancnn.splits import SplitPlan
-from fancnn.workflows.evaluation import evaluate_run
-from fancnn.workflows.prediction import LONGEST_PATH, input_files, predict
+from fancnn.inference.exported_model import ExportedModel
+from fancnn.metrics.predictions import read_predictions
+from fancnn.predict.predict import LONGEST_PATH, input_files, predict
+from fancnn.runs import checkpoints
+from fancnn.settings.commands import EvaluateSettings, PredictSettings
+from fancnn.settings.groups import ImageLimits
 
 SHUT = "a folder that cannot be looked into: Permission denied"
 NARROW = ImageLimits(max_side=22)
@@ -105,7 +105,7 @@ def test_a_list_without_an_end_is_no_list(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("sys.stdin", io.StringIO("a" * (LONGEST_PATH + 1)))
     with pytest.raises(UserError, match="input=- expects one path a line on standard input, at most"):
         input_files("-")
-    monkeypatch.setattr("fancnn.workflows.prediction.MOST_FILES", 3)
+    monkeypatch.setattr("fancnn.predict.predict.MOST_FILES", 3)
     monkeypatch.setattr("sys.stdin", io.StringIO("a\n" * 4))
     with pytest.raises(UserError, match="at most 3 of at most"):
         input_files("-")
@@ -126,7 +126,7 @@ def test_limits_come_from_who_runs_and_from_no_file(trained_run: Path, exported:
 
 
 def test_a_limit_out_of_range_is_said_before_anything_is_read(tmp_path: Path) -> None:
-    from fancnn.workflows.training import train
+    from fancnn.train.train import train
 
     with pytest.raises(UserError, match=r"image_limits.max_side=0 should be a whole number"):
         train(compose_train(tmp_path, "data.root=/nowhere", "image_limits.max_side=0"))

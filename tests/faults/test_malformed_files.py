@@ -21,28 +21,30 @@ from made_up import rows_of, write_run
 from samples import compose_train
 
 import fancnn
-from fancnn import assembly, checkpoints
-from fancnn.command import kept_settings, with_earlier_overrides
-from fancnn.deployment.exported_facts import ExportedFacts
+from fancnn import assembly
+from fancnn.cli.command import kept_settings, with_earlier_overrides
+from fancnn.compare.candidates import read_candidate
+from fancnn.data.cache_index import read_index
+from fancnn.data.decoded_cache import read_about
+from fancnn.data.labeled_images import copies_across_parts, read_split, split_hash
+from fancnn.data.seen_images import SeenImages, content_hashes
+from fancnn.decide.decide import rule_of
+from fancnn.decisions.calibration import UNCALIBRATED
+from fancnn.decisions.growing_table import Look, Looks, read_looks, write_looks
 from fancnn.errors import UserError
-from fancnn.images.cache import read_about
-from fancnn.images.cache_index import read_index
-from fancnn.inspection.calibration import UNCALIBRATED
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.growing_table import Look, Looks, read_looks, write_looks
-from fancnn.inspection.metrics_file import part_metrics
-from fancnn.inspection.predictions import check_each_once, read_predictions, with_truth
-from fancnn.learning.checkpointing import AtomicCheckpointIO
-from fancnn.looks import Ledger, Question
-from fancnn.pictures import copies_across_parts, read_split, split_hash
-from fancnn.reporting import cautions, origins
-from fancnn.reporting.candidates import read_candidate
-from fancnn.reporting.material import of_run
-from fancnn.seen_images import SeenImages, content_hashes
-from fancnn.settings import TrainSettings
-from fancnn.workflows.deciding import rule_of
-from fancnn.workflows.lines import known_line
-from fancnn.workflows.reporting import NOTHING_SAID, write_report
+from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.metrics.predictions import check_each_once, read_predictions, with_truth
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.report import provenance as origins
+from fancnn.report import report_warnings as cautions
+from fancnn.report.report import NOTHING_SAID, write_report
+from fancnn.report.report_data import of_run
+from fancnn.runs import checkpoints
+from fancnn.runs.known_line import known_line
+from fancnn.runs.looks import Ledger, Question
+from fancnn.runs.metrics_file import part_metrics
+from fancnn.settings.commands import TrainSettings
+from fancnn.training.checkpointing import AtomicCheckpointIO
 
 EXAMPLES = int(os.environ.get("FANCNN_EXAMPLES", "25"))  # thousands, when a reader has changed
 DEEP: Any = "x"

@@ -11,11 +11,11 @@ from samples import compose_train, run_command
 
 from fancnn import assembly
 from fancnn.errors import UserError, collected
-from fancnn.learning.divergence import check_finite
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import training_bytes
-from fancnn.settings import TrainSettings
-from fancnn.workflows.training import train
+from fancnn.settings.commands import TrainSettings
+from fancnn.train.train import train
+from fancnn.training.divergence import check_finite
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ WRONG = [
     ("++model.loss._args_=[1]", "model.loss._args_=[1] is no argument: say arguments by their names"),
     ("callbacks.history=3", "callbacks.history=3 should be a _target_ and its arguments"),
     ("callbacks.history=false", "callbacks.history=False should be a _target_ and its arguments"),
-    ("callbacks.history=${model.loss}", "callbacks.history._target_='fancnn.learning.losses.CrossEntropy' gives a "),
+    ("callbacks.history=${model.loss}", "callbacks.history._target_='fancnn.training.losses.CrossEntropy' gives a "),
     ("logger.tensorboard=many", "logger.tensorboard=many should be a _target_ and its arguments"),
     ("model.loss=${model.network}", "model.loss: "),
     ("schedule._target_=torch.optim.SGD|~schedule.epochs_per_decade", "schedule: "),

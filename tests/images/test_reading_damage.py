@@ -101,7 +101,7 @@ def test_errors_of_the_file_system_are_told_in_words(error, text, monkeypatch):
     def fail(path):
         raise error
 
-    monkeypatch.setattr("fancnn.regular_files.os.stat", fail)
+    monkeypatch.setattr("fancnn.files.regular_files.os.stat", fail)
     with pytest.raises(UnreadablePicture, match=text):
         read_picture("a.png")
 

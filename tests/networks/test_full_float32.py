@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import backends
 
-from fancnn import checkpoints
 from fancnn.networks.full_float32 import full_float32
+from fancnn.runs import checkpoints
 
 
 def read(ask: Callable[[], object]) -> object:

@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fancnn.inspection.cross_entropy import sigmoid, softmax
-from fancnn.networks.ensemble import Ensemble
+from fancnn.metrics.cross_entropy import sigmoid, softmax
+from fancnn.networks.ensemble_network import Ensemble
 from fancnn.networks.outputs import logit_of_ng, share_of_ng
 
 PLAIN = {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"}

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from fancnn.inspection.calibration import Calibration, fit_auto, fit_platt, fit_temperature
-from fancnn.inspection.prior_shift import at_prior
+from fancnn.decisions.calibration import Calibration, fit_auto, fit_platt, fit_temperature
+from fancnn.metrics.prior_shift import at_prior
 
 Values = NDArray[np.float64]
 METHODS: dict[str, Callable[[Values, NDArray[np.int64]], Calibration]] = {

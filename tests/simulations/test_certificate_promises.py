@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from fancnn.decisions.certificates import escapes_by_type
+from fancnn.decisions.escape_claims import allowed_escapes, ng_evidence
+from fancnn.decisions.lots import holds_by_lot
+from fancnn.decisions.threshold_choice import threshold_for_escape_rate
 from fancnn.errors import UserError
-from fancnn.inspection.certificates import escapes_by_type
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.escape_claims import allowed_escapes, ng_evidence
-from fancnn.inspection.intervals import upper_bound
-from fancnn.inspection.lots import holds_by_lot
-from fancnn.inspection.predictions import Prediction
-from fancnn.inspection.thresholds import threshold_for_escape_rate
+from fancnn.metrics.intervals import upper_bound
+from fancnn.metrics.predictions import Prediction
+from fancnn.metrics.thresholds import Thresholds
 
 CONFIDENCE = 0.95
 

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from fancnn.inspection.escape_claims import allowed_escapes
-from fancnn.inspection.intervals import upper_bound
-from fancnn.inspection.sequential import log_e_value, upper_bound_sequential
+from fancnn.decisions.escape_claims import allowed_escapes
+from fancnn.decisions.sequential import log_e_value, upper_bound_sequential
+from fancnn.metrics.intervals import upper_bound
 
 ALPHA, STEP = 0.05, 10
 JUST_ABOVE = 1 + 1e-6  # the claim is false, and nothing makes it harder to see

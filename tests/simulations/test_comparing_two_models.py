@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from fancnn.inspection.comparison import mcnemar
-from fancnn.inspection.intervals import Interval, bootstrap_intervals
-from fancnn.inspection.paired_differences import Difference, auroc_difference, rate_differences
-from fancnn.inspection.replacement import NewMistakes, bound_in_groups, new_mistakes, verdict_on
-from fancnn.inspection.scores import auroc
+from fancnn.metrics.intervals import Interval, bootstrap_intervals
+from fancnn.metrics.paired_differences import Difference, auroc_difference, rate_differences
+from fancnn.metrics.replacement import NewMistakes, bound_in_groups, new_mistakes, verdict_on
+from fancnn.metrics.score_differences import mcnemar
+from fancnn.metrics.scores import auroc
 
 Flags = NDArray[np.bool_]
 NO_OVERKILLS = NewMistakes(0, 10_000, 10_000, 0.0003, 0.95, 0.02, True)

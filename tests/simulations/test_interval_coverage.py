@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binom
 
-from fancnn.inspection.clusters import clustered_interval
-from fancnn.inspection.decisions import Thresholds
-from fancnn.inspection.scores import score
-from fancnn.inspection.uncertainty import score_intervals
+from fancnn.metrics.clusters import clustered_interval
+from fancnn.metrics.scores import score
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.metrics.uncertainty import score_intervals
 
 ASKED = {"loss": 0.88}  # a mean without an upper limit: large losses that few units have may not be among those seen
 OTHERS = 0.93

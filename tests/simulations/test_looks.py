@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from fancnn.inspection.certificates import certified
-from fancnn.inspection.escape_claims import allowed_escapes
-from fancnn.inspection.predictions import Prediction
-from fancnn.inspection.spending import spent_alpha
-from fancnn.looks import Ledger, Question
+from fancnn.decisions.certificates import certified
+from fancnn.decisions.escape_claims import allowed_escapes
+from fancnn.decisions.look_spending import spent_alpha
+from fancnn.metrics.predictions import Prediction
+from fancnn.runs.looks import Ledger, Question
 
 MODELS, NG, GO, ALPHA, ASKED = 20, 1000, 500, 0.05, 0.01
 

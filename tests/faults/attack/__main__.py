@@ -52,7 +52,7 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
     if part == "writers":
         from faults.attack import forks, writers
 
-        forks.prepare(("torch", "fancnn.checkpoints"))
+        forks.prepare(("torch", "fancnn.runs.checkpoints"))
         return writers.attack(output / "writers", options.writers, options.only, options.seed, journal)
     if part == "kills":
         from faults.attack import forks, kills

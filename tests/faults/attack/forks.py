@@ -20,8 +20,12 @@ from pathlib import Path
 HEAVY = (
     *("torch", "pytorch_lightning", "torchmetrics", "matplotlib.figure", "captum.attr"),
     *("onnx", "onnxscript", "torch.utils.tensorboard", "scipy.stats", "sklearn.model_selection"),
-    *("training", "pretraining", "crossing", "joining", "evaluation", "prediction", "deciding", "certifying"),
-    *("reporting", "comparing", "exporting", "explaining", "pruning", "rendering", "caching", "filter_ranking"),
+    *(
+        f"fancnn.{name}.{name}"
+        for name in ("train", "pretrain", "crossval", "ensemble", "evaluate", "predict", "decide")
+    ),
+    *(f"fancnn.{name}.{name}" for name in ("certify", "report", "compare", "export", "explain", "prune", "filters")),
+    *("fancnn.fans.fans", "fancnn.cache.cache"),
 )
 
 
@@ -58,7 +62,7 @@ def prepare(names: Sequence[str] = HEAVY) -> None:
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "200"}
     for name in names:
         try:
-            importlib.import_module(name if "." in name or name in sys.modules else _full(name))
+            importlib.import_module(name)
         except ModuleNotFoundError:  # an extra that is not installed
             continue
     import torch
@@ -68,11 +72,6 @@ def prepare(names: Sequence[str] = HEAVY) -> None:
         print(
             f"warning: {threads} threads run where tries are forked, and a fork may wait for one for ever", flush=True
         )
-
-
-def _full(name: str) -> str:
-    own = Path(__file__).parents[3] / "fancnn" / "workflows" / f"{name}.py"
-    return f"fancnn.workflows.{name}" if own.is_file() else name
 
 
 def run_command(
@@ -103,7 +102,7 @@ def run_command(
         sys.argv = [f"fancnn-{command}", *arguments]
         first()
         try:
-            importlib.import_module(f"fancnn.{command}").main()
+            importlib.import_module(f"fancnn.{command}.__main__").main()
         except SystemExit as end:
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)

@@ -120,13 +120,13 @@ def exported_text(path: Path) -> bytes:
 
 def readers() -> dict[str, Callable[[bytes], object]]:
     """Return the readers by target; each takes the content of a file."""
-    from fancnn import checkpoints
-    from fancnn.deployment.exported_facts import ExportedFacts
+    from fancnn.data.labeled_images import read_split
+    from fancnn.files.tables import read_table
     from fancnn.images.reading import read_picture
-    from fancnn.inspection.metrics_file import read_metrics
-    from fancnn.inspection.predictions import read_predictions
-    from fancnn.pictures import read_split
-    from fancnn.tables import read_table
+    from fancnn.inference.export_metadata import ExportedFacts
+    from fancnn.metrics.predictions import read_predictions
+    from fancnn.runs import checkpoints
+    from fancnn.runs.metrics_file import read_metrics
 
     place = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 

@@ -173,10 +173,10 @@ def served(model: Path, picture: Path) -> int:
     """Start a server of a file in this process and ask it for decisions; 0 or 1 as a command would end."""
     from fastapi.testclient import TestClient
 
-    from fancnn.deployment.exported_model import ExportedModel
     from fancnn.errors import UserError
-    from fancnn.serving_settings import ServeSettings
-    from fancnn.workflows.serving import application
+    from fancnn.inference.exported_model import ExportedModel
+    from fancnn.serve.serve import application
+    from fancnn.settings.serving_settings import ServeSettings
 
     try:
         settings = compose_command("serve", ServeSettings, f"model_file={model}", "workers=1")

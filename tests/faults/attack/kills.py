@@ -348,11 +348,11 @@ def damaged(folder: Path) -> str:
 
 def read_whole(path: Path) -> None:
     """Read a file as the program does; raise whatever that raises."""
-    from fancnn import checkpoints
-    from fancnn.images.cache_index import read_index
-    from fancnn.inspection.metrics_file import FORMAT
-    from fancnn.looks import Ledger
-    from fancnn.pictures import read_split
+    from fancnn.data.cache_index import read_index
+    from fancnn.data.labeled_images import read_split
+    from fancnn.runs import checkpoints
+    from fancnn.runs.looks import Ledger
+    from fancnn.runs.metrics_file import FORMAT
 
     if path.suffix == ".ckpt":
         checkpoints.read(path)
@@ -373,7 +373,7 @@ def read_whole(path: Path) -> None:
     elif path.suffix == ".html":
         assert path.read_text().rstrip().endswith("</html>"), "no end"
     elif path.suffix in (".onnx", ".pt2", ".xml"):
-        from fancnn.workflows.runtime_parity import runtimes_of
+        from fancnn.parity.parity import runtimes_of
 
         assert runtimes_of(path)
     elif path.name == "looks.jsonl":
@@ -410,8 +410,8 @@ def state(result: Path) -> dict[str, Any]:
 
 
 def _weights(path: Path) -> list[Any]:
-    from fancnn import checkpoints
     from fancnn.networks.weights import weights_hash
+    from fancnn.runs import checkpoints
 
     kept = checkpoints.read(path)
     return [

@@ -217,7 +217,7 @@ async def batch(host: str, port: int, good: Good, numbers: range, seed: int) -> 
 
 def known(model: Path, images: Path) -> Good:
     """Return images and the decisions that the exported file gives on them in this process."""
-    from fancnn.deployment.exported_model import ExportedModel
+    from fancnn.inference.exported_model import ExportedModel
 
     reader = ExportedModel(model)
     files = sorted(images.rglob("*.png"))[::3]

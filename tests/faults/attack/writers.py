@@ -35,7 +35,7 @@ class Writer:
 
 
 def write_csv(folder: Path, number: int) -> None:
-    from fancnn.tables import table_writer
+    from fancnn.files.tables import table_writer
 
     with table_writer(folder / "new/deep/table.csv", ("number",), 1) as add:
         for _ in range(300):
@@ -43,7 +43,7 @@ def write_csv(folder: Path, number: int) -> None:
 
 
 def read_csv(folder: Path) -> int | None:
-    from fancnn.tables import read_table
+    from fancnn.files.tables import read_table
 
     path = folder / "new/deep/table.csv"
     if not path.exists():
@@ -54,7 +54,7 @@ def read_csv(folder: Path) -> int | None:
 
 
 def write_json(folder: Path, number: int) -> None:
-    from fancnn.inspection.metrics_file import write_metrics
+    from fancnn.runs.metrics_file import write_metrics
 
     write_metrics(folder / "metrics.json", {}, {"number": number, "thresholds": [0.5, 0.5], "calibration": None})
 
@@ -68,7 +68,7 @@ def write_checkpoint(folder: Path, number: int) -> None:
     """Both names of a run's checkpoints, as training leaves them where the last epoch is the best."""
     import torch
 
-    from fancnn.learning import checkpointing
+    from fancnn.training import checkpointing
 
     best = folder / "checkpoints/best.ckpt"
     content = {
@@ -83,7 +83,7 @@ def read_checkpoint(folder: Path) -> int | None:
     """The number in the last one, which is never ahead of the best."""
     import torch
 
-    from fancnn.seals import check_archive
+    from fancnn.files.seals import check_archive
 
     numbers = []
     for path in (folder / f"checkpoints/{name}.ckpt" for name in ("best", "last")):
@@ -98,7 +98,8 @@ def read_checkpoint(folder: Path) -> int | None:
 
 
 def write_export(folder: Path, number: int) -> None:
-    from fancnn.deployment.writing import FORMATS, replacing
+    from fancnn.export.writing import replacing
+    from fancnn.inference.export_formats import FORMATS
 
     form = FORMATS["openvino"]
     with replacing(folder / "a.xml", form) as path:
@@ -117,7 +118,7 @@ def read_export(folder: Path) -> int | None:
 
 
 def write_fans(folder: Path, number: int) -> None:
-    from fancnn.rendering.dataset import _appearing
+    from fancnn.fans.fan_dataset import _appearing
 
     if (folder / "fans").exists():
         shutil.rmtree(folder / f"before-{number}", ignore_errors=True)
@@ -139,7 +140,7 @@ def read_fans(folder: Path) -> int | None:
 def write_ledger(folder: Path, number: int) -> None:
     import numpy as np
 
-    from fancnn.looks import Ledger, Question
+    from fancnn.runs.looks import Ledger, Question
 
     Ledger(folder / "looks").record(
         Question("test", f"model {number}", "scores"), np.arange(1, 9 + number, dtype=np.uint64)
@@ -150,7 +151,7 @@ def read_ledger(folder: Path) -> int | None:
     """How many looks there are; their sets of images are read, too."""
     import numpy as np
 
-    from fancnn.looks import Ledger, Question
+    from fancnn.runs.looks import Ledger, Question
 
     ledger = Ledger(folder / "looks")
     looks = ledger.looks()
@@ -159,7 +160,7 @@ def read_ledger(folder: Path) -> int | None:
 
 
 def write_cache(folder: Path, number: int) -> None:
-    from fancnn.images.cache import decoded_files
+    from fancnn.data.decoded_cache import decoded_files
     from fancnn.images.preprocess import Preprocess
 
     names = [f"{place}.png" for place in range(number)]
@@ -168,8 +169,8 @@ def write_cache(folder: Path, number: int) -> None:
 
 def read_cache(folder: Path) -> int | None:
     """How many images are there, each with the pixels of its file."""
-    from fancnn.images.cache import wrong_rows
-    from fancnn.images.cache_index import read_index
+    from fancnn.data.cache_index import read_index
+    from fancnn.data.decoded_cache import wrong_rows
     from fancnn.images.preprocess import Preprocess
 
     if not (folder / "cache/index.csv").exists():

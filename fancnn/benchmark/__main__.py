@@ -1,0 +1,17 @@
+"""Measure speed and memory side by side with their limits: `python -m fancnn.benchmark`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import BenchmarkSettings
+from fancnn.settings.tool_limits import check_benchmark
+from fancnn.train.__main__ import build
+
+
+@command("benchmark", BenchmarkSettings, validate=check_benchmark, build=build)
+def main(settings: BenchmarkSettings) -> None:
+    from fancnn.benchmark.benchmark import benchmark  # lazy: --help must not wait for torch
+
+    benchmark(settings)
+
+
+if __name__ == "__main__":
+    main()

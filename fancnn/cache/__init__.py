@@ -1,0 +1,1 @@
+"""Look after the decoded images that are kept on disk."""

@@ -1,0 +1,19 @@
+"""List, verify or clear decoded pictures and rendered fans: `python -m fancnn.cache do=list`."""
+
+import sys
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import CacheSettings
+from fancnn.settings.tool_limits import check_caching
+
+
+@command("cache", CacheSettings, validate=check_caching)
+def main(settings: CacheSettings) -> None:
+    from fancnn.cache.cache import look_after  # lazy: --help must not wait for torch
+
+    if not look_after(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

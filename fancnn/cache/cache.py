@@ -1,0 +1,73 @@
+"""The story of `python -m fancnn.cache`: what is kept, whether it is right, and away with it."""
+
+from pathlib import Path
+
+from fancnn.data.cache_index import read_index
+from fancnn.data.decoded_cache import read_about, wrong_rows
+from fancnn.files.atomic_files import remove_folder
+from fancnn.images.image_gate import ImageGate
+from fancnn.images.preprocess import Preprocess
+from fancnn.plurals import plural
+from fancnn.runs.looks import Ledger
+from fancnn.settings.commands import CacheSettings
+from fancnn.settings.tool_limits import check_caching
+from fancnn.system.cache_folder import cache_folder
+from fancnn.system.console import print_table, say, track
+
+
+def look_after(settings: CacheSettings) -> bool:
+    """List, verify or clear; False if something kept is not what it should be.
+
+    Raises:
+        UserError: If `settings.do` is none of the three.
+    """
+    check_caching(settings)
+    top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
+    found = {folder: about for folder in sorted(top.glob("decoded/*")) if (about := read_about(folder))}
+    fans = [folder for folder in sorted(top.glob("fans/*")) if (folder / "fans.csv").is_file()]
+    if settings.do == "list":
+        _list(top, list(found), fans)
+        return True
+    if settings.do == "verify":
+        return _verify(list(found), ImageGate(settings.image_limits))
+    for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
+        remove_folder(folder)
+    say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
+    return True
+
+
+def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
+    rows = []
+    for folder in decoded:
+        about, (_, index) = read_about(folder) or {}, read_index(folder)
+        size = "x".join(map(str, about["image_size"]))
+        gone = "" if Path(about["root"]).is_dir() else " (gone)"
+        rows.append([f"{about['root']}{gone}", f"{size} {about['resize']}", str(len(index)), _megabytes(folder)])
+    rows += [
+        [str(folder), "rendered fans", str(len(list(folder.rglob("*.jpg")))), _megabytes(folder)] for folder in fans
+    ]
+    print_table(f"kept in {top}", ["pictures of", "as", "files", "MB"], rows)
+    if looks := Ledger(top / "looks").looks():
+        say(
+            f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or "
+            "can make again"
+        )
+
+
+def _verify(folders: list[Path], gate: ImageGate) -> bool:
+    """Compare every row with its file; a folder with a wrong row is removed, since it can be made again."""
+    good = True
+    for folder in track(folders, "verifying", len(folders)):
+        about = read_about(folder) or {}
+        wrong = wrong_rows(folder, Preprocess(about["image_size"], about["resize"], about["background"]), gate)
+        if wrong:
+            good = False
+            remove_folder(folder)
+            say(f"{about['root']}: {len(wrong)} rows were wrong, first of {wrong[0]}; the folder is removed")
+        else:
+            say(f"{about['root']}: every row is what its file decodes to")
+    return good
+
+
+def _megabytes(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 1e6:.1f}"

@@ -1,0 +1,264 @@
+"""The story of `python -m fancnn.certify`: from predictions to a claim on all parts to come, or a refusal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fancnn.certify.sequential_looks import at_any_time, check_fixed, tell_next_look
+from fancnn.data.labeled_images import read_split
+from fancnn.decisions.certificates import Certificate, TypeEscapes, certified, write_certificate
+from fancnn.decisions.threshold_choice import ThresholdChoice
+from fancnn.errors import UserError
+from fancnn.files.tables import read_table
+from fancnn.metrics.predictions import Prediction
+from fancnn.metrics.rounding import percent_at_most, percent_exactly
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.runs.metrics_file import file_hash, read_metrics, read_run_predictions, validate_rows
+from fancnn.runs.recorded_looks import spending, unspent
+from fancnn.settings.commands import CertifySettings
+from fancnn.settings.groups import PARTS
+from fancnn.settings.judging_limits import check_certifying
+from fancnn.system.console import print_table, say
+
+CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
+ASKED_AGAIN = (
+    "asked again with images added, it is the next look, which takes more than is said here: a claim for images that "
+    "come in is sequential=true at a threshold fixed before, and plan=true says beforehand how many it takes"
+)
+CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.runs.checkpoints` knows it, and loads torch
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where predictions come from.
+
+    Attributes:
+        rows: Of the part.
+        table: That they were read from.
+        part: Its name.
+        own: Thresholds of the run, if one is named.
+        chosen_on: The part that chose these.
+        scored_by: In words, where no one model scored the images; else empty.
+        unread_ng_files: Files of NG classes that the run could not read and that have no row.
+        checkpoint: Of the run's model; None where there is none.
+        notes: What else is known that makes the claim less than it seems.
+        weights: SHA-256 of the model's; None where it is not known.
+    """
+
+    rows: list[Prediction]
+    table: Path
+    part: str
+    own: Thresholds | None
+    chosen_on: str | None
+    scored_by: str
+    unread_ng_files: int
+    checkpoint: Path | None
+    notes: tuple[str, ...]
+    weights: str | None
+
+
+def certify(settings: CertifySettings) -> Certificate:
+    """State what can be proven, print it and write `certificate.json`.
+
+    Raises:
+        UserError: If the predictions cannot be found, or a value makes no sense.
+    """
+    check_certifying(settings)
+    source = _read(settings)
+    if settings.sequential:
+        check_fixed(settings, source.chosen_on, source.part)
+    thresholds = _asked_for(settings, source.own)
+    seen = any("weights" in (row.roles or ()) for row in source.rows) and not settings.exclude_seen
+    refused = bool(source.scored_by) or seen  # before anything that these images show is looked at
+    if refused:
+        context = unspent(settings, "not counted as a look at these images")
+    elif source.part == "val":
+        context = unspent(
+            settings, "of validation images, which the training has looked at throughout: no look counted"
+        )
+    else:
+        context = spending(settings, source.rows, source.weights, thresholds)
+    with context as spent:
+        certificate = certified(
+            source.rows,
+            settings.escape,
+            spent.confidence,
+            thresholds,
+            recheck_above=source.own.upper if source.own and source.own.has_recheck else None,
+            unit=settings.unit,  # type: ignore[arg-type]  # checked
+            caveats=(*_caveats(settings, source), *source.notes, *spent.caveats),
+            largest_group=settings.largest_group,
+            exclude_seen=settings.exclude_seen,
+            unread_ng_files=source.unread_ng_files,
+            scored_by=source.scored_by,
+        )
+        if settings.sequential:
+            certificate = at_any_time(certificate, source.rows, settings)
+    statement = f"{certificate.statement}; {spent.sentence}"
+    if certificate.refusal == "evidence" and not settings.sequential and spent.looks and spent.planned is None:
+        certificate = replace(certificate, caveats=(*certificate.caveats, ASKED_AGAIN))
+    certificate = replace(certificate, statement=statement, confidence=settings.confidence)
+    _print(certificate, source.part)
+    if settings.store and certificate.granted and certificate.thresholds:
+        _store(str(settings.run), certificate, source.part)
+    # after the threshold is stored: the hashes are of the files as they stay
+    provenance = {**_provenance(settings, source), "sequential": settings.sequential, **spent.to_dict()}
+    write_certificate(Path(settings.output).expanduser(), certificate, provenance)
+    say(f"\ncertificate: {settings.output}")
+    if settings.sequential:
+        tell_next_look(settings)
+    return certificate
+
+
+def _read(settings: CertifySettings) -> _Source:
+    run = Path(settings.run).expanduser() if settings.run is not None else None
+    metrics = read_metrics(run / "metrics.json") if run else {}
+    if settings.table:
+        table = Path(settings.table).expanduser()
+        scored_by = _scored_by_of_table(table)
+    else:
+        assert run is not None  # `check_certifying` has seen to it
+        table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
+    rows = read_run_predictions(table)
+    if run is not None and settings.table:
+        validate_rows(rows, table, run / "metrics.json", metrics)
+        rows = _asked_of_model(rows, _checkpoint(run, metrics))
+    present = {row.split for row in rows}
+    part = settings.part or next((name for name in ("test", "val") if name in present), "")
+    if settings.part and settings.part not in present:
+        raise UserError(f"part={settings.part}: {table} has {', '.join(sorted(present - {''})) or 'no parts'} alone")
+    own_table = run is not None and not settings.table
+    return _Source(
+        rows=[row for row in rows if part in ("", row.split)],
+        table=table,
+        part=part or "all",
+        own=Thresholds(*metrics["thresholds"]) if metrics else None,
+        chosen_on=metrics["decision_part"] if own_table else None,
+        scored_by=scored_by,
+        unread_ng_files=_unread_ng_files(run, metrics, part) if run and own_table else 0,
+        checkpoint=_checkpoint(run, metrics) if run else None,
+        notes=tuple(_notes(run, metrics or _beside(table), part, present)),
+        weights=metrics.get("weights_sha256"),
+    )
+
+
+def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Prediction]:
+    """Rows whose table does not say what the model has seen, with what its checkpoint says."""
+    if checkpoint is None or not any(row.content and row.roles is None for row in rows):
+        return rows
+    from fancnn.runs import checkpoints  # loads torch, which no other certificate needs
+
+    seen = checkpoints.seen_by(checkpoint, checkpoints.read(checkpoint)["fancnn"]).column(rows)
+    return [
+        replace(row, seen=said) if row.content and row.roles is None else row
+        for row, said in zip(rows, seen, strict=True)
+    ]
+
+
+def _scored_by_of_table(table: Path) -> str:
+    """What the folder of a run's table says of who scored it; empty where it says nothing."""
+    return _beside(table).get("scored_by") or ""
+
+
+def _beside(table: Path) -> dict[str, Any]:
+    """The `metrics.json` beside a table; empty for the table of another program, wherever it lies."""
+    try:
+        return read_metrics(table.with_name("metrics.json"))
+    except UserError:
+        return {}
+
+
+def _notes(run: Path | None, metrics: dict[str, Any], part: str, scored: set[str]) -> Iterator[str]:
+    if metrics.get("seen_complete") is False:
+        yield "which images the weights have seen is not recorded in full; it is taken that these are not among them"
+    split = run / "split.csv" if run else None
+    waits = part == "val" and "test" not in scored and split is not None and split.is_file()
+    if waits and split and any(image.split == "test" for image in read_split(split)):
+        yield f"a test split waits to be scored: python -m fancnn.evaluate run={run}, then certify table=... of that"
+
+
+def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:
+    """The file of the model that scored: of the run itself, or of the run that an evaluation was of."""
+    places = [folder / CHECKPOINT for folder in (run, Path(metrics.get("run") or run))]
+    return next((place for place in places if place.is_file()), None)
+
+
+def _unread_ng_files(run: Path, metrics: dict[str, Any], part: str) -> int:
+    """Files of NG classes that have no row since they could not be read; of a part, where folders are parts."""
+    skipped, classes = run / "skipped.csv", set(metrics.get("classes") or ()) - {metrics.get("go_class")}
+    if not skipped.is_file():
+        return 0
+    found = 0
+    for line in read_table(skipped, ("path", "reason"), 1):
+        folders = PurePosixPath(line["path"]).parts
+        of_part = folders[0] if folders[0] in PARTS and folders[0] not in classes else ""
+        name = folders[1] if of_part and len(folders) > 1 else folders[0]
+        found += name in classes and (not of_part or part in ("", of_part))
+    return found
+
+
+def _provenance(settings: CertifySettings, source: _Source) -> dict[str, str | None]:
+    return {
+        "run": settings.run,
+        "table": str(source.table),
+        "part": source.part,
+        "checkpoint_sha256": file_hash(source.checkpoint) if source.checkpoint else None,
+        "table_sha256": file_hash(source.table),
+        "weights_sha256": source.weights,
+    }
+
+
+def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds | None:
+    if settings.threshold is None:
+        return None
+    if settings.threshold == "run":
+        if own is None:
+            raise UserError("threshold=run is the threshold of a run: say run=... too")
+        return own
+    threshold = float(settings.threshold)
+    return Thresholds(threshold, max(threshold, own.upper if own and own.has_recheck else threshold))
+
+
+def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
+    """What is known of the threshold, beside what the images say themselves."""
+    told_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
+    if settings.threshold == "run" and source.chosen_on == source.part and not told_by_rows:
+        return [CHOSEN_HERE]
+    if settings.threshold not in (None, "run"):
+        return ["it is taken that the threshold was fixed before these images were looked at"]
+    return []
+
+
+def _print(certificate: Certificate, part: str) -> None:
+    say(f"{'granted' if certificate.granted else 'REFUSED'} on {part}: {certificate.statement}")
+    if certificate.refusal in (None, "evidence"):
+        say(f"scope: {certificate.scope}")
+    if certificate.thresholds:
+        found = "found on these images, which the claim takes into account" if certificate.searched else "as given"
+        say(f"thresholds: {certificate.thresholds.in_words()} ({found})")
+    for caveat in certificate.caveats:
+        say(f"note: {caveat}")
+    if certificate.by_type:
+        _print_types(certificate.by_type, certificate.confidence)
+
+
+def _print_types(by_type: tuple[TypeEscapes, ...], confidence: float) -> None:
+    unit = by_type[0].unit
+    title = f"by defect type; bounds are of {unit}s and hold together at {percent_exactly(confidence)} confidence"
+    columns = ["", "NG parts", "escapes"] + (["groups", "that escape"] if unit == "group" else []) + ["at most"]
+    rows = []
+    for item in by_type:
+        by_group = [str(item.ng), str(item.escapes)] if unit == "group" else []
+        parts = [item.defect_type, str(item.ng_parts), str(item.escaped_parts)]
+        rows.append([*parts, *by_group, percent_at_most(item.bound)])
+    print_table(title, columns, rows)
+
+
+def _store(run: str, certificate: Certificate, part: str) -> None:
+    from fancnn.decide.decide import keep  # loads torch, which a certificate does not need
+
+    assert certificate.thresholds is not None
+    chosen = ThresholdChoice(certificate.thresholds, f"certified: {certificate.statement}")
+    kept = keep(Path(run).expanduser(), chosen, part)
+    say(f"kept in {kept}")

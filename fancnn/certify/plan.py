@@ -1,0 +1,119 @@
+"""The story of `python -m fancnn.certify plan=true`: how many NG parts to collect, before any is.
+
+Format of `plan.json`, version 1:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-plan`, 1 |
+| claim | what is to be proven, in words |
+| escape_rate, confidence, unit | of the claim; `unit` is `part` or `group` |
+| over_all_looks | the confidence asked for, where `confidence` is that of the first of many looks; else null |
+| lot | NG parts (or groups) that the claim is about; null: all to come |
+| good, producer_risk | the escape rate that the model is thought to have, and how often such a one may be refused |
+| plans | the smallest first: `accept` (how many may pass), `parts` (how many to show), `granted_if_good` (a
+probability), `rates`: [{`probability`, `rate`}, ...], the largest true rate that is granted with that probability |
+| cheapest | the `accept` of the plan with the fewest parts that a good model passes; null where there is none |
+| sequential | with a look after each part, for a good model: the fields of `SequentialPlan`; null for a lot |
+| oc | `rates`, and by each plan's `accept` the probability of being granted there |
+| words | how to use it, and what ISO 2859-1 calls the numbers, in sentences |
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from fancnn.certify.plan_page import oc_drawing, plan_page
+from fancnn.certify.plan_words import claim, columns, plan_rows, sentences
+from fancnn.decisions.look_spending import held_to
+from fancnn.decisions.sampling_plans import CONSUMER_RISKS, Planned, oc_rates, planned
+from fancnn.errors import UserError
+from fancnn.files.atomic_files import write_atomically
+from fancnn.files.tables import replacing
+from fancnn.settings.commands import CertifySettings
+from fancnn.settings.judging_limits import check_certifying
+from fancnn.system.console import print_table, say
+
+FORMAT, VERSION = "fancnn-plan", 1
+
+
+def make_plan(settings: CertifySettings) -> Planned:
+    """Plan the claim, tell it, and write `plan.json`, `plan.html` and `plan.png`.
+
+    Returns:
+        The plans.
+
+    Raises:
+        UserError: If a value makes no sense, or is of a claim on images that are there.
+    """
+    check_certifying(settings)
+    found = planned(
+        settings.escape,
+        held_to(settings.confidence, 1, settings.looks),
+        settings.accept,
+        settings.escape / 10 if settings.good is None else settings.good,
+        settings.producer,
+        settings.lot,
+        "group" if settings.unit == "group" else "part",
+    )
+    found = replace(found, over_all_looks=None if settings.looks == 1 else settings.confidence)
+    if not found.plans:
+        raise UserError(
+            f"accept={list(settings.accept)}: among {settings.lot:,} NG parts so many escapes are more than "
+            f"escape={settings.escape:g} allows, whatever the rest shows. Allow fewer, e.g. accept=[0]"
+        )
+    place = _place(settings)
+    with replacing(place.with_suffix(".json")) as file:
+        json.dump(_content(found), file, indent=2, allow_nan=False)
+        file.write("\n")
+    with replacing(place.with_suffix(".html")) as file:
+        file.write(plan_page(found))
+    write_atomically(place.with_suffix(".png"), oc_drawing(found, alone=True).png())
+    print_table(f"to be proven: {claim(found)}", columns(found), plan_rows(found))
+    for sentence in sentences(found):
+        say(f"\n{sentence}")
+    say(f"\nplan: {place}.html, {place.name}.png and {place.name}.json")
+    return found
+
+
+def _place(settings: CertifySettings) -> Path:
+    """Files without their ending: beside where a certificate would be, by another name unless one is said."""
+    output = Path(settings.output).expanduser()
+    return output.with_name("plan") if output.name == "certificate.json" else output.with_suffix("")
+
+
+def _content(found: Planned) -> Mapping[str, Any]:
+    rates = oc_rates(found)
+    plans = [
+        {
+            "accept": item.accept,
+            "parts": item.parts,
+            "granted_if_good": item.granted_to(found.good),
+            "rates": [
+                {"probability": probability, "rate": item.rate_granted(probability)}
+                for probability in (1 - found.producer, *CONSUMER_RISKS)
+            ],
+        }
+        for item in found.all_plans
+    ]
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "claim": claim(found),
+        "escape_rate": found.rate,
+        "confidence": found.confidence,
+        "over_all_looks": found.over_all_looks,
+        "unit": found.unit,
+        "lot": found.lot,
+        "good": found.good,
+        "producer_risk": found.producer,
+        "plans": plans,
+        "cheapest": None if found.best is None else found.best.accept,
+        "sequential": None if found.sequential is None else asdict(found.sequential),
+        "oc": {
+            "rates": rates.tolist(),
+            "granted": {str(item.accept): item.granted(rates).tolist() for item in found.all_plans},
+        },
+        "words": sentences(found),
+    }

@@ -1,0 +1,17 @@
+"""Judge by cross-validation: `python -m fancnn.crossval data.root=/photos folds=5`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import CrossvalSettings
+from fancnn.settings.tool_limits import check_crossing
+from fancnn.train.__main__ import build
+
+
+@command("crossval", CrossvalSettings, validate=check_crossing, build=build, goes_on_in="ckpt")
+def main(settings: CrossvalSettings) -> float | None:
+    from fancnn.crossval.crossval import crossval  # lazy: --help must not wait for torch
+
+    return crossval(settings)
+
+
+if __name__ == "__main__":
+    main()

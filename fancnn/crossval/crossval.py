@@ -1,0 +1,198 @@
+"""The story of `python -m fancnn.crossval`: a training for each fold, and what they say together.
+
+The run folder holds `fold-1/`, `fold-2/`, ... , each a run as any; `predictions.csv` of all pictures, each judged by
+the model that has not seen it (part `test`); and `metrics.json` of that table, with `folds`: the test scores of each
+fold, and their `mean` with an interval.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from fancnn import assembly
+from fancnn.assembly import read_pictures
+from fancnn.data.cross_validation_folds import crossed
+from fancnn.data.labeled_images import Picture, read_split, split_hash, write_split
+from fancnn.decide.decide import choose_on, decision_facts, not_measured, tell_decision
+from fancnn.decisions.threshold_choice import ThresholdChoice
+from fancnn.errors import UserError
+from fancnn.files import run_folders
+from fancnn.metrics.predictions import Prediction, write_predictions
+from fancnn.metrics.scores import score
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.runs import checkpoints
+from fancnn.runs.known_line import line_of
+from fancnn.runs.metrics_file import metrics_of_part, part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.scoring import shown_scores, tell_scores
+from fancnn.settings.commands import CrossvalSettings, TrainSettings
+from fancnn.system.console import print_table, say
+from fancnn.train.train import train
+from fancnn.training.checkpointing import LAST
+
+SCORES = tuple(score([], [], Thresholds.single(0.5)))
+SCORED_BY = "each image was scored by one model that had not seen it; no one model scored them all"
+EACH_ITS_OWN = "any one model, and each fold's own thresholds are in its folder"
+RANGES = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0)}  # of all others 0 to 1
+
+
+def crossval(settings: CrossvalSettings) -> float | None:
+    """Train and judge each fold; folds that are finished in the run folder are not trained again.
+
+    Pictures of a test part (a folder, or `data.test_fraction`) take no part: they stay for the last look.
+
+    Returns:
+        The mean of `settings.objective` over the folds' test parts, for a sweep.
+
+    Raises:
+        UserError: As training, or if the pictures cannot be divided so, or differ from those of finished folds.
+    """
+    run = Path(settings.output_dir)
+    data = read_pictures(settings)
+    pool = [picture for picture in data.pictures if picture.split != "test"]
+    if left := len(data.pictures) - len(pool):
+        say(f"{left} pictures of the test part are left alone")
+    if settings.data.split == "ordered":
+        raise UserError("data.split=ordered has no folds; take stratified, or grouped with data.group=...")
+    plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split == "grouped")
+    folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
+    if (run / checkpoints.FOLDER).is_dir():
+        raise UserError(f"{run} holds a run of one training, and the folds would be mixed with it: name another folder")
+    run_folders.begin(run, "crossval")
+    for folder, pictures in zip(folders, plans, strict=True):
+        _keep_split(folder, pictures)
+    for number, folder in enumerate(folders, start=1):
+        say(f"\nfold {number} of {len(folders)}" + (": finished before" if _is_finished(folder) else ""))
+        if not _is_finished(folder):
+            train(_of_fold(settings, data.root, folder), part_of=("crossval", settings.output_dir))
+    return _together(settings, folders, split_hash(pool))
+
+
+def _keep_split(folder: Path, pictures: Sequence[Picture]) -> None:
+    table = folder / "split.csv"
+    if not table.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_split(pictures, table)
+    elif split_hash(read_split(table)) != split_hash(pictures):
+        raise UserError(f"{table} has other pictures or other folds than now: start anew, without ckpt=...")
+
+
+def _is_finished(folder: Path) -> bool:
+    return (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder)
+
+
+def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSettings:
+    """The settings of one training, everything it writes in its own folder; begun before, it goes on."""
+    here = {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
+    last = folder / checkpoints.FOLDER / LAST
+    return replace(
+        TrainSettings(**here),
+        data=replace(settings.data, root=str(root), split_file=str(folder / "split.csv"), fans=None),
+        callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
+        logger=moved(settings.logger, settings.output_dir, str(folder)),
+        output_dir=str(folder),
+        score_test=True,  # a fold's own test part is what it is for
+        ckpt=str(last) if last.is_file() else None,
+    )
+
+
+def moved(config: Any, old: str, new: str) -> Any:
+    """A configuration with what lies in the folder `old` in the folder `new`."""
+    if isinstance(config, Mapping):
+        return {key: moved(value, old, new) for key, value in config.items()}
+    return new + config[len(old) :] if isinstance(config, str) and config.startswith(old) else config
+
+
+def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256: str) -> float | None:
+    """What the folds say together: one table of predictions, scores of it, and means over the folds."""
+    run, rows = Path(settings.output_dir), list[Prediction]()
+    tests = []
+    for folder in folders:
+        rows += [row for row in read_run_predictions(folder / "predictions.csv") if row.split == "test"]
+        tests.append(metrics_of_part(folder / "metrics.json", "test"))
+    rows.sort(key=lambda row: row.path)
+    chosen = _chosen_together(settings, rows)
+    part = None if chosen.reason.startswith("fixed") else "test"
+    thresholds = chosen.thresholds
+    rows = [
+        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
+    ]
+    write_predictions(rows, run / "predictions.csv")
+    parts = {"test": part_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
+    means = {
+        name: mean_over_folds([test.get(name) for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES
+    }
+    first = read_metrics(folders[0] / "metrics.json")
+    about = {
+        **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
+        **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
+        **{"thresholds": [thresholds.lower, thresholds.upper]},
+        **decision_facts(chosen.reason, part, settings.line, settings.decision),
+        **{"scored_by": SCORED_BY, "split_sha256": split_sha256},
+        **{"weights_sha256": None, "looks": None},  # each image was judged once, by another model
+        **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
+    }
+    write_metrics(run / "metrics.json", parts, about)
+    run_folders.finish(run)
+    _tell(parts, means, len(folders))
+    if part:
+        tell_decision(chosen, part)
+    say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
+    found = means.get(settings.objective.removeprefix("val/"))
+    return found[0] if found else None
+
+
+def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
+    """The thresholds that the rule gives on all images, each with the probability of its fold's model.
+
+    They are not those of any fold, and no promise of them was measured on one model.
+    """
+    decision = settings.decision
+    try:
+        chosen = choose_on(decision, settings.line, rows)
+    except UserError as error:
+        say(f"warning: {error}. The thresholds of the whole table stay as configured; each fold has its own")
+        reason = f"fixed, since decision.rule={decision.rule} could not choose"
+        return ThresholdChoice(assembly.thresholds(decision), reason)
+    return chosen if decision.rule == "fixed" else not_measured(chosen, EACH_ITS_OWN)
+
+
+def mean_over_folds(
+    values: Sequence[float | None], least: float = -math.inf, most: float = math.inf, confidence: float = 0.95
+) -> tuple[float, float, float] | None:
+    """Mean of a score over folds, and Student's interval with the variance that shared training pictures ask for.
+
+    Nadeau and Bengio 2003: the variance of the mean is `(1 / k + n_test / n_train)` times that over the folds, here
+    with `n_test / n_train = 1 / (k - 2)`, since a fold validates; no wider than from `least` to `most`. None unless
+    every fold has a number.
+
+    Example:
+        >>> mean, low, high = mean_over_folds([0.8, 0.9, 1.0])
+        >>> round(mean, 3), low < 0.8, high > 1.0
+        (0.9, True, True)
+    """
+    numbers = [value for value in values if value is not None]
+    if len(numbers) < len(values):
+        return None
+    count = len(numbers)
+    spread = float(np.std(numbers, ddof=1)) * np.sqrt(1 / count + 1 / max(count - 2, 1))
+    half = float(student.ppf((1 + confidence) / 2, count - 1) * spread)
+    mean = float(np.mean(numbers))
+    return mean, max(mean - half, least), min(mean + half, most)
+
+
+def _tell(parts: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
+    rows = [
+        [title, *(("undefined", "") if means[name] is None else _shown(*means[name]))]
+        for name, title in shown_scores(parts).items()
+    ]
+    print_table(f"over {folds} folds, each with its own thresholds", ["", "mean", "95 % of the mean"], rows)
+    tell_scores("all pictures, each judged by the model that has not seen it", parts)
+
+
+def _shown(mean: float, low: float, high: float) -> tuple[str, str]:
+    return f"{mean:.4f}", f"{low:.3f} to {high:.3f}"

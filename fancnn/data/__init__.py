@@ -1,0 +1,1 @@
+"""Folders of images, their labels and splits, decoded once and read in batches."""

@@ -1,0 +1,239 @@
+"""Pictures of a folder as batches: listed, decoded once, split, and gathered."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from fancnn.data.cache_index import Line
+from fancnn.data.class_weights import ClassCounts
+from fancnn.data.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
+from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
+from fancnn.data.folders import Listing, check_for_training, list_pictures, list_unlabelled
+from fancnn.data.label_modes import FRESH, output_index, output_names
+from fancnn.data.labeled_images import Picture
+from fancnn.data.samplers import SAMPLERS, EpochBatches
+from fancnn.data.split_plan import SplitPlan
+from fancnn.errors import UserError
+from fancnn.images.image_gate import ImageGate
+from fancnn.images.preprocess import Preprocess
+from fancnn.plurals import plural
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.training_limits import check_batches, check_sampler
+from fancnn.system.console import say, track
+
+OnBadFile = Literal["error", "skip"]
+MEMORY_SHARE = 0.25  # of the machine's memory that decoded pictures may take where they cannot be cached
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+class PictureDataModule(pl.LightningDataModule):
+    """A folder of class folders, each picture read once and kept as 8-bit pixels of the network's size.
+
+    Args:
+        root: Class folders, or `train/`, `val/`, `test/` with class folders inside.
+        go_class: Name of the folder with good parts.
+        preprocess: Gives the size and the background; the model has the same one.
+        plan: Which picture is in which part.
+        cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
+        on_bad_file: `error` refuses unreadable files, naming all; `skip` leaves them out (see `skipped`).
+        sampler: Which training pictures an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
+            whatever the types.
+        kinds: What labels tell apart, see `fancnn.metrics.defect_types`: `one` and `two` GO (0) and NG (1), `types`
+            each type of NG, too (1, 2, ...).
+        batch_size: Pictures a training step.
+        eval_batch_size: Pictures at once where nothing is learnt.
+        seed: Decides the order of training pictures.
+        labelled: Whether folders say what pictures are; otherwise all below `root` count, and each label is 0.
+        image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
+
+    Attributes:
+        outputs: After `setup`, what outputs of a network that tells these apart are called.
+
+    Raises:
+        UserError: In `setup`, if the folder cannot be trained on (see `folders` and `split_rules`), or files
+            are unreadable and `on_bad_file` is `error`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        go_class: str,
+        preprocess: Preprocess,
+        plan: SplitPlan,
+        *,
+        cache: Path | None = None,
+        on_bad_file: OnBadFile = "error",
+        sampler: str = "shuffled",
+        kinds: str = "one",
+        batch_size: int = 32,
+        eval_batch_size: int = 64,
+        seed: int = 0,
+        labelled: bool = True,
+        image_limits: ImageLimits | None = None,
+    ) -> None:
+        super().__init__()
+        self.gate = ImageGate(image_limits or ImageLimits())
+        check_batches(on_bad_file, batch_size, eval_batch_size)
+        check_sampler(sampler)
+        self.root, self.go_class, self.preprocess, self.plan = (
+            Path(root).expanduser(),
+            go_class,
+            preprocess,
+            plan,
+        )
+        self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
+        self.cache, self.seed, self.sampler, self.kinds, self.labelled = cache, seed, sampler, kinds, labelled
+        self.classes: tuple[str, ...] = ()
+        self.outputs = FRESH[kinds]
+        self.pictures: list[Picture] = []
+        self.skipped: list[Skipped] = []
+        self.ignored: Counter[str] = Counter()  # visible files of other kinds among the pictures, by suffix
+        self.left_out = 0  # pictures that data.split_file does not name
+        self._pixels: Tensor | None = None
+        self._rows, self._labels = torch.empty(0, dtype=torch.int64), torch.empty(0)
+
+    def setup(self, stage: str | None = None) -> None:
+        if self.pictures:  # Lightning asks again for each stage; the pictures are read once
+            return
+        listing = list_pictures(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
+        if self.labelled:
+            check_for_training(listing, self.go_class)
+        pictures, rows = self._read(listing)
+        if self.labelled and self.skipped:
+            check_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
+        assigned = self.plan.assign(pictures)
+        row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}
+        self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
+        self.classes, self.pictures = listing.classes, assigned
+        self.outputs = output_names(self.kinds, self.part("train"), self.classes)
+        self._labels = torch.tensor([float(output_index(item, self.classes, self.outputs)) for item in assigned])
+        self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
+
+    def undecoded(self) -> "PictureDataModule":
+        """The same pictures in the same parts, each decoded whenever it is asked for."""
+        other = copy(self)
+        other._pixels = None
+        return other
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        dataset, device = self._near("train"), self._device()
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        draw = SAMPLERS[self.sampler](self._labels_of("train").clamp(max=1))
+        batches = EpochBatches(draw, self.batch_size, self.seed, rank, world_size)
+        return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        # every process scores the whole part: shared out, padding would count some pictures twice
+        return self.in_order("val")
+
+    def in_order(self, part: str) -> DataLoader[Batch]:
+        """Batches of `train`, `val` or `test` in the order of `part`, large ones."""
+        dataset = self._near(part)
+        return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
+
+    def part(self, name: str) -> list[Picture]:
+        """The pictures of `train`, `val` or `test`."""
+        return [picture for picture in self.pictures if picture.split == name]
+
+    def class_counts(self) -> ClassCounts:
+        """How many training pictures are GO and NG, or of each type."""
+        labels = self._labels_of("train").long()
+        return tuple(torch.bincount(labels, minlength=max(2, len(self.outputs))).tolist())
+
+    def dataset(self, part: str) -> PixelDataset | FileDataset:
+        """The pictures of `train`, `val` or `test`, in the order of `part`."""
+        chosen = self._rows_of(part)
+        if self._pixels is None:
+            files = [self.root / picture.path for picture in self.part(part)]
+            return FileDataset(files, self._labels[chosen], self.preprocess, self.gate)
+        return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
+
+    def _rows_of(self, part: str) -> Tensor:
+        return torch.tensor([picture.split == part for picture in self.pictures])
+
+    def _labels_of(self, part: str) -> Tensor:
+        return self._labels[self._rows_of(part)]
+
+    def _near(self, part: str) -> PixelDataset | FileDataset:
+        """The dataset, in the memory of the GPU if training runs on one and it takes half of what is free there."""
+        dataset, device = self.dataset(part), self._device()
+        if device.type != "cuda" or isinstance(dataset, FileDataset):
+            return dataset
+        free, _ = torch.cuda.mem_get_info(device)
+        return dataset.on(device) if dataset.size_in_bytes() < free / 2 else dataset
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def _read(self, listing: Listing) -> tuple[list[Picture], list[int]]:
+        """The readable pictures and the row of each in `_pixels`."""
+        found = self._decoded(listing)
+        self._pixels = found.pixels
+        pictures, rows = [], []
+        for picture, line in zip(listing.pictures, found.lines, strict=True):
+            if line.row < 0:
+                self.skipped.append(Skipped(picture.path, line.error))
+            else:
+                pictures.append(replace(picture, sha256=line.sha256, pixel_sha256=line.pixel_sha256))
+                rows.append(line.row)
+        if self.skipped and self.on_bad_file == "error":
+            raise UserError(_bad_files(self.skipped, len(listing.pictures), listing.root))
+        return pictures, rows
+
+    def _decoded(self, listing: Listing) -> DecodedFiles:
+        names = [picture.path for picture in listing.pictures]
+        if self.cache is not None:
+            folder = self.cache / cache_name(listing.root, self.preprocess)
+            try:
+                return decoded_files(
+                    *(folder, listing.root, names, self.preprocess), gate=self.gate, track=_shown, waiting=_say_waiting
+                )
+            except OSError as error:
+                reason = error.strerror or error
+                say(f"warning: decoded pictures cannot be kept in {folder} ({reason}); going on without")
+        keep = len(names) * 3 * math.prod(self.preprocess.image_size) < MEMORY_SHARE * _memory()
+        if not keep:
+            say("warning: too many pictures for the memory; each is decoded in every epoch. Give data.cache a place")
+        return decoded_afresh(listing.root, names, self.preprocess, gate=self.gate, keep=keep, track=_shown)
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _is_on(dataset: PixelDataset | FileDataset, device: torch.device) -> bool:
+    return isinstance(dataset, PixelDataset) and dataset.pixels.device == device
+
+
+def _shown(lines: Iterable[Line], total: int) -> Iterator[Line]:
+    return track(lines, "reading pictures", total)
+
+
+def _say_waiting() -> None:
+    say("waiting for another run that is decoding the same pictures")
+
+
+def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
+    lines = "\n".join(f"  {item.path}: {item.reason}" for item in skipped)
+    return (
+        f"{len(skipped)} of {plural(total, 'file')} under {root} cannot be read:\n{lines}\nMend or remove them, "
+        "or leave them "
+        "out with data.on_bad_file=skip"
+    )

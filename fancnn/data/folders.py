@@ -1,0 +1,236 @@
+"""From a folder of class folders to a list of pictures, on torchvision's ImageFolder.
+
+Two layouts are read: a root of class folders (`GO/ NG/`), or a root of parts (`train/ val/ test/`), each a
+root of class folders. Folders inside a class folder are kept as the defect type.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
+
+from torchvision.datasets import ImageFolder
+
+from fancnn.data.labeled_images import Picture
+from fancnn.errors import UserError
+from fancnn.images.image_files import pictures_below
+from fancnn.images.reading import is_hidden, is_picture
+from fancnn.settings.groups import PARTS
+from fancnn.settings.training_limits import check_pictures_root, check_root
+
+
+class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
+    """ImageFolder that passes over hidden folders and files, goes round in no circles, and allows empty classes.
+
+    Attributes:
+        ignored: How many visible files of other kinds lie among the pictures, by suffix.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.ignored: Counter[str] = Counter()
+        super().__init__(root, allow_empty=True)
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        names = _folders_in(Path(directory))
+        return names, {name: index for index, name in enumerate(names)}
+
+    def make_dataset(
+        self, directory: str | Path, class_to_idx: dict[str, int], **kinds: object
+    ) -> list[tuple[str, int]]:
+        return [
+            (str(Path(directory, name, picture)), index)
+            for name, index in class_to_idx.items()
+            for picture in pictures_below(Path(directory, name), self.ignored)
+        ]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures under a root: order of paths, `split` set where the layout says it."""
+
+    root: Path
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def has_parts(self) -> bool:
+        return any(picture.split for picture in self.pictures)
+
+
+def list_pictures(root: str | Path, go_class: str) -> Listing:
+    """List the pictures under `root`; a picture of the class folder `go_class` has label 0, others 1.
+
+    Raises:
+        UserError: If `root` is missing, mixes both layouts, or holds no class folders or no pictures.
+    """
+    top = Path(root).expanduser()
+    check_root(top, go_class)
+    parts = _parts_in(top)
+    listings = [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
+    found = Listing(
+        root=top,
+        classes=tuple(sorted({name for listing in listings for name in listing.classes})),
+        pictures=tuple(picture for listing in listings for picture in listing.pictures),
+        ignored=sum((listing.ignored for listing in listings), Counter()),
+    )
+    if not found.pictures:
+        raise UserError(_nothing_found(found))
+    return found
+
+
+def list_unlabelled(root: str | Path) -> Listing:
+    """List all pictures under `root`, in folders of any kind, as one class without a name.
+
+    Where the root holds nothing but folders `train/`, `val/` and `test/`, pictures are in those parts: what is kept for
+    a last look is not learnt from either.
+
+    Raises:
+        UserError: If `root` is missing, or has fewer than two pictures to learn from.
+    """
+    top, ignored = Path(root).expanduser(), Counter[str]()
+    check_pictures_root(top)
+    folders = set(_folders_in(top))
+    parts = folders if folders and folders <= set(PARTS) else set[str]()
+    paths = list(pictures_below(top, ignored))
+    pictures = [Picture(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
+    if parts:  # a picture beside the parts is in none of them
+        pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
+    found = Listing(top, ("",), tuple(pictures), ignored)
+    if sum(picture.split in ("", "train") for picture in pictures) < 2:
+        raise UserError(
+            f"{top} has fewer than two pictures to learn from{_other_kinds(found)}. Expected a folder with files such "
+            "as .jpg, .png, .bmp, .tif or .webp in it or below it"
+        )
+    return found
+
+
+def check_for_training(listing: Listing, go_class: str) -> None:
+    """Refuse what no inspector can be trained on.
+
+    Raises:
+        UserError: If `go_class` names no folder, there is one class only, a class is empty, a part has
+            classes that train has not, or train or val lacks GO or NG pictures.
+    """
+    if len(listing.classes) < 2:
+        raise UserError(
+            f"{listing.root} holds one class folder only: {listing.classes[0]}. Expected two or more: the good parts "
+            "in one, bad parts in others"
+        )
+    if go_class not in listing.classes:
+        raise UserError(
+            f"data.go_class={go_class!r} names no class folder under {listing.root}. Found: "
+            f"{', '.join(listing.classes)}. Say which of them holds the good parts, e.g. "
+            f"data.go_class={listing.classes[0]}"
+        )
+    if listing.has_parts:
+        _check_parts(listing)
+    _check_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
+
+
+def _check_parts(listing: Listing) -> None:
+    by_part = {part: [p for p in listing.pictures if p.split == part] for part in PARTS}
+    if not by_part["train"]:
+        raise UserError(f"{listing.root} has no pictures in train/. Expected train/ beside val/ and test/")
+    known = {picture.class_name for picture in by_part["train"]}
+    for part, pictures in by_part.items():
+        if strange := sorted({picture.class_name for picture in pictures} - known):
+            raise UserError(f"{listing.root / part} has classes that train/ has not: {', '.join(strange)}")
+    if by_part["val"] and len({picture.label for picture in by_part["val"]}) < 2:
+        raise UserError(
+            f"{listing.root / 'val'} lacks GO or NG pictures, so nothing can be chosen on it. Add some, or remove "
+            "val/ to have it split from train/"
+        )
+
+
+def _check_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequence[Picture]) -> None:
+    if empty := sorted(set(classes) - {picture.class_name for picture in pictures}):
+        raise UserError(
+            f"no pictures in the class folder {', '.join(empty)} under {listing.root}{_other_kinds(listing)}. Add "
+            "pictures or remove the folder"
+        )
+
+
+def has_parts(root: Path) -> bool:
+    """Whether `root` is divided into `train/`, `val/`, `test/` by folders.
+
+    Raises:
+        UserError: If it is no folder, or mixes the layouts.
+    """
+    check_root(root, "GO")
+    return bool(_parts_in(root))
+
+
+def _folders_in(folder: Path) -> list[str]:
+    """The names of the visible folders in one.
+
+    Raises:
+        UserError: If it cannot be looked into, or a link in it leads nowhere, so that a class could be missing.
+    """
+    try:
+        visible = [entry for entry in folder.iterdir() if not is_hidden(PurePath(entry.name))]
+        nowhere = [entry.name for entry in visible if entry.is_symlink() and not entry.exists()]
+        names = sorted(entry.name for entry in visible if entry.is_dir())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+    if nowhere:
+        raise UserError(f"{folder / min(nowhere)} is a link that leads nowhere: mend or remove it")
+    return names
+
+
+def _parts_in(root: Path) -> list[str]:
+    """Which of train, val, test the root has; none where it holds class folders."""
+    folders = _folders_in(root)
+    parts = [part for part in PARTS if part in folders]
+    classes = [name for name in folders if name not in PARTS]
+    if parts and classes:
+        raise UserError(
+            f"{root} mixes two layouts: {', '.join(parts)} for parts of the data, and beside them "
+            f"{', '.join(classes)}. Expected either class folders, or train/, val/ and test/ with class folders inside"
+        )
+    return parts
+
+
+def _list_part(top: Path, part: str, go_class: str) -> Listing:
+    if not _folders_in(top / part):  # ImageFolder's own error would be a traceback
+        return Listing(top, (), ())
+    folders = ClassFolders(top / part)
+    pictures = tuple(_picture(Path(path).relative_to(top), part, go_class) for path, _ in folders.samples)
+    return Listing(top, tuple(folders.classes), pictures, folders.ignored)
+
+
+def _picture(relative: Path, part: str, go_class: str) -> Picture:
+    class_name, *inside = relative.parts[1 if part else 0 : -1] or relative.parts[-1:]  # a class folder itself
+    label = 0 if class_name == go_class else 1
+    picture = Picture(path=relative.as_posix(), class_name=class_name, label=label, split=part)
+    return replace(picture, defect_type="/".join(inside))
+
+
+def _nothing_found(listing: Listing) -> str:
+    if not listing.classes:
+        loose = sum(is_picture(PurePath(entry.name)) for entry in listing.root.iterdir() if entry.is_file())
+        also = f", but {loose} pictures beside them" if loose else ""
+        return (
+            f"{listing.root} holds no class folders{also}. Expected one folder per class with the pictures inside, "
+            "e.g. GO/ and NG/"
+        )
+    return (
+        f"no pictures under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected "
+        "files such as .jpg, .png, .bmp, .tif or .webp"
+    )
+
+
+def _other_kinds(listing: Listing) -> str:
+    if not listing.ignored:
+        return ""
+    return f", only files of other kinds: {kinds_in_words(listing.ignored)}"
+
+
+def kinds_in_words(ignored: Counter[str]) -> str:
+    """The most frequent suffixes and how many files have them.
+
+    Example:
+        >>> kinds_in_words(Counter({".txt": 1, ".heic": 2}))
+        '.heic (2), .txt (1)'
+    """
+    return ", ".join(f"{suffix} ({count})" for suffix, count in ignored.most_common(5))

@@ -1,0 +1,114 @@
+"""A listed picture, and `split.csv`: which picture is in which part of the data.
+
+Format of `split.csv`, version 1: UTF-8, comma-separated, one row a picture in the order of paths.
+
+| column | meaning |
+| --- | --- |
+| path | relative to the data's root, with `/` |
+| class | name of the class folder |
+| label | 0 GO, 1 NG |
+| split | `train`, `val` or `test` |
+| sha256 | of the file's bytes |
+| pixel_sha256 | of the decoded pixels: copies in another file format have the same; empty in tables of before |
+| group | lot, panel or patient, where `data.group` names one |
+| defect_type | sub-folder inside the class folder, where there is one |
+| version | 1 |
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fancnn.errors import UserError
+from fancnn.files.tables import read_table, table_writer
+from fancnn.settings.groups import PARTS
+
+VERSION = 1
+COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type", "pixel_sha256")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a data folder; fields as the columns of `split.csv`."""
+
+    path: str
+    class_name: str
+    label: int
+    split: str = ""
+    sha256: str = ""
+    group: str = ""
+    defect_type: str = ""
+    pixel_sha256: str = ""
+
+    @property
+    def content(self) -> str:
+        """What makes it the same image as another: its pixels, or its bytes where these are not known."""
+        return self.pixel_sha256 or self.sha256
+
+
+def write_split(pictures: Iterable[Picture], path: Path) -> None:
+    with table_writer(path, COLUMNS, VERSION) as add:
+        for picture in pictures:
+            row = asdict(picture)
+            add({**{name: row[name] for name in COLUMNS if name in row}, "class": picture.class_name})
+
+
+def read_split(path: Path) -> list[Picture]:
+    """Read a `split.csv`.
+
+    Raises:
+        UserError: If it is missing, no split table, of a newer version, or names an unknown part.
+    """
+    rows = read_table(path, required=("path", "class", "label", "split", "sha256"), version=VERSION)
+    for line, row in enumerate(rows, start=2):
+        if row["split"] not in PARTS or row["label"] not in ("0", "1"):
+            raise UserError(
+                f"{path}, line {line}: split={row['split']!r} and label={row['label']!r} should be one of "
+                f"{', '.join(PARTS)} and 0 or 1"
+            )
+    optional = ("group", "defect_type", "pixel_sha256")
+    return [
+        Picture(
+            path=row["path"],
+            class_name=row["class"],
+            label=int(row["label"]),
+            split=row["split"],
+            sha256=row["sha256"],
+            **{name: row.get(name, "") for name in optional},
+        )
+        for row in rows
+    ]
+
+
+def split_hash(pictures: Iterable[Picture]) -> str:
+    """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
+    lines = sorted(f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def validate_split(pictures: Iterable[Picture], path: Path, stated: str | None) -> None:
+    """Refuse the `split.csv` of another run.
+
+    Args:
+        pictures: As it has them.
+        path: Where it was read.
+        stated: What `split_hash` gave of the pictures that the run was trained on; None where that is not known.
+
+    Raises:
+        UserError: If it is another split.
+    """
+    if stated and split_hash(pictures) != stated:
+        raise UserError(
+            f"{path} is not the split that its run was trained on: what it calls test may have been trained on. Bring "
+            "back the file that belongs there"
+        )
+
+
+def copies_across_parts(pictures: Sequence[Picture]) -> int:
+    """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
+    parts = defaultdict(set)
+    for picture in pictures:
+        parts[picture.content].add(picture.split)
+    return sum(len(parts[picture.content]) > 1 for picture in pictures)

@@ -1,0 +1,285 @@
+"""Divide pictures into train, val and test; every function depends on its arguments alone."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+
+import numpy as np
+
+from fancnn.data.group_folds import nearest_union
+from fancnn.data.split_sizes import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
+from fancnn.errors import UserError
+from fancnn.plurals import plural
+from fancnn.settings.training_limits import check_pattern
+
+__all__ = ["Part", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
+
+
+def stratified_split(
+    classes: Sequence[str],
+    *,
+    val_fraction: float,
+    test_fraction: float = 0.0,
+    seed: int,
+    contents: Sequence[str] | None = None,
+) -> list[Part]:
+    """Draw val and test at random from each class.
+
+    Of `n` pictures of a class, `floor(n * fraction)` go to a part, but at least 1; where that would leave
+    none to train on, the larger of val and test gives way. A class is drawn from by `seed` and its own name,
+    so another class beside it changes nothing.
+
+    Pictures of equal content stay in one part, also across classes: a copy of a training picture in val or
+    test would be recognised, not judged. Sets of copies too large for a part stay in train, so that parts may
+    fall below the floor; a part is above it only where the smallest set is.
+
+    Args:
+        classes: Class of each picture.
+        val_fraction: Share of all pictures, in (0, 1).
+        test_fraction: Share of all pictures, in [0, 1); 0 leaves `test` empty.
+        seed: Any whole number.
+        contents: What identifies the content of each picture, e.g. its SHA-256.
+
+    Raises:
+        UserError: If the fractions do not fit, or a class has fewer (different) pictures than there are parts.
+    """
+    fractions = wanted_fractions(val_fraction, test_fraction)
+    wishes = wanted_counts(classes, fractions)
+    keys = [str(index) for index in range(len(classes))] if contents is None else list(contents)
+    draw = _Draw(classes, keys, wishes)
+    for name in sorted(wishes):
+        order = draw.shuffled(name, seed)
+        for part in drawn_parts(fractions):
+            draw.fill(part, name, order)
+    return [draw.part_of.get(key, "train") for key in keys]
+
+
+def ordered_split(classes: Sequence[str], *, val_fraction: float, test_fraction: float = 0.0) -> list[Part]:
+    """Take the first pictures of each class, in the given order, for val, the next for test, the rest for train.
+
+    Counts, fractions and errors are those of `stratified_split`. With names in order and 0.2 this is the
+    original program's split. Where names follow time or lots, val differs from train in kind.
+
+    Raises:
+        UserError: If the fractions do not fit, or a class has fewer pictures than there are parts.
+
+    Example:
+        >>> ordered_split(["GO"] * 5 + ["NG"] * 2, val_fraction=0.4)
+        ['val', 'val', 'train', 'train', 'train', 'val', 'train']
+    """
+    wishes = wanted_counts(classes, wanted_fractions(val_fraction, test_fraction))
+    queues: dict[str, Iterator[Part]] = {name: _in_order(wish) for name, wish in wishes.items()}
+    return [next(queues[name]) for name in classes]
+
+
+def grouped_split(
+    classes: Sequence[str],
+    groups: Sequence[str],
+    *,
+    val_fraction: float,
+    test_fraction: float = 0.0,
+    seed: int,
+    contents: Sequence[str] | None = None,
+) -> list[Part]:
+    """Draw whole groups (a lot, a panel, a patient) for test and val, keeping class shares as well as they go.
+
+    Shares are those of `stratified_split`, met as nearly as the sizes of the groups let: scikit-learn's
+    `StratifiedGroupKFold` makes folds, and the union of folds that is nearest to the wish becomes the part,
+    test first. Every part gets every class.
+
+    Args:
+        classes: Class of each picture.
+        groups: Group of each picture; no group is in two parts.
+        val_fraction: Share of all pictures, in (0, 1).
+        test_fraction: Share of all pictures, in [0, 1); 0 leaves `test` empty.
+        seed: Any whole number; used modulo 2**32.
+        contents: What identifies the content of each picture. Groups that share one go together: a copy of a training
+            picture in val or test would be recognised, not judged.
+
+    Raises:
+        UserError: If the fractions do not fit, or there are too few groups, of all or with some class.
+    """
+    groups = groups if contents is None else joined_groups(groups, contents)
+    fractions = wanted_fractions(val_fraction, test_fraction)
+    wishes = wanted_counts(classes, fractions)
+    _refuse_few_groups(classes, groups, fractions)
+    labels = np.unique(np.asarray(classes, dtype=object), return_inverse=True)[1]
+    members = np.unique(np.asarray(groups, dtype=object), return_inverse=True)[1]
+    parts: list[Part] = ["train"] * len(classes)
+    free = np.arange(len(classes))
+    drawn = drawn_parts(fractions)
+    for place, part in enumerate(drawn):
+        wish = np.array([wishes[name][part] for name in sorted(wishes)])
+        taken = nearest_union(labels[free], members[free], wish, len(drawn) - place, seed % 2**32)
+        if taken is None:
+            raise UserError(_no_union(part, classes, groups))
+        for index in free[taken]:
+            parts[index] = part
+        free = free[~taken]
+    return parts
+
+
+def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
+    """Name the set of groups that each picture is of, where groups that share a content are one set.
+
+    The name is that of the set's group that comes first.
+
+    Args:
+        groups: Group of each picture.
+        contents: What identifies the content of each picture; empty where that is not known.
+
+    Example:
+        >>> joined_groups(["lot1", "lot2", "lot2", "lot3"], ["a", "a", "b", "c"])
+        ['lot1', 'lot1', 'lot1', 'lot3']
+    """
+    first_with: dict[str, str] = {}
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]  # halve the way for the next time
+        return name
+
+    order = {name: place for place, name in enumerate(dict.fromkeys(groups))}
+    for group, content in zip(groups, contents, strict=True):
+        parent.setdefault(group, group)
+        alike = first_with.setdefault(content, group) if content else group
+        one, other = root(group), root(alike)
+        early, late = sorted((one, other), key=order.__getitem__)
+        parent[late] = early
+    return [root(group) for group in groups]
+
+
+def group_names(paths: Sequence[str], pattern: str) -> list[str]:
+    r"""Name the group of each picture by searching its relative path for a regular expression.
+
+    Args:
+        paths: Relative paths with `/`.
+        pattern: The first capture group is the name, or the whole match if there is none.
+
+    Raises:
+        UserError: If the pattern is no regular expression, or finds no name, or an empty one, in some path.
+
+    Example:
+        >>> group_names(["NG/person12_virus_3.jpg"], r"(person\d+)_")
+        ['person12']
+    """
+    expression = check_pattern(pattern)
+    found = [expression.search(path) for path in paths]
+    names = [(match[1] if expression.groups else match[0]) if match else None for match in found]
+    without = [path for path, name in zip(paths, names, strict=True) if not name]
+    if without:
+        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+        raise UserError(
+            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'picture')}: "
+            f"{', '.join(without[:3])}{more}. Widen the expression (| separates alternatives), or leave these "
+            "pictures out"
+        )
+    return [name for name in names if name]
+
+
+def _in_order(wish: dict[Part, int]) -> Iterator[Part]:
+    order: tuple[Part, ...] = ("val", "test", "train")
+    return (part for part in order for _ in range(wish.get(part, 0)))
+
+
+class _Draw:
+    """Sets of equal pictures (of one each, where there are no copies), and the part each was drawn for.
+
+    No set is drawn if that would leave a class fewer sets than there are parts still without one of its.
+    """
+
+    def __init__(self, classes: Sequence[str], keys: Sequence[str], wishes: dict[str, dict[Part, int]]) -> None:
+        self.part_of: dict[str, Part] = {}
+        self.sizes: dict[str, Counter[str]] = defaultdict(Counter)  # key -> class -> pictures
+        for key, name in zip(keys, classes, strict=True):
+            self.sizes[key][name] += 1
+        self.keys: dict[str, list[str]] = {name: [] for name in wishes}  # in order of appearance
+        for key, size in self.sizes.items():
+            for name in size:
+                self.keys[name].append(key)
+        self.room = {name: dict(wish) for name, wish in wishes.items()}
+        self.free = {name: len(found) for name, found in self.keys.items()}
+        self.lacking = {name: set(wish) for name, wish in wishes.items()}
+        for name, found in self.keys.items():
+            if len(found) < len(wishes[name]):
+                raise UserError(_only_copies(name, len(found), wishes[name]))
+
+    def shuffled(self, name: str, seed: int) -> list[str]:
+        digest = sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()
+        order = np.random.default_rng(int.from_bytes(digest)).permutation(len(self.keys[name]))
+        return [self.keys[name][place] for place in order]
+
+    def fill(self, part: Part, name: str, order: Sequence[str]) -> None:
+        for key in order:
+            if self.room[name][part] <= 0:
+                break
+            if self._may_go(key, part) and self._fits(key, part):
+                self._put(key, part)
+        if part in self.lacking[name]:
+            choice = [key for key in order if self._may_go(key, part)]
+            if not choice:
+                raise UserError(_only_shared(name, part))
+            self._put(min(choice, key=lambda key: self.sizes[key].total()), part)
+
+    def _fits(self, key: str, part: Part) -> bool:
+        return all(size <= self.room[name][part] for name, size in self.sizes[key].items())
+
+    def _may_go(self, key: str, part: Part) -> bool:
+        return key not in self.part_of and all(
+            self.free[name] > len(self.lacking[name] - {part}) for name in self.sizes[key]
+        )
+
+    def _put(self, key: str, part: Part) -> None:
+        self.part_of[key] = part
+        for name, size in self.sizes[key].items():
+            self.room[name][part] -= size
+            self.free[name] -= 1
+            self.lacking[name].discard(part)
+
+
+def _only_copies(name: str, different: int, parts: Iterable[Part]) -> str:
+    what = "one picture" if different == 1 else f"{different} pictures"
+    return (
+        f"Class {name} has only copies of {what}, but each of {listed(parts)} needs a different one. "
+        f"Add pictures or remove the class{or_no_test(parts)}"
+    )
+
+
+def _only_shared(name: str, part: Part) -> str:
+    return (
+        f"Class {name} has no picture left for {part}: too many of its files are copies of each other or of files "
+        "in other classes, and copies stay in one part. Remove those that are in the wrong class, or add pictures"
+    )
+
+
+def _refuse_few_groups(classes: Sequence[str], groups: Sequence[str], fractions: dict[Part, float]) -> None:
+    parts = len(fractions) + 1
+    if len(set(groups)) < parts:
+        raise UserError(
+            f"data.split=grouped needs at least {parts} groups, one for each of {listed(fractions)}, but "
+            f"data.group names {len(set(groups))}. Name finer groups, or use data.split=stratified"
+            f"{or_no_test(fractions)}"
+        )
+    for name, found in sorted(_groups_of(classes, groups).items()):
+        if len(found) < parts:
+            raise UserError(
+                f"Class {name} is in too few groups: {', '.join(sorted(found))}. Each of {listed(fractions)} needs "
+                f"one with it, so {parts} at least. Name finer groups, or use data.split=stratified"
+                f"{or_no_test(fractions)}"
+            )
+
+
+def _groups_of(classes: Sequence[str], groups: Sequence[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, group in zip(classes, groups, strict=True):
+        found[name].add(group)
+    return found
+
+
+def _no_union(part: Part, classes: Sequence[str], groups: Sequence[str]) -> str:
+    rarest, found = min(sorted(_groups_of(classes, groups).items()), key=lambda item: len(item[1]))
+    return (
+        f"No choice of whole groups gives {part} and the other parts every class: the {len(set(groups))} groups are "
+        f"too few or too uneven; class {rarest} is in {len(found)}. Name finer groups, or use data.split=stratified"
+    )

@@ -1,0 +1,1 @@
+"""Choose the thresholds and the calibration of a trained run."""

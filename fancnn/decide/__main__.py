@@ -1,0 +1,16 @@
+"""Choose a run's thresholds anew: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import DecideSettings
+from fancnn.settings.judging_limits import check_deciding
+
+
+@command("decide", DecideSettings, validate=check_deciding)
+def main(settings: DecideSettings) -> None:
+    from fancnn.decide.decide import decide  # lazy: --help must not wait for torch
+
+    decide(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""Where thresholds and calibration come from: at the end of training, and in `python -m fancnn.decide`."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fancnn import assembly
+from fancnn.data.labeled_images import Picture, read_split
+from fancnn.data.seen_images import SeenImages
+from fancnn.decisions.calibration import Calibration, fit
+from fancnn.decisions.escape_claims import claim_unit, ng_evidence
+from fancnn.decisions.threshold_choice import (
+    ThresholdChoice,
+    max_f1_threshold,
+    min_cost_threshold,
+    threshold_for_escape_rate,
+)
+from fancnn.errors import UserError
+from fancnn.files.atomic_files import remove, write_atomically
+from fancnn.files.run_folders import DECIDING, at_work
+from fancnn.metrics.predictions import Prediction, columns, with_truth, write_predictions
+from fancnn.metrics.prior_shift import mix_in_words
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.model import Model
+from fancnn.runs import checkpoints
+from fancnn.runs.known_line import costs_of, known_line, line_of
+from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.recorded_looks import choice, record_look
+from fancnn.runs.scoring import tell_scores
+from fancnn.settings.commands import DecideSettings
+from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
+from fancnn.settings.judging_limits import check_deciding
+from fancnn.settings.training_limits import check_decision, check_promise
+from fancnn.system.console import say
+from fancnn.training.checkpointing import BEST
+
+KEY = "decision."  # what the keys of a rule begin with, for texts
+NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
+
+
+def decide(settings: DecideSettings) -> Thresholds:
+    """Choose the thresholds of a finished run anew, from its own predictions, and keep them in it.
+
+    The best checkpoint, `predictions.csv` and `metrics.json` change together with them.
+
+    Raises:
+        UserError: If the run has no predictions of the part, or they cannot carry the rule.
+    """
+    check_deciding(settings)
+    run = Path(settings.run).expanduser()
+    metrics = read_metrics(run / "metrics.json", deciding=True)
+    line = known_line(settings.line, metrics["line"])
+    check_decision(settings.decision, line)
+    rows = read_run_predictions(run / "predictions.csv", deciding=True)
+    part = [row for row in rows if row.split == settings.decision.part]
+    if not part:
+        present = ", ".join(sorted({row.split for row in rows}))
+        raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
+    if not metrics.get("scored_by"):  # else each image was judged by a model of its own, and nothing is promised
+        check_promise(settings.decision)
+    chosen = choose_on(settings.decision, line, part)
+    if metrics.get("scored_by") and settings.decision.rule != "fixed":
+        chosen = not_measured(chosen, "the ensemble")
+    if chosen_part(settings.decision) == "test":
+        looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
+        if looks is not None:
+            say(f"test: {looks.in_words()}")
+    tell_decision(chosen, chosen_part(settings.decision))
+    checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
+    say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
+    return chosen.thresholds
+
+
+def keep(
+    run: Path,
+    chosen: ThresholdChoice,
+    part: str | None,
+    line: LineSettings | None = None,
+    rule: DecisionSettings | None = None,
+) -> Path:
+    """Put thresholds into a run: its best checkpoint, its predictions and its metrics; tell what they come to.
+
+    Args:
+        run: A run folder.
+        chosen: The thresholds and why.
+        part: They were chosen on.
+        line: As it is known now; None leaves it as it was.
+        rule: That chose them; None where no rule did that could choose again.
+
+    Returns:
+        The checkpoint.
+    """
+    with at_work(run):
+        return _kept(run, chosen, part, line, rule)
+
+
+def _kept(
+    run: Path, chosen: ThresholdChoice, part: str | None, line: LineSettings | None, rule: DecisionSettings | None
+) -> Path:
+    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json", deciding=True)
+    model = checkpoints.load(checkpoint, deciding=True)
+    model.thresholds = chosen.thresholds
+    known = line or known_line(NO_LINE, about["line"])
+    facts = decision_facts(chosen.reason, part, known, rule)
+    rows = _with_hashes(read_run_predictions(run / "predictions.csv", deciding=True), run)
+    chosen_on = [row for row in rows if part is not None and row.split == part]
+    model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
+    write_atomically(
+        run / DECIDING, b""
+    )  # three files change; whoever finds one changed and another not should not go on
+    checkpoints.store_decision(checkpoint, model, facts)
+    rows = [
+        replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
+        for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
+    ]
+    write_predictions(rows, run / "predictions.csv")
+    names = list(about.pop("parts"))
+    parts = {
+        name: part_metrics(
+            [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == part
+        )
+        for name in names
+    }
+    again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
+    write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts, **again})
+    remove(run / DECIDING)
+    tell_scores("with these thresholds", parts)
+    return checkpoint
+
+
+def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
+    return row.decision if row.probability is None else thresholds.decide(row.probability)
+
+
+def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
+    """Rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
+    table = run / "split.csv"
+    known = {picture.path: picture for picture in read_split(table)} if table.is_file() else {}
+    return [
+        replace(row, sha256=known[row.path].sha256, pixel_sha256=known[row.path].pixel_sha256)
+        if not row.sha256 and row.path in known
+        else row
+        for row in rows
+    ]
+
+
+def choose_on(decision: DecisionSettings, line: LineSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
+    """Choose the thresholds on the rows of a table that have truth and probability; otherwise as `choose`."""
+    known = with_truth(rows)
+    groups, contents = [row.group for row in known], [row.content for row in known]
+    return choose(decision, line, *columns(known), groups, contents)
+
+
+def choose(
+    decision: DecisionSettings,
+    line: LineSettings,
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    groups: Sequence[str],
+    contents: Sequence[str] | None = None,
+) -> ThresholdChoice:
+    """Choose the thresholds by the rule of the configuration.
+
+    Args:
+        decision: The rule.
+        line: What it needs to know of the line.
+        labels: 0 GO, 1 NG `(n,)`.
+        probabilities: P(NG) `(n,)`.
+        groups: Lot, panel or patient of each image; empty for none.
+        contents: Hash of each image; what is promised of escapes counts copies once. None where not known.
+
+    Raises:
+        UserError: If the images cannot carry the rule.
+    """
+    if decision.rule == "f1":
+        return max_f1_threshold(labels, probabilities)
+    if decision.rule == "cost":
+        assert line.ng_rate is not None  # `limits` has checked
+        costs = costs_of(line)
+        assert costs is not None
+        return min_cost_threshold(labels, probabilities, costs, line.ng_rate, decision.most_rechecked)
+    if decision.rule == "escape":
+        truth, scores = np.asarray(labels) == 1, np.asarray(probabilities, np.float64)
+        counted = _lowest_of_copies(scores, truth, contents or [""] * len(scores))
+        unit = claim_unit(groups, decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
+        return threshold_for_escape_rate(
+            scores[counted],
+            decision.escape_rate,
+            decision.confidence,
+            groups=[groups[place] for place in counted],
+            unit=unit,
+            largest_group=decision.largest_group,
+            go_probabilities=scores[~truth],
+            key=KEY,
+        )
+    return ThresholdChoice(assembly.thresholds(decision), "fixed")
+
+
+def _lowest_of_copies(scores: NDArray[np.float64], truth: NDArray[np.bool_], contents: Sequence[str]) -> list[int]:
+    """Places of the NG images; of copies that with the lowest probability."""
+    lowest: dict[str | int, int] = {}
+    for place in np.flatnonzero(truth).tolist():
+        name = contents[place] or place
+        if name not in lowest or scores[place] < scores[lowest[name]]:
+            lowest[name] = place
+    return list(lowest.values())
+
+
+def not_measured(chosen: ThresholdChoice, on: str) -> ThresholdChoice:
+    """Take the promise out of a choice that was made on the predictions of several models, each its own."""
+    reason = f"chosen on the predictions of the folds' models; not measured on {on}"
+    return ThresholdChoice(chosen.thresholds, reason)
+
+
+def fitted_calibration(
+    method: str, logits: ArrayLike, labels: ArrayLike, line_rate: float | None = None
+) -> Calibration:
+    """Fit a calibration on validation; say what was chosen and why, and which mix of parts P(NG) is for.
+
+    Args:
+        method: A choice of `calibration` in the configuration.
+        logits: `(images,)`, of NG.
+        labels: `(images,)`, 0 GO and 1 NG.
+        line_rate: Share of NG among the line's parts, where it is known.
+    """
+    fitted = fit(method, logits, labels)  # type: ignore[arg-type]  # limits have checked it
+    if fitted.reason:
+        say(f"calibration: {fitted.reason}")
+    if fitted.warning:
+        say(f"warning: calibration: {fitted.warning}")
+    if (rate := fitted.calibration.ng_rate) is not None:
+        say(mix_in_words(rate, line_rate))
+    return fitted.calibration
+
+
+def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:
+    """Refuse a rule that these images can never carry, before the training and not after it."""
+    part = [picture for picture in pictures if picture.split == decision.part]
+    if not part:
+        raise UserError(f"decision.part={decision.part}: there is no such part. Set data.test_fraction, or take val")
+    ng = [picture for picture in part if picture.label == 1]
+    if decision.rule in ("f1", "cost") and len(ng) in (0, len(part)):
+        raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.part}")
+    if decision.rule != "escape":
+        return
+    unit = claim_unit([picture.group for picture in part], decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
+    once = {picture.content or picture.path: picture for picture in ng}.values()  # a copy proves nothing more
+    evidence = ng_evidence(np.ones(len(once)), [picture.group for picture in once], unit, decision.largest_group, KEY)
+    if not evidence.could_hold(decision.escape_rate, decision.confidence):
+        raise UserError(
+            f"decision.rule=escape: in {decision.part} "
+            f"{evidence.too_few(decision.escape_rate, decision.confidence)}. Collect more, or ask for less: "
+            "decision.escape_rate=... decision.confidence=..."
+        )
+
+
+def chosen_part(decision: DecisionSettings) -> str | None:
+    """The part that the rule looks at; None where it looks at none."""
+    return None if decision.rule == "fixed" else decision.part
+
+
+def decision_facts(reason: str, part: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
+    """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
+    kept = None if rule is None else asdict(rule)
+    return {"decision": reason, "decision_part": part, "line": asdict(line), "decision_rule": kept}
+
+
+def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, str]:
+    """How the thresholds of another model of the same pictures are chosen as those of this one were.
+
+    Args:
+        model: Of a run, with what its checkpoint says.
+        trained: The rule of its training.
+
+    Returns:
+        The rule, and a sentence where it is known no more, so that the thresholds themselves stay.
+    """
+    if (kept := model.about.get("decision_rule")) is not None:
+        return DecisionSettings(**kept), ""
+    own = model.thresholds
+    fixed = replace(trained, rule="fixed", threshold=own.upper, recheck=own.lower if own.has_recheck else None)
+    if trained.rule == "fixed" and assembly.thresholds(trained) == own:
+        return fixed, ""
+    why = model.about.get("decision") or "fixed"
+    return fixed, f"the rule of the run's thresholds ({why}) is not kept with it, so they stay: {own.in_words()}"
+
+
+def model_facts(model: Model) -> dict[str, Any]:
+    """What `metrics.json` says of the model."""
+    return {
+        "weights_sha256": model.weights_sha256,
+        "seen_complete": model.seen_images.complete,
+        "thresholds": [model.thresholds.lower, model.thresholds.upper],
+        "calibration": model.calibration.as_plain(),
+        "go_class": model.go_class,
+        "classes": list(model.classes),
+        "outputs": list(model.outputs),
+    }
+
+
+def tell_decision(chosen: ThresholdChoice, part: str | None) -> None:
+    where = f"chosen on {part}: " if part else ""
+    say(f"thresholds: {chosen.thresholds.in_words()} ({where}{chosen.reason})")
+    if part == "test":
+        say("warning: the test part has chosen the thresholds: what is stated on it is too good")

@@ -1,0 +1,1 @@
+"""Thresholds, calibration, certificates, and what a line may expect of them; pure, no torch."""

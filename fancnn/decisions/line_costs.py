@@ -1,0 +1,63 @@
+"""The line that the inspector stands at, and what its mistakes cost there."""
+
+from dataclasses import dataclass
+
+from fancnn.settings.training_limits import check_cost, check_parts_per_shift, check_share, check_shifts_per_month
+
+
+@dataclass(frozen=True)
+class Line:
+    """What a line makes.
+
+    Args:
+        ng_rate: Share of bad parts among those the line makes, in (0, 1). Hardly ever their share among the
+            pictures of a test, for which bad parts were collected.
+        parts_per_shift: Parts that are inspected in a shift, at least 1.
+        shifts_per_month: Above 0, e.g. 63 for three shifts on 21 days.
+
+    Raises:
+        UserError: If a value is outside its range, naming its key in the configuration.
+
+    Example:
+        >>> Line(ng_rate=2, parts_per_shift=4000, shifts_per_month=63)
+        Traceback (most recent call last):
+        fancnn.errors.UserError: line.ng_rate=2: expected a share above 0 and below 1, e.g. 0.01: one in a hundred
+    """
+
+    ng_rate: float
+    parts_per_shift: int
+    shifts_per_month: float
+
+    def __post_init__(self) -> None:
+        check_share("line.ng_rate", self.ng_rate)
+        check_parts_per_shift(self.parts_per_shift)
+        check_shifts_per_month(self.shifts_per_month)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What each mistake and each look costs, per part, all in one currency; at least 0.
+
+    Args:
+        escape: An NG part that is passed as GO.
+        overkill: A GO part that is rejected.
+        look: A part that a person looks at; None where nobody looks.
+
+    Raises:
+        UserError: If a cost is negative or no finite number, naming its key in the configuration.
+
+    Example:
+        >>> Costs(escape=250, overkill=-1, look=0.5)
+        Traceback (most recent call last):
+        fancnn.errors.UserError: line.costs.overkill=-1: expected the cost of a part, a number from 0, e.g. 2.5
+    """
+
+    escape: float
+    overkill: float
+    look: float | None = None
+
+    def __post_init__(self) -> None:
+        check_cost("escape", self.escape)
+        check_cost("overkill", self.overkill)
+        if self.look is not None:
+            check_cost("look", self.look)

@@ -1,1 +1,0 @@
-"""The exported file: how it is written, how it is read without torch, and whether runtimes agree on it."""

@@ -1,0 +1,22 @@
+"""Describe a network, layer by layer: `python -m fancnn.describe model=residual`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import DescribeSettings
+from fancnn.settings.tool_limits import check_describing
+
+
+def build(settings: DescribeSettings) -> None:
+    from fancnn.describe.describe import network_of  # lazy, as below
+
+    network_of(settings)
+
+
+@command("describe", DescribeSettings, validate=check_describing, build=build)
+def main(settings: DescribeSettings) -> None:
+    from fancnn.describe.describe import describe  # lazy: --help must not wait for torch
+
+    describe(settings)
+
+
+if __name__ == "__main__":
+    main()

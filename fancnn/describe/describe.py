@@ -1,0 +1,102 @@
+"""The story of `python -m fancnn.describe`: a network's layers and their first weights, in two tables."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from fancnn import assembly
+from fancnn.networks import TimmNet
+from fancnn.networks.receptive_field import Field
+from fancnn.networks.summary import LayerFacts, NetworkFacts, facts
+from fancnn.settings.commands import DescribeSettings
+from fancnn.settings.tool_limits import check_describing
+from fancnn.system.console import say
+
+LAYERS = ("layer", "", "output", "parameters", "MFLOP", "sees", "every")
+STARTS = ("layer", "kernel starts as", "in theory", "measured")
+
+
+def describe(settings: DescribeSettings) -> NetworkFacts:
+    """Say what the network is made of.
+
+    Raises:
+        UserError: If the configuration describes no network, or the pictures are too small for it.
+    """
+    check_describing(settings)
+    height, width = settings.data.image_size
+    network = network_of(settings)
+    # of a network inside another the inner names say enough
+    inner = network.network if isinstance(network, TimmNet) else network
+    found = facts(inner, (height, width))
+    name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
+    say(f"{name} for pictures of {height}x{width}\n")
+    _tell(LAYERS, [_layer_row(layer) for layer in found.layers], left=2)
+    say("\nMFLOP   millions of multiplications and additions, for one picture")
+    say("sees    pixels of the picture, a side, that a unit depends on")
+    say("every   pixels from one unit to the next\n")
+    _tell(STARTS, [_start_row(layer) for layer in found.layers if layer.std is not None], left=2)
+    say("\nin theory, measured   standard deviation of the kernel's values\n")
+    say(_totals(found))
+    return found
+
+
+def network_of(settings: DescribeSettings) -> nn.Module:
+    """The network that is described, with the first weights of a training."""
+    torch.manual_seed(settings.seed)
+    return assembly.network(settings.model.network, _number_of(settings.model.outputs))
+
+
+def _number_of(outputs: str) -> int:
+    return {"one": 1, "two": 2}.get(outputs) or int(outputs)
+
+
+def _totals(found: NetworkFacts) -> str:
+    others = found.parameters - sum(layer.parameters for layer in found.layers)
+    parts = [f"{found.frozen:,} of them frozen"] if found.frozen else []
+    parts += [f"{others:,} of them outside of these layers"] if others else []
+    more = f" ({', '.join(parts)})" if parts else ""
+    size = f"{found.parameters:,} parameters{more}, {found.parameters * 4 / 1e6:.1f} MB in float32"
+    return f"{size}; {found.flops / 1e6:,.1f} MFLOP a picture"
+
+
+def _layer_row(layer: LayerFacts) -> list[str]:
+    return [
+        layer.name,
+        layer.kind,
+        "x".join(map(str, layer.output)),
+        f"{layer.parameters:,}" if layer.parameters else "",
+        _millions(layer.flops) if layer.flops else "",
+        *_field_cells(layer.field),
+    ]
+
+
+def _millions(flops: int) -> str:
+    return f"{flops / 1e6:,.2f}" if flops >= 5e3 else "<0.01"
+
+
+def _field_cells(field: Field | None) -> list[str]:
+    if field is None:
+        return ["?", ""]
+    if field.spans is None:
+        return ["all", ""]
+    pixels, strides = zip(*((span.pixels, span.stride) for span in field.spans), strict=True)
+    return [_pair(pixels), "" if field.flat else _pair(strides)]
+
+
+def _start_row(layer: LayerFacts) -> list[str]:
+    theory = ("as it comes", "") if layer.start is None else (layer.start.name, f"{layer.start.std:.4f}")
+    return [layer.name, *theory, f"{layer.std:.4f}"]
+
+
+def _pair(values: Sequence[int]) -> str:
+    return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
+
+
+def _tell(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
+    """Rows under their headings, as wide as they need to be; the first `left` columns are words, the others numbers."""
+    widths = [max(len(cells[column]) for cells in (columns, *rows)) for column in range(len(columns))]
+    for cells in (columns, *rows):
+        words = [f"{cell:{width}}" for cell, width in zip(cells[:left], widths[:left], strict=True)]
+        numbers = [f"{cell:>{width}}" for cell, width in zip(cells[left:], widths[left:], strict=True)]
+        say("  ".join([*words, *numbers]).rstrip())

@@ -1,0 +1,1 @@
+"""Make one model of several runs."""

@@ -1,0 +1,16 @@
+"""Several runs as one model: `python -m fancnn.ensemble RUN RUN`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import EnsembleSettings
+from fancnn.settings.tool_limits import check_joining
+
+
+@command("ensemble", EnsembleSettings, validate=check_joining, listed="runs")
+def main(settings: EnsembleSettings) -> None:
+    from fancnn.ensemble.ensemble import ensemble  # lazy: --help must not wait for torch
+
+    ensemble(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""The story of `python -m fancnn.ensemble`: several runs, or the folds of one, as one model in a run folder."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import astuple, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import logit
+
+from fancnn.data.label_modes import ONE
+from fancnn.data.labeled_images import read_split, write_split
+from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decide.decide import (
+    choose_on,
+    chosen_part,
+    decision_facts,
+    fitted_calibration,
+    model_facts,
+    not_measured,
+    tell_decision,
+)
+from fancnn.decisions.calibration import UNCALIBRATED
+from fancnn.errors import UserError
+from fancnn.files import run_folders
+from fancnn.metrics.predictions import Prediction, columns, write_predictions
+from fancnn.model import Model
+from fancnn.networks.registry import network_from_dict
+from fancnn.runs import checkpoints
+from fancnn.runs.known_line import known_line, line_of
+from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.recorded_looks import record_look
+from fancnn.runs.run_summary import tell_next
+from fancnn.runs.scoring import tell_scores
+from fancnn.settings.commands import EnsembleSettings
+from fancnn.settings.groups import PARTS
+from fancnn.settings.training_limits import check_calibration, check_decision, check_promise
+from fancnn.system.console import say
+from fancnn.system.installation import versions
+from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
+
+MEMBERS = "each picture was scored by one model that had not seen it, not by the ensemble"
+CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
+
+
+def ensemble(settings: EnsembleSettings) -> Path:
+    """Join runs into one model and leave a run folder that predict, evaluate, report and certify take.
+
+    Runs with one split are calibrated and decided anew, on the mean of their predictions. The folds of a
+    cross-validation have no picture that all of them have not seen: the thresholds are chosen on the predictions of the
+    folds, each by the model that had not seen the picture, and members keep their own calibrations.
+
+    Raises:
+        UserError: If runs have other classes, pictures or preprocessing than each other.
+    """
+    members = _members(settings.runs)
+    models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
+    _check_alike(members, models)
+    line = known_line(settings.line, models[0].about.get("line"))
+    check_decision(settings.decision, line)
+    check_promise(settings.decision)
+    check_calibration(settings.calibration)
+    joined, run = _joined(models), Path(settings.output_dir)
+    rows, one_split = _predictions(settings.runs, members, models)
+    if one_split:
+        rows = _calibrated(joined, rows, settings.calibration, line.ng_rate)
+    looked_at = settings.decision.part if one_split else "test"
+    chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
+    if not one_split and settings.decision.rule != "fixed":
+        chosen = not_measured(chosen, "the ensemble")
+    joined.thresholds = chosen.thresholds
+    if chosen_part(settings.decision):
+        chosen_on = [row for row in rows if row.split == looked_at]
+        joined.seen_images = joined.seen_images.merged(SeenImages.of(thresholds=chosen_on))
+    if one_split:  # each row has the mean of all members; elsewhere that of one, which had not seen it
+        rows = [replace(row, seen=seen) for row, seen in zip(rows, joined.seen_images.column(rows), strict=True)]
+    rows = [
+        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
+        for row in rows
+    ]
+    part = looked_at if chosen_part(settings.decision) else None
+    facts = decision_facts(chosen.reason, part, line, settings.decision)
+    tell_decision(chosen, part)
+    run_folders.begin(run, "ensemble")
+    _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
+    write_predictions(rows, run / "predictions.csv")
+    if one_split:
+        write_split(read_split(members[0] / "split.csv"), run / "split.csv")
+    parts = {
+        name: part_metrics(
+            [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == part
+        )
+        for name in PARTS
+        if any(row.split == name for row in rows)
+    }
+    about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}
+    about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": versions()}
+    about["scored_by"] = None if one_split else MEMBERS
+    made = {**about, **model_facts(joined), **facts}
+    looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
+    write_metrics(run / "metrics.json", parts, {**made, "looks": None if looks is None else looks.to_dict()})
+    run_folders.finish(run)
+    title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
+    tell_scores(f"{len(members)} members; {title}", parts)
+    if looks is not None:
+        say(f"test: {looks.in_words()}")
+    tell_next(run, None, can_be_loaded=True, has_board=False)
+    return run
+
+
+_SHARED = ("monitor", "root", "split_sha256")
+
+
+def _members(runs: Sequence[str]) -> list[Path]:
+    """The run folders; that of a cross-validation stands for its folds."""
+    found: list[Path] = []
+    for run in runs:
+        folder = Path(run).expanduser()
+        found += sorted(folder.glob("fold-*"), key=lambda fold: int(fold.name[5:])) or [folder]
+    if len({member.resolve() for member in found}) < len(found):
+        raise UserError("an ensemble takes each run once: " + ", ".join(map(str, found)))
+    if len(found) < 2:
+        raise UserError("an ensemble takes two runs or more, or one cross-validation: fancnn.ensemble RUN RUN ...")
+    return found
+
+
+def _check_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
+    for name in ("classes", "go_class", "preprocess"):
+        values = [str(model.about[name]) for model in models]
+        for member, value in zip(members, values, strict=True):
+            if value != values[0]:
+                raise UserError(f"{member} has {name} {value}, and {members[0]} {values[0]}: they cannot be one model")
+
+
+def _joined(models: Sequence[Model]) -> Model:
+    config: dict[str, Any] = {
+        "_target_": "fancnn.networks.Ensemble",
+        "members": [model.about["network"] for model in models],
+        "calibrations": [model.calibration.as_plain() for model in models],
+    }
+    first = models[0]
+    names = first.outputs if first.has_types and all(model.outputs == first.outputs for model in models) else ONE
+    if names == ONE and any(model.has_types for model in models):
+        say("warning: the members do not all tell the same types apart, so that the ensemble names none")
+    network = network_from_dict(config, len(names))
+    for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
+        member.load_state_dict(model.network.state_dict())
+    config |= {"outputs": len(names)} if len(names) > 1 else {}
+    about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
+    about |= {"version": checkpoints.VERSION, "complete": True}
+    joined = Model(
+        *(network, first.preprocess),
+        classes=first.classes,
+        go_class=first.go_class,
+        outputs=names,
+        calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
+        about=about,
+        seen_images=NOTHING_SEEN.merged(
+            *(model.seen_images.without("thresholds") for model in models)
+        ),  # their thresholds are gone
+    )
+    return joined.eval()
+
+
+def _mean_rate(models: Sequence[Model]) -> float | None:
+    """The share of NG that the mean of the members' probabilities is for; None where one member's is not known."""
+    rates = [model.calibration.ng_rate for model in models]
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
+
+
+def _predictions(
+    runs: Sequence[str], members: Sequence[Path], models: Sequence[Model]
+) -> tuple[list[Prediction], bool]:
+    """Predictions to decide on, and whether they are means over members with one split."""
+    if len({model.about["split_sha256"] for model in models}) == 1:
+        return _mean([read_run_predictions(member / "predictions.csv") for member in members]), True
+    crossed = [Path(run).expanduser() / "predictions.csv" for run in runs if Path(run, "fold-1").is_dir()]
+    if len(runs) == 1 and crossed:
+        return read_run_predictions(crossed[0]), False
+    raise UserError(
+        "the runs have different splits: what one validates on another was trained on, so nothing is left to choose "
+        "thresholds on. Train them with data.split_file=RUN/split.csv, or take a cross-validation"
+    )
+
+
+def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
+    by_path: list[Mapping[str, Prediction]] = [{row.path: row for row in table} for table in tables]
+    shared = [row for row in tables[0] if all(row.path in table for table in by_path)]
+    if unknown := [row.path for row in shared if any(table[row.path].probability is None for table in by_path)]:
+        raise UserError(
+            f"{unknown[0]} has no probability in the predictions.csv of one of the runs: nothing to average"
+        )
+    # what the mean's likeliest type is the tables do not say: the likeliest type of each is all they have
+    untyped: dict[str, Any] = {"true_type": "", "found_type": "", "type_share": None}
+    return [
+        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path])), **untyped)
+        for row in shared
+    ]
+
+
+def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rate: float | None) -> list[Prediction]:
+    """Calibrate the model on val; the rows with its probabilities."""
+    val = [row for row in rows if row.split == "val"]
+    labels, means = columns(val)
+    joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)
+    joined.seen_images = joined.seen_images.merged(SeenImages.of(calibration=val))
+    chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
+    return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    return np.asarray(logit(np.clip(probabilities, CERTAIN, 1 - CERTAIN)))
+
+
+def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
+    about = {
+        **model.about,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
+        "seen": model.seen_images.to_dict(),
+        "versions": versions(),
+        **facts,
+    }
+    weights: dict[str, torch.Tensor] = {f"model.{name}": value for name, value in model.state_dict().items()}
+    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": about}, path)

@@ -1,0 +1,1 @@
+"""Score a run, or a prediction table of any model."""

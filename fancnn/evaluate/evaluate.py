@@ -1,0 +1,190 @@
+"""The story of `python -m fancnn.evaluate`: a run's model on its own parts or on another folder, or any table."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fancnn.data.folders import has_parts, list_pictures
+from fancnn.data.label_modes import type_of
+from fancnn.data.labeled_images import Picture, read_split, validate_split
+from fancnn.decide.decide import model_facts
+from fancnn.errors import NOT_FINITE, UserError
+from fancnn.metrics.predictions import FileScore, predicted
+from fancnn.model import Model
+from fancnn.plurals import plural
+from fancnn.runs import checkpoints
+from fancnn.runs.known_line import known_line
+from fancnn.runs.scoring import Evaluated, asked_thresholds, given_thresholds, state
+from fancnn.settings.commands import EvaluateSettings
+from fancnn.settings.groups import PARTS
+from fancnn.settings.judging_limits import check_evaluation
+from fancnn.system.console import say, track
+from fancnn.system.devices import chosen_device
+from fancnn.system.memory import keep_freed_memory
+from fancnn.training.checkpointing import BEST, LAST
+
+APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
+
+
+def evaluate_run(settings: EvaluateSettings) -> Evaluated:
+    """Score the model of a run; `predictions.csv` and `metrics.json` are left in a folder of their own.
+
+    Raises:
+        UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
+    """
+    check_evaluation(settings)
+    keep_freed_memory()
+    checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
+    model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
+    own_thresholds = model.thresholds
+    model.thresholds = asked_thresholds(settings, own_thresholds)
+    table = checkpoints.run_folder(checkpoint) / "split.csv"
+    elsewhere = settings.data.root is not None
+    known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
+    if known:
+        validate_split(known, table, model.about.get("split_sha256"))
+    root = Path(settings.data.root or model.about["root"]).expanduser()
+    own = not elsewhere or (settings.split is not None and not has_parts(root))
+    pictures = _own_part(known, settings.split) if own else _other_pictures(root, model, settings)
+    files = model.score_files(root / picture.path for picture in pictures)
+    scores = list(track(files, "scoring pictures", len(pictures)))
+    if own:
+        _check_unchanged(root, pictures, scores)
+    else:
+        _warn_of(pictures, scores)
+    if undecided := sum(found.not_finite for found in scores):
+        say(
+            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'picture')}; they are not scored, "
+            "and their rows in "
+            "predictions.csv say so. The model's weights or its file are damaged: train it anew"
+        )
+    pictures = [
+        replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
+        for picture, found in zip(pictures, scores, strict=True)
+    ]
+    if not model.seen_images.complete:
+        say("note: which images the model has seen is not recorded in full; some of these may be among them")
+    weights = model.weights_sha256
+    rows = [
+        predicted(
+            *(picture, found.probability, model.thresholds, found.error),
+            true_type=model.true_type(picture),
+            guess=found.guess,
+            seen=seen,
+            weights_sha256=weights,
+        )
+        for picture, found, seen in zip(pictures, scores, model.seen_images.column(pictures), strict=True)
+    ]
+    _tell_unknown_types(model, pictures)
+    _tell_other_mix(model, pictures)
+    line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
+    epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
+    title = f"{epoch}{settings.run} on {root}"
+    about = {**_about(settings, model), "root": str(root)}
+    if model.thresholds != own_thresholds:
+        about |= given_thresholds()
+    return state(settings, title, rows, model.thresholds, line, about)
+
+
+def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
+    present = [part for part in PARTS if any(picture.split == part for picture in known)]
+    wanted = split or ("test" if "test" in present else "val")
+    if wanted not in present:
+        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
+    return [picture for picture in known if picture.split == wanted]
+
+
+def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[Picture]:
+    """The pictures of another folder, their classes by the names that the model knows."""
+    names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
+    listing = list_pictures(root, model.go_class)
+    if unknown := [name for name in names.values() if name not in model.classes]:
+        raise UserError(
+            f"data.class_names: the run has no class {', '.join(unknown)}. It has: {', '.join(model.classes)}"
+        )
+    mapped = [
+        replace(picture, class_name=names.get(picture.class_name, picture.class_name)) for picture in listing.pictures
+    ]
+    strange = Counter(picture.class_name for picture in mapped if picture.class_name not in model.classes)
+    kept = [
+        replace(picture, label=int(picture.class_name != model.go_class))
+        for picture in mapped
+        if picture.class_name in model.classes and settings.split in (None, picture.split)
+    ]
+    found = ", ".join(f"{name} ({count})" for name, count in strange.items())
+    go, ng = [*strange, "OK", "bad"][:2]
+    ng_class = next(name for name in model.classes if name != model.go_class)
+    way_out = f"data.class_names={{{go}: {model.go_class}, {ng}: {ng_class}}}"
+    if not kept:
+        part = f" in the part {settings.split}" if settings.split else ""
+        raise UserError(
+            f"{root} has no pictures{part} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say "
+            f"what its folders are called in the run, e.g. '{way_out}'"
+        )
+    if strange:
+        say(f"warning: left out, since the run has no such class: {found}. To score them: '{way_out}'")
+    return kept
+
+
+def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
+    """What makes the scores on another folder less than they seem."""
+    labels = {picture.label for picture in pictures}
+    if len(labels) == 1:
+        say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
+    if unread := sum(bool(found.error) and not found.not_finite for found in scores):
+        say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
+
+
+def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
+    strange = Counter(
+        type_of(picture.class_name, picture.defect_type, model.classes)
+        for picture in pictures
+        if model.has_types and picture.label and not model.true_type(picture)
+    )
+    if strange:
+        names = ", ".join(f"{name} ({count})" for name, count in strange.items())
+        say(
+            f"warning: the model knows no such types: {names}. They can be found, not named. It knows: "
+            f"{', '.join(model.outputs[1:])}"
+        )
+
+
+def _tell_other_mix(model: Model, pictures: Sequence[Picture]) -> None:
+    """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
+    rate, here = model.calibration.ng_rate, float(np.mean([picture.label for picture in pictures]))
+    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(pictures)):
+        say(
+            f"note: P(NG) is for parts mixed like the validation images, {rate:.3g} NG, and here {here:.3g} are: loss, "
+            "Brier score and calibration error count that against it; decisions and AUROC do not depend on it"
+        )
+
+
+def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
+    wrong = [
+        f"{picture.path} ({found.error or 'changed'})"
+        for picture, found in zip(pictures, scores, strict=True)
+        if found.sha256 != picture.sha256
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UserError(
+            f"{len(wrong)} of {plural(len(pictures), 'picture')} under {root} are not what the run was split on: "
+            f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
+        )
+
+
+def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
+    return {
+        "run": str(Path(str(settings.run)).resolve()),
+        "epoch": model.about["epoch"],
+        "epochs": None,
+        "monitor": model.about["settings"]["monitor"],
+        **model_facts(model),
+        **{name: model.about.get(name) for name in ("decision", "decision_part")},
+        **{name: model.about[name] for name in ("decision_rule",) if name in model.about},
+        "split_sha256": model.about["split_sha256"],
+    }

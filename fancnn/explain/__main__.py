@@ -1,0 +1,16 @@
+"""Show what a network learned and where it looks: `python -m fancnn.explain run=outputs/train/<stamp>`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import ExplainSettings
+from fancnn.settings.judging_limits import check_explaining
+
+
+@command("explain", ExplainSettings, validate=check_explaining)
+def main(settings: ExplainSettings) -> None:
+    from fancnn.explain.explain import explain  # lazy: --help must not wait for torch
+
+    explain(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""The story of `python -m fancnn.explain`: what a network learned, where it looks, and whether to believe that."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fancnn.data.labeled_images import Picture, read_split
+from fancnn.errors import UserError
+from fancnn.explain.explained_filters import exciting, first_filters, first_network, maps
+from fancnn.explain.explained_images import Survey, masks_of, own_part, subjects, survey, telling
+from fancnn.explain.explanation_files import cautions, facts, write_numbers, write_page
+from fancnn.explain.explanation_page import Checked, Explanation
+from fancnn.explain.feature_maps import MapLayer, chosen_layer, map_layers
+from fancnn.explain.heat_checks import check_heat, with_network
+from fancnn.explain.heat_panels import Subject, heat_plate
+from fancnn.explain.heatmaps import check_captum, flat, heat_map, integrated_gradients, negated
+from fancnn.explain.pointing_game import restored
+from fancnn.metrics.localization import NAMES
+from fancnn.model import Model
+from fancnn.networks import Ensemble
+from fancnn.plurals import plural
+from fancnn.predict.predict import input_files
+from fancnn.runs import checkpoints
+from fancnn.runs.earlier_run import warn_of_unfinished
+from fancnn.settings.commands import ExplainSettings
+from fancnn.settings.judging_limits import check_explaining
+from fancnn.system.console import say
+from fancnn.system.devices import chosen_device
+from fancnn.training.checkpointing import BEST, LAST
+
+
+def explain(settings: ExplainSettings) -> Path:
+    """Write a page, its figures as PNG files and `explain.json`; the figures go onto TensorBoard, too.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If captum is missing, the run or its pictures cannot be found, or a key is out of range.
+    """
+    check_captum()
+    check_explaining(settings)
+    checkpoint = checkpoints.find(settings.run, (BEST, LAST))
+    where = chosen_device(settings.device)
+    model = checkpoints.load(checkpoint, where, unfinished=True, image_limits=settings.image_limits)
+    warn_of_unfinished(checkpoint, model)
+    _refuse_ensembles(model)
+    layers = map_layers(model.network, model.preprocess.image_size)
+    layer = chosen_layer(layers, settings.layer)
+    run, root = checkpoints.run_folder(checkpoint), Path(model.about["root"])
+    part, pictures = _pictures(settings, run)
+    found = survey(model, layer, root, pictures)
+    masks = masks_of(root)
+    chosen = _chosen(settings, model, found, root)
+    shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
+    heats, completeness = _heats(settings, model, layer, pixels)
+    say("first filters, before and after training")
+    banks, first_layer = first_filters(model)
+    surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
+    say(f"maps of {plural(len(layers), 'layer')} on {shown[surest].name}")
+    map_plates, left_out, dense, dense_note = maps(model, layers, pixels[surest : surest + 1], settings.channels)
+    if found.pictures and settings.filters:
+        say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: pictures made by gradient ascent")
+    origin = settings.input or f"{len(found.pictures)} of the {part} part"
+    explanation = Explanation(
+        title=run.name or str(run),
+        facts=facts(settings, model, layer, origin, completeness),
+        cautions=cautions(model, found.left_out, len(chosen) - len(shown)),
+        heat=[
+            heat_plate(number, subject, _onto_picture(model, subject, heats, number))
+            for number, subject in enumerate(shown)
+        ],
+        filters=banks,
+        exciting=exciting(model, layer, found, root, settings.filters, settings.seed),
+        maps=map_plates,
+        maps_of=shown[surest].name,
+        maps_note=left_out,
+        dense=dense,
+        dense_note=dense_note,
+        methods=settings.methods,
+        checked=_checked(settings, model, layer, root, found.pictures, masks),
+    )
+    origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part}
+    origins["weights_sha256"] = model.weights_sha256
+    taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
+    numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
+    write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
+    return _leave_page(settings, explanation, run, int(model.about["epoch"] or 0))
+
+
+def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, epoch: int) -> Path:
+    say("drawing the page")
+    page = write_page(Path(settings.output_dir), explanation, run, epoch)
+    for _, sentence in explanation.checked.verdicts() if explanation.checked else []:
+        say(sentence)
+    say(f"explanation: {page}")
+    return page
+
+
+def _refuse_ensembles(model: Model) -> None:
+    """Members look at different places; a mean of their heat would be of none of them."""
+    if isinstance(model.network, Ensemble):
+        runs = model.about.get("runs") or []
+        raise UserError(
+            f"this is an ensemble of {len(model.network.members)} networks, and each looks at places of its own: "
+            f"explain one of them, run={' or run='.join(map(str, runs)) or 'RUN'}"
+        )
+
+
+def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[Picture]]:
+    table = run / "split.csv"
+    if not table.is_file():
+        if settings.input is None:
+            raise UserError(f"{run} has no split.csv, so its pictures are not known: say input=PICTURE_OR_FOLDER")
+        return "", []
+    part, pictures = own_part(read_split(table), settings.split)
+    say(f"looking through {plural(len(pictures), 'picture')} of the {part} part")
+    return part, pictures
+
+
+def _chosen(settings: ExplainSettings, model: Model, found: Survey, root: Path) -> list[tuple[Picture, str]]:
+    """Pictures to explain, each with the reason."""
+    if settings.input is not None:
+        files = input_files(settings.input)[: 4 * settings.pictures]
+        return [(Picture(str(path), "", 0), "Picture") for path in files]
+    if not found.pictures:
+        raise UserError(
+            f"none of the run's pictures is where it was, under {root}. Put them back, or say input=PICTURE_OR_FOLDER"
+        )
+    return [(found.pictures[row], why) for row, why in telling(found, model, settings.pictures)]
+
+
+def _heats(
+    settings: ExplainSettings, model: Model, layer: MapLayer, pixels: Tensor
+) -> tuple[dict[tuple[str, str], Tensor], float | None]:
+    """Heat by method and target, `(n, height, width)` of the network's input; how incomplete its gradients are."""
+    names = ", ".join(NAMES[method] for method in settings.methods)
+    say(f"heat maps of {plural(len(pixels), 'picture')}: {names}")
+    module = model.network.get_submodule(layer.name)
+    found = {
+        (method, target): heat_map(method, score, module, pixels, settings.baseline).cpu()
+        for method in settings.methods
+        for target, score in (("NG", model.of_pixels), ("GO", negated(model.of_pixels)))
+    }
+    if "integrated_gradients" not in settings.methods:
+        return found, None
+    empty = flat(pixels, settings.baseline)
+    added = integrated_gradients(model.of_pixels, pixels, empty).sum((1, 2))
+    with torch.no_grad():
+        gained = model.of_pixels(pixels) - model.of_pixels(empty)
+    return found, float((added - gained).abs().max())
+
+
+def _onto_picture(
+    model: Model, subject: Subject, heats: Mapping[tuple[str, str], Tensor], row: int
+) -> dict[tuple[str, str], NDArray[np.float32]]:
+    size = (subject.pixels.shape[0], subject.pixels.shape[1])
+    place = model.preprocess.place(*size)
+    return {key: restored(heat[row : row + 1], place, size)[0].numpy() for key, heat in heats.items()}
+
+
+def _checked(
+    settings: ExplainSettings,
+    model: Model,
+    layer: MapLayer,
+    root: Path,
+    pictures: Sequence[Picture],
+    masks: Mapping[str, Path],
+) -> Checked | None:
+    with_mask = [picture for picture in pictures if picture.label == 1 and picture.path in masks]
+    if settings.check is False or (settings.check is None and not with_mask):
+        return None
+    if not with_mask:
+        raise UserError(
+            f"check=true needs masks of the defects, as rendered fans have them (fans.csv); none are under {root}"
+        )
+    places = np.linspace(0, len(with_mask) - 1, min(settings.check_pictures, len(with_mask))).round().astype(int)
+    fresh, _ = first_network(model.about, seed=int(model.about["settings"]["seed"]) + 1)
+    assert fresh is not None
+    taken = [with_mask[place] for place in places]
+    say(f"check on {plural(len(taken), 'picture')} with known defects, by the trained network and by random weights")
+    return check_heat(
+        model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
+    )

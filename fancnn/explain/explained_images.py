@@ -1,0 +1,189 @@
+"""Which pictures an explanation is about: telling ones of a run's part, or those that were named."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from fancnn.data.labeled_images import Picture
+from fancnn.errors import NotFiniteError, UserError
+from fancnn.explain.feature_maps import MapLayer, feature_maps, peaks
+from fancnn.explain.heat_panels import Subject
+from fancnn.files.tables import read_table
+from fancnn.images.decoding import decode
+from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.model import BATCH_SIZE, Model
+from fancnn.networks.full_float32 import full_float32
+from fancnn.pages.gallery import kind_of
+from fancnn.pages.panels import Pixels
+from fancnn.settings.groups import PARTS
+
+LARGEST = 1200  # pixels: the longer side that a picture is shown with at most
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the model makes of a part: for each picture logit, P(NG), decision, and its filters' greatest answers.
+
+    Attributes:
+        pictures: Those that could be read and are what was split.
+        logits: `(n,)`, not calibrated; `probabilities` calibrated.
+        values: `(n, channels)`, of the explained layer; `places` `(n, channels, 2)` as `peaks` gives them.
+        left_out: How many could not be read, or have changed.
+    """
+
+    pictures: list[Picture]
+    logits: Tensor
+    probabilities: Tensor
+    values: Tensor
+    places: Tensor
+    left_out: int
+
+
+def own_part(known: Sequence[Picture], split: str | None) -> tuple[str, list[Picture]]:
+    """The part that an explanation is about, and its pictures.
+
+    Raises:
+        UserError: If the run has no such part.
+    """
+    present = [part for part in PARTS if any(picture.split == part for picture in known)]
+    wanted = split or ("test" if "test" in present else "val")
+    if wanted not in present:
+        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
+    return wanted, [picture for picture in known if picture.split == wanted]
+
+
+def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture]) -> Survey:
+    """Send a part through the model once.
+
+    Raises:
+        NotFiniteError: If the network's output for one is NaN or infinite, naming it.
+    """
+    kept: list[Picture] = []
+    pixels: list[Tensor] = []
+    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    for picture, decoded in zip(
+        pictures, decode((root / picture.path for picture in pictures), model.preprocess, gate=model.gate), strict=True
+    ):
+        if decoded.pixels is not None and decoded.sha256 == picture.sha256:
+            kept.append(picture)
+            pixels.append(decoded.pixels)
+        if len(pixels) == BATCH_SIZE:
+            found.append(_answers(model, layer, torch.stack(pixels)))
+            pixels = []
+    if pixels:
+        found.append(_answers(model, layer, torch.stack(pixels)))
+    if not kept:
+        empty = torch.zeros(0)
+        return Survey([], empty, empty, empty, empty, len(pictures))
+    logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
+    if not (finite := torch.isfinite(logits)).all():
+        raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
+    chances = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
+    return Survey(kept, logits, chances, values, places, len(pictures) - len(kept))
+
+
+def telling(found: Survey, model: Model, each: int) -> list[tuple[int, str]]:
+    """Rows of a survey worth a look, with the reason: `each` of every kind, the surest first."""
+    labels = torch.tensor([picture.label for picture in found.pictures])
+    decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
+    rising = found.probabilities.argsort(stable=True).tolist()
+    kinds: list[tuple[str, Callable[[int], bool], Sequence[int]]] = [
+        ("Escape", lambda row: bool(labels[row] == 1) and decisions[row] == "GO", rising),
+        ("Overkill", lambda row: bool(labels[row] == 0) and decisions[row] == "NG", rising[::-1]),
+        ("Surest NG, found", lambda row: bool(labels[row] == 1) and decisions[row] == "NG", rising[::-1]),
+        ("Surest GO, passed", lambda row: bool(labels[row] == 0) and decisions[row] == "GO", rising),
+    ]
+    return [(row, why) for why, fits, order in kinds for row in list(filter(fits, order))[:each]]
+
+
+def subjects(
+    model: Model, root: Path, chosen: Iterable[tuple[Picture, str]], masks: dict[str, Path]
+) -> tuple[list[Subject], Tensor]:
+    """Pictures as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
+
+    Raises:
+        UserError: If none can be read.
+        NotFiniteError: If the network's output for one is NaN or infinite, naming it.
+    """
+    shown, inputs, unread = [], [], ""
+    for picture, why in chosen:
+        try:
+            original = read_picture(root / picture.path, model.preprocess.background, model.gate)
+        except UnreadablePicture as error:
+            unread = f"{root / picture.path}: {error}"
+            continue
+        fitted = model.preprocess.fit(torch.from_numpy(original).permute(2, 0, 1)[None])
+        scaled = model.preprocess.scaled(fitted.to(model.device))
+        try:
+            logit, (guess,) = model.logits_and_types(fitted)
+        except NotFiniteError as error:
+            raise NotFiniteError([picture.path], 1) from error
+        chance = float(model.calibration.probabilities(logit)[0])
+        known = bool(picture.class_name)
+        shown.append(
+            Subject(
+                name=picture.path,
+                why=why,
+                truth=kind_of(picture.class_name, picture.defect_type),
+                label=picture.label if known else None,
+                logit=float(logit[0]),
+                probability=chance,
+                decision=model.thresholds.decide(chance),
+                pixels=_reduced(original),
+                seen=_seen(fitted, _reduced(original).shape[0]),
+                mask=_mask(masks.get(picture.path), _reduced(original).shape[:2]),
+                guess=guess,
+            )
+        )
+        inputs.append(scaled)
+    if not shown:
+        raise UserError(f"no picture can be explained. {unread}")
+    return shown, torch.cat(inputs)
+
+
+def masks_of(root: Path) -> dict[str, Path]:
+    """The mask of each picture's defect by its path, where rendered fans say them in `fans.csv`."""
+    table = root / "fans.csv"
+    rows = read_table(table, ("file", "mask"), 1) if table.is_file() else []
+    return {row["file"]: root / row["mask"] for row in rows if row["mask"] and (root / row["mask"]).is_file()}
+
+
+def mask_of(path: Path) -> Tensor:
+    """A mask, `(height, width)` bool."""
+    return torch.from_numpy(read_picture(path)[..., 0] > 127)
+
+
+def _mask(path: Path | None, size: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    if path is None:
+        return None
+    image = Image.fromarray(mask_of(path).numpy())
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
+
+
+def _seen(fitted: Tensor, height: int) -> Pixels:
+    """The network's input `(1, 3, h, w)`, its pixels as squares, as high as the picture."""
+    image = Image.fromarray(fitted[0].permute(1, 2, 0).numpy())
+    width = max(1, round(image.width * height / image.height))
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))
+
+
+def _reduced(pixels: Pixels) -> Pixels:
+    if max(pixels.shape) <= LARGEST:
+        return pixels
+    image = Image.fromarray(pixels)
+    image.thumbnail((LARGEST, LARGEST))
+    return np.asarray(image)
+
+
+def _answers(model: Model, layer: MapLayer, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    logits: list[Tensor] = []
+    with torch.no_grad(), full_float32(model.device.type):
+        maps = feature_maps(model.network, [layer.name], lambda: logits.append(model(images.to(model.device))))
+    values, places = peaks(maps[layer.name].float())
+    return logits[0].cpu(), values.cpu(), places.cpu()

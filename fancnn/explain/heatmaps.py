@@ -1,0 +1,144 @@
+"""Heat maps: how much each place of a picture speaks for what a score says.
+
+A score takes pictures `(batch, 3, height, width)` in [0, 1] and gives `(batch,)` numbers, each of its own picture
+alone. For NG it is the network's logit, for GO minus that logit: a single logit has no other class to ask for.
+The attributions are those of captum (extra `[explain]`), which is imported only where a map is made.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fancnn.errors import UserError
+from fancnn.settings.judging_limits import BASELINES, METHODS
+
+Score = Callable[[Tensor], Tensor]
+STEPS = 32  # points of the path that integrated gradients follow
+AT_ONCE = 64  # pictures in a batch of captum's
+
+
+def negated(score: Score) -> Score:
+    """The score of GO, where `score` is that of NG."""
+    return lambda pixels: -score(pixels)
+
+
+def flat(pixels: Tensor, baseline: str) -> Tensor:
+    """Pictures with nothing in them, for `pixels` `(batch, 3, height, width)`: what heat maps compare with.
+
+    Args:
+        pixels: In [0, 1].
+        baseline: `mean` is the mean colour of each picture; `black` is 0, `white` is 1.
+
+    Raises:
+        UserError: If `baseline` is none of `BASELINES`.
+
+    Example:
+        >>> flat(torch.tensor([[[[0.0, 1.0]]]]), "mean")
+        tensor([[[[0.5000, 0.5000]]]])
+    """
+    if baseline not in BASELINES:
+        raise UserError(f"baseline={baseline!r} is none of {', '.join(BASELINES)}")
+    if baseline == "mean":
+        return pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels).clone()
+    return torch.full_like(pixels, float(baseline == "white"))
+
+
+def grad_cam(score: Score, layer: nn.Module, pixels: Tensor) -> Tensor:
+    """Gradient-weighted class activation maps (Selvaraju et al. 2017, equations 1 and 2).
+
+    The feature maps of `layer` are added up, each weighted by the mean gradient of the score over it, and what is
+    below zero is cut off. The map is enlarged to the picture's size, bilinearly: it is as coarse as the layer.
+
+    Args:
+        score: Of pictures.
+        layer: Runs once in `score` and gives `(batch, channels, h, w)`.
+        pixels: `(batch, 3, height, width)`, in [0, 1].
+
+    Returns:
+        `(batch, height, width)`, 0 and above.
+    """
+    coarse = _captum().LayerGradCam(score, layer).attribute(pixels, relu_attributions=True)
+    return F.interpolate(coarse.detach(), size=pixels.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+
+
+def integrated_gradients(score: Score, pixels: Tensor, baseline: Tensor, steps: int = STEPS) -> Tensor:
+    """Gradients along the straight line from a baseline, times the difference (Sundararajan et al. 2017, equation 1).
+
+    A picture's values add up to what the score gains between the baseline and the picture: completeness, as exactly
+    as `steps` points of Gauss and Legendre's rule allow.
+
+    Returns:
+        `(batch, height, width)`: the sum over the colours; below zero where a pixel speaks against the score.
+    """
+    method = _captum().IntegratedGradients(score, multiply_by_inputs=True)
+    found: Tensor = method.attribute(pixels, baselines=baseline, n_steps=steps, internal_batch_size=AT_ONCE)
+    return found.detach().float().sum(1)
+
+
+def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, stride: int) -> Tensor:
+    """By how much the score falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
+
+    Args:
+        score: Of pictures.
+        pixels: `(batch, 3, height, width)`, in [0, 1].
+        baseline: What the square is covered with: a picture of the same shape.
+        window: Side of the square, pixels; at the right and lower edge what is left of it.
+        stride: Pixels from one square to the next; at most `window`, so that each pixel is covered.
+
+    Returns:
+        `(batch, height, width)`: for each pixel the mean over the squares that cover it.
+    """
+    sides = (min(window, pixels.shape[2]), min(window, pixels.shape[3]))
+    at_once = max(1, AT_ONCE // len(pixels))
+    with torch.no_grad():
+        found: Tensor = (
+            _captum()
+            .Occlusion(score)
+            .attribute(
+                pixels,
+                sliding_window_shapes=(3, *sides),
+                strides=(3, min(stride, sides[0]), min(stride, sides[1])),
+                baselines=baseline,
+                perturbations_per_eval=at_once,
+            )
+        )
+    return found.float().mean(1)  # the same for the three colours, which are covered together
+
+
+def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:
+    """One of `METHODS` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
+
+    Squares of `occlusion` have an eighth of the shorter side, and move by half of that.
+
+    Raises:
+        UserError: If captum is missing, or `method` or `baseline` is unknown.
+    """
+    if method == "grad_cam":
+        return grad_cam(score, layer, pixels)
+    empty = flat(pixels, baseline)
+    if method == "integrated_gradients":
+        return integrated_gradients(score, pixels, empty).clamp(min=0)
+    if method != "occlusion":
+        raise UserError(f"methods: {method!r} is none of {', '.join(METHODS)}")
+    window = max(2, min(pixels.shape[-2:]) // 8)
+    return occlusion(score, pixels, empty, window, max(1, window // 2)).clamp(min=0)
+
+
+def check_captum() -> None:
+    """Say at once how to get captum where it is missing.
+
+    Raises:
+        UserError: With the command.
+    """
+    _captum()
+
+
+def _captum() -> Any:
+    try:
+        return importlib.import_module("captum.attr")
+    except ImportError as error:
+        raise UserError(f'heat maps need the package captum ({error}): pip install "fancnn[explain]"') from error

@@ -1,0 +1,1 @@
+"""Write a run as one file for the line."""

@@ -1,0 +1,19 @@
+"""Write a run as one file for the line: `python -m fancnn.export run=outputs/train/<stamp>`."""
+
+import sys
+
+from fancnn.cli.command import command
+from fancnn.settings.line_settings import ExportSettings
+from fancnn.settings.tool_limits import check_exporting
+
+
+@command("export", ExportSettings, validate=check_exporting)
+def main(settings: ExportSettings) -> None:
+    from fancnn.export.export import export  # lazy: --help must not wait for torch
+
+    if not export(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""What an exported file will say of itself, from the model and its checkpoint."""
+
+import hashlib
+from dataclasses import astuple
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+from fancnn.export.writing import OPSET
+from fancnn.inference.export_formats import FORMATS
+from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
+from fancnn.system.installation import versions
+
+
+def described(model: Model, checkpoint: Path, format: str) -> ExportedFacts:
+    """The facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
+    preprocess, about = model.preprocess, model.about
+    return ExportedFacts(
+        classes=list(model.classes),
+        go_class=model.go_class,
+        outputs=list(model.outputs),
+        thresholds=astuple(model.thresholds),
+        preprocess={
+            "image_size": list(preprocess.image_size),
+            "resize": preprocess.resize,
+            "background": preprocess.background,
+            "mean": preprocess.mean.flatten().tolist(),
+            "std": preprocess.std.flatten().tolist(),
+        },
+        calibration=model.calibration.as_plain(),
+        weights_sha256=weights_hash(model.network.state_dict()),
+        checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        split_sha256=about.get("split_sha256"),
+        versions={**versions(), **{name: installed_version(name) for name in FORMATS[format].packages}},
+        opset=OPSET if format == "onnx" else None,
+        seen=model.seen_images.to_dict(),
+        sealed=True,
+        **{name: about.get(name) for name in ("decision", "decision_part", "line", "epoch", "runs")},
+    )

@@ -1,0 +1,16 @@
+"""Render a sample set of fans: `python -m fancnn.fans root=DIR count=600 seed=0`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import RenderSettings
+from fancnn.settings.tool_limits import check_rendering
+
+
+@command("fans", RenderSettings, validate=check_rendering)
+def main(settings: RenderSettings) -> None:
+    from fancnn.fans.fans import render  # lazy: --help must not wait for numpy
+
+    render(settings)
+
+
+if __name__ == "__main__":
+    main()

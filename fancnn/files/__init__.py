@@ -1,0 +1,1 @@
+"""Read and write files that others may have made, cut or damaged, so that nothing is lost and nothing let in."""

@@ -1,0 +1,1 @@
+"""Rank the filters of a trained network by what they are worth."""

@@ -1,0 +1,177 @@
+"""What an exported file says of itself: plain data, in the same words in every format of file.
+
+The file is sealed: see `fancnn.files.seals`. Where these facts are kept: in an ONNX file as the metadata property
+`fancnn`, in OpenVINO's XML as `rt_info/fancnn`, in a file of `torch.export` as the extra file `fancnn`. They are JSON,
+format version 1:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-export`, 1 |
+| classes, go_class | names of the class folders, and the one of them with the good parts |
+| outputs | what the network's outputs are called: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` |
+| thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
+| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; null if not said |
+| preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
+| calibration | as `Calibration.as_plain` gives it: what is inside (files of before have no `ng_rate`) |
+| epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
+| weights_sha256 | of the network's weights, as `weights_hash` makes it |
+| checkpoint_sha256 | of the checkpoint file that it was exported from |
+| split_sha256 | which split it was trained on |
+| seen | which images the model has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
+| opset | of ONNX; null in other formats |
+| versions | of fancnn and torch, and of what wrote the file |
+| sealed | true: the file has a seal (see `fancnn.files.seals`), without which it is damaged; absent before |
+
+The file takes one tensor and gives three or four:
+
+| tensor | meaning |
+| --- | --- |
+| pictures | `(batch, any height, any width, 3)`, uint8, RGB, rows from the top |
+| probability | `(batch,)`, float32: P(NG), calibrated |
+| logit | `(batch,)`, float32: of NG as the network has it, not calibrated |
+| pixels | `(batch, 3, *image_size)`, float32: whole grey levels from 0 to 255, after the resize |
+| type_shares | `(batch, types)`, float32, where there are types: the share of P(NG) of each, as in `outputs[1:]` |
+"""
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from fancnn.data.seen_images import SeenImages
+from fancnn.decisions.model_metadata import (
+    CALIBRATION_TYPES,
+    CLASSES,
+    DECISION,
+    PREPROCESS,
+    TEXTS,
+    VERSIONS,
+    outputs,
+    thresholds,
+)
+from fancnn.errors import UserError
+from fancnn.files.json_files import parsed_json
+from fancnn.files.plain_data import Mismatch, optional, record, text, truth, validate, whole
+
+FORMAT, VERSION = "fancnn-export", 1
+KEY, SEAL_KEY = "fancnn", "fancnn_seal"
+INPUT = "pictures"
+
+
+@dataclass(frozen=True)
+class ExportedFacts:
+    """The table above as an object."""
+
+    classes: list[str]
+    go_class: str
+    outputs: list[str]
+    thresholds: tuple[float, float]
+    preprocess: dict[str, Any]
+    calibration: dict[str, Any]
+    weights_sha256: str
+    checkpoint_sha256: str
+    split_sha256: str | None
+    versions: dict[str, str]
+    decision: str | None = None
+    decision_part: str | None = None
+    line: dict[str, Any] | None = None
+    epoch: int | None = None
+    runs: list[str] | None = None
+    opset: int | None = None
+    seen: dict[str, Any] | None = None
+    sealed: bool = False
+
+    @property
+    def seen_images(self) -> SeenImages:
+        """Which images the model has seen, in which role; not complete in a file of before this was recorded."""
+        return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen, "the exported file")
+
+    @property
+    def calibration_ng_rate(self) -> float | None:
+        """Share of NG in the mix of parts that P(NG) is for; None where it is not known, as in files of before."""
+        rate: float | None = self.calibration.get("ng_rate")
+        return rate
+
+    @property
+    def line_ng_rate(self) -> float | None:
+        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        rate: float | None = (self.line or {}).get("ng_rate")
+        return rate
+
+    @property
+    def types(self) -> list[str]:
+        """Kinds of NG that it tells apart; none where it has one or two outputs."""
+        return self.outputs[1:] if len(self.outputs) > 2 else []
+
+    @property
+    def tensors(self) -> list[str]:
+        """Names of what it gives, in order."""
+        return ["probability", "logit", "pixels", *(["type_shares"] if self.types else [])]
+
+    def as_text(self) -> str:
+        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, ensure_ascii=False)
+
+    @staticmethod
+    def from_text(text: str | None, place: str, *, sealed: bool = False) -> "ExportedFacts":
+        """The facts that `as_text` wrote; keys that a later version may add are passed over.
+
+        Args:
+            text: What the file has; None if nothing.
+            place: How the file is called in what is told.
+            sealed: Whether the file has a seal, and it holds.
+
+        Raises:
+            UserError: If the file is not one of fancnn's, damaged, or of a newer format.
+        """
+        try:
+            plain = parsed_json(text or "")
+        except Mismatch:
+            plain = {}
+        if plain.get("format") != FORMAT:
+            raise UserError(
+                f"{place} was not exported by fancnn: it does not say its classes and thresholds. Expected a file that "
+                "`python -m fancnn.export run=outputs/train/<stamp>` wrote"
+            )
+        validate(plain, record({"version": whole(1)}, ("version",)), place)
+        if plain["version"] > VERSION:
+            named = plain.get("versions")
+            by = named.get("fancnn") if isinstance(named, dict) else None
+            raise UserError(
+                f"{place} has export format {plain['version']}; this fancnn reads up to {VERSION}. It was written by "
+                f"fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
+            )
+        validate(plain, FACTS, place)
+        if plain["go_class"] not in plain["classes"]:
+            raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
+        known = {field.name for field in fields(ExportedFacts)}
+        found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
+        if found.seen is not None:
+            SeenImages.from_dict(found.seen, place)  # read once, so that damage is told here
+        if found.sealed and not sealed:
+            raise UserError(f"{place} is damaged: {NO_SEAL}")
+        return found
+
+
+NO_SEAL = "its seal is gone, so that nobody can tell whether it is what was exported. Export it again"
+FACTS = record(
+    {
+        **DECISION,
+        "classes": CLASSES,
+        "go_class": text,
+        "outputs": outputs,
+        "thresholds": thresholds,
+        "preprocess": PREPROCESS,
+        "calibration": CALIBRATION_TYPES,
+        **dict.fromkeys(("weights_sha256", "checkpoint_sha256"), text),
+        "split_sha256": optional(text),
+        "versions": VERSIONS,
+        "epoch": optional(whole(0)),
+        "runs": optional(TEXTS),
+        "opset": optional(whole(1)),
+        "sealed": truth,
+    },
+    (
+        *("classes", "go_class", "outputs", "thresholds", "preprocess", "calibration"),
+        *("weights_sha256", "checkpoint_sha256", "split_sha256", "versions"),
+    ),
+)
+"""The first table above."""

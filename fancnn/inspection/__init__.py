@@ -1,1 +1,0 @@
-"""Decisions and scores from probabilities: pure functions, no torch."""

@@ -1,1 +1,0 @@
-"""Training with Lightning: data, the classifier, callbacks, schedules. Knows nothing of configuration."""

@@ -1,0 +1,1 @@
+"""Find a learning rate to start with."""

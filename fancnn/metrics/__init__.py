@@ -1,0 +1,1 @@
+"""Scores of decisions and their intervals; pure, no torch."""

@@ -1,0 +1,90 @@
+"""Several networks as one: the mean of their probabilities."""
+
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fancnn.decisions.calibration import Calibration
+from fancnn.networks.outputs import logit_of_ng
+
+
+class Ensemble(nn.Module):
+    r"""The logit of the mean probability of the members, each calibrated for itself (Lakshminarayanan et al. 2017).
+
+    Args:
+        members: Networks that take the same pictures and give a logit each, or several.
+        calibrations: Of each member, as `Calibration.as_plain` gives them.
+        outputs: 1, or where each member has k, k: then the likeliest type is that of the mean, too.
+
+    Shape:
+        - Input: `(batch, 3, height, width)`, float.
+        - Output: `(batch,)`, float. A logit: its sigmoid is the mean of the members' P(NG). With k > 1 outputs
+          `(batch, k)`: logs of the mean probabilities of GO and each kind of NG.
+
+    Raises:
+        ValueError: If there is no member, not a calibration for each, or one has another number of outputs.
+
+    Example:
+        >>> one, other = nn.Flatten(0), nn.Flatten(0)
+        >>> plain = {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"}
+        >>> Ensemble([one, other], [plain, plain])(torch.tensor([[3.0]])).item()
+        3.0
+    """
+
+    def __init__(
+        self, members: Sequence[nn.Module], calibrations: Sequence[Mapping[str, Any]], *, outputs: int = 1
+    ) -> None:
+        super().__init__()
+        if not members or len(members) != len(calibrations):
+            raise ValueError(f"{len(members)} members and {len(calibrations)} calibrations: expected one for each")
+        if outputs > 1 and any(getattr(member, "outputs", 1) != outputs for member in members):
+            raise ValueError(f"outputs={outputs}: expected members with as many outputs each")
+        self.outputs = outputs
+        self.members = nn.ModuleList(members)
+        self.calibrations = nn.ModuleList(Calibrate(Calibration.from_plain(plain)) for plain in calibrations)
+
+    def forward(self, images: Tensor) -> Tensor:
+        outputs = [member(images) for member in self.members]
+        pairs = zip(outputs, self.calibrations, strict=True)
+        logits = torch.stack([calibrate(logit_of_ng(of_member)) for of_member, calibrate in pairs])  # (members, batch)
+        # log of p / (1 - p) for the mean p, in logarithms: certain members do not round to certainty
+        go, ng = torch.logsumexp(_log_sigmoid(-logits), 0), _log_sigmoid(logits)
+        if self.outputs == 1:
+            return torch.logsumexp(ng, 0) - go
+        shares = torch.stack([F.log_softmax(of_member[:, 1:], 1) for of_member in outputs])  # given NG
+        kinds = torch.logsumexp(ng[..., None] + shares, 0)  # (batch, k - 1)
+        return torch.cat([go[:, None], kinds], 1) - log(len(outputs))
+
+
+def _log_sigmoid(logits: Tensor) -> Tensor:
+    """`F.logsigmoid` in operations that stay exact everywhere: runtimes take the log of a sigmoid that has become 0."""
+    return logits.clamp(max=0) - torch.log1p(torch.exp(-logits.abs()))
+
+
+class Calibrate(nn.Module):
+    """`Calibration.apply` for tensors of any shape, in operations that every runtime has; the knots are no weights."""
+
+    knots: Tensor
+    widths: Tensor
+    rises: Tensor
+    lowest: Tensor
+
+    def __init__(self, calibration: Calibration) -> None:
+        super().__init__()
+        knots, values = np.array(calibration.logits), np.array(calibration.calibrated)
+        known = {"knots": knots, "widths": np.diff(knots), "rises": np.diff(values), "lowest": values[0]}
+        for name, numbers in known.items():
+            self.register_buffer(name, torch.tensor(numbers, dtype=torch.float32), persistent=False)
+        self.slope = calibration.slope
+
+    def forward(self, logits: Tensor) -> Tensor:
+        beyond = self.slope * (logits - logits.clamp(self.knots[0], self.knots[-1]))
+        if len(self.knots) == 1:
+            return self.lowest + beyond
+        shares = (logits[..., None] - self.knots[:-1]) / self.widths  # how far it has come on each piece of the line
+        return self.lowest + (shares.clamp(0, 1) * self.rises).sum(-1) + beyond

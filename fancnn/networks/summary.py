@@ -1,0 +1,132 @@
+"""What a network is made of: layers, sizes, parameters, operations, receptive fields and first weights."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fancnn.networks.initializers import Start
+from fancnn.networks.layers import MeanAndMax
+from fancnn.networks.receptive_field import Field, receptive_fields
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One layer, each time that it is called."""
+
+    name: str
+    kind: str
+    output: tuple[int, ...]  # of one picture: (channels, height, width), or (features,)
+    parameters: int  # counted where the layer is called first
+    flops: int  # multiplications and additions of convolutions and matrix products, for one picture
+    field: Field | None  # None where it is not known
+    start: Start | None  # how its kernel was filled, and the standard deviation that this gives in theory
+    std: float | None  # of its kernel, measured
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """A whole network; `parameters` has those, too, that stand in no layer of the list."""
+
+    layers: list[LayerFacts]
+    parameters: int
+    frozen: int
+    flops: int
+
+
+def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
+    """Send one empty picture through `network`, in evaluation mode, and write down what happens.
+
+    Args:
+        network: Takes `(batch, 3, height, width)` floats; it is left as it was.
+        image_size: Height and width, pixels.
+
+    Example:
+        >>> from fancnn.networks import ConvNet
+        >>> found = facts(ConvNet((80, 80)), (80, 80))
+        >>> found.parameters, found.flops, found.layers[0].output
+        (2673857, 66288640, (32, 78, 78))
+    """
+    calls = _calls(network, image_size)
+    fields = receptive_fields(network)
+    starts: dict[str, Start] = getattr(network, "initialized", {})
+    layers, times = [], dict.fromkeys((name for name, _, _ in calls), 0)
+    for name, layer, output in calls:
+        of_layer, call = fields.get(name, []), times[name]
+        times[name] += 1
+        kernel = layer.weight.detach() if isinstance(layer, nn.Conv2d | nn.Linear) else None
+        layers.append(
+            LayerFacts(
+                name=name,
+                kind=_kind(layer),
+                output=tuple(output.shape[1:]),
+                parameters=0 if call else sum(weight.numel() for weight in layer.parameters(recurse=False)),
+                flops=_flops(layer, output),
+                field=of_layer[call] if call < len(of_layer) else None,
+                start=starts.get(name),
+                std=None if kernel is None else kernel.std(correction=0).item(),
+            )
+        )
+    weights = list(network.parameters())
+    frozen = sum(weight.numel() for weight in weights if not weight.requires_grad)
+    total = sum(weight.numel() for weight in weights)
+    return NetworkFacts(layers, total, frozen, sum(layer.flops for layer in layers))
+
+
+def _calls(network: nn.Module, image_size: Sequence[int]) -> list[tuple[str, nn.Module, Tensor]]:
+    """Layers with weights of their own or without parts, in the order they are done, with what they give."""
+    calls: list[tuple[str, nn.Module, Tensor]] = []
+
+    def note(name: str) -> Any:
+        def hook(layer: nn.Module, _: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                calls.append((name, layer, output))
+
+        return hook
+
+    hooks = [layer.register_forward_hook(note(name)) for name, layer in network.named_modules() if _is_layer(layer)]
+    first = next(chain(network.parameters(), network.buffers()))
+    was_training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 3, *image_size, dtype=first.dtype, device=first.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.train(was_training)
+    return calls
+
+
+def _is_layer(module: nn.Module) -> bool:
+    if isinstance(module, nn.Identity):
+        return False
+    return not list(module.children()) or any(True for _ in module.parameters(recurse=False))
+
+
+def _flops(layer: nn.Module, output: Tensor) -> int:
+    if isinstance(layer, nn.Conv2d):
+        return 2 * output.numel() * math.prod(layer.weight.shape[1:])  # groups are in the shape already
+    return 2 * output.numel() * layer.in_features if isinstance(layer, nn.Linear) else 0
+
+
+def _kind(layer: nn.Module) -> str:
+    """In few words: `conv 3x3 /2`, `max pool 2x2`, `relu`."""
+    if isinstance(layer, nn.Conv2d):
+        stride = "" if layer.stride == (1, 1) else f" /{layer.stride[0]}"
+        return f"conv {_pair(layer.kernel_size)}{stride}"
+    if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
+        overlap = "" if layer.stride == layer.kernel_size else f" /{layer.stride}"
+        return f"{'max' if isinstance(layer, nn.MaxPool2d) else 'mean'} pool {_pair(layer.kernel_size)}{overlap}"
+    pools = {nn.AdaptiveAvgPool2d: "mean of all", nn.AdaptiveMaxPool2d: "max of all", MeanAndMax: "mean and max"}
+    names = {**pools, nn.BatchNorm2d: "batch norm", nn.Dropout2d: "drop channels"}
+    if isinstance(layer, nn.GroupNorm):
+        return "layer norm" if layer.num_groups == 1 else "group norm"
+    return names.get(type(layer), type(layer).__name__.lower())
+
+
+def _pair(value: int | tuple[int, ...]) -> str:
+    return "x".join(map(str, value if isinstance(value, tuple) else (value, value)))

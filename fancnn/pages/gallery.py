@@ -1,0 +1,148 @@
+"""Thumbnails: the pictures that deserve a look, small and inside the page."""
+
+import base64
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from fancnn.data.labeled_images import Picture
+from fancnn.images.image_gate import DEFAULT_GATE
+from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.metrics.predictions import Prediction
+from fancnn.metrics.thresholds import Thresholds
+
+SIDE = 168  # pixels, of the longer side
+SHOWN = 12  # of each kind
+QUALITY = 80
+CHANGED = "changed since: this is not the picture that was scored"
+NO_HASHES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A picture, or in `missing` why it cannot be shown; `source` is a `data:` address."""
+
+    path: str
+    kind: str
+    source: str
+    missing: str
+    probability: float | None = None
+    decision: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file is there with another content."""
+        return self.missing == CHANGED
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Thumbnails of one kind; `total` pictures are of it, shown or not."""
+
+    name: str
+    title: str
+    says: str
+    pictures: tuple[Thumbnail, ...]
+    total: int
+
+
+def shelves(
+    rows: Sequence[Prediction], thresholds: Thresholds, root: Path, hashes: Mapping[str, str] = NO_HASHES
+) -> list[Shelf]:
+    """The worst escapes and overkills, the pictures to RECHECK and the least sure, of rows that can be scored.
+
+    Args:
+        rows: With truth and probability.
+        thresholds: That they are decided by.
+        root: Folder that the paths are relative to.
+        hashes: SHA-256 by path, as far as known; a file with another one is not shown.
+    """
+    lower, upper = thresholds.lower, thresholds.upper
+
+    def distance(row: Prediction) -> float:
+        return min(abs(_chance(row) - lower), abs(_chance(row) - upper))
+
+    escapes = sorted((row for row in rows if row.label == 1 and _chance(row) <= lower), key=_chance)
+    overkills = sorted((row for row in rows if row.label == 0 and _chance(row) > upper), key=_chance, reverse=True)
+    rechecked = sorted((row for row in rows if lower < _chance(row) <= upper), key=_chance, reverse=True)
+    rows_shown = {row.path for row in (*escapes[:SHOWN], *overkills[:SHOWN], *rechecked[:SHOWN])}
+    unsure = sorted((row for row in rows if row.path not in rows_shown), key=distance)
+    look = _looker(root, thresholds, hashes)
+    found = [
+        ("escapes", "Escapes", "Bad parts that would pass, the surest mistake first.", escapes),
+        ("overkills", "Overkills", "Good parts that would be rejected, the surest mistake first.", overkills),
+    ]
+    if thresholds.has_recheck:
+        found.append(("recheck", "RECHECK", "A person looks at these; the likeliest bad ones first.", rechecked))
+    kept = [Shelf(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in found]
+    says = "Nearest to a threshold and not shown above: the next to change if anything does."
+    return [*kept, Shelf("unsure", "Least sure", says, tuple(map(look, unsure[:SHOWN])), min(len(unsure), SHOWN))]
+
+
+def samples(pictures: Iterable[Picture], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
+    """A few pictures of each class and defect type, spread over the list."""
+    by_kind: dict[str, list[Picture]] = {}
+    for picture in pictures:
+        by_kind.setdefault(kind_of(picture.class_name, picture.defect_type), []).append(picture)
+    shelves = []
+    for kind, members in sorted(by_kind.items(), key=lambda item: (item[1][0].label, item[0]))[:kinds]:
+        places = sorted({len(members) * i // each for i in range(each)})
+        shown = tuple(_thumbnail(members[place].path, kind, root, members[place].sha256) for place in places)
+        shelves.append(Shelf(kind, kind, "", shown, len(members)))
+    return shelves
+
+
+def thumbnails(
+    rows: Iterable[Prediction], root: Path, thresholds: Thresholds, hashes: Mapping[str, str] = NO_HASHES
+) -> list[Thumbnail]:
+    """A thumbnail of each row; `hashes` as in `shelves`."""
+    return list(map(_looker(root, thresholds, hashes), rows))
+
+
+def kind_of(class_name: str, defect_type: str) -> str:
+    """Class and defect type as a path.
+
+    Example:
+        >>> kind_of("NG", "scratch"), kind_of("NG", "")
+        ('NG/scratch', 'NG')
+    """
+    return "/".join(filter(None, (class_name, defect_type)))
+
+
+def _looker(root: Path, thresholds: Thresholds, hashes: Mapping[str, str]) -> Callable[[Prediction], Thumbnail]:
+    def look(row: Prediction) -> Thumbnail:
+        kind = kind_of(row.class_name, row.defect_type) or {0: "GO", 1: "NG"}.get(row.label or 0, "")
+        chance = row.probability
+        decision = "" if chance is None else thresholds.decide(chance)
+        return _thumbnail(row.path, kind, root, hashes.get(row.path, ""), chance, decision)
+
+    return look
+
+
+def _thumbnail(
+    path: str, kind: str, root: Path, sha256: str, probability: float | None = None, decision: str = ""
+) -> Thumbnail:
+    try:
+        with DEFAULT_GATE.content(root.expanduser() / path) as content:
+            changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
+            source, missing = ("", CHANGED) if changed else (_address(content), "")
+    except UnreadablePicture as error:
+        source, missing = "", str(error)
+    return Thumbnail(path, kind, source, missing, probability, decision)
+
+
+def _address(file: bytes) -> str:
+    image = Image.fromarray(read_picture(file))
+    image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=QUALITY, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def _chance(row: Prediction) -> float:
+    assert row.probability is not None
+    return row.probability

@@ -1,0 +1,19 @@
+"""Compare an exported file with its run: `python -m fancnn.parity model=FILE run=RUN input=FOLDER`."""
+
+import sys
+
+from fancnn.cli.command import command
+from fancnn.settings.line_settings import ParitySettings
+from fancnn.settings.tool_limits import check_parity
+
+
+@command("parity", ParitySettings, validate=check_parity, said={"model": "model_file"})
+def main(settings: ParitySettings) -> None:
+    from fancnn.parity.parity import parity  # lazy: --help must not wait for torch
+
+    if not parity(settings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

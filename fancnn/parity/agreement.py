@@ -1,0 +1,144 @@
+"""Whether runtimes decide as the run does, picture by picture, and how far apart they are."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.errors import NotFiniteError
+from fancnn.inference.exported_model import batches
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.model import Model
+from fancnn.parity.runtimes import Runtime, Tensors, reference
+
+TOLERANCE = 1e-4  # of probabilities: the last bits of float32 sums, and grey levels halfway between two
+
+
+@dataclass
+class Agreement:
+    """How one runtime compares with the run over all pictures so far.
+
+    Attributes:
+        name: Of the runtime.
+        counts: Whether it must agree.
+        pictures: How many.
+        flips: Pictures that it decides otherwise.
+        not_finite: Pictures for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
+        probability_gap: The largest, of P(NG) and of shares of types.
+        logit_gap: The largest, of logits before calibration.
+        level_gap: The largest, in grey levels after the resize.
+        values_apart: How many of the values after the resize differ.
+        values: Of how many.
+        worst: The picture with the largest gap of P(NG), `(h, w, 3)`.
+        worst_name: What it is called.
+    """
+
+    name: str
+    counts: bool
+    pictures: int = 0
+    flips: list[str] = field(default_factory=list)
+    not_finite: list[str] = field(default_factory=list)
+    probability_gap: float = 0.0
+    logit_gap: float = 0.0
+    level_gap: float = 0.0
+    values_apart: int = 0
+    values: int = 0
+    worst: NDArray[np.uint8] | None = None
+    worst_name: str = ""
+
+    @property
+    def within(self) -> bool:
+        """No decision differs or is missing, and no probability by more than arithmetic explains."""
+        return not self.flips and not self.not_finite and self.probability_gap <= TOLERANCE
+
+
+def agreements(
+    model: Model,
+    runtimes: Sequence[Runtime],
+    thresholds: Thresholds,
+    pictures: Iterable[tuple[str, NDArray[np.uint8]]],
+) -> list[Agreement]:
+    """Score pictures with the run and with every runtime.
+
+    Args:
+        model: The run, which decides at its own thresholds.
+        runtimes: Which decide at `thresholds`.
+        thresholds: Of the exported file.
+        pictures: Names and pixels `(h, w, 3)` uint8; taken a batch at a time.
+
+    Raises:
+        NotFiniteError: If the run itself gives NaN or infinity for one, naming it: there is nothing to compare with.
+    """
+    found = [Agreement(runtime.name, runtime.counts) for runtime in runtimes]
+    for names, batch in _named_batches(pictures):
+        expected = reference(model, batch)
+        if undecided := [name for name, is_finite in zip(names, finite(expected), strict=True) if not is_finite]:
+            raise NotFiniteError(undecided, len(batch))
+        for agreement, runtime in zip(found, runtimes, strict=True):
+            got = runtime.score(batch)
+            whole = finite(got)
+            agreement.pictures += len(batch)
+            kept, missing = np.flatnonzero(whole), np.flatnonzero(~whole)
+            if missing.size and not agreement.not_finite:  # a missing number is worse than any gap
+                agreement.worst, agreement.worst_name = batch[missing[0]], names[missing[0]]
+            agreement.not_finite += [names[row] for row in missing]
+            if kept.size:
+                ours, theirs = ({name: values[kept] for name, values in of.items()} for of in (expected, got))
+                _add(agreement, model.thresholds, thresholds, ours, theirs, [names[row] for row in kept], batch[kept])
+    return found
+
+
+def finite(tensors: Tensors) -> NDArray[np.bool_]:
+    """Which pictures have no NaN and no infinity in any tensor: `(n,)`."""
+    whole = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in tensors.values()]
+    return np.asarray(np.all(whole, axis=0))
+
+
+def _add(
+    agreement: Agreement,
+    own: Thresholds,
+    thresholds: Thresholds,
+    expected: Tensors,
+    got: Tensors,
+    names: Sequence[str],
+    batch: NDArray[np.uint8],
+) -> None:
+    decisions = zip(names, own.ranks(expected["probability"]), thresholds.ranks(got["probability"]), strict=True)
+    agreement.flips += [name for name, a, b in decisions if a != b]
+    chances = np.abs(got["probability"].astype(np.float64) - expected["probability"])
+    if not agreement.not_finite and (agreement.worst is None or chances.max() > agreement.probability_gap):
+        place = int(chances.argmax())
+        agreement.worst, agreement.worst_name = batch[place], names[place]
+    shares = gap(expected, got, "type_shares") if "type_shares" in expected else 0.0
+    agreement.probability_gap = max(agreement.probability_gap, float(chances.max()), shares)
+    agreement.logit_gap = max(agreement.logit_gap, gap(expected, got, "logit"))
+    agreement.level_gap = max(agreement.level_gap, gap(expected, got, "pixels"))
+    agreement.values_apart += int((np.abs(expected["pixels"] - got["pixels"]) > 0.5).sum())
+    agreement.values += expected["pixels"].size
+
+
+def gap(expected: Tensors, got: Tensors, name: str) -> float:
+    """The largest difference of one tensor; NaN where it is not finite."""
+    return float(np.abs(expected[name].astype(np.float64) - got[name]).max())
+
+
+def _named_batches(
+    pictures: Iterable[tuple[str, NDArray[np.uint8]]],
+) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Neighbours of one size together, taking no more pictures at a time than it takes to make a batch."""
+    held: list[tuple[str, NDArray[np.uint8]]] = []
+    for name, picture in pictures:
+        if held and (picture.shape != held[0][1].shape or len(held) == 16):
+            yield from _parts(held)
+            held = []
+        held.append((name, picture))
+    yield from _parts(held)
+
+
+def _parts(held: Sequence[tuple[str, NDArray[np.uint8]]]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    names = [name for name, _ in held]
+    start = 0
+    for batch in batches([picture for _, picture in held]):
+        yield names[start : start + len(batch)], batch
+        start += len(batch)

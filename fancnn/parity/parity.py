@@ -1,0 +1,201 @@
+"""The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, picture by picture."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.data.labeled_images import read_split
+from fancnn.decisions.calibration import Calibration
+from fancnn.errors import UserError
+from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.metrics.rounding import printed_threshold
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.model import Model
+from fancnn.networks.weights import weights_hash
+from fancnn.parity.agreement import TOLERANCE, Agreement, agreements
+from fancnn.parity.first_divergence import layers_of, parting
+from fancnn.parity.runtimes import Runtime, facts_of, format_of, runtimes_of
+from fancnn.plurals import plural
+from fancnn.predict.predict import input_files
+from fancnn.runs import checkpoints
+from fancnn.settings.line_settings import ParitySettings
+from fancnn.system.console import print_table, say, track
+
+Named = tuple[str, NDArray[np.uint8]]
+MOST = 300  # pictures of the run's own that an export is compared on
+MADE_UP = ((80, 80), (300, 300), (240, 320), (97, 61), (31, 200))  # sizes, where the run's pictures are gone
+
+
+def parity(settings: ParitySettings) -> bool:
+    """Compare an exported file with the run that it came from.
+
+    Returns:
+        Whether no decision differs on any runtime.
+
+    Raises:
+        UserError: If the file, the run or the pictures cannot be found, none of them can be read, the file comes from
+            no run like this one, or the run or a runtime gives NaN or infinity.
+    """
+    model = checkpoints.load(settings.run, image_limits=settings.image_limits)
+    path = Path(settings.model_file).expanduser()
+    facts = facts_of(path)
+    _check_alike(model, facts, path)
+    _tell_changes(model, facts, path)
+    return compared(model, path, pictures_in(settings.input, model)[1])
+
+
+def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
+    """Say how an exported file compares with its run on pictures, and whether no decision differs.
+
+    Raises:
+        NotFiniteError: If the run gives NaN or infinity for an image, naming it.
+        UserError: If a runtime does that, or no picture could be read.
+    """
+    runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
+    found = agreements(model, runtimes, thresholds, pictures)
+    if not found[0].pictures:
+        raise UserError("no picture could be read: there is nothing to compare on")
+    print_table(f"{path.name} against the run, {found[0].pictures} pictures: largest gaps", COLUMNS, map(_row, found))
+    flips = _flips(found)
+    for agreement, runtime in zip(found, runtimes, strict=True):
+        if agreement.worst is None or agreement.within or not (agreement.counts or set(agreement.flips) - set(flips)):
+            continue
+        if agreement.probability_gap <= TOLERANCE and thresholds != model.thresholds:
+            apart = f"{_plain(thresholds)} in the file, {_plain(model.thresholds)} in the run"
+            say(f"{agreement.name}: parts from the run at the thresholds: {apart} ({agreement.flips[0]})")
+        else:
+            say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
+    _tell_runtimes(path, found)
+    if broken := [agreement for agreement in found if agreement.counts and agreement.not_finite]:
+        missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.pictures}" for item in broken)
+        raise UserError(
+            f"{path.name} has no decision on some images, since the network's output is not a "
+            f"finite number: {missing}. Nothing may be decided with it: export the run anew"
+        )
+    named = [f"{name} ({'; '.join(where)})" for name, where in flips.items()]
+    shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
+    differ = "differs" if len(flips) == 1 else "differ"
+    say(f"{_decisions(flips)} {differ}: {shown or 'the file decides as the run does'}")
+    return not flips
+
+
+def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
+    """The pictures that runtimes which count decide otherwise than the run, each once, and which these are."""
+    flips: dict[str, list[str]] = {}
+    for agreement in found:
+        for name in agreement.flips if agreement.counts else ():
+            flips.setdefault(name, []).append(agreement.name)
+    return flips
+
+
+def _decisions(flips: Collection[str]) -> str:
+    return "1 decision" if len(flips) == 1 else f"{len(flips)} decisions"
+
+
+def _plain(thresholds: Thresholds) -> str:
+    return " and ".join(printed_threshold(value) for value in dict.fromkeys((thresholds.lower, thresholds.upper)))
+
+
+def _listed(names: Sequence[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")
+
+
+def _row(agreement: Agreement) -> list[str]:
+    if agreement.not_finite:  # a gap of the other images alone would be read as one of all
+        return [agreement.name, str(len(agreement.flips)), *["not finite"] * 3, "-"]
+    share = 100 * agreement.values_apart / agreement.values
+    gaps = (agreement.probability_gap, agreement.logit_gap, agreement.level_gap)
+    return [agreement.name, str(len(agreement.flips)), *(f"{gap:.2g}" for gap in gaps), f"{share:.2g}%"]
+
+
+def _parting(model: Model, path: Path, runtime: Runtime, picture: NDArray[np.uint8]) -> str:
+    layers = layers_of(path, runtime.name, picture) if format_of(path) == "onnx" else {}
+    return f"parts from the run at {parting(model, runtime.score(picture[None]), layers, picture)}"
+
+
+def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
+    """What a person should know before the file runs elsewhere."""
+    flips = _flips(found)
+    for agreement in (item for item in found if not item.counts):
+        precision = agreement.name.rpartition(" ")[2]
+        besides = (
+            f"{_decisions(set(agreement.flips) - set(flips))} would differ{' beyond those below' if flips else ''}"
+        )
+        if agreement.not_finite:
+            besides += f", and for {_listed(agreement.not_finite)} there is no finite number"
+        say(
+            f"on this processor OpenVINO computes in {precision} unless it is told "
+            f"INFERENCE_PRECISION_HINT=f32: {besides}. Tell it on the line, too"
+        )
+    if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in found):
+        say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
+    for agreement in found:
+        if agreement.counts and not agreement.flips and not agreement.not_finite and not agreement.within:
+            say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
+
+
+def _check_alike(model: Model, facts: ExportedFacts, path: Path) -> None:
+    """Refuse a file whose numbers cannot be compared with the run's at all."""
+    taken, own = facts.preprocess["image_size"], model.preprocess.image_size
+    types = [", ".join(names) or "no types" for names in (facts.types, model.outputs[1:] if model.has_types else ())]
+    if list(taken) != list(own):
+        apart = f"takes {taken[0]}x{taken[1]}, the run {own[0]}x{own[1]}"
+    elif types[0] != types[1]:
+        apart = f"tells {types[0]}, the run {types[1]}"
+    else:
+        return
+    raise UserError(f"{path} {apart}: it is no export of this run. Name the run that it was exported from")
+
+
+def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
+    """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
+    if facts.weights_sha256 != weights_hash(model.network.state_dict()):
+        say(f"warning: {path.name} was exported from other weights than the run has now")
+    elif Thresholds(*facts.thresholds) != model.thresholds or _calibration(facts, path) != model.calibration:
+        say(
+            f"warning: the run was decided anew since {path.name} was exported: {model.thresholds.in_words()} now, "
+            f"{Thresholds(*facts.thresholds).in_words()} in the file. Export it again"
+        )
+
+
+def _calibration(facts: ExportedFacts, path: Path) -> Calibration:
+    try:
+        return Calibration.from_plain(facts.calibration)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+
+
+def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
+    """The pictures among files, under their paths; what cannot be read is said and left out."""
+    for path in files:
+        try:
+            yield str(path), read_picture(path, model.preprocess.background, model.gate)
+        except UnreadablePicture as error:
+            say(f"{path} is left out: {error}")
+
+
+def pictures_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
+    """The pictures that `input` means, and what they are."""
+    files = input_files(wanted)
+    return plural(len(files), "file"), track(_read(files, model), "comparing", len(files))
+
+
+def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
+    """Pictures to compare on that a run knows, and what they are: of its validation part, or noise if they are gone."""
+    root, table = Path(model.about.get("root") or "."), run / "split.csv"
+    known = [root / picture.path for picture in read_split(table) if picture.split == "val"] if table.is_file() else []
+    files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
+    if files:
+        return f"{plural(len(files), 'picture')} of the validation part", _read(files, model)
+    random = np.random.default_rng(0)
+    made = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in MADE_UP for _ in range(4)]
+    return "noise, since the run's pictures are not there; input=FOLDER names others", (
+        (f"noise {index}", picture) for index, picture in enumerate(made)
+    )

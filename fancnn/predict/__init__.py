@@ -1,0 +1,1 @@
+"""Decide on new images."""

@@ -1,0 +1,194 @@
+"""The story of `python -m fancnn.predict`: decisions on new pictures, in a table."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from fancnn.data.seen_images import SeenImages
+from fancnn.errors import NOT_FINITE, UserError
+from fancnn.images.image_files import MOST_FILES, pictures_below, pictures_matching
+from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer
+from fancnn.metrics.prior_shift import at_prior, mix_in_words
+from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
+from fancnn.plurals import plural
+from fancnn.settings.commands import PredictSettings
+from fancnn.settings.tool_limits import check_predicting
+from fancnn.system.console import say, track
+from fancnn.system.memory import keep_freed_memory
+
+LONGEST_PATH = 8192  # characters of a line on standard input; Linux itself takes 4,096 bytes
+
+
+class Inspector(Protocol):
+    """What decides on files: a run's model, or an exported file."""
+
+    thresholds: Thresholds
+    seen_images: SeenImages
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    @property
+    def has_types(self) -> bool: ...
+
+    @property
+    def calibration_ng_rate(self) -> float | None: ...
+
+    @property
+    def line_ng_rate(self) -> float | None: ...
+
+    def score_files(self, paths: Iterable[Path]) -> Iterator[FileScore]: ...
+
+
+@dataclass
+class Counts:
+    """How the decisions fell."""
+
+    decided: Counter[Decision] = field(default_factory=Counter)
+    unread: int = 0
+    not_finite: int = 0  # read, and the network's output was NaN or infinite: there is no decision
+    types: Counter[str] = field(default_factory=Counter)  # of NG; empty where the model has none
+
+
+def predict(settings: PredictSettings) -> Counts:
+    """Score every picture that `settings.input` means; the table appears when all are done.
+
+    Raises:
+        UserError: If the run, the exported file or the input cannot be found, the input holds no pictures, or the
+            table would take the place of one that a run keeps.
+    """
+    check_predicting(settings)
+    if settings.model_file is None:  # a runtime has its own memory; what large images leave goes back to the system
+        keep_freed_memory()
+    counts, output = Counts(), Path(settings.output).expanduser()
+    if output.is_file() and (output.parent / "checkpoints").is_dir():
+        raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
+    model = _inspector(settings)
+    rates = _rates(model, settings.line.ng_rate)
+    paths, weights = input_files(settings.input), model.weights_sha256
+    with prediction_writer(output, types=model.has_types, line=rates is not None) as add:
+        for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
+            add(replace(_counted(model, found, counts, rates), weights_sha256=weights))
+    possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
+    decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
+    undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
+    say(f"{plural(len(paths), 'file')}: {decided}, {counts.unread} could not be read{undecided}")
+    if counts.not_finite:
+        say(
+            f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their "
+            "rows say so. The "
+            "model's weights or its file are damaged: train it or export it anew"
+        )
+    if counts.types:
+        say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
+    if rates is not None:
+        say(f"{mix_in_words(*rates)} (line_probability)")
+    say(f"predictions: {output}")
+    return counts
+
+
+def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
+    """Share of NG in the mix that P(NG) is for, and on the line; None where one is not known.
+
+    Raises:
+        UserError: If the line's is said and the other is not known.
+    """
+    line, own = said or model.line_ng_rate, model.calibration_ng_rate
+    if said is not None and own is None:
+        raise UserError(
+            f"line.ng_rate={said}: the model does not know for which share of NG its P(NG) is, so that it says nothing "
+            "of the line. Models that this version of fancnn has calibrated know it: train anew, with another "
+            "calibration than none, or leave line.ng_rate out"
+        )
+    return None if line is None or own is None else (own, line)
+
+
+def _inspector(settings: PredictSettings) -> Inspector:
+    """The run's model or the exported file; for the latter torch is not imported, and need not be there."""
+    if settings.model_file is not None:
+        from fancnn.inference.exported_model import ExportedModel
+
+        if settings.device not in ("auto", "cpu"):
+            raise UserError(
+                f"device={settings.device}: an exported file runs on the CPU. Leave device out, or say run="
+            )
+        return ExportedModel(settings.model_file, image_limits=settings.image_limits)
+    from fancnn.runs import checkpoints
+    from fancnn.system.devices import chosen_device
+
+    assert settings.run is not None
+    return checkpoints.load(settings.run, chosen_device(settings.device), image_limits=settings.image_limits)
+
+
+def input_files(wanted: str) -> list[Path]:
+    """The files that `input` means, in a stable order.
+
+    A file is itself, whatever its suffix; a folder gives the pictures in it and below, hidden ones left out; a
+    pattern gives what it matches; `-` reads one path a line from standard input, in that order. A folder that cannot be
+    looked into is one of them: to read it gives the reason.
+
+    Raises:
+        UserError: If nothing is there, or more than anybody has.
+    """
+    if wanted == "-":
+        return _listed_paths(sys.stdin)
+    path = Path(wanted).expanduser()
+    if os.path.lexists(path) and not path.is_dir():  # whatever it is: who reads it says what is wrong with it
+        return [path]
+    if path.is_dir():
+        found = sorted(path / picture for picture in pictures_below(path))
+        if not found:
+            raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
+        return found
+    files = pictures_matching(path)
+    if not files:
+        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
+    return files
+
+
+def _listed_paths(lines: TextIO) -> list[Path]:
+    """One path a line, as far as that is a list of files.
+
+    Raises:
+        UserError: If it is none, or has no end.
+    """
+    listed: list[Path] = []
+    while line := lines.readline(LONGEST_PATH + 1):
+        if len(line) > LONGEST_PATH or len(listed) >= MOST_FILES:
+            raise UserError(
+                f"input=- expects one path a line on standard input, at most {MOST_FILES:,} of at most "
+                f"{LONGEST_PATH:,} characters; got more"
+            )
+        if line.strip():
+            listed.append(Path(line.rstrip("\r\n")))
+    if not listed:
+        raise UserError("input=- expects one path a line on standard input; none came")
+    return listed
+
+
+def _counted(model: Inspector, found: FileScore, counts: Counts, rates: tuple[float, float] | None) -> Prediction:
+    if found.probability is None:
+        if found.not_finite:
+            counts.not_finite += 1
+        else:
+            counts.unread += 1
+        return Prediction(str(found.path), None, error=found.error, sha256=found.sha256)
+    decision = model.thresholds.decide(found.probability)
+    counts.decided[decision] += 1
+    guess = TypeGuess() if decision == "GO" else found.guess
+    counts.types.update([guess.name] if decision == "NG" and guess.name else [])
+    return Prediction(
+        path=str(found.path),
+        probability=found.probability,
+        decision=decision,
+        found_type=guess.name,
+        type_share=guess.share,
+        sha256=found.sha256,
+        pixel_sha256=found.pixel_sha256,
+        seen=model.seen_images.column([found])[0],
+        line_probability=None if rates is None else float(at_prior(found.probability, *rates)),
+    )

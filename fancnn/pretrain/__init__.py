@@ -1,0 +1,1 @@
+"""Train layers on images without labels."""

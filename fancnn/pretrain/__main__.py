@@ -1,0 +1,22 @@
+"""Learn filters from pictures without labels: `python -m fancnn.pretrain data.root=/pictures`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.pretraining_limits import check_pretraining
+from fancnn.settings.pretraining_settings import PretrainSettings
+
+
+def build(settings: PretrainSettings) -> None:
+    from fancnn.pretrain.pretrain import check  # lazy, as below
+
+    check(settings)
+
+
+@command("pretrain", PretrainSettings, validate=check_pretraining, build=build, goes_on_with="ckpt")
+def main(settings: PretrainSettings) -> float | None:
+    from fancnn.pretrain.pretrain import pretrain  # lazy: --help must not wait for torch
+
+    return pretrain(settings)
+
+
+if __name__ == "__main__":
+    main()

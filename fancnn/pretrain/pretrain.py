@@ -1,0 +1,238 @@
+"""The story of `python -m fancnn.pretrain`: pictures without labels, a task, the best epoch, and what it is good for.
+
+The run folder holds `checkpoints/best.ckpt` and `last.ckpt`, `split.csv` (class empty, label 0), `metrics.csv`,
+TensorBoard events, and of an autoencoder `reconstructions.png`.
+"""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pytorch_lightning import Trainer
+from torch import Tensor, nn
+
+from fancnn import assembly
+from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.labeled_images import split_hash
+from fancnn.errors import UserError, collected
+from fancnn.files import run_folders
+from fancnn.files.atomic_files import atomic_file
+from fancnn.images.contact_sheet import contact_sheet
+from fancnn.plurals import plural
+from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
+from fancnn.pretrain.pretraining_module import Pretraining
+from fancnn.runs import checkpoints
+from fancnn.runs.resume import EarlierTraining, earlier_training
+from fancnn.runs.run_summary import tell_interrupted
+from fancnn.settings.groups import PARTS, DataSettings
+from fancnn.settings.pretraining_limits import check_pretraining
+from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.training_limits import check_image_size, check_seed
+from fancnn.system.console import say
+from fancnn.system.memory import keep_freed_memory
+from fancnn.train.train import boards_of, fit, leave_data
+from fancnn.training.checkpointing import BEST, BestAndLast
+from fancnn.training.epoch_log import History
+from fancnn.training.quiet_lightning import quiet_lightning
+
+SHOWN = 32  # pictures on the sheet of reconstructions
+CHANCE, AT_A_GLANCE = 0.3, 0.99  # accuracies of rotation that say it taught nothing
+
+
+def pretrain(settings: PretrainSettings) -> float:
+    """Learn filters and leave a run folder that `python -m fancnn.train init=RUN` starts from.
+
+    Returns:
+        The loss of validation of the best epoch, for a sweep; lower is better.
+
+    Raises:
+        UserError: For a mistake in configuration or data, before any training.
+        SystemExit: 130 or 143 where Ctrl-C or SIGTERM stopped it.
+    """
+    started, run = time.perf_counter(), Path(settings.output_dir)
+    keep_freed_memory()
+    quiet_lightning()
+    check(settings)  # before pictures are read: a mistake is told at once
+    task = build_task(settings)
+    data = read_unlabelled(settings)
+    seen = checkpoints.seen_in_training(data.pictures)
+    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures), seen)
+    earlier = earlier_training(settings.ckpt, about, "pretrain") if settings.ckpt else None
+    trainer = assembly.trainer(settings)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
+        if isinstance(callback, History):
+            callback.scores = task.scores
+    module = _module(settings, task, about)
+    if trainer.is_global_zero:
+        run_folders.begin(run, "pretrain")
+        leave_data(data, run)
+        _tell_pictures(data)
+        say("precision: {} ({})".format(*assembly.precision(settings)))
+    _fit(trainer, module, data, earlier, run)
+    if trainer.is_global_zero:
+        _load_best(module, run)
+        _tell_result(module, data)
+        if isinstance(task, Autoencoder):
+            _leave_reconstructions(trainer, task, data, run / "reconstructions.png")
+        if (best := run / checkpoints.FOLDER / BEST).is_file():
+            checkpoints.store_complete(best)
+        run_folders.finish(run)
+        _tell_next(run, settings, time.perf_counter() - started)
+    return float(trainer.callback_metrics["val/loss"]) if (loss := _best_loss(trainer)) is None else loss
+
+
+def check(settings: PretrainSettings) -> None:
+    """Refuse a configuration that cannot train, before pictures are read.
+
+    Raises:
+        UserError: Naming the key, what it says and what it may say.
+    """
+    with collected() as found:
+        found(lambda: check_pretraining(settings))
+        found(lambda: assembly.trainer(settings))
+        found(lambda: assembly.augment(settings.augment))
+        task = found(lambda: build_task(settings) if _can_be_built(settings) else None)
+        network = nn.Linear(1, 1) if task is None else task
+        found(lambda: assembly.makers(settings.model.optimizer, settings.schedule, network))
+
+
+def _can_be_built(settings: PretrainSettings) -> bool:
+    """Whether seed and sizes are right; what is wrong with them is said by their keys."""
+    try:
+        check_seed(settings.seed)
+        check_image_size(settings.data.image_size)
+    except UserError:
+        return False
+    return True
+
+
+def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
+    """The task around a fresh network, whose first weights depend on the seed alone.
+
+    Raises:
+        UserError: If the network has no feature map, or a value is out of range.
+    """
+    make = assembly.build(settings.task, "task", later=True)
+    torch.manual_seed(settings.seed)
+    network = assembly.network(settings.model.network)
+    try:
+        task: Any = make(network, assembly.preprocess(settings.data))
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, UserError) else UserError(f"task: {error}") from error
+    if not isinstance(task, Autoencoder | Rotation):
+        raise UserError(
+            f"task._target_={settings.task['_target_']!r} is no pretext task of fancnn.pretrain.pretext_tasks"
+        )
+    task.network.to(memory_format=torch.channels_last)
+    return task
+
+
+def read_unlabelled(settings: PretrainSettings) -> PictureDataModule:
+    """All pictures below the root, read and split; the decoded cache is that of labelled trainings."""
+    fixed: dict[str, Any] = {"go_class": "", "split": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
+    options = DataSettings(**asdict(settings.data), **fixed, group=None, split_file=None, fans=None)
+    root = Path(settings.data.root).expanduser()
+    data = assembly.datamodule(options, root, settings.seed, labelled=False, image_limits=settings.image_limits)
+    data.setup()
+    return data
+
+
+def _module(settings: PretrainSettings, task: Autoencoder | Rotation, about: dict[str, Any]) -> Pretraining:
+    optimizer, schedule = assembly.makers(settings.model.optimizer, settings.schedule, task)
+    augment = assembly.augment(settings.augment)
+    return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=about)
+
+
+def _fit(
+    trainer: Trainer, module: Pretraining, data: PictureDataModule, earlier: EarlierTraining | None, run: Path
+) -> None:
+    try:
+        fit(trainer, module, data, earlier, run)
+    except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
+        tell_interrupted(run, "pretrain")
+        sys.exit(143 if trainer.received_sigterm else 130)
+
+
+def _best_loss(trainer: Trainer) -> float | None:
+    # History is a checkpoint to Lightning, too: the first of them need not be the one that keeps the best
+    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast)]
+    found = kept[0].best_model_score if kept else None
+    return None if found is None else float(found)
+
+
+def _load_best(module: nn.Module, run: Path) -> None:
+    best = run / checkpoints.FOLDER / BEST
+    if best.is_file():
+        module.load_state_dict(checkpoints.read(best)["state_dict"])
+
+
+@torch.inference_mode()
+def _tell_result(module: Pretraining, data: PictureDataModule) -> None:
+    """What validation says of the best epoch, beside what knows nothing."""
+    task = module.model.eval()
+    device = next(task.parameters()).device
+    batches = [task.preprocess.scaled(images.to(device)) for images, _ in data.in_order("val")]
+    found = [task.measured(pixels) for pixels in batches]
+    values = {name: float(torch.cat([item[name] for item in found]).mean()) for name in found[0]}
+    if isinstance(task, Autoencoder):
+        flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())
+        say(f"\nval: mean squared error {values['loss']:.5f}; each picture's mean colour alone: {flat:.5f}")
+        if not values["loss"] < flat:
+            say(
+                "warning: the reconstructions are no better than one flat colour for each picture, so next to nothing "
+                f"was learnt; train longer: trainer.max_epochs={3 * (module.trainer.max_epochs or 1)}"
+            )
+        return
+    accuracy = values["accuracy"]
+    say(f"\nval: {accuracy:.1%} of the turns are told (chance: 25 %)")
+    if accuracy < CHANCE:
+        say("warning: turns cannot be told in these pictures, so little was learnt; take task=autoencoder")
+    elif accuracy > AT_A_GLANCE:
+        say("warning: turns are told at a glance, by a label or by light perhaps: little may have been learnt for it")
+
+
+def _around_its_mean(pixels: Tensor) -> Tensor:
+    return (pixels - pixels.mean((2, 3), keepdim=True)).square().mean((1, 2, 3))
+
+
+def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: PictureDataModule, path: Path) -> None:
+    sheet = reconstruction_sheet(task, data)
+    with atomic_file(path) as partial:
+        Image.fromarray(sheet).save(partial, "PNG")
+    for board in boards_of(trainer):
+        board.experiment.add_image("reconstructions", sheet, 0, dataformats="HWC")
+    say(f"pictures beside their reconstructions: {path}")
+
+
+@torch.inference_mode()
+def reconstruction_sheet(task: Autoencoder, data: PictureDataModule, count: int = SHOWN) -> NDArray[np.uint8]:
+    """Validation pictures, each with its reconstruction to the right: `(height, width, 3)` uint8."""
+    size = len(data.part("val"))
+    rows = torch.linspace(0, size - 1, min(count, size)).long()
+    images, _ = data.dataset("val")[rows]
+    rebuilt = task.eval()(images.to(next(task.parameters()).device)).cpu()
+    rebuilt = rebuilt.clamp(0, 1).mul(255).round().to(torch.uint8)
+    pairs = torch.stack([images, rebuilt], 1).flatten(0, 1).permute(0, 2, 3, 1)
+    return contact_sheet(list(pairs.numpy()), ["picture", "rebuilt"] * len(rows))
+
+
+def _tell_pictures(data: PictureDataModule) -> None:
+    counts = ", ".join(f"{len(data.part(part))} {part}" for part in PARTS if data.part(part))
+    say(f"pictures: {len(data.pictures)} in {data.root}, labels not looked at ({counts})")
+    if data.part("test"):
+        say("those of test/ are left alone")
+    if data.skipped:
+        say(f"warning: {plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
+
+
+def _tell_next(run: Path, settings: PretrainSettings, seconds: float) -> None:
+    shown = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
+    models = [item for item in settings.overrides if item.startswith(("model=", "model.network"))]
+    say(f"\nrun folder: {shown}   ({seconds:.0f} s)")
+    say(f"  start with it   python -m fancnn.train {' '.join([f'init={shown}', *models])}")

@@ -1,0 +1,271 @@
+"""The story of `python -m fancnn.prune`: fewer filters, a short training, and what that costs and saves.
+
+The run folder holds `keep-<share>/` for each share: a run as any, whose network is described by smaller numbers, with
+`compare.html`, `flips.csv`, `compare.json` (against the original) and `certificate.json`. Beside these folders lie
+`certificate-original.json`, and `pruning.json` and `pruning.png`: what the shares come to, side by side (see
+`fancnn.prune.pruning_curve`).
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fancnn.certify.certify import certify
+from fancnn.cli.command import in_sweep, leave_settings
+from fancnn.cli.kept_settings import validate_places
+from fancnn.compare.compare import compare
+from fancnn.crossval.crossval import moved
+from fancnn.decide.decide import NO_LINE, choose, rule_of
+from fancnn.errors import UserError
+from fancnn.files import run_folders
+from fancnn.model import Model
+from fancnn.networks.channel_importance import CRITERIA, measured
+from fancnn.networks.dependency_groups import ChannelGroup, check_separable, smaller_arguments, without_others
+from fancnn.networks.registry import network_from_dict
+from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
+from fancnn.runs import checkpoints
+from fancnn.runs.earlier_run import EarlierRun, read_run
+from fancnn.runs.known_line import known_line
+from fancnn.runs.metrics_file import metrics_of_part
+from fancnn.runs.run_summary import tell_next
+from fancnn.settings.commands import CertifySettings, CompareSettings, PruneSettings, TrainSettings
+from fancnn.settings.groups import FreezeSettings
+from fancnn.system.console import say
+from fancnn.system.memory import keep_freed_memory
+from fancnn.train.train import train
+from fancnn.training.checkpointing import LAST
+
+PART = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
+MEASURED = 512  # training pictures that filters are measured on
+Orders = Mapping[ChannelGroup, NDArray[np.intp]]
+
+
+@dataclass(frozen=True)
+class _Smaller:
+    """A network without some filters: how it is described, and its weights."""
+
+    network: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def prune(settings: PruneSettings) -> list[Point]:
+    """Remove filters once, train what is left, and compare; where several shares are asked for, each from the original.
+
+    The test part is looked at once, and only where one share is asked for and not in a sweep: among several, one is to
+    be chosen first.
+
+    Returns:
+        The original and each share, the largest first.
+
+    Raises:
+        UserError: If the run or its pictures cannot be found, or its network cannot be pruned.
+    """
+    keep_freed_memory()
+    source, output = (
+        _as_decided(read_run(settings.run, settings.device, settings.image_limits)),
+        Path(settings.output_dir),
+    )
+    try:
+        check_separable(source.model.network)
+    except ValueError as error:
+        raise UserError(f"{settings.run}: {error}") from error
+    shares = shares_of(settings.keep)
+    alone = len(shares) == 1 and not in_sweep()
+    run_folders.begin(output, "prune")
+    orders = _orders(source, settings.by)
+    points = [point_of(1.0, source.folder, source.model, _known_scores(source.folder), None)]
+    for share in shares:
+        folder, smaller = output / f"keep-{share:g}", _without_the_least(source, orders, share)
+        before = _scores_before(source, _model_of(source.model, smaller))
+        say(f"\nkeep={share:g}: {_in_words(source.model.network, smaller.network)}")
+        _fine_tuned(settings, source, smaller, folder, alone=alone)
+        tuned = checkpoints.load(folder)
+        points.append(point_of(share, folder, tuned, _known_scores(folder), before))
+    part = None if alone else PART  # test where there is one
+    original = _certificate(settings, source, source.folder, output / "certificate-original.json", part)
+    compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
+    leave_curve(output, settings, points, compared)
+    run_folders.finish(output)
+    for point in points[1:]:
+        tell_next(point.run, None, can_be_loaded=True, has_board=False)
+    return points
+
+
+def _as_decided(source: EarlierRun) -> EarlierRun:
+    """The run, with the rule and the line that its thresholds have now: `decide` may have changed them since."""
+    rule, note = rule_of(source.model, source.settings.decision)
+    if note:
+        say(f"note: {note}")
+    line = known_line(NO_LINE, source.model.about.get("line") or asdict(source.settings.line))
+    return replace(source, settings=replace(source.settings, decision=rule, line=line))
+
+
+def shares_of(keep: Any) -> list[float]:
+    """The shares asked for, the largest first, each once; `limits.check_pruning` has seen that they are shares."""
+    given = keep if isinstance(keep, list | tuple) else [keep]
+    return sorted({float(share) for share in given} - {1.0}, reverse=True)
+
+
+def kept_count(width: int, share: float) -> int:
+    """How many filters stay: the nearest whole number, half a filter counts as one; never none.
+
+    Example:
+        >>> [kept_count(5, share) for share in (0.9, 0.5, 0.01)]
+        [5, 3, 1]
+    """
+    return max(1, int(width * share + 0.5))
+
+
+def _orders(source: EarlierRun, by: str) -> Orders:
+    network, batches = source.model.network, source.training_batches(MEASURED)
+    say(f"filters by {by}, on {sum(len(labels) for _, labels in batches)} training pictures: {CRITERIA[by].says}")
+    values = measured(source.model, network, source.groups, batches, (by,))
+    return {group: CRITERIA[by].order(of_group[by]) for group, of_group in values.items()}
+
+
+def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Smaller:
+    network = source.model.network
+    kept: dict[ChannelGroup, Sequence[int]] = {
+        group: sorted(order[: kept_count(len(order), share)].tolist()) for group, order in orders.items()
+    }
+    described = {**source.settings.model.network, **smaller_arguments(network, kept)}
+    return _Smaller(described, {name: value.cpu() for name, value in without_others(network, kept).items()})
+
+
+def _model_of(original: Model, smaller: _Smaller) -> Model:
+    """The pruned network as it is, with thresholds and calibration of the original."""
+    network = network_from_dict(smaller.network, len(original.outputs))
+    network.load_state_dict(smaller.weights)
+    return Model(
+        network,
+        deepcopy(original.preprocess).cpu(),
+        classes=original.classes,
+        go_class=original.go_class,
+        outputs=original.outputs,
+        thresholds=original.thresholds,
+        calibration=original.calibration,
+        seen_images=original.seen_images,
+    ).eval()
+
+
+def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
+    """Scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
+    decision, line = source.settings.decision, source.settings.line
+    try:
+        logits, labels = _logits(source, pruned, decision.part)
+        images = source.data.part(decision.part)
+        groups, contents = [image.group for image in images], [image.content for image in images]
+        probabilities = pruned.calibration.probabilities(logits)
+        pruned.thresholds = choose(decision, line, labels, probabilities, groups, contents).thresholds
+    except UserError as error:
+        say(f"note: without its training, {error}. The original's thresholds are taken for it")
+    return scores_of_logits(pruned, *_logits(source, pruned, PART))
+
+
+def _logits(source: EarlierRun, model: Model, part: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    found = np.concatenate([model.logits(images) for images, _ in source.data.in_order(part)])
+    return found, np.array([picture.label for picture in source.data.part(part)])
+
+
+def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
+    """Train what is left, unless that was finished before; begun before, it goes on."""
+    if (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder):
+        say("finished before")
+        return
+    tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)
+    leave_settings(tuning, folder)
+    train(tuning, smaller.weights, ("prune", settings.output_dir), descends_from=source.model.seen_images)
+
+
+def _tuning(
+    settings: PruneSettings, trained: TrainSettings, smaller: _Smaller, folder: Path, *, alone: bool
+) -> TrainSettings:
+    """The settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
+    rate = trained.model.optimizer["lr"] * settings.lr_factor
+    last = folder / checkpoints.FOLDER / LAST
+    callbacks = moved(trained.callbacks, trained.output_dir, str(folder))
+    logger = moved(trained.logger, trained.output_dir, str(folder))
+    for config in (callbacks, logger, trained.trainer):
+        validate_places(config, folder, settings.run)
+    if "start_epoch" in (averaging := callbacks.get("averaging") or {}):
+        callbacks["averaging"] = {**averaging, "start_epoch": min(averaging["start_epoch"], settings.epochs)}
+    return replace(
+        trained,
+        model=replace(
+            trained.model,
+            network=smaller.network,
+            optimizer={**trained.model.optimizer, "lr": rate},
+            output_bias=None,  # it is learnt already
+        ),
+        init=None,  # the weights come from the run itself
+        freeze=FreezeSettings(),
+        # alone: other processes would start the whole pruning again
+        trainer={**trained.trainer, "max_epochs": settings.epochs, "devices": 1, "strategy": "auto"},
+        callbacks=callbacks,
+        logger=logger,
+        output_dir=str(folder),
+        score_test=trained.score_test is not False and alone,
+        augment_preview=False,
+        ckpt=str(last) if last.is_file() else None,
+    )
+
+
+def _known_scores(run: Path) -> Mapping[str, Any]:
+    return scores_of(metrics_of_part(run / "metrics.json", PART, SCORES))
+
+
+def _held_against(
+    settings: PruneSettings, source: EarlierRun, point: Point, original: str, part: str | None
+) -> dict[str, Any]:
+    """Flips against the original, and what can be certified of it and of what is left; on the part, None is test."""
+    say(f"\nkeep={point.keep:g} against the original")
+    asked = CompareSettings(
+        runs=[str(source.folder), str(point.run)],
+        part=part,
+        threshold=0.5,
+        new_escape_rate=None,
+        new_overkill_rate=None,
+        confidence=settings.confidence,
+        root=None,
+        output=str(point.run),
+        output_dir=str(point.run),
+    )
+    verdict = compare(asked).verdict
+    smaller = _certificate(settings, source, point.run, point.run / "certificate.json", part)
+    return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
+
+
+def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, part: str | None) -> str:
+    """What can be proven of a run, by the unit of the rule of its thresholds, in words; told, and left in `place`."""
+    say(f"\ncertificate of {run}")
+    asked = CertifySettings(
+        run=str(run),
+        table=None,
+        part=part,
+        escape=settings.escape,
+        confidence=settings.confidence,
+        threshold=None,
+        unit=source.settings.decision.unit,
+        largest_group=source.settings.decision.largest_group,
+        exclude_seen=False,
+        store=False,
+        looks=None,  # as it was planned for these images, if it was
+        output=str(place),
+        output_dir=settings.output_dir,
+    )
+    try:
+        return certify(asked).statement
+    except UserError as error:  # such as no look left of those planned: the pruning is not lost for it
+        say(f"warning: not certified: {error}")
+        return f"not certified: {error}"
+
+
+def _in_words(network: Any, smaller: Mapping[str, Any]) -> str:
+    now = smaller_arguments(network, {})
+    return ", ".join(f"{name} {widths} to {smaller[name]}" for name, widths in now.items())

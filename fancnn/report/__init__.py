@@ -1,0 +1,1 @@
+"""Make the page that says what a model is worth."""

@@ -1,0 +1,16 @@
+"""A page that says what a model is worth: `python -m fancnn.report run=outputs/train/<stamp>`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.commands import ReportSettings
+from fancnn.settings.judging_limits import check_reporting
+
+
+@command("report", ReportSettings, validate=check_reporting)
+def main(settings: ReportSettings) -> None:
+    from fancnn.report.report import report  # lazy: --help must not wait for matplotlib
+
+    report(settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""How a model came to be: its command, what matters of its configuration, versions and hashes."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fancnn.decisions.calibration import Calibration
+from fancnn.pages.formatting import percent
+from fancnn.report.report_data import Material, setting
+
+KEYS = (
+    ("Pictures", "data.root"),
+    ("Good class", "data.go_class"),
+    ("Split", "data.split"),
+    ("Validation share", "data.val_fraction"),
+    ("Test share", "data.test_fraction"),
+    ("Picture size", "data.image_size"),
+    ("Resize", "data.resize"),
+    ("Network", "model.network._target_"),
+    ("Filters", "model.network.filters"),
+    ("Loss", "model.loss._target_"),
+    ("Optimiser", "model.optimizer._target_"),
+    ("Learning rate", "model.optimizer.lr"),
+    ("Batch size", "data.batch_size"),
+    ("Epochs at most", "trainer.max_epochs"),
+    ("Precision", "trainer.precision"),
+    ("Seed", "seed"),
+)
+
+
+def command(material: Material) -> str:
+    """The command line of the training; empty where it is not known."""
+    return shlex.join(["python", "-m", "fancnn.train", *material.overrides]) if material.settings else ""
+
+
+def facts(material: Material) -> list[tuple[str, str]]:
+    """Names and values, the chosen epoch first, hashes last."""
+    return [(name, value) for name, value in _facts(material) if value not in ("", "None")]
+
+
+def _facts(material: Material) -> Iterator[tuple[str, str]]:
+    about = material.about
+    if about.get("epoch"):
+        trained = about.get("epochs") or len(material.history)
+        of = f" of {trained}" if trained else ""
+        yield "Epoch", f"{about['epoch']}{of}, chosen by {about.get('monitor')}"
+    why = about.get("decision") if material.own_thresholds else "said for this report" if about else ""
+    yield "Decision", material.thresholds.in_words() + (f": {why}" if why else "")
+    yield "Calibration", _calibration(about.get("calibration"))
+    for name, key in KEYS:
+        yield name, _shown(setting(material, key))
+    yield "Threshold rule", _rule(material)
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items())
+    yield "Looks", material.looks.in_words() if material.looks else ""
+    yield "Split (SHA-256)", str(about.get("split_sha256") or "")
+    yield "Folder" if material.about else "Table", str(material.place)
+
+
+def _rule(material: Material) -> str:
+    """Which rule chose the thresholds that the report is about; empty where none did."""
+    if not material.own_thresholds:
+        return ""
+    if "decision_rule" in material.about:
+        return str((material.about["decision_rule"] or {}).get("rule", ""))
+    return _shown(setting(material, "decision.rule"))
+
+
+def _calibration(plain: Mapping[str, Any] | None) -> str:
+    if not plain:
+        return ""
+    known = Calibration.from_plain(plain)
+    mix = "" if known.ng_rate is None else f", for parts of which {percent(known.ng_rate)} are NG"
+    return f"{known.in_words()}{mix}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return " x ".join(map(str, value))
+    return str(value).removeprefix("fancnn.networks.").removeprefix("torch.optim.").removeprefix("torch.nn.")

@@ -1,0 +1,252 @@
+"""What a report is made of: the files of a run folder, or a prediction table alone, read and nothing more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.data.labeled_images import Picture, read_split, validate_split
+from fancnn.decisions.line_costs import Costs, Line
+from fancnn.errors import UserError
+from fancnn.files.plain_data import anything, list_of, map_of, shown, text, validate
+from fancnn.files.run_folders import validate_complete
+from fancnn.files.tables import read_table
+from fancnn.files.yaml_files import read_text, read_yaml
+from fancnn.metrics.predictions import Prediction, columns, with_truth
+from fancnn.metrics.scores import Confusion, confusion
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.runs.looks import Looks
+from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions
+from fancnn.settings.groups import ALL, PARTS
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model's decisions on pictures, and what is known about where the model comes from.
+
+    Attributes:
+        place: The run folder or the table.
+        rows: Of the prediction table.
+        thresholds: That the report is about.
+        parts: Counts and scores of each part, as `metrics.json` has them.
+        root: Folder that the paths are relative to.
+        about: `metrics.json` without its parts; empty for a table.
+        pictures: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
+        history: Rows of `metrics.csv`, numbers alone; empty where there is none.
+        skipped: Files that the run left out, with reasons.
+        overrides: What the command line of the training said.
+        configuration: Of the training, as text; `settings` is the same as a tree.
+        line: Where the inspector stands; None where not known.
+        costs: Of a part there; None where not known.
+        line_ng_rate: Share of NG among its parts, which may be known where the rest of the line is not.
+        hashes: SHA-256 of the pictures by path, as far as a `split.csv` says them.
+        own_thresholds: Whether the thresholds are the model's, not said for this report.
+        looks: At the test images, this model's among them; None where they are not known.
+    """
+
+    place: Path
+    rows: tuple[Prediction, ...]
+    thresholds: Thresholds
+    parts: Mapping[str, Mapping[str, Any]]
+    root: Path
+    about: Mapping[str, Any] = field(default_factory=dict)
+    pictures: tuple[Picture, ...] = ()
+    history: tuple[Mapping[str, float], ...] = ()
+    skipped: tuple[Mapping[str, str], ...] = ()
+    overrides: tuple[str, ...] = ()
+    configuration: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    line: Line | None = None
+    costs: Costs | None = None
+    line_ng_rate: float | None = None
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    own_thresholds: bool = True
+    looks: Looks | None = None
+
+    @property
+    def part(self) -> str:
+        """The part that the report is about: the one that was used for least."""
+        return next((part for part in ("test", ALL, "val", "train") if part in self.parts), ALL)
+
+    @cached_property
+    def judged(self) -> list[Prediction]:
+        """The rows of that part that have truth and probability."""
+        return with_truth(row for row in self.rows if (row.split or ALL) == self.part)
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Labels and probabilities of the judged rows."""
+        return columns(self.judged)
+
+    @property
+    def searched(self) -> bool:
+        """Whether the thresholds were chosen on the part that the report is about."""
+        return self.own_thresholds and self.about.get("decision_part") == self.part
+
+    @property
+    def counts(self) -> Confusion:
+        return confusion(*self.arrays, self.thresholds)
+
+    @property
+    def groups(self) -> list[str] | None:
+        """Group of each judged row; None unless every one has one."""
+        names = [row.group for row in self.judged]
+        return names if names and all(names) else None
+
+
+def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Material:
+    """Read a run folder; `thresholds` and `root` are the run's own where None.
+
+    Raises:
+        UserError: If it is no folder, has no results or one of its files is damaged.
+    """
+    metrics = metrics_of(run)
+    rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
+    used = thresholds or own
+    saved = metrics["parts"]
+    whole = {"interval_unit", "groups", "accuracy", "intervals"}
+    current = all(whole <= set(part) for part in saved.values())  # else of an older version, scored less well
+    known = used == own and set(saved) == set(part_names(rows)) and current
+    trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
+    settings = _tree(trained / ".hydra" / "config.yaml")
+    table = run / "split.csv"
+    pictures = read_split(table) if table.is_file() else []
+    if pictures:
+        validate_split(pictures, table, metrics.get("split_sha256"))
+    return Material(
+        place=run,
+        rows=rows,
+        thresholds=used,
+        parts=saved if known else scored_parts(rows, used, metrics.get("decision_part") if used == own else None),
+        root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
+        about={key: value for key, value in metrics.items() if key != "parts"},
+        pictures=tuple(pictures),
+        history=_history(trained / "metrics.csv"),
+        skipped=_skipped(run / "skipped.csv"),
+        overrides=tuple(_listed(trained / ".hydra" / "overrides.yaml")),
+        configuration=_text(trained / ".hydra" / "config.yaml"),
+        settings=settings,
+        hashes=_hashes(trained, metrics.get("root")),
+        own_thresholds=used == own,
+        looks=Looks.from_dict(metrics["looks"]) if metrics.get("looks") else None,
+    )
+
+
+def metrics_of(run: Path) -> dict[str, Any]:
+    """The `metrics.json` of a run folder.
+
+    Raises:
+        UserError: If it is no folder or has none.
+    """
+    if not run.is_dir():
+        raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
+    validate_complete(run)
+    if not (run / "metrics.json").is_file():
+        raise UserError(
+            f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
+            f"python -m fancnn.train ckpt={run}, or report on a table: python -m fancnn.report table=predictions.csv"
+        )
+    return read_metrics(run / "metrics.json")
+
+
+def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material:
+    """Read a prediction table of this or another program.
+
+    Raises:
+        UserError: If it is missing or no prediction table.
+    """
+    rows = tuple(read_run_predictions(table))
+    return Material(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
+
+
+def part_names(rows: Sequence[Prediction]) -> list[str]:
+    """The parts that occur, in their order; `all` for rows that name none."""
+    found = {row.split or ALL for row in rows}
+    return [part for part in (*PARTS, ALL, *sorted(found - {*PARTS, ALL})) if part in found]
+
+
+def scored_parts(
+    rows: Sequence[Prediction], thresholds: Thresholds, chosen_on: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Counts, scores and intervals of each part that has images of known truth; one may have chosen the thresholds."""
+    parts = {name: [row for row in rows if (row.split or ALL) == name] for name in part_names(rows)}
+    return {
+        name: part_metrics(of_part, thresholds, searched=name == chosen_on)
+        for name, of_part in parts.items()
+        if with_truth(of_part)
+    }
+
+
+def with_line(material: Material, line: Line | None, costs: Costs | None, ng_rate: float | None = None) -> Material:
+    return replace(material, line=line, costs=costs, line_ng_rate=ng_rate)
+
+
+def setting(material: Material, key: str) -> Any:
+    """A value of the training's configuration by its dotted key, references resolved; None where there is none."""
+    return _setting(material.settings, key)
+
+
+def _setting(tree: Mapping[str, Any], key: str) -> Any:
+    node: Any = tree
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    if isinstance(node, str) and node.startswith("${") and node.endswith("}") and ":" not in node:
+        return _setting(tree, node[2:-1])
+    return node
+
+
+def _hashes(trained: Path, root: Any) -> Mapping[str, str]:
+    """What the training's `split.csv` says of the pictures; nothing where the rows are of another folder's."""
+    table, metrics = trained / "split.csv", trained / "metrics.json"
+    if not table.is_file() or not metrics.is_file() or read_metrics(metrics).get("root") != root:
+        return {}
+    return {picture.path: picture.sha256 for picture in read_split(table)}
+
+
+def _skipped(path: Path) -> tuple[Mapping[str, str], ...]:
+    return tuple(read_table(path, ("path", "reason"), 1)) if path.is_file() else ()
+
+
+def _history(path: Path) -> tuple[Mapping[str, float], ...]:
+    if not path.is_file():
+        return ()
+    rows = read_table(path, ("epoch",), 1)
+    return tuple(_numbers(row, f"{path}, line {line}") for line, row in enumerate(rows, start=2))
+
+
+def _numbers(row: Mapping[str, str], place: str) -> Mapping[str, float]:
+    """The numbers of a row of `metrics.csv`; that of the epoch among them."""
+    found: dict[str, float] = {}
+    for name, value in row.items():
+        if name == "version" or not (value or name == "epoch"):
+            continue
+        try:
+            found[name] = float(value)
+        except ValueError as error:
+            raise UserError(f"{place}: {name}={shown(value)} should be a number") from error
+    if not 0 < found["epoch"] < 2**31:  # others may be NaN, where a training diverged
+        raise UserError(f"{place}: epoch={found['epoch']:g} should be a whole number from 1")
+    return found
+
+
+def _tree(path: Path) -> Mapping[str, Any]:
+    """The configuration of the training; empty where there is none."""
+    found = (read_yaml(path) if path.is_file() else None) or {}
+    validate(found, map_of(anything), str(path))
+    tree: Mapping[str, Any] = found
+    return tree
+
+
+def _listed(path: Path) -> list[Any]:
+    """What the command line of the training said; empty where that is not known."""
+    found = (read_yaml(path) if path.is_file() else None) or []
+    validate(found, list_of(text), str(path))
+    return list(found)
+
+
+def _text(path: Path) -> str:
+    return read_text(path) if path.is_file() else ""

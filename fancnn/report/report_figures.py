@@ -1,0 +1,76 @@
+"""Which figures a report has; a figure that would say nothing is left out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.curves import ranking_curves, threshold_curves
+from fancnn.metrics.reliability import reliability
+from fancnn.metrics.scores import Confusion
+from fancnn.pages.figure_style import Drawing
+from fancnn.report.learning_curves import learning_curves
+from fancnn.report.probability_plots import histogram, reliability_diagram, threshold_rates
+from fancnn.report.ranking_plots import confusion_matrix, precision_recall, roc
+from fancnn.report.report_data import Material
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of a report by section; a section without figures says why in `missing`."""
+
+    confusion: tuple[Drawing, ...]
+    curves: tuple[Drawing, ...]
+    chances: tuple[Drawing, ...]
+    course: tuple[Drawing, ...]
+    missing: str
+
+    def all(self) -> Sequence[Drawing]:
+        return (*self.confusion, *self.curves, *self.chances, *self.course)
+
+
+def figures_of(material: Material) -> Figures:
+    """Every figure that the material has something for."""
+    labels, chances = material.arrays
+    course = _course(material)
+    if not labels.size:
+        return Figures((), (), (), course, "no picture has both a truth and a probability")
+    counts, thresholds = material.counts, material.thresholds
+    units = natural_groups([row.group for row in material.judged])
+    curves = ranking_curves(labels, chances, material.groups)
+    ranked: tuple[Drawing, ...] = ()
+    if curves is not None:
+        points = _marks(counts, recheck=thresholds.has_recheck)
+        precise = [(recall, precision, name) for _, recall, precision, name in points if precision is not None]
+        ranked = (
+            roc(curves, [(overkill, recall, name) for overkill, recall, _, name in points]),
+            precision_recall(curves, precise, float(labels.mean())),
+        )
+    return Figures(
+        confusion=(confusion_matrix(counts, recheck=thresholds.has_recheck),),
+        curves=ranked,
+        chances=(
+            histogram(labels, chances, thresholds),
+            threshold_rates(threshold_curves(labels, chances, groups=units), thresholds),
+            reliability_diagram(reliability(labels, chances, groups=units), float(labels.mean())),
+        ),
+        course=course,
+        missing="" if ranked else "ROC and precision-recall need both good and bad parts; here is one kind alone",
+    )
+
+
+def _course(material: Material) -> tuple[Drawing, ...]:
+    if not material.history:
+        return ()
+    chosen = int(material.about.get("epoch") or len(material.history))
+    return (learning_curves(material.history, chosen, str(material.about.get("monitor") or "the monitor")),)
+
+
+def _marks(counts: Confusion, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:
+    """Overkill rate, recall, precision and name of what each threshold alone would do."""
+    found, rejected = counts.ng_found, counts.overkills
+    upper = (rejected, found, "NG above" if recheck else "threshold")
+    lower = (rejected + counts.go_rechecked, found + counts.ng_rechecked, "GO up to")
+    return [
+        (false / counts.go, true / counts.ng, true / (true + false) if true + false else None, name)
+        for false, true, name in ((lower, upper) if recheck else (upper,))
+    ]

@@ -1,0 +1,206 @@
+"""The report of one model: a page that needs no script, no network and no other file."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fancnn.data.labeled_images import Picture
+from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
+from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.defect_types import naming
+from fancnn.metrics.intervals import Interval
+from fancnn.metrics.prior_shift import mix_in_words
+from fancnn.metrics.scores import Confusion
+from fancnn.metrics.uncertainty import rate_intervals
+from fancnn.pages import formatting as words
+from fancnn.pages.gallery import samples, shelves
+from fancnn.pages.page_template import rendered
+from fancnn.pages.score_table import PART_NAMES, score_rows
+from fancnn.plurals import plural
+from fancnn.report import provenance as origins
+from fancnn.report.breakdown import by_group, by_type
+from fancnn.report.report_data import Material
+from fancnn.report.report_figures import Figures
+from fancnn.report.report_warnings import ENOUGH, cautions, independent_ng, ng_groups, proof, rests_on
+from fancnn.settings.groups import ALL, PARTS
+
+FORECAST = {
+    "escapes_per_million": "bad parts passed, of a million made",
+    "escapes_per_shift": "bad parts passed in a shift",
+    "false_rejects_per_shift": "good parts rejected in a shift",
+    "looks_per_shift": "looks of a person in a shift",
+    "cost_per_month": "cost of mistakes and looks in a month",
+}
+GROUPS_SHOWN = 10
+CERTIFIED = "certified: "  # how `metrics.json` says it
+NAMES = ("GO", "NG")
+
+ScoreRow = tuple[str, str, list[tuple[str, str]]]
+"""Name, meaning, and for each part the value and where it may lie."""
+
+
+def report_page(material: Material, figures: Figures) -> str:
+    """The whole page; the same material gives the same bytes."""
+    groups, rates = by_group(material.judged, material.thresholds), _rates(material)
+    shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
+    sampled = samples(_pictures(material), material.root)
+    return rendered(
+        "report.html.j2",
+        title=material.place.name or str(material.place),
+        material=material,
+        origin=_origin(material),
+        claims=claims(material.counts, rates, recheck=material.thresholds.has_recheck),
+        decided_alone=decided_alone(material.counts, rates),
+        interval_unit=interval_unit(material.parts.get(material.part, {})),
+        interval_notes=interval_notes(material.parts),
+        rests=rests_on(material),
+        proof=proof(material.counts.ng, ng_groups(material))
+        if independent_ng(material) >= ENOUGH
+        else "",  # else a caution
+        certificate=certificate(material),
+        cautions=cautions(material, (item for of in (*shelved, *sampled) for item in of.pictures)),
+        parts=[PART_NAMES.get(part, part) for part in material.parts],
+        scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
+        figures=figures,
+        mix=mix(material),
+        kinds=by_type(material.judged, material.thresholds, searched=material.searched),
+        named=naming(material.judged, material.thresholds),
+        groups=groups[:GROUPS_SHOWN],
+        group_count=len(groups),
+        forecast=_forecast(material),
+        shelves=shelved,
+        counts=_counts(material),
+        samples=sampled,
+        command=origins.command(material),
+        facts=origins.facts(material),
+    )
+
+
+def mix(material: Material) -> str:
+    """Which mix of parts a probability is for, and what one of 0.5 means on the line, as far as they are known."""
+    rate = (material.about.get("calibration") or {}).get("ng_rate")
+    if rate is not None:
+        return f"{mix_in_words(rate, material.line_ng_rate)}."
+    labels, _ = material.arrays
+    here = f" The numbers here are for these pictures, {words.percent(float(labels.mean()))} NG." if labels.size else ""
+    return f"For which mix of GO and NG parts P(NG) was meant is not known.{here}"
+
+
+def certificate(material: Material) -> str:
+    """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
+    said = str(material.about.get("decision") or "")
+    ours = material.own_thresholds and material.pictures  # evaluate's folder may be about other thresholds
+    return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
+
+
+def claims(counts: Confusion, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:
+    """What happens to a hundred bad and a hundred good parts, and how many of each a person sees."""
+    ng, go, looked = ("bad parts", "NG parts"), ("good parts", "GO parts"), "would go to a person"
+    shown = [
+        (counts.escapes, counts.ng, ng, "would pass", "escape_rate"),
+        (counts.overkills, counts.go, go, "would be rejected", "overkill_rate"),
+    ]
+    if recheck:
+        shown += [
+            (counts.go_rechecked, counts.go, go, looked, "recheck_rate_go"),
+            (counts.ng_rechecked, counts.ng, ng, looked, "recheck_rate_ng"),
+        ]
+    return [
+        words.share_claim(count, total, of_what, what, seen, intervals[name])
+        for count, total, (of_what, seen), what, name in shown
+    ]
+
+
+def decided_alone(counts: Confusion, intervals: Mapping[str, Interval | None]) -> str:
+    """What the machine does without a person, and what its scores take for granted; empty where no part is rechecked.
+
+    Example:
+        >>> decided_alone(Confusion(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7), {"alone_accuracy": None})[:75]
+        'The machine decides none of 10 parts alone: its own scores are undefined. S'
+    """
+    looked, total = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+    if not looked:
+        return ""
+    decided, right = total - looked, counts.ng_found + counts.go_passed
+    granted = "Scores “if the person is right” take the person who looks at the rest never to miss."
+    if not decided:
+        return f"The machine decides none of {plural(total, 'part')} alone: its own scores are undefined. {granted}"
+    interval = intervals["alone_accuracy"]
+    where = f"; 95 %: {words.hundredths(interval.low)} to {words.hundredths(interval.high)}" if interval else ""
+    alone = f"The machine decides {decided:,} of {plural(total, 'part')} alone ({words.percent(decided / total)})"
+    return f"{alone}, and {right:,} of these rightly ({words.percent(right / decided)}{where}). {granted}"
+
+
+def interval_unit(metrics: Mapping[str, Any]) -> str:
+    """What the intervals of a part count, where that is not each picture by itself; empty where it is."""
+    if metrics.get("interval_unit") != "group":
+        return ""
+    groups = plural(metrics["groups"], "group")
+    return f"Intervals are for parts and rest on {groups}: parts of one group are not taken for independent."
+
+
+def interval_notes(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader must know of the intervals of each part."""
+    notes = {name: metrics.get("interval_note") for name, metrics in parts.items()}
+    return [f"{PART_NAMES.get(name, name)}: {note}." for name, note in notes.items() if note]
+
+
+def _rates(material: Material) -> Mapping[str, Interval | None]:
+    groups = natural_groups([row.group for row in material.judged])
+    return rate_intervals(*material.arrays, material.thresholds, groups)
+
+
+def _origin(material: Material) -> str:
+    return "run" if material.about else "table"
+
+
+def _forecast(material: Material) -> list[tuple[str, str, str]]:
+    """What the line may expect; empty where the line or one of the classes is not known."""
+    counts, thresholds, costs = material.counts, material.thresholds, material.costs
+    if material.line is None or not counts.ng or not counts.go:
+        return []
+    if costs and costs.look is None and thresholds.has_recheck:
+        costs = None
+    outcomes = Outcomes(
+        *(counts.escapes, counts.ng_rechecked, counts.ng_found),
+        *(counts.go_passed, counts.go_rechecked, counts.overkills),
+    )
+    worth = effective_parts(*material.arrays, thresholds, natural_groups([row.group for row in material.judged]))
+    expected = forecast(outcomes, material.line, costs, recheck=thresholds.has_recheck, worth=worth)
+    return [
+        (
+            FORECAST[name],
+            words.quantity(estimate.value),
+            f"{words.quantity(estimate.interval.low)} to {words.quantity(estimate.interval.high)}",
+        )
+        for name, estimate in expected.items()
+        if estimate is not None and (name != "looks_per_shift" or thresholds.has_recheck)
+    ]
+
+
+def _pictures(material: Material) -> Sequence[Picture]:
+    """The run's pictures, or what the table says of its own."""
+    if material.pictures:
+        return material.pictures
+    known = [row for row in material.rows if row.label is not None]
+    return [
+        Picture(
+            path=row.path,
+            class_name=row.class_name or NAMES[row.label or 0],
+            label=row.label or 0,
+            split=row.split or ALL,
+            sha256=material.hashes.get(row.path, ""),
+            defect_type=row.defect_type,
+        )
+        for row in known
+    ]
+
+
+def _counts(material: Material) -> tuple[list[str], list[tuple[str, list[int]]]]:
+    """Names of the parts, and for each class how many pictures are in each."""
+    pictures = _pictures(material)
+    parts = [part for part in (*PARTS, ALL) if any(picture.split == part for picture in pictures)]
+    counted = Counter((picture.label, picture.class_name, picture.split) for picture in pictures)
+    classes = sorted({(label, name) for label, name, _ in counted})
+    rows = [(f"{name} ({NAMES[label]})", [counted[label, name, part] for part in parts]) for label, name in classes]
+    return [PART_NAMES[part] for part in parts], rows

@@ -1,0 +1,1 @@
+"""What a run folder holds: checkpoints, scores, looks at test images, and how to go on from it."""

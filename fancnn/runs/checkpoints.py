@@ -1,0 +1,485 @@
+"""Checkpoints that explain themselves: written by training, read by everything after it.
+
+A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 5:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-checkpoint`, 5 |
+| complete | whether its command has ended for it: thresholds were chosen, or a pretraining judged; absent before 5 |
+| network | `_target_` and arguments of the network, `outputs` among them where it has several |
+| outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
+| preprocess | image_size, resize, background, mean, std |
+| classes, go_class | as in `Model` |
+| thresholds | lower and upper (version 1 had one `threshold`) |
+| calibration | as `Calibration.as_plain` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
+| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
+| decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
+| epoch | how many epochs its weights have seen; null in an ensemble |
+| runs | in an ensemble: the run folders of its members |
+| seen | which images it has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
+| init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |
+| task, learnt | in a pretraining: what was learnt, and the layers that it taught; no classes nor decisions |
+| root, split_sha256 | where the pictures were, and which split of them |
+| settings | the configuration it was trained with |
+| versions | of fancnn, torch, pytorch-lightning |
+| weights_sha256 | of the model's weights, as `weights_hash` makes it; absent before version 5 |
+
+The file ends in a seal (see `fancnn.files.seals`), unless it is of before version 5 or another program has written it
+anew. Whoever loads it verifies the seal, the checksum of every member of the archive, and the hash of the weights.
+"""
+
+import pickle
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import fancnn
+from fancnn.cli.kept_settings import with_moved_classes
+from fancnn.data.label_modes import ONE
+from fancnn.data.labeled_images import Picture, read_split, split_hash
+from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decisions.calibration import UNCALIBRATED, Calibration
+from fancnn.decisions.model_metadata import (
+    CLASSES,
+    DECISION,
+    DECISION_RULE,
+    LINE,
+    PREPROCESS,
+    TEXTS,
+    VERSIONS,
+    calibration,
+    outputs,
+    thresholds,
+)
+from fancnn.errors import UserError
+from fancnn.files import run_folders
+from fancnn.files.plain_data import number_between, optional, plain, record, shown, text, truth, validate, whole
+from fancnn.files.regular_files import size_of_regular
+from fancnn.files.seals import NotAsWrittenError, check_archive
+from fancnn.files.trusted_classes import trust as let_be_named
+from fancnn.images.preprocess import Preprocess
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.model import Model
+from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
+from fancnn.networks.weights import weights_hash, weights_of
+from fancnn.runs.metrics_file import validate_weights
+from fancnn.settings.commands import TrainSettings
+from fancnn.settings.groups import PARTS, ImageLimits
+from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.system.console import say
+from fancnn.system.installation import versions
+from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
+
+FORMAT, VERSION = "fancnn-checkpoint", 5
+STATES_WEIGHTS = 5  # the first version whose description has their hash
+FOLDER = "checkpoints"
+MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
+
+
+def describe(
+    settings: TrainSettings, model: Model, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
+) -> dict[str, Any]:
+    """What a checkpoint of this training says of itself: plain data; `seen` are the images of train and val."""
+    data, count = settings.data, len(model.outputs)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "complete": False,
+        "network": _without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
+        "outputs": list(model.outputs),
+        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
+        "classes": list(model.classes),
+        "go_class": model.go_class,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
+        "root": str(root.resolve()),
+        "split_sha256": split_sha256,
+        "seen": seen.to_dict(),
+        "settings": asdict(settings),
+        "versions": versions(),
+    }
+
+
+def describe_pretraining(
+    settings: PretrainSettings, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
+) -> dict[str, Any]:
+    """What a checkpoint of a pretraining says of itself."""
+    data = settings.data
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "complete": False,
+        "task": str(settings.task["_target_"]).rpartition(".")[2].lower(),
+        "network": _without_file(settings.model.network),
+        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
+        "root": str(root.resolve()),
+        "split_sha256": split_sha256,
+        "seen": seen.to_dict(),
+        "settings": asdict(settings),
+        "versions": versions(),
+    }
+
+
+def seen_in_training(pictures: Iterable[Picture]) -> SeenImages:
+    """What a training sees: its training images teach the weights, its validation images choose the epoch."""
+    by_part: dict[str, list[Picture]] = {part: [] for part in PARTS}
+    for picture in pictures:
+        by_part[picture.split].append(picture)
+    return SeenImages.of(weights=by_part["train"], epoch=by_part["val"])
+
+
+def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
+    """What the model of a checkpoint has seen, as its description `about` says.
+
+    A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files alone, so that
+    the record is not complete; without that it is empty.
+
+    Raises:
+        UserError: If the record is damaged.
+    """
+    if "seen" in about:
+        return SeenImages.from_dict(about["seen"], str(path))
+    table = run_folder(path) / "split.csv"
+    pictures = read_split(table) if table.is_file() and "runs" not in about else []
+    if not pictures or split_hash(pictures) != about.get("split_sha256"):
+        return SeenImages(complete=False)
+    fitted = [picture for picture in pictures if picture.split == "val"]
+    chosen = [picture for picture in pictures if picture.split == about.get("decision_part")]
+    own = seen_in_training(pictures).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
+    return SeenImages(own.by_role, complete=False)
+
+
+def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
+    """A network's weights are in the checkpoint; the file that they started from need not be where it is loaded."""
+    return {**network, "weights": None} if "weights" in network else dict(network)
+
+
+def load(
+    run: str | Path,
+    device: str | torch.device = "cpu",
+    *,
+    deciding: bool = False,
+    unfinished: bool = False,
+    trust: Iterable[str] = (),
+    image_limits: ImageLimits | None = None,
+) -> Model:
+    """Rebuild the model of a run from its checkpoint file alone.
+
+    Args:
+        run: A run folder (its best checkpoint, else its last) or a checkpoint file.
+        device: Where to put it.
+        deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
+        unfinished: Whether a model may be taken whose run is not complete: nobody has chosen its thresholds, so that it
+            is one to look at and not one to decide with. See `why_incomplete`.
+        trust: Network classes of your own that the file may name, `package.module.Class` each.
+        image_limits: How large the images may be that the model reads; the usual ones where None. A file does not say
+            its own.
+
+    Raises:
+        UserError: If there is no checkpoint, its run is not complete or was being decided anew when that was stopped,
+            the file is damaged, not one of fancnn's or of a newer format, its weights are not all finite, or other
+            files of its run are of other weights.
+    """
+    let_be_named(trust)
+    path = find(run, (BEST, LAST))
+    checkpoint = read(path)
+    about = checkpoint["fancnn"]
+    if "task" in about:
+        raise UserError(
+            f"{path} is a pretraining ({about['task']}): it has learnt filters and judges no parts yet. Train an "
+            f"inspector from it: python -m fancnn.train init={run}"
+        )
+    why = why_incomplete(path, about, deciding=deciding)
+    if why and not unfinished:
+        raise UserError(why)
+    if about["version"] < 5 and "decision" not in about and _lies_alone(path):
+        say(f"warning: {path} is of before files said whether their thresholds were chosen: they may be as configured")
+    limits, fitted = _decision(about)
+    weights = weights_of(checkpoint["state_dict"])
+    network = network_of(path, about, weights)
+    try:
+        model = Model(
+            network,
+            Preprocess(**about["preprocess"]),
+            classes=about["classes"],
+            go_class=about["go_class"],
+            outputs=about.get("outputs", ONE),
+            thresholds=limits,
+            calibration=fitted,
+            about=about,
+            seen_images=seen_by(path, about),
+            image_limits=image_limits,
+        )
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise error if isinstance(error, UserError) else UserError(f"{path} is damaged: {error!r}") from error
+    check_finite(weights, path)
+    if not why and path.name == BEST and path.parent.name == FOLDER:
+        validate_weights(run_folder(path), model.weights_sha256)
+    return model.eval().to(device)
+
+
+def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = False) -> str:
+    """Return why the model of a checkpoint is not ready to decide, and the way out; empty where it is.
+
+    A file of before version 5 does not say it: the run folder around it does, by its `metrics.json`. One that lies
+    alone is taken.
+
+    Args:
+        path: Of the file.
+        about: What it says of itself.
+        deciding: Whether it is to be decided anew, which mends a decision that was cut short.
+    """
+    run = run_folder(path)
+    if path.parent.name == FOLDER and (why := run_folders.why_incomplete(run, deciding=deciding)):
+        return why
+    beside_best = path.name == LAST and path.with_name(BEST).is_file()
+    judged = (run / "metrics.json").is_file() and not beside_best  # then the best one was
+    decided = "task" in about or "decision" in about or judged or _lies_alone(path)
+    if about.get("complete", decided):
+        return ""
+    if beside_best:
+        return (
+            f"{path} is the last epoch, kept to go on with, for which no thresholds were chosen. Take the best one, "
+            f"with its run: {run}"
+        )
+    return run_folders.in_words(run, "pretrain" if "task" in about else "train", run)
+
+
+def _lies_alone(path: Path) -> bool:
+    """Whether nothing of a run is around a checkpoint file."""
+    return not any((run_folder(path) / name).exists() for name in ("split.csv", "metrics.csv", ".hydra"))
+
+
+def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+    """Make the network that a checkpoint describes, with fresh weights; what a file says is data, and never run.
+
+    Args:
+        path: Of the checkpoint, for messages.
+        about: What it says of itself.
+        weights: Of the model, which must fit; they are compared before memory is taken.
+
+    Raises:
+        UserError: If it is no network of fancnn or of the user's own trusted ones, or weights do not fit it.
+    """
+    try:
+        if weights is not None:
+            prefix = "network."
+            own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+            check_weights(about["network"], own)
+        return network_from_dict(about["network"])
+    except UnknownNetwork as error:
+        raise UserError(f"{path}: {error}") from error
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
+
+
+def check_finite(weights: Mapping[str, Any], path: Path) -> None:
+    """Refuse weights that are NaN or infinite: whatever they decide says nothing of a part.
+
+    Raises:
+        UserError: Naming the file and the first such tensor.
+    """
+    wrong = {
+        name: int((~torch.isfinite(values)).sum())
+        for name, values in weights.items()
+        if isinstance(values, torch.Tensor) and values.is_floating_point() and not torch.isfinite(values).all()
+    }
+    if wrong:
+        name, count = next(iter(wrong.items()))
+        more = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path} has weights that are no finite numbers: {count} of {weights[name].numel()} in {name}{more}. The "
+            "training diverged or the file is damaged, and nothing can be decided with it. Train anew, e.g. with a "
+            "lower model.optimizer.lr, or take another checkpoint of the run"
+        )
+
+
+def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
+    """Put thresholds, calibration and seen images of `model`, and facts, into a checkpoint file, in one step.
+
+    With them it is complete.
+    """
+    checkpoint = read(path)
+    checkpoint["fancnn"] = {
+        **checkpoint["fancnn"],
+        "version": VERSION,
+        "complete": True,
+        "thresholds": astuple(model.thresholds),
+        "calibration": model.calibration.as_plain(),
+        "seen": model.seen_images.to_dict(),
+        **facts,
+    }
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+
+def store_complete(path: Path) -> None:
+    """Say in the checkpoint of a pretraining, which decides nothing, that its command has ended."""
+    checkpoint = read(path)
+    checkpoint["fancnn"] = {**checkpoint["fancnn"], "version": VERSION, "complete": True}
+    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+
+
+def _decision(about: Mapping[str, Any]) -> tuple[Thresholds, Calibration]:
+    if about["version"] == 1:
+        return Thresholds.single(about["threshold"]), UNCALIBRATED
+    return Thresholds(*about["thresholds"]), Calibration.from_plain(about["calibration"])
+
+
+def find(run: str | Path, names: Sequence[str]) -> Path:
+    """The checkpoint file meant by `run`: the file itself, or the first of `names` in the run folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(run).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(
+            f"{path} does not exist. Expected a run folder such as outputs/train/<stamp>, or a checkpoint file"
+        )
+    for folder in (path / FOLDER, path):
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    if inside := [
+        child for child in sorted(path.iterdir()) if any((child / FOLDER / name).is_file() for name in names)
+    ]:
+        listed = ", ".join(child.name for child in inside[:8]) + (", ..." if len(inside) > 8 else "")
+        raise UserError(f"{path} is no run itself; the runs are inside: {listed}. Name one of them, e.g. {inside[0]}")
+    raise UserError(
+        f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch, of which "
+        "nothing is left to go on with. Train again, there or elsewhere"
+    )
+
+
+def run_folder(checkpoint: Path) -> Path:
+    """The run that a checkpoint file lies in."""
+    return checkpoint.parent.parent if checkpoint.parent.name == FOLDER else checkpoint.parent
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if path.stat().st_size == 0:
+        return "it is empty"
+    if isinstance(error, NotAsWrittenError):
+        return f"{error}. Take another copy of it, or train anew"
+    if not _is_zip(path):
+        return "it is cut short, or a file of another kind"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it holds Python objects beside plain data, and those are not loaded: they could run anything"
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # its end says that it goes on in another file
+        return False
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint as plain data and tensors, on the CPU: what was written, to the last bit.
+
+    Raises:
+        UserError: If the file is damaged, not one of fancnn's, or of a newer format, or what it says of itself is not
+            of the kinds in the table above.
+    """
+    try:
+        size_of_regular(path, MOST_BYTES)
+        with path.open("rb") as file:
+            check_archive(file)
+            file.seek(0)
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # a pickle that is damaged raises whatever its makers raise
+        raise UserError(f"{path} is damaged or no checkpoint of fancnn: {_why_unreadable(path, error)}") from error
+    about = found.get("fancnn") if isinstance(found, Mapping) else None
+    if not isinstance(about, Mapping) or about.get("format") != FORMAT:
+        raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
+    version = _checked_version(about, path)
+    _check_tensors(found.get("state_dict"), path)
+    if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(found["state_dict"])):
+        raise UserError(
+            f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
+        )
+    settings = with_moved_classes(about["settings"]) if "settings" in about else {}
+    return {**found, "fancnn": {**about, "settings": settings}}
+
+
+def _checked_version(about: Mapping[str, Any], path: Path) -> int:
+    """The version of a description, all of which is of the kinds in the table at the top; a newer one is refused."""
+    version = about.get("version")
+    if type(version) is int and version > VERSION:
+        named = about.get("versions")
+        by = named.get("fancnn") if isinstance(named, Mapping) else None
+        raise UserError(
+            f"{path} has checkpoint format {version}; this fancnn {fancnn.__version__} reads up to {VERSION}. "
+            f"It was written by fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
+        )
+    validate(about, plain, str(path))
+    validate(about, _OF_ALL, str(path))
+    assert isinstance(version, int)  # as the line before has found
+    validate(about, _OF_A_PRETRAINING if "task" in about else _OF_AN_INSPECTOR, str(path))
+    needed = (
+        {"threshold": number_between(0, 1)} if version == 1 else {"thresholds": thresholds, "calibration": calibration}
+    )
+    if "task" not in about:
+        validate(about, record(needed, tuple(needed)), str(path))
+        if about["go_class"] not in about["classes"]:
+            raise UserError(f"{path} is damaged: go_class: expected one of its classes, got {shown(about['go_class'])}")
+    if version >= STATES_WEIGHTS:
+        validate(about, record({"weights_sha256": text}, ("weights_sha256",)), str(path))
+    return version
+
+
+def _check_tensors(state: Any, path: Path) -> None:
+    """Refuse weights that are no plain tensors, or larger than what the file holds for them."""
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise UserError(f"{path} is damaged: it has no weights by name")
+    for name, value in state.items():
+        whole_tensor = isinstance(value, Tensor) and value.layout == torch.strided and not value.is_quantized
+        if not whole_tensor or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise UserError(f"{path} is damaged: {shown(name)} among its weights is no tensor that it holds whole")
+
+
+_NETWORK = record({"_target_": text}, ("_target_",))
+_OF_ALL = record(
+    {
+        "version": whole(1),
+        "network": _NETWORK,
+        "preprocess": PREPROCESS,
+        "root": text,
+        "split_sha256": text,
+        "settings": record({"seed": whole(0), "model": record({"network": _NETWORK}, ("network",))}, ("seed", "model")),
+        "versions": VERSIONS,
+        "epoch": optional(whole(0)),
+        "runs": TEXTS,
+        "complete": truth,
+        "init": record(
+            {"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text}
+        ),
+    },
+    ("version", "network", "preprocess", "root", "split_sha256", "settings", "versions", "epoch"),
+)
+_OF_A_PRETRAINING = record({"task": text, "learnt": TEXTS})
+_OF_AN_INSPECTOR = record(
+    {
+        **DECISION,
+        "classes": CLASSES,
+        "go_class": text,
+        "outputs": outputs,
+        "decision_rule": optional(DECISION_RULE),
+        "settings": record({"monitor": text, "line": optional(LINE)}, ("monitor",)),
+    },
+    ("classes", "go_class"),
+)

@@ -1,0 +1,92 @@
+"""A finished run, to be worked on: its model, the settings of its training, and its pictures in the parts it had."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from fancnn.assembly import read_pictures
+from fancnn.cli.command import kept_settings
+from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.labeled_images import split_hash
+from fancnn.errors import UserError
+from fancnn.model import Model
+from fancnn.networks.channel_importance import Batch
+from fancnn.networks.dependency_groups import ChannelGroup, channel_groups
+from fancnn.runs import checkpoints
+from fancnn.settings.commands import TrainSettings
+from fancnn.settings.groups import ImageLimits
+from fancnn.system.console import say
+from fancnn.system.devices import chosen_device
+from fancnn.training.checkpointing import BEST, LAST
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """What a run was, with its pictures as they are now.
+
+    Attributes:
+        folder: Of the run.
+        model: Its best epoch.
+        groups: Of the model's filters.
+        settings: Of its training, with its own split, on its own pictures.
+        data: Read and split as it was then.
+    """
+
+    folder: Path
+    model: Model
+    groups: list[ChannelGroup]
+    settings: TrainSettings
+    data: PictureDataModule
+
+    def batches(self, part: str) -> list[Batch]:
+        """Pictures and labels of a part, where the model is."""
+        return self._here(self.data.in_order(part))
+
+    def training_batches(self, count: int) -> list[Batch]:
+        """So many training pictures, or all if there are fewer: the first that the training saw."""
+        return self._here(islice(self.data.train_dataloader(), max(1, count // self.settings.data.batch_size)))
+
+    def _here(self, batches: Iterable[Batch]) -> list[Batch]:
+        # of several kinds of NG each has a number: what filters are worth is asked of GO and NG
+        return [(images.to(self.model.device), (labels > 0).float()) for images, labels in batches]
+
+
+def warn_of_unfinished(path: Path, model: Model) -> None:
+    """Say where a model that is only looked at is one that nothing may be decided with."""
+    if why := checkpoints.why_incomplete(path, model.about):
+        say(f"warning: {why}. It is looked at as it is; its thresholds are as configured")
+
+
+def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bool = False) -> EarlierRun:
+    """Load a run with the pictures that it was trained on; `unfinished` takes one that is not complete, with a warning.
+
+    Raises:
+        UserError: If it or its pictures cannot be found or have changed, or nothing is known of its network's filters.
+    """
+    path = checkpoints.find(run, (BEST, LAST))
+    where, folder = chosen_device(device), checkpoints.run_folder(path)
+    model = checkpoints.load(path, where, unfinished=unfinished, image_limits=image_limits)
+    warn_of_unfinished(path, model)
+    if "runs" in model.about:
+        raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.about['runs'])}")
+    try:
+        groups = channel_groups(model.network)
+    except ValueError as error:
+        raise UserError(f"{run}: {error}") from error
+    trained = kept_settings(model.about["settings"], TrainSettings, str(path))
+    own = replace(
+        trained.data,
+        root=model.about["root"],
+        split_file=str(folder / "split.csv"),
+        fans=None,
+        cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
+    )
+    settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)
+    data = read_pictures(settings)
+    if split_hash(data.pictures) != model.about["split_sha256"]:
+        raise UserError(
+            f"the pictures under {data.root} are not those that {run} was trained on: some were changed or are "
+            "missing. Restore them; python -m fancnn.evaluate names them"
+        )
+    return EarlierRun(folder, model, groups, settings, data)

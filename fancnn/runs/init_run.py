@@ -1,0 +1,164 @@
+"""What `init=RUN` does: find that run's weights, give the network those that fit, say which, and which are held."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from fancnn.data.class_weights import ClassCounts, log_priors
+from fancnn.data.label_modes import ONE
+from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.errors import UserError
+from fancnn.model import Model
+from fancnn.runs import checkpoints
+from fancnn.settings.commands import TrainSettings
+from fancnn.system.console import say
+from fancnn.training.checkpointing import BEST, LAST
+from fancnn.training.layer_freezing import Freezing
+from fancnn.training.output_bias import set_output_bias
+from fancnn.training.transfer import carry_over, fitting_layers, layer_names, layers_in_words
+
+PREFIX = "model.network."
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A checkpoint to start from: what it says of itself, and the weights that it has learnt."""
+
+    path: Path
+    about: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+
+def find_origin(settings: TrainSettings) -> Origin | None:
+    """The checkpoint that `init` names; none where it is null, or where an earlier run goes on, whose weights count.
+
+    Raises:
+        UserError: If there is none, it is an ensemble, or its weights are not all finite.
+    """
+    if settings.init is None or settings.ckpt is not None:
+        return None
+    path = checkpoints.find(settings.init, (BEST, LAST))
+    found = checkpoints.read(path)
+    about, state = found["fancnn"], found["state_dict"]
+    if "runs" in about:
+        raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
+    weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
+    checkpoints.check_finite(weights, path)
+    if why := checkpoints.why_incomplete(path, about):
+        say(f"warning: init={settings.init}: {why}. It starts with the weights that are there")
+    if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
+        weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] in learnt}
+    return Origin(path, about, weights)
+
+
+def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, counts: ClassCounts) -> dict[str, Any]:
+    """Give `fresh` the layers of `origin` that fit.
+
+    A first layer of hand-made filters that stays as it starts (`first_layer`, `freeze_first_layer`) is kept: that was
+    asked for by name. So is an output bias, and the last layer where that of the other run tells other types apart.
+
+    Returns:
+        What the checkpoint says of it, under `init`; nothing without an origin.
+    """
+    if origin is None:
+        return {}
+    network, options = fresh.network, settings.model.network
+    keep: set[str] = set()
+    if options.get("first_layer"):
+        keep |= {name.rpartition(".")[0] for name, weight in network.named_parameters() if not weight.requires_grad}
+    if tuple(origin.about.get("outputs", ONE)) != fresh.outputs:
+        keep |= set(_last_linear(network))
+    try:
+        carried = carry_over(network, origin.weights, keep)
+    except UserError as error:
+        raise UserError(f"init={settings.init}: {error}") from error
+    if settings.model.output_bias is not None:
+        set_output_bias(network, log_priors(counts))
+    return {
+        "init": {
+            "path": str(origin.path.resolve()),
+            "epoch": origin.about.get("epoch"),
+            "task": origin.about.get("task", "inspection"),
+            "layers": list(carried.layers),
+            "weights_sha256": carried.sha256,
+        }
+    }
+
+
+def earlier_origin(earlier: Path | None) -> dict[str, Any]:
+    """What an earlier run, which goes on, says of where it came from."""
+    about = {} if earlier is None else checkpoints.read(earlier)["fancnn"]
+    return {"init": about["init"]} if "init" in about else {}
+
+
+def inherited(seen: SeenImages) -> SeenImages:
+    """Return what weights bring along of the images that their model has seen: not its calibration and thresholds."""
+    return seen.without("calibration", "thresholds")
+
+
+def seen_by_origin(origin: Origin | None) -> SeenImages:
+    """Return the images that the layers of another run bring along; none without an origin."""
+    return NOTHING_SEEN if origin is None else inherited(checkpoints.seen_by(origin.path, origin.about))
+
+
+def seen_by_earlier(earlier: Path | None) -> SeenImages:
+    """Return the images that an earlier run, which goes on, had seen up to there, its own origin's among them."""
+    if earlier is None:
+        return NOTHING_SEEN
+    return inherited(checkpoints.seen_by(earlier, checkpoints.read(earlier)["fancnn"]))
+
+
+def _last_linear(network: nn.Module) -> list[str]:
+    return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1:]
+
+
+def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
+    """Which layers came over and which start fresh, and whether pictures are prepared otherwise than there."""
+    names = layer_names(fresh.network)
+    new = [name for name in names if name not in layers]
+    task = origin.about.get("task")
+    kind = f"a pretraining ({task})" if task else "a training"
+    say(f"init: {len(layers)} of {len(names)} layers start with those of {kind}, {origin.path}")
+    say(f"  from there: {layers_in_words(layers, names)}; fresh: {layers_in_words(new, names) if new else 'none'}")
+    if behind := [name for name in fitting_layers(fresh.network, origin.weights)[1] if name in new]:
+        say(
+            f"  {layers_in_words(behind, names)} would fit, but come after a fresh layer, whose output they do not know"
+        )
+    there, data = origin.about["preprocess"], settings.data
+    pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
+    if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
+        say(f"  pictures are prepared otherwise than there: {'; '.join(differing)}")
+    if not fresh.seen_images.complete:
+        say("warning: which images those layers have seen is not recorded: scores on any of them would be too good")
+
+
+def tell_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
+    """Which layers are held and until when, and whether anything has taught them; nothing where none are held.
+
+    Args:
+        model: Before its training.
+        settings: Of the training.
+        carried: Layers that came from another run.
+    """
+    freeze, options = settings.freeze, settings.model.network
+    if freeze.layers is None:
+        return
+    held = Freezing(freeze.layers).held(model.network)
+    names = layer_names(model.network)
+    of_held = {name: layer for name, layer in model.network.named_modules() if layer in held}
+    until = "to the end" if freeze.until_epoch is None else f"in the first {_epochs(freeze.until_epoch)}, then learn"
+    say(f"freeze: {layers_in_words(of_held, names)} stay as they start {until}")
+    kernels = [name for name, layer in of_held.items() if any(weight.ndim > 1 for weight in layer.parameters(False))]
+    taught = [*carried, *([names[0]] if options.get("first_layer") else []), *(names if options.get("weights") else [])]
+    if untaught := [name for name in kernels if name not in taught]:
+        say(
+            f"warning: freeze: {layers_in_words(untaught, names)} start at random, and held they stay so: nothing has "
+            "taught them. Start with the layers of a run, init=RUN, or hold fewer"
+        )
+
+
+def _epochs(count: int) -> str:
+    return "epoch" if count == 1 else f"{count} epochs"

@@ -1,0 +1,361 @@
+"""`metrics.json`: what a model is worth on each part of the data.
+
+Format version 3:
+
+| key | meaning |
+| --- | --- |
+| format, version | `fancnn-metrics`, 3 |
+| run | the run folder that the model comes from; null for a table of another program |
+| epoch, epochs | the epoch whose weights were scored, and how many were trained |
+| monitor | the score that chose the epoch |
+| thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
+| decision, decision_part | what the thresholds were chosen for, in words, and on which part |
+| decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
+| decided_again | whether thresholds were chosen anew after test images had been scored; absent before and at first |
+| calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
+| go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
+| root | where the pictures were |
+| split_sha256 | which split the run was trained on |
+| scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
+| weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
+| checkpoint_sha256 | of the bytes of the run's best checkpoint; absent before and where there is none |
+| predictions_sha256 | likewise, of `predictions.csv` beside it |
+| seen_complete | whether the record of the images that the model has seen is complete; absent before |
+| looks | of the test images: see below; null where none were scored or that is not known, absent before |
+| unread | how many files could not be read, or have no decision since the network's output was not finite |
+| warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
+| versions | of the packages that decide numbers |
+| line | the line's keys as configured; null where not known |
+| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
+scores of `fancnn.metrics.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
+`interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
+common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
+worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent before), `types` and
+`forecast` (null where the line is not known) |
+
+`seen` says how many of the images the model has seen, by role (see `fancnn.data.seen_images`; absent before).
+
+`types` says how the NG parts that were found are named, where the model has types (else null, and absent before):
+`right` of `of`, the `share` with its `interval`, and `confusion`: by true type, then by found type, how many.
+
+Where parts go to RECHECK: `decided_rate` is the share that the machine decides alone, `alone_accuracy`,
+`alone_precision`, `alone_recall`, `alone_f1` and `alone_specificity` its scores on those (null where it decides none);
+`recheck_rate`, `recheck_rate_ng` and `recheck_rate_go` are the share of all, of NG and of GO parts that a person sees;
+`accuracy`, `precision`, `recall`, `f1`, `specificity`, `balanced_accuracy` and `mcc` are what results if that person is
+right. Without RECHECK both say the same.
+
+`looks` says how often these images were looked at when this was written (see `fancnn.runs.looks`): the `number` of this
+look, how many were `before` and `later` (since it was first taken), of how many `models` those before were and when the
+`last` was, how many `images` it is of and how many of them are `shared` with others; how many lines the ledger has of
+`others`, and of at most the last 50 of these, as `earlier`, the time, command, claim and first digits of the model.
+
+A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
+
+Version 2 had neither `interval_unit`, `interval_note`, `decided_rate`, `recheck_rate_ng`, `recheck_rate_go` nor the
+scores that begin with `alone_`; its intervals of rates took images for independent whatever their groups, and those of
+other scores were percentile bootstrap intervals by group. Version 1 had one `threshold`, and neither decision,
+calibration, root, line, intervals, by_type nor forecast.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, fields
+from pathlib import Path
+from typing import Any
+
+from fancnn.data.seen_images import ROLES
+from fancnn.decisions.certificates import escapes_by_type
+from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
+from fancnn.decisions.line_costs import Costs, Line
+from fancnn.decisions.model_metadata import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
+from fancnn.errors import UserError
+from fancnn.files.json_files import read_json, version_of
+from fancnn.files.plain_data import (
+    list_of,
+    map_of,
+    number,
+    number_between,
+    one_of,
+    optional,
+    record,
+    text,
+    truth,
+    validate,
+    whole,
+)
+from fancnn.files.run_folders import DECIDING, validate_complete
+from fancnn.files.tables import replacing
+from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.defect_types import naming
+from fancnn.metrics.predictions import Prediction, columns, read_predictions, scored, with_truth
+from fancnn.metrics.scores import Confusion, score
+from fancnn.metrics.thresholds import Thresholds
+from fancnn.metrics.uncertainty import score_intervals
+from fancnn.runs.looks import LOOKS
+
+FORMAT, VERSION = "fancnn-metrics", 3
+BEST = Path("checkpoints", "best.ckpt")  # of a run, beside its `metrics.json`
+TABLE = "predictions.csv"  # likewise
+MIXED = (
+    "Files of two runs lie in one folder, and what is said of one model would be said of the other. Bring back the "
+    "files that belong together, or train anew into another folder"
+)
+
+
+def part_metrics(
+    predictions: Iterable[Prediction],
+    thresholds: Thresholds,
+    line: Line | None = None,
+    costs: Costs | None = None,
+    *,
+    searched: bool = False,
+) -> dict[str, Any]:
+    """Counts, scores and intervals of one part, as `metrics.json` has them.
+
+    Args:
+        predictions: Of the part.
+        thresholds: Of the decisions.
+        line: For a forecast, with `costs`.
+        costs: Of mistakes on that line.
+        searched: Whether the thresholds were chosen on this part.
+    """
+    rows = with_truth(predictions)
+    counts, scores = scored(rows, thresholds)
+    labels, probabilities = columns(rows)
+    found = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
+    return {
+        **{"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
+        "groups": len({row.group for row in rows if row.group}),
+        **asdict(counts),
+        **scores,
+        "intervals": {name: None if of is None else list(astuple(of)) for name, of in found.by_score.items()},
+        "interval_unit": found.unit,
+        "interval_note": found.note,
+        "seen": {role: sum(role in (row.roles or ()) for row in rows) for role in ROLES},
+        "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
+        "types": None if (named := naming(rows, thresholds)) is None else named.as_plain(),
+        "forecast": _forecast(rows, counts, thresholds, line, costs),
+    }
+
+
+def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`, but for hashes of files."""
+    files = {"checkpoint_sha256": path.parent / BEST, "predictions_sha256": path.with_name(TABLE)}
+    kept = {name: value for name, value in about.items() if name not in files}
+    kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
+    with replacing(path) as file:
+        json.dump({"format": FORMAT, "version": VERSION, **kept, "parts": parts}, file, indent=2, allow_nan=False)
+        file.write("\n")
+
+
+def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
+    """Read a `metrics.json`; what version 1 lacks is filled in, scores that older versions lack stay away.
+
+    Args:
+        path: Of the file.
+        deciding: Whether it is read to be decided anew, as after a decision that was cut short.
+
+    Raises:
+        UserError: If it is missing, damaged, of another kind or of a newer version; or it is of a run that is not
+            complete, or whose best checkpoint is another than it speaks of.
+    """
+    validate_complete(path.parent, deciding=deciding)
+    found = read_json(path, "the metrics.json of a finished run")
+    if found.get("format") != FORMAT:
+        raise UserError(f"{path} is no metrics.json of fancnn")
+    version = version_of(found, VERSION, str(path))
+    if not isinstance(found.get("parts"), dict) or not {"threshold", "thresholds"} & set(found):
+        raise UserError(f"{path} is damaged: it lacks its parts or its thresholds")
+    if version == 1:
+        found["thresholds"] = [found.get("threshold", 0.5)] * 2
+    validate(found, METRICS, str(path))
+    _validate_checkpoint(path, found.get("checkpoint_sha256"), deciding=deciding)
+    return {**dict.fromkeys(("decision_part", "calibration", "root", "line")), "decision": "", **found}
+
+
+def metrics_of_part(path: Path, part: str, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what a `metrics.json` has of one part.
+
+    Raises:
+        UserError: As `read_metrics`; or if it has nothing of that part, or not all that is `needed` of it.
+    """
+    parts = read_metrics(path)["parts"]
+    if part not in parts:
+        raise UserError(f"{path} has nothing of the part {part}. It has: {', '.join(parts) or 'no part'}")
+    if missing := [name for name in needed if name not in parts[part]]:
+        raise UserError(f"{path} is of an older version, or damaged: parts.{part} lacks {', '.join(missing)}")
+    found: dict[str, Any] = parts[part]
+    return found
+
+
+_SCORE = optional(number)
+_COUNT = whole(0)
+_INTERVAL = optional(list_of(number, 2, 2))
+_TYPE = record(
+    {
+        **dict.fromkeys(("defect_type", "unit"), text),
+        **dict.fromkeys(("ng", "escapes", "ng_parts", "escaped_parts"), _COUNT),
+        "bound": number_between(0, 1),
+    }
+)
+_NAMING = record(
+    {
+        **dict.fromkeys(("right", "of"), _COUNT),
+        "share": optional(number_between(0, 1)),
+        "interval": _INTERVAL,
+        "confusion": map_of(map_of(_COUNT)),
+    }
+)
+_PART = record(
+    {
+        **dict.fromkeys(score([0, 1], [0.25, 0.75], Thresholds.single(0.5)), _SCORE),
+        **dict.fromkeys(("pictures", "go", "ng", "groups", *(item.name for item in fields(Confusion))), _COUNT),
+        "intervals": map_of(_INTERVAL),
+        "interval_unit": one_of("image", "group"),
+        "interval_note": optional(text),
+        "seen": map_of(_COUNT),
+        "by_type": list_of(_TYPE),
+        "types": optional(_NAMING),
+        "forecast": optional(map_of(optional(list_of(number, 3, 3)))),
+    }
+)
+METRICS = record(
+    {
+        **dict.fromkeys(
+            (
+                *("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256", "checkpoint_sha256"),
+                "predictions_sha256",
+            ),
+            optional(text),
+        ),
+        **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
+        **DECISION,
+        "thresholds": thresholds,
+        "decision_rule": optional(DECISION_RULE),
+        "decided_again": optional(truth),
+        "calibration": optional(calibration),
+        "go_class": optional(text),
+        "classes": optional(TEXTS),
+        "outputs": optional(TEXTS),
+        "seen_complete": optional(truth),
+        "looks": optional(LOOKS),
+        "unread": optional(_COUNT),
+        "warnings": TEXTS,
+        "versions": optional(VERSIONS),
+        "parts": map_of(_PART),
+        "folds": list_of(_PART),
+        "mean": map_of(list_of(number, 3, 3)),
+    },
+    ("thresholds", "parts"),
+)
+"""The table at the top; whatever reads a file may rely on these types."""
+
+
+def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Prediction]:
+    """Read a prediction table; of one that lies in a run folder, whether it is of the model that is there.
+
+    Raises:
+        UserError: As `read_predictions`; or if its run is not complete, its `metrics.json` is of other weights, or
+            the table was changed since that was written.
+    """
+    validate_complete(path.parent, deciding=deciding)
+    rows, beside = read_predictions(path), path.with_name("metrics.json")
+    if path.name == TABLE:
+        metrics = _plain(beside)
+        validate_rows(rows, path, beside, metrics)
+        _validate_table(path, metrics.get("predictions_sha256"), deciding=deciding)
+    return rows
+
+
+def validate_rows(rows: Iterable[Prediction], table: Path, place: Path, metrics: Mapping[str, Any]) -> None:
+    """Refuse rows that other weights scored than a `metrics.json` is of; what one of both does not say is no mistake.
+
+    Args:
+        rows: Of the prediction table.
+        table: Where they were read.
+        place: Of the `metrics.json`.
+        metrics: As it is; where several models scored the images, it says nothing of rows.
+
+    Raises:
+        UserError: Naming both files.
+    """
+    named, stated = {row.weights_sha256 for row in rows if row.weights_sha256}, metrics.get("weights_sha256")
+    if named and stated and named != {stated} and not metrics.get("scored_by"):
+        raise UserError(
+            f"{table} is of the weights {_shown(*sorted(named - {stated}))}, and {place} of {_shown(stated)}. {MIXED}"
+        )
+
+
+def validate_weights(run: Path, weights_sha256: str) -> None:
+    """Refuse a run whose `metrics.json` is of other weights than its best checkpoint; without one it says nothing.
+
+    Args:
+        run: A run folder.
+        weights_sha256: Of the weights in the best checkpoint.
+
+    Raises:
+        UserError: Naming both files.
+    """
+    stated = _plain(run / "metrics.json").get("weights_sha256")
+    if stated and stated != weights_sha256:
+        raise UserError(
+            f"{run / BEST} has the weights {_shown(weights_sha256)}, and {run / 'metrics.json'} is of "
+            f"{_shown(stated)}. {MIXED}"
+        )
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _validate_checkpoint(path: Path, stated: Any, *, deciding: bool) -> None:
+    checkpoint = path.parent / BEST
+    cut_short = deciding and (path.parent / DECIDING).exists()
+    if stated and not cut_short and checkpoint.is_file() and file_hash(checkpoint) != stated:
+        raise UserError(f"{checkpoint} is not the file that {path} is of: it was changed or replaced. {MIXED}")
+
+
+def _validate_table(path: Path, stated: Any, *, deciding: bool) -> None:
+    cut_short = deciding and (path.parent / DECIDING).exists()
+    if stated and not cut_short and file_hash(path) != stated:
+        raise UserError(
+            f"{path} is not the table that {path.with_name('metrics.json')} is of: it was changed since. Bring back "
+            "the one that belongs there, or copy it elsewhere and name it as a table of its own: table=COPY"
+        )
+
+
+def _plain(metrics: Path) -> Mapping[str, Any]:
+    """A `metrics.json` as it is; empty where there is none of fancnn's."""
+    try:
+        found = read_json(metrics, "a metrics.json")
+    except UserError:
+        return {}
+    return found if found.get("format") == FORMAT else {}
+
+
+def _shown(*hashes: str) -> str:
+    return " and ".join(f"{str(one)[:12]}..." for one in hashes)
+
+
+def _forecast(
+    rows: list[Prediction], counts: Confusion, thresholds: Thresholds, line: Line | None, costs: Costs | None
+) -> dict[str, Any] | None:
+    if line is None or not counts.ng or not counts.go or (costs and costs.look is None and thresholds.has_recheck):
+        return None
+    outcomes = Outcomes(
+        ng_passed=counts.escapes,
+        ng_rechecked=counts.ng_rechecked,
+        ng_rejected=counts.ng_found,
+        go_passed=counts.go_passed,
+        go_rechecked=counts.go_rechecked,
+        go_rejected=counts.overkills,
+    )
+    worth = effective_parts(*columns(rows), thresholds, natural_groups([row.group for row in rows]))
+    found = forecast(outcomes, line, costs, recheck=thresholds.has_recheck, worth=worth)
+    return {
+        name: None if estimate is None else [estimate.value, estimate.interval.low, estimate.interval.high]
+        for name, estimate in found.items()
+    }

@@ -1,0 +1,144 @@
+"""Go on with an interrupted run: the same pictures, the same model, the same settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fancnn.errors import UserError
+from fancnn.runs import checkpoints
+from fancnn.training.checkpointing import BEST, LAST
+
+# what may differ from the run that goes on: where things go, how long, on what machine, and how it is decided
+FREE = (
+    "output_dir",
+    "overrides",
+    "ckpt",
+    "trainer",
+    "callbacks",
+    "logger",
+    "objective",
+    "score_test",
+    "report",
+    "calibration",
+    "decision",
+    "line",
+    "augment_preview",
+    "image_limits",
+)
+RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")  # of a file that Lightning wrote
+MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
+BEFORE = {"model.outputs": "one"}  # keys that came later, as trainings without them went
+RENAMED = {"fancnn.training.losses.BinaryCrossEntropy": "fancnn.training.losses.CrossEntropy"}
+MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
+
+
+@dataclass(frozen=True)
+class EarlierTraining:
+    """A training to go on with.
+
+    Attributes:
+        path: Of the checkpoint.
+        ended: Whether its last epoch was trained, so that it is only judged.
+    """
+
+    path: Path
+    ended: bool
+
+
+def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train") -> EarlierTraining:
+    """The training to go on with: to its end, or where it was stopped after that, to what is stated of it.
+
+    Raises:
+        UserError: If there is none, nothing of it is left to do, its weights are not all finite, or it was made with
+            other settings or another split than `about`, the description of the training now.
+    """
+    path, checkpoint = _latest(checkpoints.find(ckpt, (LAST, BEST)))
+    earlier = checkpoint["fancnn"]
+    checkpoints.check_finite(checkpoint["state_dict"], path)
+    if "runs" in earlier:
+        raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
+    if type(earlier["epoch"]) is not int or not set(RESUMED) <= set(checkpoint):
+        raise UserError(
+            f"{path} has a model and no state of a training to go on from. To start with its layers: init={ckpt}"
+        )
+    if ("task" in earlier) != ("task" in about):
+        other = "pretrain" if "task" in earlier else "train"
+        start = f", or to start with its layers: init={ckpt}" if other == "pretrain" else ""
+        raise UserError(f"{path} is a run of {other}: go on with it by python -m fancnn.{other} ckpt={ckpt}{start}")
+    here = flat(about["settings"])
+    there = {key: value for key, value in BEFORE.items() if key in here} | flat(earlier["settings"])
+    there |= {key: RENAMED[value] for key, value in there.items() if isinstance(value, str) and value in RENAMED}
+    differing = [
+        f"  {key}: {there.get(key)} there, {here.get(key)} here"
+        for key in sorted(there | here)
+        if there.get(key) != here.get(key) and (_is_of(key, MUST_STAY) or not _is_of(key, FREE + MAY_MOVE))
+    ]
+    if differing:
+        raise UserError(
+            f"{path} was trained with other settings:\n"
+            + "\n".join(differing)
+            + "\nTo go on with it leave these out of "
+            f"the command: python -m fancnn.{command} ckpt={ckpt}"
+        )
+    if earlier["split_sha256"] != about["split_sha256"]:
+        raise UserError(
+            f"{path} was trained on other pictures or another split: on those under {earlier['root']}, now on those "
+            f"under {about['root']}. If some were added since: "
+            f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
+        )
+    epochs, trained = about["settings"]["trainer"]["max_epochs"], earlier["epoch"]
+    stopped = _stopped_early(checkpoint, about["settings"])
+    so_far = f"{path} has been trained for {trained} epochs"
+    if trained > epochs:
+        raise UserError(
+            f"{so_far}, and trainer.max_epochs={epochs}: none is taken back. To take it as it is: "
+            f"trainer.max_epochs={trained}, or leave it out to go on"
+        )
+    if (trained == epochs or stopped) and _is_complete(path):
+        longer = f"python -m fancnn.{command} ckpt={ckpt} trainer.max_epochs={2 * epochs}"
+        if trained < epochs:
+            so_far, longer = f"{so_far}, where it was stopped early", f"{longer} callbacks.early_stopping=null"
+        raise UserError(f"{so_far}, and trainer.max_epochs={epochs}: nothing is left to do. To train longer: {longer}")
+    return EarlierTraining(path, trained == epochs or stopped)
+
+
+def _latest(path: Path) -> tuple[Path, dict[str, Any]]:
+    """A checkpoint to go on from, or the best beside it where a kill came between the best of an epoch and the last."""
+    checkpoint, best = checkpoints.read(path), path.with_name(BEST)
+    if path.name == LAST and best.is_file() and not best.samefile(path):
+        other = checkpoints.read(best)
+        if (other["fancnn"].get("epoch") or 0) > (checkpoint["fancnn"].get("epoch") or 0):
+            return best, other
+    return path, checkpoint
+
+
+def _stopped_early(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether early stopping, as it is configured now, has ended the training of a checkpoint."""
+    nodes = [node for node in settings["callbacks"].values() if isinstance(node, Mapping)]
+    patience = [node["patience"] for node in nodes if str(node.get("_target_")).endswith(".early_stopping")]
+    states = [state for name, state in checkpoint.get("callbacks", {}).items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= most for state in states for most in patience)
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether the run of a checkpoint has been judged."""
+    best = path.with_name(BEST)
+    return best.is_file() and not checkpoints.why_incomplete(best, checkpoints.read(best)["fancnn"])
+
+
+def _is_of(key: str, names: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in names)
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined with dots.
+
+    Example:
+        >>> flat({"model": {"optimizer": {"lr": 0.1}}, "seed": 0})
+        {'model.optimizer.lr': 0.1, 'seed': 0}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {f"{prefix}{key}": value}
+    return leaves

@@ -1,0 +1,96 @@
+"""What a run says to the person at the console."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.folders import kinds_in_words
+from fancnn.data.labeled_images import Picture, copies_across_parts
+from fancnn.errors import argument
+from fancnn.plurals import plural
+from fancnn.settings.groups import PARTS
+from fancnn.system.console import print_table, say
+
+
+def tell_data(data: PictureDataModule) -> None:
+    """What was found in the folder, and what deserves a warning."""
+    say(f"pictures: {len(data.pictures)} in {data.root}")
+    rows = []
+    for part in PARTS:
+        if pictures := data.part(part):
+            counts = [str(sum(picture.class_name == name for picture in pictures)) for name in data.classes]
+            rows.append([part, *counts, str(len(pictures))])
+    headers = [f"{name} (GO)" if name == data.go_class else f"{name} (NG)" for name in data.classes]
+    print_table("", ["part", *headers, "all"], rows)
+    for warning in data_warnings(data):
+        say(f"warning: {warning}")
+
+
+def data_warnings(data: PictureDataModule) -> list[str]:
+    """Sentences on what may make the scores untrue or the training poor."""
+    found = []
+    if data.skipped:
+        found.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
+    if data.ignored:
+        found.append(f"files of other kinds lie among the pictures and are left out: {kinds_in_words(data.ignored)}")
+    if data.left_out:
+        found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
+    if copies := copies_across_parts(data.pictures):
+        found.append(
+            f"{copies} pictures have a copy in another part, of the same bytes or the same pixels: its scores are too "
+            "good"
+        )
+    if twice := _in_two_classes(data.pictures):
+        found.append(f"{twice} pictures have a copy of the same pixels with the other label: one of them is wrong")
+    return found
+
+
+def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
+    """Where things are, and the commands that use them."""
+    shown = _short(run)
+    say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
+    if can_be_loaded:
+        own = (
+            "" if (run / "split.csv").is_file() else " data.root=FOLDER"
+        )  # without a split it has no images of its own
+        say(f"  evaluate     python -m fancnn.evaluate {argument('run', shown)}{own}")
+        say(f"  predict      python -m fancnn.predict {argument('run', shown)} input=FOLDER")
+    if (run / "report.html").is_file():
+        say(f"  report       {shown / 'report.html'}")
+    if has_board:
+        say(f"  curves       tensorboard --logdir {shlex.quote(str(shown))}")
+
+
+def tell_interrupted(
+    run: Path, command: str = "train", part_of: tuple[str, str] | None = None, epochs: int = 0
+) -> None:
+    """How to go on with a run that was stopped, or with the command and folder that it is a part of.
+
+    Args:
+        run: Its folder.
+        command: That was stopped.
+        part_of: The command and the folder that the run is a part of; None where it is the whole.
+        epochs: How many it has, where it can be taken as it is.
+    """
+    if part_of is not None:
+        say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} {argument('ckpt', _short(Path(part_of[1])))}")
+    elif (run / "checkpoints").is_dir():
+        go_on = f"python -m fancnn.{command} {argument('ckpt', _short(run))}"
+        say(f"\ninterrupted; go on with: {go_on}")
+        if epochs and command == "train":
+            say(f"  as it is, without another epoch: {go_on} trainer.max_epochs={epochs}")
+    else:
+        say("\ninterrupted before the end of the first epoch: nothing to go on from")
+
+
+def _in_two_classes(pictures: Sequence[Picture]) -> int:
+    labels: dict[str, set[int]] = {}
+    for picture in pictures:
+        labels.setdefault(picture.content, set()).add(picture.label)
+    return sum(len(labels[picture.content]) > 1 for picture in pictures)
+
+
+def _short(path: Path) -> Path:
+    """Relative to where the user is, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,16 @@
+"""Decide over HTTP, with a page: `python -m fancnn.serve model=inspector.onnx`."""
+
+from fancnn.cli.command import command
+from fancnn.settings.serving_limits import check_serving
+from fancnn.settings.serving_settings import ServeSettings
+
+
+@command("serve", ServeSettings, validate=check_serving, said={"model": "model_file"})
+def main(settings: ServeSettings) -> None:
+    from fancnn.serve.serve import serve  # lazy: --help must not wait for a server
+
+    serve(settings)
+
+
+if __name__ == "__main__":
+    main()

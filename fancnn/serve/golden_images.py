@@ -1,0 +1,128 @@
+"""Known pictures that an inspector must decide right before it may decide anything else.
+
+A golden folder has either folders `GO`, `NG` and `RECHECK`, whose pictures must be decided so, or any pictures and
+`predictions.csv`, the table that `predict` made of them with the checkpoint: then the probabilities must be those, too,
+within `GAP`, which tells a swapped weight or another resize apart although no decision changes.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from fancnn.data.labeled_images import Picture
+from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
+from fancnn.images.image_files import pictures_below
+from fancnn.images.reading import UnreadablePicture, pixel_hash
+from fancnn.inference.exported_model import ExportedModel
+from fancnn.metrics.predictions import Prediction, read_predictions
+from fancnn.metrics.thresholds import DECISIONS, Decision
+from fancnn.plurals import plural
+
+TABLE = "predictions.csv"
+GAP = 1e-3  # ten times what an export is allowed to differ from its checkpoint
+MOST_TOLD = 5
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of one picture; `probability` is None where only its folder speaks."""
+
+    path: Path
+    decision: Decision
+    probability: float | None = None
+
+
+def check_golden(model: ExportedModel, folder: Path) -> int:
+    """Decide the golden pictures anew.
+
+    Returns:
+        How many there are; all were right.
+
+    Raises:
+        UserError: If one was decided otherwise or not at all, could not be read, or the folder is not as it should be.
+    """
+    expected = golden_pictures(folder)
+    faults = [fault for one in expected if (fault := _fault(model, one))]
+    if faults:
+        more = f" and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
+        raise UserError(f"{len(faults)} of {len(expected)} golden pictures: {'; '.join(faults[:MOST_TOLD])}{more}")
+    return len(expected)
+
+
+def golden_pictures(folder: Path) -> list[Expected]:
+    """What is expected of each picture of a golden folder.
+
+    Raises:
+        UserError: If there are none, or it is not known what to expect of one, or all are expected to be alike.
+    """
+    if not folder.is_dir():
+        raise UserError(f"golden={folder} is no folder. Expected one with GO/ and NG/, or with {TABLE}")
+    relative = sorted(pictures_below(folder))
+    if (folder / TABLE).is_file():
+        rows = read_predictions(folder / TABLE)
+        expected = [_of_table(folder, path, rows) for path in relative]
+    else:
+        expected = [_of_folder(folder, path) for path in relative]
+    if not {"GO", "NG"} <= {one.decision for one in expected}:
+        raise UserError(
+            f"golden={folder} should have pictures of both GO and NG; found {plural(len(expected), 'picture')}"
+        )
+    return expected
+
+
+def known_golden(model: ExportedModel, folder: Path) -> str:
+    """Say how many of the golden pictures taught the model its weights; empty if none did.
+
+    Those show that the file is the right one, and not that it decides others right.
+    """
+    found = [_hashes_of(model, one.path) for one in golden_pictures(folder)]
+    count = sum("weights" in roles for roles in model.seen_images.roles_of_all(found))
+    if count:
+        return (
+            f"{count} of {len(found)} golden pictures trained the model: that they are decided right says little of "
+            "other parts. Take pictures that it has not seen"
+        )
+    return ""
+
+
+def _hashes_of(model: ExportedModel, path: Path) -> Picture:
+    """A picture by its hashes alone; without any where it cannot be read, which the check itself will say."""
+    try:
+        with model.gate.content(path) as content:
+            pixels = pixel_hash(model.read(content))
+            return Picture(path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixels)
+    except UnreadablePicture:
+        return Picture(path.name, "", 0)
+
+
+def _of_folder(folder: Path, path: Path) -> Expected:
+    decision = path.parts[0] if path.parts else ""
+    if decision not in DECISIONS or len(path.parts) < 2:
+        raise UserError(
+            f"golden={folder}: {path} is in none of {', '.join(DECISIONS)}, and there is no {TABLE} to say what it is"
+        )
+    return Expected(folder / path, decision)
+
+
+def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
+    """The row whose path ends as that of the picture: tables are made from any working directory."""
+    found = [row for row in rows if Path(row.path).parts[-len(path.parts) :] == path.parts and row.decision]
+    if len(found) != 1 or found[0].decision not in DECISIONS:
+        raise UserError(f"golden={folder}: {TABLE} has {len(found)} decisions on {path}, expected 1")
+    return Expected(folder / path, found[0].decision, found[0].probability)
+
+
+def _fault(model: ExportedModel, expected: Expected) -> str:
+    """What is wrong with the decision on one picture, in words; empty if nothing."""
+    try:
+        found = model.score([model.read(expected.path)])
+    except UnreadablePicture as error:
+        return f"{expected.path.name} cannot be read: {error}"
+    except NotFiniteError:
+        return f"{expected.path.name}: {NOT_FINITE}"
+    decision, probability = found.decisions[0], float(found.probabilities[0])
+    if decision != expected.decision:
+        return f"{expected.path.name} should be {expected.decision} and was {decision} ({probability:.4f})"
+    if expected.probability is not None and abs(probability - expected.probability) > GAP:
+        return f"{expected.path.name} should have {expected.probability:.4f} and had {probability:.4f}"
+    return ""

@@ -1,0 +1,110 @@
+"""From the bytes of some files to decisions: the work of one request, done in one thread."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fancnn.errors import NotFiniteError
+from fancnn.inference.exported_model import ExportedModel
+from fancnn.metrics.prior_shift import at_prior
+from fancnn.plurals import plural
+from fancnn.serve.occlusion import heat_png, occlusion_heat
+from fancnn.serve.request_validation import Refused, admitted, size_of
+from fancnn.serve.schemas import Heatmap, PictureAnswer
+
+
+class File(NamedTuple):
+    """A picture file as a client sent it; its name is told back and never opened."""
+
+    name: str
+    content: bytes
+
+
+class Inspector:
+    """An exported model behind the limits of a request.
+
+    Args:
+        model: May be used by several threads.
+        formats: Kinds of files that are decoded, by Pillow's names.
+        request_megapixels: How large all pictures of a request may be together; each as the model's limits have it.
+    """
+
+    def __init__(self, model: ExportedModel, formats: Sequence[str], request_megapixels: float) -> None:
+        self.model, self.formats = model, tuple(formats)
+        self.most_of_request = request_megapixels * 1e6
+
+    def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[PictureAnswer]:
+        """Decide on each file.
+
+        Args:
+            files: At least one.
+            heatmap: Whether to look where each picture speaks for NG.
+            until: Of `time.monotonic`: nobody waits for what begins later.
+
+        Raises:
+            Refused: If one cannot be decided, naming it where there are several: then none is.
+            NotFiniteError: If the network's output for one is NaN or infinite, naming it: then there is no decision on
+                any of them.
+        """
+        several = len(files) > 1
+        if several:
+            self._check_together(files)
+        found = []
+        for file in files:
+            if time.monotonic() > until:
+                raise Refused(503, "it took too long; try again later")
+            try:
+                with _named(file, several), admitted(self.model, file.content, self.formats) as picture:
+                    found.append(self._decided(file.name, picture, heatmap))
+            except NotFiniteError as error:
+                raise NotFiniteError([file.name or "the image"], len(files)) from error
+        return found
+
+    def _check_together(self, files: Sequence[File]) -> None:
+        """Before any is decoded: small files can hold more pixels than there is memory or time for."""
+        pixels = 0
+        for file in files:
+            with _named(file):
+                width, height = size_of(self.model, file.content, self.formats)
+            pixels += width * height
+        if pixels > self.most_of_request:
+            most = f"{int(self.most_of_request):,}"
+            raise Refused(
+                413, f"{plural(len(files), 'picture')} of {pixels:,} pixels together; at most {most} are taken at once"
+            )
+
+    def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
+        found = self.model.score([picture])
+        decision, guess = found.decisions[0], found.guesses[0]
+        own, line = self.model.calibration_ng_rate, self.model.line_ng_rate
+        probability = float(found.probabilities[0])
+        on_line = None if own is None or line is None else float(at_prior(probability, own, line))
+        suspect = decision != "GO" and bool(guess.name)
+        return {
+            "name": name,
+            "decision": decision,
+            "probability": probability,
+            "line_probability": on_line,
+            "type": guess.name if suspect else None,
+            "type_share": guess.share if suspect else None,
+            "width": picture.shape[1],
+            "height": picture.shape[0],
+            "heatmap": self._heatmap(picture) if heatmap else None,
+        }
+
+    def _heatmap(self, picture: NDArray[np.uint8]) -> Heatmap:
+        heat = occlusion_heat(self.model, picture)
+        return {"png": heat_png(heat), "greatest_fall": float(heat.max())}
+
+
+@contextmanager
+def _named(file: File, several: bool = True) -> Iterator[None]:
+    """Where there are several files, a refusal says of which one."""
+    try:
+        yield
+    except Refused as refusal:
+        raise Refused(refusal.status, f"{file.name}: {refusal}" if several else str(refusal)) from None

@@ -1,0 +1,92 @@
+"""What the server answers, as plain data: the shapes that its OpenAPI document shows."""
+
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
+
+from fancnn.metrics.thresholds import Decision
+
+
+class Refusal(TypedDict):
+    """Why there is no decision."""
+
+    reason: str
+
+
+class Health(TypedDict):
+    """Whether the server works, or may decide."""
+
+    status: str
+    reason: str
+
+
+class Heatmap(TypedDict):
+    """Where the picture speaks for NG, found by covering squares.
+
+    `png` is a `data:` address of what to lay over the picture, `greatest_fall` by how much the logit of NG falls where
+    it is hottest.
+    """
+
+    png: str
+    greatest_fall: float
+
+
+class PictureAnswer(TypedDict):
+    """The decision on one picture. `type` and `type_share` are null unless it is not GO and the model knows types.
+
+    `probability` is for parts mixed as the validation images were; `line_probability` is for the line that the model
+    was trained or decided for, null unless the file knows both shares of NG. Decisions are made of `probability`.
+    """
+
+    name: str
+    decision: Decision
+    probability: float
+    line_probability: float | None
+    type: str | None
+    type_share: float | None
+    width: int
+    height: int
+    heatmap: Heatmap | None
+
+
+class Answer(TypedDict):
+    """Decisions on all pictures of a request, in their order.
+
+    `thresholds` are of the probability: GO up to the first, NG above the second, RECHECK between.
+    """
+
+    pictures: list[PictureAnswer]
+    thresholds: list[float]
+    model: str
+    model_sha256: str
+    milliseconds: float
+
+
+class Taken(TypedDict):
+    """What a request may have."""
+
+    megabytes: float
+    megapixels: float
+    max_side: int
+    request_megapixels: float
+    files: int
+    formats: list[str]
+    seconds: float
+
+
+class ModelFacts(TypedDict):
+    """The file that decides, and what it says of itself."""
+
+    file: str
+    sha256: str
+    classes: list[str]
+    go_class: str
+    types: list[str]
+    thresholds: list[float]
+    thresholds_in_words: str
+    decision_rule: str | None
+    calibration_ng_rate: float | None
+    line_ng_rate: float | None
+    image_size: list[int]
+    weights_sha256: str
+    checkpoint_sha256: str
+    versions: dict[str, str]
+    limits: Taken

@@ -1,0 +1,32 @@
+"""What a training says of itself at its end: what went wrong, what that means and which key to change."""
+
+from typing import TypeVar
+
+from pytorch_lightning import Trainer
+
+from fancnn.system.console import say
+from fancnn.training.diagnosis import Finding, diagnose
+from fancnn.training.epoch_log import History
+from fancnn.training.training_dynamics import Dynamics
+
+C = TypeVar("C")
+
+
+def findings_of(trainer: Trainer) -> list[Finding]:
+    """Of a training that has ended; none where callbacks.history=null has left no history."""
+    history = [row for callback in _of_kind(trainer, History) for row in callback.rows]
+    dynamics = [row for callback in _of_kind(trainer, Dynamics) for row in callback.rows]
+    return diagnose(history, dynamics)
+
+
+def tell_findings(trainer: Trainer) -> None:
+    """Warn of what was not sure enough to be said while training."""
+    watching: list[History | Dynamics] = [*_of_kind(trainer, History), *_of_kind(trainer, Dynamics)]
+    told = {kind for callback in watching for kind in callback.told}
+    for finding in findings_of(trainer):
+        if finding.kind not in told:
+            say(f"warning: {finding}")
+
+
+def _of_kind(trainer: Trainer, kind: type[C]) -> list[C]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]

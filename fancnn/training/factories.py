@@ -1,0 +1,127 @@
+"""Optimiser and schedule are made in the middle of `fit`; a wrong argument of theirs is told before."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from fancnn.errors import UserError, collected
+from fancnn.training.regularization import optimizer_of
+from fancnn.training.schedules import scheduled
+
+T = TypeVar("T")
+# what classes of torch raise for an argument that they cannot take
+ARGUMENTS_REFUSED = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, ArithmeticError)
+
+
+def check_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
+    """Make both once, for nothing, and let the optimizer take a step.
+
+    Args:
+        optimizer: Makes the optimizer; None where that is known to be wrong.
+        schedule: Makes the schedule; None where there is none.
+        network: What the optimizer acts on.
+
+    Raises:
+        UserError: If one of them cannot be called, refuses its arguments or gives something else, naming its key.
+    """
+    sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    with collected() as check:
+        if optimizer is not None:
+            check(lambda: _check_optimizer(optimizer, network))
+        if schedule is not None:
+            check(lambda: _tried("schedule", schedule, lambda: _check_schedule(schedule, sgd)))
+
+
+def _check_optimizer(make: Any, network: nn.Module) -> None:
+    _tried("model.optimizer", make, lambda: optimizer_of(network, make))
+    made = _tried("model.optimizer", make, lambda: _stepped(make))
+    if made is not None and not bool(made.isfinite().all()):
+        raise UserError("model.optimizer: its first step is no number. Lower model.optimizer.lr")
+
+
+def _stepped(make: Any) -> Tensor:
+    """Two weights of 1 after a step along a gradient of 1."""
+    weight = nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    optimizer = make([weight])
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"it makes a {type(optimizer).__name__}. Expected an Optimizer")
+    optimizer.step()
+    return weight.detach()
+
+
+def _check_schedule(make: Any, optimizer: Optimizer) -> None:
+    made = scheduled(make, optimizer, lambda: 100)["scheduler"]
+    if not isinstance(made, LRScheduler | ReduceLROnPlateau):
+        raise TypeError(f"it makes a {type(made).__name__}. Expected an LRScheduler")
+
+
+def _tried(key: str, make: Any, attempt: Callable[[], T]) -> T:
+    """What `attempt` gives, where it does not find a mistake in the arguments that `make` has."""
+    try:
+        return attempt()
+    except UserError:
+        raise
+    except ARGUMENTS_REFUSED as error:
+        raise UserError(f"{key}: {error}{accepted(error, getattr(make, 'func', make))}") from error
+
+
+def check_loss(loss: nn.Module, outputs: int) -> None:
+    """Let a loss judge two images, for nothing.
+
+    Raises:
+        UserError: If it refuses them, or gives anything else than one number.
+    """
+    logits = torch.zeros(2) if outputs == 1 else torch.zeros(2, outputs)
+    labels = torch.tensor([0.0, 1.0]) if outputs == 1 else torch.eye(2, outputs)
+    found = _tried("model.loss", type(loss), lambda: loss(logits, labels))
+    if not isinstance(found, Tensor) or found.ndim > 0 or not bool(found.isfinite()):
+        raise UserError(
+            f"model.loss: {type(loss).__name__} gives no single number for the logits and labels of a batch"
+        )
+
+
+def check_network(network: nn.Module, image_size: Sequence[int], outputs: int) -> None:
+    """Let a network judge an empty image, for nothing.
+
+    Raises:
+        UserError: If it refuses images of that size, or does not give a logit for each output.
+    """
+    was_training = network.training
+    with torch.no_grad():
+        found = _tried("model.network", type(network), lambda: network.eval()(torch.zeros(1, 3, *image_size)))
+    network.train(was_training)
+    expected = (1,) if outputs == 1 else (1, outputs)
+    if not isinstance(found, Tensor) or found.shape != expected:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise UserError(
+            f"model.network: {type(network).__name__} gives {shape} for an image of {list(image_size)}. Expected "
+            f"{expected}: {'its logit of NG' if outputs == 1 else 'a logit for each output'}"
+        )
+
+
+def check_takes_outputs(network: Any, outputs: int) -> None:
+    """Refuse a class of networks that cannot be told how many logits to give.
+
+    Raises:
+        UserError: With the way out.
+    """
+    arguments = inspect.signature(network).parameters
+    if "outputs" not in arguments and not any(item.kind == item.VAR_KEYWORD for item in arguments.values()):
+        raise UserError(
+            f"model.outputs needs {outputs} logits for each picture, and {network.__name__} does not take how many. "
+            "Give it an argument outputs: int = 1, or take model.outputs=one"
+        )
+
+
+def accepted(error: BaseException, target: Any) -> str:
+    """After an unknown argument: those there are."""
+    if "unexpected keyword argument" not in str(error):
+        return ""
+    names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]
+    return f". It takes: {', '.join(names)}"

@@ -1,0 +1,253 @@
+"""What happens inside a network while it learns: how large weights, gradients and steps are, and which units are dead.
+
+`dynamics.csv` (version 1) has a row for each layer of each epoch that was looked at:
+
+| column | meaning |
+| --- | --- |
+| epoch, layer | as `fancnn.describe` names layers |
+| weight_norm | Euclidean norm of a layer's kernel and bias, before the epoch's middle step |
+| gradient_norm | of their gradient in that step, before any clipping |
+| update_ratio | norm of what the step changed, over weight_norm; empty where that is 0 |
+| mean, std | of all values that an activation gives |
+| dead | share of a ReLU's units (channels of a map) that are zero at every place of every picture |
+
+The first three are of layers with a kernel, the others of activations, on a fixed sample of validation pictures and
+with the weights that are scored: averages where weights are averaged.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from fancnn.files.tables import table_writer
+from fancnn.networks.layers import ACTIVATIONS
+from fancnn.system.console import say
+from fancnn.training.diagnosis import dead_layers
+
+VERSION = 1
+COLUMNS = ("epoch", "layer", "weight_norm", "gradient_norm", "update_ratio", "mean", "std", "dead")
+KINDS: tuple[Any, ...] = (*ACTIVATIONS.values(), nn.ReLU6, nn.Hardswish)
+NEVER_BELOW_ZERO = (nn.ReLU, nn.ReLU6)
+
+Norms = dict[str, dict[str, float]]  # by layer, then by column
+
+
+class Dynamics(pl.Callback):
+    """Rows of `dynamics.csv` and curves `dynamics/<layer>/...` on TensorBoard, from the first epoch on.
+
+    It looks and changes nothing: no random number is drawn, no weight is touched. Of several processes one looks, and
+    asks nothing of the others. Of a dead layer it warns at once; `told` has the kinds of what it warned of.
+
+    Args:
+        path: Of `dynamics.csv`.
+        every_n_epochs: How many epochs it goes on without looking, and one.
+        pictures: Validation pictures whose activations are looked at, about: every so many-th of them all.
+
+    Raises:
+        ValueError: If one of the numbers is below 1.
+    """
+
+    def __init__(self, path: str | Path, every_n_epochs: int = 2, pictures: int = 64) -> None:
+        for name, value in (("every_n_epochs", every_n_epochs), ("pictures", pictures)):
+            if value < 1:
+                raise ValueError(f"{name}={value} should be 1 or more; null in place of the callback never looks")
+        self.path, self.every_n_epochs, self.pictures = Path(path), every_n_epochs, pictures
+        self.rows: list[dict[str, Any]] = []
+        self.told: set[str] = set()
+        self._step: StepNorms | None = None
+        self._norms: Norms = {}
+        self._activations: Activations | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.rows and trainer.is_global_zero:  # of an earlier training, which may have no epoch to come
+            self._write()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, at: int) -> None:
+        # a step like the others: the last batch may be small, and an optimiser's first steps are its largest
+        if at == int(trainer.num_training_batches) // 2 and self._looks(trainer):
+            self._step = StepNorms(_network(pl_module))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        if self._step is not None:
+            self._step.before()
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        if self._step is not None and self._step.began:  # with gradients of several batches gathered, it may be later
+            self._norms, self._step = self._step.after(), None
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+        if data is not None and self._looks(trainer):
+            self._activations = Activations(_network(pl_module), max(1, len(data.part("val")) // self.pictures))
+
+    def on_validation_batch_start(self, *args: Any) -> None:
+        if self._activations is not None:
+            self._activations.next_batch()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._activations is not None:
+            self._activations.remove()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self._looks(trainer):
+            return
+        epoch = trainer.current_epoch + 1
+        found = self._norms | (self._activations.found() if self._activations else {})
+        self.rows += [{"epoch": epoch, "layer": layer, **values} for layer, values in found.items()]
+        self._norms, self._activations = {}, None
+        self._write()
+        self._show(trainer, found, epoch)
+        for finding in dead_layers(self.rows):
+            if finding.kind not in self.told:
+                say(f"warning: {finding}")
+            self.told.add(finding.kind)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows, "told": sorted(self.told)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self.told = list(state_dict["rows"]), set(state_dict["told"])
+
+    def _looks(self, trainer: pl.Trainer) -> bool:
+        return (
+            trainer.is_global_zero and trainer.current_epoch % self.every_n_epochs == 0 and not trainer.sanity_checking
+        )
+
+    def _write(self) -> None:
+        with table_writer(self.path, COLUMNS, VERSION) as add:
+            for row in self.rows:
+                add(row)
+
+    def _show(self, trainer: pl.Trainer, found: Mapping[str, Mapping[str, float]], epoch: int) -> None:
+        boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        for board in boards:
+            for layer, values in found.items():
+                for name, value in values.items():
+                    board.experiment.add_scalar(f"dynamics/{layer}/{name}", value, epoch)
+
+
+class StepNorms:
+    """Norms around one step of the optimiser, of each layer that learns a kernel.
+
+    Args:
+        network: What is trained.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.began = False
+        self._parts: dict[str, list[nn.Parameter]] = {}
+        for name, layer in network.named_modules():
+            own = [weight for weight in layer.parameters(recurse=False) if weight.requires_grad]
+            if any(weight.ndim > 1 for weight in own):
+                self._parts[name] = own
+        self._weights = [weight for own in self._parts.values() for weight in own]
+        self._old: list[Tensor] = []
+        self._sizes: list[Tensor] = []
+
+    @torch.no_grad()
+    def before(self) -> None:
+        """Call with gradients there and the step not done."""
+        gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in self._weights]
+        self._old = [weight.detach().clone() for weight in self._weights]
+        self._sizes = [*_norms(self._old), *_norms(gradients)]
+        self.began = True
+
+    @torch.no_grad()
+    def after(self) -> Norms:
+        """Call after the step; by layer `weight_norm`, `gradient_norm` and, where defined, `update_ratio`."""
+        torch._foreach_sub_(self._old, [weight.detach() for weight in self._weights])
+        sizes = torch.stack([*self._sizes, *_norms(self._old)]).double().square().view(3, -1)
+        counts = [len(own) for own in self._parts.values()]
+        weight, gradient, update = (
+            [math.sqrt(float(part.sum())) for part in of.split(counts)] for of in sizes.cpu()
+        )  # the device is waited for once
+        found: Norms = {}
+        for name, w, g, u in zip(self._parts, weight, gradient, update, strict=True):
+            found[name] = {"weight_norm": w, "gradient_norm": g, **({"update_ratio": u / w} if w else {})}
+        return found
+
+
+class Activations:
+    """Mean, spread and dead units of what activations give, while the network scores.
+
+    Args:
+        network: Its activations are listened to until `remove`.
+        stride: Of how many pictures one counts.
+    """
+
+    def __init__(self, network: nn.Module, stride: int) -> None:
+        self.stride = stride
+        self._seen: dict[str, list[tuple[int, Tensor, Tensor]]] = {}  # values, their mean and variance
+        self._largest: dict[str, Tensor] = {}  # of each unit, for those that are never below zero
+        self._calls: Counter[str] = Counter()
+        self._hooks: list[RemovableHandle] = [
+            layer.register_forward_hook(self._listener(name))
+            for name, layer in network.named_modules()
+            if isinstance(layer, KINDS)
+        ]
+
+    def next_batch(self) -> None:
+        """Call before each batch: a layer that is called twice is two."""
+        self._calls.clear()
+
+    def remove(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+
+    def found(self) -> Norms:
+        """By layer `mean`, `std` and, of ReLUs, `dead`."""
+        return {name: self._summary(name) for name in self._seen}
+
+    def _listener(self, name: str) -> Any:
+        def listen(layer: nn.Module, _: Any, output: Tensor) -> None:
+            self._calls[name] += 1
+            call = self._calls[name]
+            self._add(name if call == 1 else f"{name}#{call}", layer, output.detach()[:: self.stride].float())
+
+        return listen
+
+    def _add(self, name: str, layer: nn.Module, values: Tensor) -> None:
+        if not values.numel():
+            return
+        mean = values.mean()
+        variance = (
+            torch.linalg.vector_norm(values - mean).square() / values.numel()
+        )  # torch's var takes 20 times as long
+        self._seen.setdefault(name, []).append((values.numel(), mean, variance))
+        if isinstance(layer, NEVER_BELOW_ZERO):
+            units = 1 if values.ndim == 4 else values.ndim - 1
+            largest = values.amax([axis for axis in range(values.ndim) if axis != units])
+            known = self._largest.get(name)
+            self._largest[name] = largest if known is None else torch.maximum(known, largest)
+
+    def _summary(self, name: str) -> dict[str, float]:
+        sizes, means_of, variances_of = zip(*self._seen[name], strict=True)
+        counts = torch.tensor(sizes, dtype=torch.float64)
+        means, variances = torch.stack(means_of).double().cpu(), torch.stack(variances_of).double().cpu()
+        mean = (counts * means).sum() / counts.sum()
+        variance = (counts * (variances + (means - mean).square())).sum() / counts.sum()  # within and between batches
+        found = {"mean": float(mean), "std": math.sqrt(float(variance))}
+        if name in self._largest:
+            found["dead"] = float((self._largest[name] == 0).double().mean())
+        return found
+
+
+def _norms(tensors: list[Tensor]) -> list[Tensor]:
+    found: Sequence[Any] = torch._foreach_norm(tensors)
+    return [norm.float() for norm in found]
+
+
+def _network(module: Any) -> nn.Module:
+    network: nn.Module = module.model.network
+    return network

@@ -1,1 +1,0 @@
-"""The story of each command, top to bottom, one file each."""

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+import torch
+from samples import compose_command, write_pictures
+
+from fancnn.cache.cache import look_after
+from fancnn.data.decoded_cache import cache_name, decoded_files
+from fancnn.errors import UserError
+from fancnn.images.preprocess import Preprocess
+from fancnn.settings.commands import CacheSettings
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A cache with the decoded pictures of one folder; returns that cache folder."""
+    root, preprocess = write_pictures(tmp_path / "pictures", {"GO": 5}), Preprocess((6, 8))
+    folder = tmp_path / "cache/decoded" / cache_name(root, preprocess)
+    decoded_files(folder, root, [f"GO/00{i}.png" for i in range(5)], preprocess)
+    return folder
+
+
+def ask(tmp_path: Path, do: str) -> bool:
+    return look_after(compose_command("cache", CacheSettings, f"do={do}", f"folder={tmp_path / 'cache'}"))
+
+
+def test_the_list_has_the_pictures_and_how_they_are_kept(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(tmp_path, "list")
+    output = capsys.readouterr().out
+    assert "6x8 squash" in output
+    assert "pictures" in output
+
+
+def test_a_row_that_is_wrong_is_found_and_its_folder_made_anew(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(tmp_path, "verify")
+    pixels = kept / "pixels-1.u8"
+    content = bytearray(pixels.read_bytes())
+    content[3 * 6 * 8 * 2] ^= 1  # one bit of the third picture
+    pixels.write_bytes(content)
+    assert not ask(tmp_path, "verify")
+    assert "1 rows were wrong, first of GO/002.png" in capsys.readouterr().out
+    assert not kept.exists()
+    assert ask(tmp_path, "verify")
+
+
+def test_clear_removes_what_is_kept_and_nothing_else(kept: Path, tmp_path: Path) -> None:
+    own = kept.parent / "notes"
+    own.mkdir()
+    (own / "mine.txt").write_text("keep")
+    assert ask(tmp_path, "clear")
+    assert not kept.exists()
+    assert (own / "mine.txt").is_file()
+
+
+def test_another_wish_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="do=tidy is none of list, verify, clear"):
+        ask(tmp_path, "tidy")
+
+
+def test_rows_are_those_of_the_pictures(kept: Path, tmp_path: Path) -> None:
+    again = decoded_files(kept, tmp_path / "pictures", ["GO/003.png"], Preprocess((6, 8)))
+    assert again.pixels.shape == (5, 3, 6, 8)
+    assert not torch.equal(again.pixels[again.lines[0].row], again.pixels[0])

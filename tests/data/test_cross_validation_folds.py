@@ -1,0 +1,57 @@
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fancnn.data.cross_validation_folds import crossed
+from fancnn.data.labeled_images import Picture
+from fancnn.errors import UserError
+
+
+def pictures(go: int, ng: int, a_group: int = 1) -> list[Picture]:
+    made = []
+    for name, count in (("GO", go), ("NG", ng)):
+        for i in range(count):
+            group = f"{name}-{i // a_group}"
+            made.append(Picture(f"{name}/{i}", name, int(name == "NG"), sha256=f"{name}{i}", group=group))
+    return made
+
+
+@given(st.integers(3, 6), st.integers(12, 40), st.integers(12, 40), st.integers(0, 5))
+def test_every_picture_is_judged_once_and_chooses_an_epoch_once(folds: int, go: int, ng: int, seed: int) -> None:
+    plans = crossed(pictures(go, ng), folds, seed, grouped=False)
+    for parts in zip(*([picture.split for picture in plan] for plan in plans), strict=True):
+        assert Counter(parts) == {"test": 1, "val": 1, "train": folds - 2}
+
+
+@given(st.integers(0, 5))
+def test_classes_are_shared_out_evenly(seed: int) -> None:
+    for plan in crossed(pictures(30, 15), 5, seed, grouped=False):
+        assert Counter(picture.class_name for picture in plan if picture.split == "test") == {"GO": 6, "NG": 3}
+
+
+@given(st.integers(0, 5))
+def test_groups_and_copies_stay_together(seed: int) -> None:
+    for plan in crossed(pictures(40, 40, a_group=4), 4, seed, grouped=True):
+        parts = {picture.group: set[str]() for picture in plan}
+        for picture in plan:
+            parts[picture.group].add(picture.split)
+        assert all(len(found) == 1 for found in parts.values())
+    twins = [*pictures(10, 10), Picture("GO/copy", "GO", 0, sha256="GO3")]
+    for plan in crossed(twins, 3, seed, grouped=False):
+        assert len({picture.split for picture in plan if picture.sha256 == "GO3"}) == 1
+
+
+def test_the_seed_decides() -> None:
+    assert crossed(pictures(20, 20), 4, 1, grouped=False) == crossed(pictures(20, 20), 4, 1, grouped=False)
+    assert crossed(pictures(20, 20), 4, 1, grouped=False) != crossed(pictures(20, 20), 4, 2, grouped=False)
+
+
+@pytest.mark.parametrize(
+    ("folds", "grouped", "text"),
+    [(2, False, "folds=2 should be 3 or more"), (5, True, "class GO has 3 different pictures or groups: too few")],
+)
+def test_too_few_are_refused(folds: int, grouped: bool, text: str) -> None:
+    with pytest.raises(UserError, match=text):
+        crossed(pictures(12, 12, a_group=4), folds, 0, grouped=grouped)

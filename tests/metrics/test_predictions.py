@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fancnn.errors import UserError
+from fancnn.metrics.predictions import Prediction, check_each_once, read_predictions, scored, write_predictions
+from fancnn.metrics.thresholds import Thresholds
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+rows = st.builds(
+    Prediction,
+    path=texts,
+    probability=st.none() | st.floats(0, 1),
+    decision=st.sampled_from(["", "GO", "NG", "RECHECK"]),
+    split=st.sampled_from(["", "val", "test"]),
+    class_name=texts,
+    label=st.none() | st.integers(0, 1),
+    group=texts,
+    defect_type=texts,
+    error=texts,
+    true_type=texts,
+    found_type=texts,
+    type_share=st.none(),
+)
+
+
+@given(table=st.lists(rows, max_size=8))
+def test_a_table_comes_back_as_it_was_written(
+    table: list[Prediction], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "predictions.csv"
+    write_predictions(table, path)
+    assert read_predictions(path) == table
+
+
+def test_columns_of_types_are_there_only_where_a_model_has_types(tmp_path: Path) -> None:
+    plain, typed = Prediction("a", 0.5), Prediction("b", 0.5, found_type="chip", type_share=0.75)
+    for rows, columns in (([plain], 0), ([plain, typed], 3)):
+        write_predictions(rows, tmp_path / "t.csv")
+        header = (tmp_path / "t.csv").read_text().splitlines()[0]
+        assert sum("type" in name for name in header.split(",")) == columns + 1  # defect_type
+        assert read_predictions(tmp_path / "t.csv") == rows
+
+
+def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:
+    path = tmp_path / "peer.csv"
+    path.write_bytes("\ufeffprobability,path,label,note\n0.9,a.png,1,x\n0.2,b.png,,\n".encode())
+    table = read_predictions(path)
+    assert [(row.path, row.label, row.probability) for row in table] == [("a.png", 1, 0.9), ("b.png", None, 0.2)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"Path,Label,Probability\na.png,1.0,0.9\nb.png,False,0.2\n",
+        b"path, label, probability\na.png, NG, 0.9\nb.png, GO, 0.2\n",
+        "path;label;probability\na.png;1;0,9\nb.png;0;0,2\n".encode("utf-16"),
+    ],
+    ids=["pandas", "spaces", "spreadsheet with decimal commas"],
+)
+def test_tables_are_read_as_other_programs_write_them(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(content)
+    table = read_predictions(tmp_path / "t.csv")
+    assert [(row.path, row.label, row.probability) for row in table] == [("a.png", 1, 0.9), ("b.png", 0, 0.2)]
+
+
+def test_a_picture_that_stands_twice_is_named() -> None:
+    rows = [Prediction("a", 0.5), Prediction("b", 0.5), Prediction("a", 0.6)]
+    with pytest.raises(UserError, match="^a stands 2 times in the table: each picture counts once"):
+        check_each_once(rows)
+
+
+def test_rows_without_truth_or_probability_are_not_scored() -> None:
+    table = [
+        Prediction("a", 0.9, label=1),
+        Prediction("b", 0.9),
+        Prediction("c", None, label=0, error="empty"),
+        Prediction("d", 0.1, label=0),
+    ]
+    counts, scores = scored(table, Thresholds.single(0.5))
+    assert (counts.ng, counts.go) == (1, 1)
+    assert scores["accuracy"] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("a,2,0.5", "line 2: label='2' should be 0"),
+        ("a,1,1.5", r"line 2: probability='1.5' should be a number in \[0, 1\]"),
+        ("a,1,high", "line 2: probability='high'"),
+        ("a,1,nan", "line 2: probability='nan'"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_with_its_line(line: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"path,label,probability\n{line}\n")
+    with pytest.raises(UserError, match=text):
+        read_predictions(path)
+
+
+def test_a_file_that_is_no_table_is_said(tmp_path: Path) -> None:
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\x00\x01")
+    with pytest.raises(UserError, match="cannot read the table"):
+        read_predictions(tmp_path / "picture.csv")
+    with pytest.raises(UserError, match="cannot read the table .*No such file"):
+        read_predictions(tmp_path / "absent.csv")
+
+
+def test_an_error_while_writing_leaves_the_old_table(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_predictions([Prediction("old", 0.5)], path)
+
+    def broken() -> object:
+        yield Prediction("new", 0.5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_predictions(broken(), path)  # type: ignore[arg-type]
+    assert [row.path for row in read_predictions(path)] == ["old"]
+    assert [file.name for file in tmp_path.iterdir()] == ["predictions.csv"]

@@ -1,0 +1,53 @@
+"""Files of earlier versions decide as they did: a run of each format of checkpoints, and what was exported from it."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from samples import compose_command, compose_train, write_pictures
+
+import fancnn
+from fancnn.inference.exported_model import ExportedModel
+from fancnn.prune.prune import prune
+from fancnn.runs import checkpoints
+from fancnn.settings.commands import PruneSettings
+from fancnn.train.train import train
+
+FORMATS = Path(__file__).with_name("earlier_formats")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images that they were trained and scored on."""
+    return write_pictures(tmp_path_factory.mktemp("images"), {"GO": 12, "NG/scratch": 6, "NG/stain": 6}, (16, 16))
+
+
+def probabilities(version: int) -> dict[str, float]:
+    with (FORMATS / f"{version}/probabilities.csv").open(newline="") as file:
+        return {row["path"]: float(row["probability"]) for row in csv.DictReader(file)}
+
+
+@pytest.mark.parametrize("version", range(1, checkpoints.VERSION + 1))
+def test_a_checkpoint_decides_as_it_did(version: int, images: Path) -> None:
+    model, before = fancnn.load(FORMATS / f"{version}/best.ckpt"), probabilities(version)
+    found = model.predict([images / name for name in before])
+    assert found.probabilities == pytest.approx(list(before.values()), abs=1e-6)
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_an_exported_file_decides_as_its_run_did(version: int, images: Path) -> None:
+    model, before = ExportedModel(FORMATS / f"{version}/inspector.onnx"), probabilities(version)
+    found = [score.probability for score in model.score_files([images / name for name in before])]
+    assert found == pytest.approx(list(before.values()), abs=1e-5)
+
+
+def test_a_training_goes_on_and_a_pruning_begins_with_classes_that_have_moved(images: Path, tmp_path: Path) -> None:
+    run, more = tmp_path / "run", tmp_path / "more"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints/best.ckpt").write_bytes((FORMATS / "3/best.ckpt").read_bytes())
+    given = ["model=tiny", "data.image_size=[16,16]", "data.test_fraction=0.25", "data.batch_size=8", "report=false"]
+    train(compose_train(more, *given, f"data.root={images}", f"ckpt={run}", "trainer.max_epochs=3"))
+    assert fancnn.load(more).about["epoch"] <= 3
+    prune(
+        compose_command("prune", PruneSettings, f"run={more}", "keep=0.5", "epochs=1", f"output_dir={tmp_path / 'p'}")
+    )
