@@ -33,10 +33,10 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import is_small, training_bytes
-from fancnn.settings.commands import TrainSettings
 from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
-from fancnn.settings.pretraining_settings import PretrainSettings, UnlabelledSettings
-from fancnn.settings.training_limits import (
+from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
+from fancnn.settings.training import TrainSettings
+from fancnn.settings.validation import (
     OUTPUTS,
     check_choice,
     check_described,

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from samples import SMALL, compose_command, compose_train, write_pictures
 
-from fancnn.settings.commands import TrainSettings
-from fancnn.settings.line_settings import ExportSettings
+from fancnn.export.settings import ExportSettings
+from fancnn.settings.training import TrainSettings
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

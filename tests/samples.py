@@ -15,7 +15,7 @@ from PIL import Image
 from fancnn.cli.command import checked, conf_dir
 from fancnn.files.seals import BLANK, seal
 from fancnn.inference.export_metadata import SEAL_KEY
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 
 S = TypeVar("S")
 REPOSITORY = Path(__file__).parents[1]

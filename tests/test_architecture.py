@@ -67,13 +67,13 @@ def test_packages_import_one_another_in_one_direction() -> None:
         pytest.fail(f"{' <- '.join(cycle)}, by {edges}")
 
 
-def test_a_capability_is_used_by_others_through_its_story() -> None:
+def test_a_capability_is_used_by_others_through_its_story_and_settings() -> None:
     for module, name in between_packages():
         capability = package_of(name)
         if capability in CAPABILITIES:
             # assembly renders the sample fans where `data.fans` asks for them
             assert package_of(module) in (*CAPABILITIES, "assembly"), f"{module} imports {name}, which stands above it"
-            assert name.rpartition(".")[2] in (capability, "__main__"), (
+            assert name.rpartition(".")[2] in (capability, "settings"), (
                 f"{module} imports {name}, a part of {capability}"
             )
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fancnn.augmentation.color import after, recoloured
 from fancnn.augmentation.grid_sampling import Border, rearranged, sampled
 from fancnn.errors import UserError
-from fancnn.settings.training_limits import check_border
+from fancnn.settings.validation import check_border
 
 
 @runtime_checkable

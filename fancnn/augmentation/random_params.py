@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from fancnn.settings.training_limits import is_number
+from fancnn.settings.validation import is_number
 
 
 def uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:

@@ -1,9 +1,8 @@
 """Measure speed and memory side by side with their limits: `python -m fancnn.benchmark`."""
 
+from fancnn.benchmark.settings import BenchmarkSettings, check_benchmark
 from fancnn.cli.command import command
-from fancnn.settings.commands import BenchmarkSettings
-from fancnn.settings.tool_limits import check_benchmark
-from fancnn.train.__main__ import build
+from fancnn.train.settings import build
 
 
 @command("benchmark", BenchmarkSettings, validate=check_benchmark, build=build)

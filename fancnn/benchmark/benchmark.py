@@ -22,14 +22,13 @@ from fancnn.benchmark.reading_speed import latency_results, reading_results
 from fancnn.benchmark.sample_images import write_jpegs
 from fancnn.benchmark.scaling import scale_results
 from fancnn.benchmark.serving_load import serving_results
+from fancnn.benchmark.settings import BenchmarkSettings, check_benchmark
 from fancnn.benchmark.start_up import own_megabytes, run_results, start_results
 from fancnn.benchmark.training_speed import epoch_results, product_rate, step_results, streamed_results
 from fancnn.data.datamodule import PictureDataModule
 from fancnn.errors import UserError
 from fancnn.files.tables import replacing
 from fancnn.plurals import plural
-from fancnn.settings.commands import BenchmarkSettings
-from fancnn.settings.tool_limits import check_benchmark
 from fancnn.system.console import print_table, say
 from fancnn.system.installation import versions
 from fancnn.system.memory import keep_freed_memory

@@ -15,7 +15,7 @@ from fancnn.data.datamodule import PictureDataModule
 from fancnn.data.datasets import PixelDataset
 from fancnn.data.samplers import EpochBatches
 from fancnn.images.decoding import decode
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.system.timing import Result, in_turn, seconds
 
 

@@ -2,9 +2,8 @@
 
 import sys
 
+from fancnn.cache.settings import CacheSettings, check_caching
 from fancnn.cli.command import command
-from fancnn.settings.commands import CacheSettings
-from fancnn.settings.tool_limits import check_caching
 
 
 @command("cache", CacheSettings, validate=check_caching)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fancnn.cache.settings import CacheSettings, check_caching
 from fancnn.data.cache_index import read_index
 from fancnn.data.decoded_cache import read_about, wrong_rows
 from fancnn.files.atomic_files import remove_folder
@@ -9,8 +10,6 @@ from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
 from fancnn.runs.looks import Ledger
-from fancnn.settings.commands import CacheSettings
-from fancnn.settings.tool_limits import check_caching
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.console import print_table, say, track
 

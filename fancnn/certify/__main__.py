@@ -5,9 +5,8 @@ Exit code 0: granted; 1: refused, or a mistake; 3: refused, since the model's we
 
 import sys
 
+from fancnn.certify.settings import CertifySettings, check_certifying
 from fancnn.cli.command import command
-from fancnn.settings.commands import CertifySettings
-from fancnn.settings.judging_limits import check_certifying
 
 SEEN = 3  # the exit code that says that the images, and not the numbers, are at fault
 

@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fancnn.certify.sequential_looks import at_any_time, check_fixed, tell_next_look
+from fancnn.certify.settings import CertifySettings, check_certifying
+from fancnn.certify.spending import spending, unspent
 from fancnn.data.labeled_images import read_split
 from fancnn.decisions.certificates import Certificate, TypeEscapes, certified, write_certificate
 from fancnn.decisions.threshold_choice import ThresholdChoice
@@ -15,10 +17,7 @@ from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.rounding import percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.metrics_file import file_hash, read_metrics, read_run_predictions, validate_rows
-from fancnn.runs.recorded_looks import spending, unspent
-from fancnn.settings.commands import CertifySettings
 from fancnn.settings.groups import PARTS
-from fancnn.settings.judging_limits import check_certifying
 from fancnn.system.console import print_table, say
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"

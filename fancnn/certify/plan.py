@@ -26,13 +26,12 @@ from typing import Any
 
 from fancnn.certify.plan_page import oc_drawing, plan_page
 from fancnn.certify.plan_words import claim, columns, plan_rows, sentences
+from fancnn.certify.settings import CertifySettings, check_certifying
 from fancnn.decisions.look_spending import held_to
 from fancnn.decisions.sampling_plans import CONSUMER_RISKS, Planned, oc_rates, planned
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.tables import replacing
-from fancnn.settings.commands import CertifySettings
-from fancnn.settings.judging_limits import check_certifying
 from fancnn.system.console import print_table, say
 
 FORMAT, VERSION = "fancnn-plan", 1

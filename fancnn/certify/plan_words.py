@@ -7,7 +7,7 @@ from fancnn.decisions.sequential import parts_needed_sequential
 from fancnn.metrics.intervals import parts_needed
 from fancnn.metrics.rounding import percent, percent_exactly
 from fancnn.pages import formatting as words
-from fancnn.settings.training_limits import MOST_PLANNED
+from fancnn.settings.validation import MOST_PLANNED
 
 
 def claim(planned: Planned) -> str:

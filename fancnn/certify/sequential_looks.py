@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fancnn.certify.settings import CertifySettings
 from fancnn.decisions.certificates import Certificate
 from fancnn.decisions.growing_table import SEARCHED, looked_again, looks_path, read_looks, write_looks
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction
-from fancnn.settings.commands import CertifySettings
 from fancnn.system.console import say
 
 

@@ -42,8 +42,7 @@ from fancnn.files.atomic_files import sync_with_parents, write_atomically
 from fancnn.files.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.files.trusted_classes import trust
 from fancnn.files.yaml_files import read_yaml
-from fancnn.settings.commands import EvaluateSettings
-from fancnn.settings.training_limits import check_writable, place_of
+from fancnn.settings.validation import check_writable, place_of
 from fancnn.system.installation import explained_imports
 
 S = TypeVar("S")
@@ -67,6 +66,7 @@ def command(
     said: Mapping[str, str] = MappingProxyType({}),
     validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
+    adds_to_run: bool = True,
 ) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
     """Make a story a command: it is called with its configuration as an object of `schema`.
 
@@ -74,7 +74,7 @@ def command(
 
     Args:
         config_name: Entry file in `conf/`.
-        schema: Dataclass of `fancnn.settings.commands`.
+        schema: Dataclass of its keys.
         goes_on_with: A key that names an earlier run; what that run's command line said is then said again, unless
             this one says otherwise.
         goes_on_in: The same, and the run folder that it names is this run's too.
@@ -84,6 +84,8 @@ def command(
         validate: Refuses values, at once: it may import the standard library alone.
         build: Makes the objects that the configuration names, and refuses what they refuse. That takes seconds, and the
             story does it anyway: here it is done where there is a mistake already, so that all are named together.
+        adds_to_run: Whether `output_dir` may be the folder of the run that it is about; not where its predictions and
+            metrics would take the place of the run's own.
     """
     settings_of = functools.partial(checked, schema=schema, said=said, validate=validate, build=build)
 
@@ -94,7 +96,7 @@ def command(
             interruption.work_begins()
             try:
                 settings = settings_of(cfg)
-                _claim_output(settings)
+                _claim_output(settings, adds_to_run=adds_to_run)
                 with explained_imports():
                     _outlive_a_power_cut()
                     return story(settings)
@@ -309,7 +311,7 @@ def _refuse_resumed_sweep(arguments: Iterable[str]) -> None:
         )
 
 
-def _claim_output(settings: Any) -> None:
+def _claim_output(settings: Any, *, adds_to_run: bool) -> None:
     """Take the folder that `output_dir` names; most often it is the run folder, which is taken already."""
     named = getattr(settings, "output_dir", None)
     if named is None or _is_helping_process():
@@ -317,8 +319,7 @@ def _claim_output(settings: Any) -> None:
     folder, own = Path(named).expanduser().resolve(), Path(HydraConfig.get().runtime.output_dir).resolve()
     if folder == own and not in_sweep():
         return
-    # what explains or certifies a run may lie in it; other predictions and metrics would take the place of its own
-    adds = not isinstance(settings, EvaluateSettings) and not hasattr(settings, "ckpt")
+    adds = adds_to_run and not hasattr(settings, "ckpt")
     claim(folder, goes_on=_goes_on_in(getattr(settings, "run" if adds else "ckpt", None), folder))
 
 

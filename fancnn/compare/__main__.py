@@ -3,8 +3,7 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import CompareSettings
-from fancnn.settings.judging_limits import check_comparing
+from fancnn.compare.settings import CompareSettings, check_comparing
 
 NOT_PASSED = 3  # or not known that it does; mistakes in use are 1
 

@@ -53,15 +53,14 @@ from fancnn.compare.conclusions import (
     threshold_note,
 )
 from fancnn.compare.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
+from fancnn.compare.settings import CompareSettings, check_comparing
 from fancnn.files.tables import replacing, table_writer
 from fancnn.metrics.replacement import Verdict
 from fancnn.pages.score_table import score_rows, score_title
 from fancnn.plurals import plural
 from fancnn.runs.metrics_file import part_metrics
 from fancnn.runs.recorded_looks import record_look, weights_of
-from fancnn.settings.commands import CompareSettings
 from fancnn.settings.groups import ALL
-from fancnn.settings.judging_limits import check_comparing
 from fancnn.system.console import print_table, say
 
 FORMAT, VERSION = "fancnn-comparison", 2

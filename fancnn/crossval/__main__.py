@@ -1,9 +1,8 @@
 """Judge by cross-validation: `python -m fancnn.crossval data.root=/photos folds=5`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import CrossvalSettings
-from fancnn.settings.tool_limits import check_crossing
-from fancnn.train.__main__ import build
+from fancnn.crossval.settings import CrossvalSettings, check_crossing
+from fancnn.train.settings import build
 
 
 @command("crossval", CrossvalSettings, validate=check_crossing, build=build, goes_on_in="ckpt")

@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from fancnn import assembly
 from fancnn.assembly import read_pictures
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.data.cross_validation_folds import crossed
 from fancnn.data.labeled_images import Picture, read_split, split_hash, write_split
 from fancnn.decide.decide import choose_on, decision_facts, not_measured, tell_decision
@@ -29,7 +30,7 @@ from fancnn.runs import checkpoints
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_part, part_metrics, read_metrics, read_run_predictions, write_metrics
 from fancnn.runs.scoring import shown_scores, tell_scores
-from fancnn.settings.commands import CrossvalSettings, TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import print_table, say
 from fancnn.train.train import train
 from fancnn.training.checkpointing import LAST

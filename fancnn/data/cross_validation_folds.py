@@ -8,7 +8,7 @@ import numpy as np
 from fancnn.data.labeled_images import Picture
 from fancnn.data.split_rules import joined_groups
 from fancnn.errors import UserError
-from fancnn.settings.tool_limits import check_folds
+from fancnn.settings.validation import check_folds
 
 
 def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool) -> list[list[Picture]]:

@@ -28,7 +28,7 @@ from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.training_limits import check_batches, check_sampler
+from fancnn.settings.validation import check_batches, check_sampler
 from fancnn.system.console import say, track
 
 OnBadFile = Literal["error", "skip"]

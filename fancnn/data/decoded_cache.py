@@ -37,7 +37,7 @@ from fancnn.files.plain_data import list_of, one_of, record, text, validate, who
 from fancnn.images.decoding import decode
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.preprocess import Preprocess
-from fancnn.settings.training_limits import BACKGROUNDS, RESIZES
+from fancnn.settings.validation import BACKGROUNDS, RESIZES
 
 FORMAT, VERSION = "fancnn-decoded", 2  # 1 had no hash of pixels
 ABOUT, LOCK = "about.json", "lock"

@@ -16,7 +16,7 @@ from fancnn.errors import UserError
 from fancnn.images.image_files import pictures_below
 from fancnn.images.reading import is_hidden, is_picture
 from fancnn.settings.groups import PARTS
-from fancnn.settings.training_limits import check_pictures_root, check_root
+from fancnn.settings.validation import check_pictures_root, check_root
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types

@@ -8,7 +8,7 @@ from typing import Literal
 from fancnn.data.labeled_images import Picture, read_split
 from fancnn.data.split_rules import Part, group_names, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
-from fancnn.settings.training_limits import check_split
+from fancnn.settings.validation import check_split
 
 Method = Literal["stratified", "ordered", "grouped"]
 

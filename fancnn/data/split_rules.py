@@ -10,7 +10,7 @@ from fancnn.data.group_folds import nearest_union
 from fancnn.data.split_sizes import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 from fancnn.errors import UserError
 from fancnn.plurals import plural
-from fancnn.settings.training_limits import check_pattern
+from fancnn.settings.validation import check_pattern
 
 __all__ = ["Part", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
 

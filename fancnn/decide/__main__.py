@@ -1,8 +1,7 @@
 """Choose a run's thresholds anew: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import DecideSettings
-from fancnn.settings.judging_limits import check_deciding
+from fancnn.decide.settings import DecideSettings, check_deciding
 
 
 @command("decide", DecideSettings, validate=check_deciding)

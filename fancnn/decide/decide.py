@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fancnn import assembly
 from fancnn.data.labeled_images import Picture, read_split
 from fancnn.data.seen_images import SeenImages
+from fancnn.decide.settings import DecideSettings, check_deciding
 from fancnn.decisions.calibration import Calibration, fit
 from fancnn.decisions.escape_claims import claim_unit, ng_evidence
 from fancnn.decisions.threshold_choice import (
@@ -31,10 +32,8 @@ from fancnn.runs.known_line import costs_of, known_line, line_of
 from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.scoring import tell_scores
-from fancnn.settings.commands import DecideSettings
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
-from fancnn.settings.judging_limits import check_deciding
-from fancnn.settings.training_limits import check_decision, check_promise
+from fancnn.settings.validation import check_decision, check_promise
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST
 

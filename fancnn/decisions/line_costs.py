@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fancnn.settings.training_limits import check_cost, check_parts_per_shift, check_share, check_shifts_per_month
+from fancnn.settings.validation import check_cost, check_parts_per_shift, check_share, check_shifts_per_month
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from fancnn.files.plain_data import (
 )
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.groups import PARTS
-from fancnn.settings.training_limits import BACKGROUNDS, RESIZES, RULES, UNITS
+from fancnn.settings.validation import BACKGROUNDS, RESIZES, RULES, UNITS
 
 MOST_CLASSES = 100_000
 MOST_SIDE = 4096  # pixels of a network's input, as `data.image_size` allows

@@ -29,7 +29,7 @@ from scipy.stats import hypergeom
 
 from fancnn.decisions.sequential import parts_needed_sequential
 from fancnn.metrics.intervals import parts_needed
-from fancnn.settings.training_limits import MOST_PLANNED
+from fancnn.settings.validation import MOST_PLANNED
 
 CONSUMER_RISKS = (0.10, 0.05)
 

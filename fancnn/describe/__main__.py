@@ -1,8 +1,7 @@
 """Describe a network, layer by layer: `python -m fancnn.describe model=residual`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import DescribeSettings
-from fancnn.settings.tool_limits import check_describing
+from fancnn.describe.settings import DescribeSettings, check_describing
 
 
 def build(settings: DescribeSettings) -> None:

@@ -6,11 +6,10 @@ import torch
 from torch import nn
 
 from fancnn import assembly
+from fancnn.describe.settings import DescribeSettings, check_describing
 from fancnn.networks import TimmNet
 from fancnn.networks.receptive_field import Field
 from fancnn.networks.summary import LayerFacts, NetworkFacts, facts
-from fancnn.settings.commands import DescribeSettings
-from fancnn.settings.tool_limits import check_describing
 from fancnn.system.console import say
 
 LAYERS = ("layer", "", "output", "parameters", "MFLOP", "sees", "every")

@@ -1,8 +1,7 @@
 """Several runs as one model: `python -m fancnn.ensemble RUN RUN`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import EnsembleSettings
-from fancnn.settings.tool_limits import check_joining
+from fancnn.ensemble.settings import EnsembleSettings, check_joining
 
 
 @command("ensemble", EnsembleSettings, validate=check_joining, listed="runs")

@@ -23,6 +23,7 @@ from fancnn.decide.decide import (
     tell_decision,
 )
 from fancnn.decisions.calibration import UNCALIBRATED
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.metrics.predictions import Prediction, columns, write_predictions
@@ -34,9 +35,8 @@ from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predic
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.run_summary import tell_next
 from fancnn.runs.scoring import tell_scores
-from fancnn.settings.commands import EnsembleSettings
 from fancnn.settings.groups import PARTS
-from fancnn.settings.training_limits import check_calibration, check_decision, check_promise
+from fancnn.settings.validation import check_calibration, check_decision, check_promise
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO

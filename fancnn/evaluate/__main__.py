@@ -3,13 +3,14 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import EvaluateSettings
-from fancnn.settings.judging_limits import check_evaluation
+from fancnn.evaluate.settings import EvaluateSettings, check_evaluation
 
 
-@command("evaluate", EvaluateSettings, validate=check_evaluation)
+@command("evaluate", EvaluateSettings, adds_to_run=False, validate=check_evaluation)
 def main(settings: EvaluateSettings) -> None:
-    from fancnn.runs.scoring import evaluate_table  # lazy: --help must not wait for scipy, nor a table for torch
+    from fancnn.evaluate.evaluate_table import (
+        evaluate_table,  # lazy: --help must not wait for scipy, nor a table for torch
+    )
 
     if settings.table is not None:
         evaluated = evaluate_table(settings)

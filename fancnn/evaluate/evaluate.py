@@ -13,15 +13,14 @@ from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import Picture, read_split, validate_split
 from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
+from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
+from fancnn.evaluate.settings import EvaluateSettings, check_evaluation
 from fancnn.metrics.predictions import FileScore, predicted
 from fancnn.model import Model
 from fancnn.plurals import plural
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line
-from fancnn.runs.scoring import Evaluated, asked_thresholds, given_thresholds, state
-from fancnn.settings.commands import EvaluateSettings
 from fancnn.settings.groups import PARTS
-from fancnn.settings.judging_limits import check_evaluation
 from fancnn.system.console import say, track
 from fancnn.system.devices import chosen_device
 from fancnn.system.memory import keep_freed_memory

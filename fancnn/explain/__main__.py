@@ -1,8 +1,7 @@
 """Show what a network learned and where it looks: `python -m fancnn.explain run=outputs/train/<stamp>`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import ExplainSettings
-from fancnn.settings.judging_limits import check_explaining
+from fancnn.explain.settings import ExplainSettings, check_explaining
 
 
 @command("explain", ExplainSettings, validate=check_explaining)

@@ -19,6 +19,7 @@ from fancnn.explain.heat_checks import check_heat, with_network
 from fancnn.explain.heat_panels import Subject, heat_plate
 from fancnn.explain.heatmaps import check_captum, flat, heat_map, integrated_gradients, negated
 from fancnn.explain.pointing_game import restored
+from fancnn.explain.settings import ExplainSettings, check_explaining
 from fancnn.metrics.localization import NAMES
 from fancnn.model import Model
 from fancnn.networks import Ensemble
@@ -26,8 +27,6 @@ from fancnn.plurals import plural
 from fancnn.predict.predict import input_files
 from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import warn_of_unfinished
-from fancnn.settings.commands import ExplainSettings
-from fancnn.settings.judging_limits import check_explaining
 from fancnn.system.console import say
 from fancnn.system.devices import chosen_device
 from fancnn.training.checkpointing import BEST, LAST

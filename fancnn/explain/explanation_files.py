@@ -8,11 +8,11 @@ from fancnn.explain.explanation_json import write_explanation
 from fancnn.explain.explanation_page import Checked, Explanation, explanation_page
 from fancnn.explain.feature_maps import MapLayer
 from fancnn.explain.heat_panels import Subject
+from fancnn.explain.settings import ExplainSettings
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.tables import replacing
 from fancnn.model import Model
 from fancnn.runs.tensorboard_images import events_folder, replace_images
-from fancnn.settings.commands import ExplainSettings
 from fancnn.system.installation import versions
 
 NAME = "explain.html"

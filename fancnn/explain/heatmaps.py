@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.settings.judging_limits import BASELINES, METHODS
+from fancnn.explain.settings import BASELINES, METHODS
 
 Score = Callable[[Tensor], Tensor]
 STEPS = 32  # points of the path that integrated gradients follow

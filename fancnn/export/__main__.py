@@ -3,8 +3,7 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.settings.line_settings import ExportSettings
-from fancnn.settings.tool_limits import check_exporting
+from fancnn.export.settings import ExportSettings, check_exporting
 
 
 @command("export", ExportSettings, validate=check_exporting)

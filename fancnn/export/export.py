@@ -5,12 +5,11 @@ from pathlib import Path
 
 from fancnn.errors import UserError
 from fancnn.export.run_metadata import described
+from fancnn.export.settings import ExportSettings, check_exporting
 from fancnn.export.writing import replacing, write
 from fancnn.inference.export_formats import FORMATS
 from fancnn.parity.parity import compared, own_pictures, pictures_in
 from fancnn.runs import checkpoints
-from fancnn.settings.line_settings import ExportSettings
-from fancnn.settings.tool_limits import check_exporting
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST, LAST
 

@@ -1,8 +1,7 @@
 """Render a sample set of fans: `python -m fancnn.fans root=DIR count=600 seed=0`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import RenderSettings
-from fancnn.settings.tool_limits import check_rendering
+from fancnn.fans.settings import RenderSettings, check_rendering
 
 
 @command("fans", RenderSettings, validate=check_rendering)

@@ -6,7 +6,7 @@ import numpy as np
 
 from fancnn.fans.defects import DEFECTS
 from fancnn.settings.groups import FansSettings
-from fancnn.settings.training_limits import check_fans
+from fancnn.settings.validation import check_fans
 
 # Keeps the shuffling of the classes apart from the pictures' own random numbers.
 _CLASSES = 0x60_0D

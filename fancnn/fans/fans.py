@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fancnn.errors import UserError
 from fancnn.fans.fan_dataset import VERSION, render_fans
-from fancnn.settings.commands import RenderSettings
+from fancnn.fans.settings import RenderSettings
 from fancnn.settings.groups import FansSettings
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.console import progress_bar, say

@@ -1,8 +1,7 @@
 """Put the filters of a trained network in order of what they are worth: `python -m fancnn.filters run=RUN`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import FilterSettings
-from fancnn.settings.judging_limits import check_filtering
+from fancnn.filters.settings import FilterSettings, check_filtering
 
 
 @command("filters", FilterSettings, validate=check_filtering)

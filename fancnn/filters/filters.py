@@ -25,11 +25,11 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.tables import replacing, table_writer
 from fancnn.filters.filter_figures import ranks_drawing
+from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import Agreement, agreement
 from fancnn.networks.channel_importance import CRITERIA, OF_SCORES, Values, measured
 from fancnn.networks.dependency_groups import ChannelGroup
 from fancnn.runs.earlier_run import read_run
-from fancnn.settings.commands import FilterSettings
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 

@@ -12,7 +12,7 @@ from typing import Any
 from fancnn.files.regular_files import read_regular, size_of_regular
 from fancnn.images.unreadable import UnreadablePicture
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.training_limits import check_image_limits
+from fancnn.settings.validation import check_image_limits
 
 
 class Room:

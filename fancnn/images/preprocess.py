@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.images.letterbox import placed
-from fancnn.settings.training_limits import check_preprocess
+from fancnn.settings.validation import check_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]

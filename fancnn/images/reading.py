@@ -22,7 +22,7 @@ from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.image_headers import check_container, check_size, check_tags, decoding_bytes
 from fancnn.images.unreadable import UnreadablePicture as UnreadablePicture
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.training_limits import MOST_MEGAPIXELS
+from fancnn.settings.validation import MOST_MEGAPIXELS
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}

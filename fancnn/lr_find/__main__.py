@@ -3,9 +3,8 @@
 import os
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import LrFindSettings
-from fancnn.settings.training_limits import check_range_test
-from fancnn.train.__main__ import build
+from fancnn.lr_find.settings import LrFindSettings, check_range_test
+from fancnn.train.settings import build
 
 
 @command("lr_find", LrFindSettings, validate=check_range_test, build=build)

@@ -12,8 +12,8 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file
 from fancnn.files.tables import table_writer
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate, smoothed, steepest_rate
+from fancnn.lr_find.settings import LrFindSettings
 from fancnn.runs.init_run import find_origin, start_from
-from fancnn.settings.commands import LrFindSettings
 from fancnn.system.console import progress_bar, say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.training.layer_freezing import freezing, set_frozen

@@ -3,8 +3,7 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.settings.line_settings import ParitySettings
-from fancnn.settings.tool_limits import check_parity
+from fancnn.parity.settings import ParitySettings, check_parity
 
 
 @command("parity", ParitySettings, validate=check_parity, said={"model": "model_file"})

@@ -18,10 +18,10 @@ from fancnn.networks.weights import weights_hash
 from fancnn.parity.agreement import TOLERANCE, Agreement, agreements
 from fancnn.parity.first_divergence import layers_of, parting
 from fancnn.parity.runtimes import Runtime, facts_of, format_of, runtimes_of
+from fancnn.parity.settings import ParitySettings
 from fancnn.plurals import plural
 from fancnn.predict.predict import input_files
 from fancnn.runs import checkpoints
-from fancnn.settings.line_settings import ParitySettings
 from fancnn.system.console import print_table, say, track
 
 Named = tuple[str, NDArray[np.uint8]]

@@ -3,8 +3,7 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import PredictSettings
-from fancnn.settings.tool_limits import check_predicting
+from fancnn.predict.settings import PredictSettings, check_predicting
 
 
 @command("predict", PredictSettings, validate=check_predicting, said={"model": "model_file"})

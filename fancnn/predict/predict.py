@@ -15,8 +15,7 @@ from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, predict
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
 from fancnn.plurals import plural
-from fancnn.settings.commands import PredictSettings
-from fancnn.settings.tool_limits import check_predicting
+from fancnn.predict.settings import PredictSettings, check_predicting
 from fancnn.system.console import say, track
 from fancnn.system.memory import keep_freed_memory
 

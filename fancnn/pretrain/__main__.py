@@ -1,8 +1,8 @@
 """Learn filters from pictures without labels: `python -m fancnn.pretrain data.root=/pictures`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.pretraining_limits import check_pretraining
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.pretrain.settings import check_pretraining
+from fancnn.settings.pretraining import PretrainSettings
 
 
 def build(settings: PretrainSettings) -> None:

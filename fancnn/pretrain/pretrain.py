@@ -27,13 +27,13 @@ from fancnn.images.contact_sheet import contact_sheet
 from fancnn.plurals import plural
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
 from fancnn.pretrain.pretraining_module import Pretraining
+from fancnn.pretrain.settings import check_pretraining
 from fancnn.runs import checkpoints
 from fancnn.runs.resume import EarlierTraining, earlier_training
 from fancnn.runs.run_summary import tell_interrupted
 from fancnn.settings.groups import PARTS, DataSettings
-from fancnn.settings.pretraining_limits import check_pretraining
-from fancnn.settings.pretraining_settings import PretrainSettings
-from fancnn.settings.training_limits import check_image_size, check_seed
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.validation import check_image_size, check_seed
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import boards_of, fit, leave_data

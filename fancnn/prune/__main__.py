@@ -3,8 +3,7 @@
 import os
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import PruneSettings
-from fancnn.settings.pruning_limits import check_pruning
+from fancnn.prune.settings import PruneSettings, check_pruning
 
 
 @command("prune", PruneSettings, validate=check_pruning, goes_on_in="ckpt")

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.cli.command import in_sweep, leave_settings
 from fancnn.cli.kept_settings import validate_places
 from fancnn.compare.compare import compare
+from fancnn.compare.settings import CompareSettings
 from fancnn.crossval.crossval import moved
 from fancnn.decide.decide import NO_LINE, choose, rule_of
 from fancnn.errors import UserError
@@ -29,13 +31,14 @@ from fancnn.networks.channel_importance import CRITERIA, measured
 from fancnn.networks.dependency_groups import ChannelGroup, check_separable, smaller_arguments, without_others
 from fancnn.networks.registry import network_from_dict
 from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
+from fancnn.prune.settings import PruneSettings
 from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import EarlierRun, read_run
 from fancnn.runs.known_line import known_line
 from fancnn.runs.metrics_file import metrics_of_part
 from fancnn.runs.run_summary import tell_next
-from fancnn.settings.commands import CertifySettings, CompareSettings, PruneSettings, TrainSettings
 from fancnn.settings.groups import FreezeSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import train

@@ -26,7 +26,7 @@ from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.dependency_groups import smaller_arguments
 from fancnn.networks.summary import facts
 from fancnn.prune.pruning_figure import pruning_drawing
-from fancnn.settings.commands import PruneSettings
+from fancnn.prune.settings import PruneSettings
 from fancnn.system.console import print_table, say
 from fancnn.system.installation import versions
 from fancnn.system.timing import in_turn, seconds

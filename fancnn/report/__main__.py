@@ -1,8 +1,7 @@
 """A page that says what a model is worth: `python -m fancnn.report run=outputs/train/<stamp>`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import ReportSettings
-from fancnn.settings.judging_limits import check_reporting
+from fancnn.report.settings import ReportSettings, check_reporting
 
 
 @command("report", ReportSettings, validate=check_reporting)

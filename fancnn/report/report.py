@@ -11,13 +11,12 @@ from fancnn.pages.figure_style import Drawing
 from fancnn.report.report_data import Material, metrics_of, of_run, of_table, with_line
 from fancnn.report.report_figures import figures_of
 from fancnn.report.report_page import report_page
+from fancnn.report.settings import ReportSettings, check_reporting
 from fancnn.runs.known_line import known_line, line_of
 from fancnn.runs.recorded_looks import known_looks, record_look
 from fancnn.runs.tensorboard_images import events_folder, replace_images
-from fancnn.settings.commands import ReportSettings
 from fancnn.settings.groups import CostSettings, LineSettings
-from fancnn.settings.judging_limits import check_reporting
-from fancnn.settings.training_limits import check_thresholds
+from fancnn.settings.validation import check_thresholds
 from fancnn.system.console import say
 
 NAME = "report.html"

@@ -69,9 +69,9 @@ from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
-from fancnn.settings.commands import TrainSettings
 from fancnn.settings.groups import PARTS, ImageLimits
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO

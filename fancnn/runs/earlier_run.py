@@ -14,8 +14,8 @@ from fancnn.model import Model
 from fancnn.networks.channel_importance import Batch
 from fancnn.networks.dependency_groups import ChannelGroup, channel_groups
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import TrainSettings
 from fancnn.settings.groups import ImageLimits
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.devices import chosen_device
 from fancnn.training.checkpointing import BEST, LAST

@@ -13,7 +13,7 @@ from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.errors import UserError
 from fancnn.model import Model
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST, LAST
 from fancnn.training.layer_freezing import Freezing

@@ -1,27 +1,14 @@
-"""What predictions are worth: scored, told and written; the story of `fancnn.evaluate table=...`, without torch."""
+"""Scores on the console: a row a score with its interval, and what the counts mean in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from dataclasses import fields
 from typing import Any
 
 from fancnn.data.seen_images import seen_sentences
-from fancnn.errors import UserError
-from fancnn.metrics.predictions import Prediction, check_each_once, with_truth, write_predictions
 from fancnn.metrics.rounding import percent_at_most
 from fancnn.metrics.scores import Confusion
-from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import part_metrics, read_run_predictions, write_metrics
-from fancnn.runs.recorded_looks import record_look
-from fancnn.settings.commands import EvaluateSettings
-from fancnn.settings.groups import ALL, PARTS, LineSettings
-from fancnn.settings.judging_limits import check_evaluation
-from fancnn.settings.training_limits import check_thresholds
 from fancnn.system.console import print_table, say
-from fancnn.system.installation import versions
 
-GIVEN = "fixed: given on the command line"
 IF_RIGHT = "if the person is right"
 OF_DECISIONS = ("accuracy", "precision", "recall", "f1", "specificity")
 ALONE = {  # titles of what the machine does without a person, and of what the person sees
@@ -36,94 +23,6 @@ ALONE = {  # titles of what the machine does without a person, and of what the p
     "recheck_rate_go": "of GO seen by a person",
 }
 SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """Counts and scores by part, as `metrics.json` has them, and how many files have no decision.
-
-    These could not be read, or the network's output for them was not finite.
-    """
-
-    parts: dict[str, dict[str, Any]]
-    unread: int
-
-
-def evaluate_table(settings: EvaluateSettings) -> Evaluated:
-    """Score a prediction table of any model.
-
-    Raises:
-        UserError: If it is no such table, a picture stands in it twice, or nothing in it can be scored.
-    """
-    check_evaluation(settings)
-    read = read_run_predictions(Path(str(settings.table)).expanduser())
-    rows = [row for row in read if settings.split in (None, row.split)]
-    check_each_once(rows)
-    if not with_truth(rows):
-        part = f" of the part {settings.split}" if settings.split else ""
-        raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
-    thresholds = asked_thresholds(settings, Thresholds.single(0.5))
-    decided = [
-        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
-    ]
-    about = dict.fromkeys(_ABOUT) | (given_thresholds() if said_thresholds(settings) else {})
-    return state(settings, str(settings.table), decided, thresholds, settings.line, about)
-
-
-def said_thresholds(settings: EvaluateSettings) -> bool:
-    return settings.threshold is not None or settings.recheck is not None
-
-
-def given_thresholds() -> dict[str, str | None]:
-    """What `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
-    return {"decision": GIVEN, "decision_part": None, "decision_rule": None}
-
-
-def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
-    """Those of this command line, and where it says none its model's own."""
-    if not said_thresholds(settings):
-        return own
-    upper = own.upper if settings.threshold is None else settings.threshold
-    lower = upper if settings.recheck is None else settings.recheck
-    check_thresholds(upper, lower)
-    return Thresholds(lower, upper)
-
-
-def state(
-    settings: EvaluateSettings,
-    title: str,
-    rows: Sequence[Prediction],
-    thresholds: Thresholds,
-    line: LineSettings,
-    about: Mapping[str, Any],
-) -> Evaluated:
-    """Score the rows, tell it and write it."""
-    output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
-    write_predictions(rows, output / "predictions.csv")
-    parts = {
-        part: part_metrics(
-            [row for row in rows if (row.split or ALL) == part],
-            thresholds,
-            *line_of(line),
-            searched=part == about.get("decision_part"),
-        )
-        for part in _parts(rows)
-    }
-    looks = record_look("evaluate", rows, about.get("weights_sha256"))
-    facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
-    facts["looks"] = None if looks is None else looks.to_dict()
-    write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
-    tell_scores(f"{title}: {thresholds.in_words()}", parts)
-    if looks is not None:
-        say(f"{'test' if 'test' in parts else ALL}: {looks.in_words()}")
-    if about.get("decision_part") in parts:
-        say(f"warning: {about['decision_part']} has chosen the thresholds: what is stated on it is too good")
-    say(f"\npredictions.csv and metrics.json: {output}")
-    return Evaluated(parts, unread)
-
-
-def _parts(rows: Sequence[Prediction]) -> list[str]:
-    return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
 
 
 def shown_scores(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -204,9 +103,3 @@ def _with_interval(metrics: Mapping[str, Any], name: str) -> str:
     if value is None:
         return "undefined"
     return f"{value:.4f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")
-
-
-_ABOUT = (
-    *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
-    *("go_class", "classes", "root", "split_sha256", "weights_sha256"),
-)

@@ -1,8 +1,7 @@
 """Decide over HTTP, with a page: `python -m fancnn.serve model=inspector.onnx`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.serving_limits import check_serving
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings, check_serving
 
 
 @command("serve", ServeSettings, validate=check_serving, said={"model": "model_file"})

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.serve.hosts import is_local
-from fancnn.settings.serving_limits import check_serving
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings, check_serving
 from fancnn.system import interruption
 from fancnn.system.console import say
 

@@ -1,4 +1,4 @@
-"""The keys and types of each group of the configuration; `fancnn.settings.commands` composes them."""
+"""The keys and types of each group of the configuration; each command composes its own of them."""
 
 from dataclasses import dataclass
 from typing import Any

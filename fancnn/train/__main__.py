@@ -1,14 +1,9 @@
 """Train an inspector: `python -m fancnn.train model=basic`."""
 
 from fancnn.cli.command import command
-from fancnn.settings.commands import TrainSettings
-from fancnn.settings.training_limits import check_training
-
-
-def build(settings: TrainSettings) -> None:
-    from fancnn.assembly import check  # lazy, as below
-
-    check(settings)
+from fancnn.settings.training import TrainSettings
+from fancnn.settings.validation import check_training
+from fancnn.train.settings import build
 
 
 @command("train", TrainSettings, validate=check_training, build=build, goes_on_with="ckpt")

@@ -53,8 +53,8 @@ from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat
 from fancnn.runs.run_summary import tell_data, tell_interrupted, tell_next
 from fancnn.runs.scoring import tell_scores
-from fancnn.settings.commands import TrainSettings
 from fancnn.settings.groups import PARTS
+from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.system.memory import keep_freed_memory

@@ -15,7 +15,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
-from fancnn.settings.training_limits import check_monitor, is_count
+from fancnn.settings.validation import check_monitor, is_count
 from fancnn.system.interruption import uncut
 from fancnn.training.epoch_scores import direction
 

@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from fancnn.settings.training_limits import check_monitor
+from fancnn.settings.validation import check_monitor
 from fancnn.training.epoch_scores import direction
 
 

@@ -5,8 +5,8 @@ import pytest
 from samples import compose_command
 
 from fancnn.benchmark.benchmark import benchmark
+from fancnn.benchmark.settings import BenchmarkSettings
 from fancnn.errors import UserError
-from fancnn.settings.commands import BenchmarkSettings
 
 SMALL = ["model=tiny", "data.image_size=[16,16]", "count=24", "size=[40,48]", "repeats=1", "trainer.accelerator=cpu"]
 

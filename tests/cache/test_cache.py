@@ -5,10 +5,10 @@ import torch
 from samples import compose_command, write_pictures
 
 from fancnn.cache.cache import look_after
+from fancnn.cache.settings import CacheSettings
 from fancnn.data.decoded_cache import cache_name, decoded_files
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
-from fancnn.settings.commands import CacheSettings
 
 
 @pytest.fixture

@@ -11,12 +11,13 @@ from samples import compose_command, run_command
 
 import fancnn
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.certificates import Certificate
 from fancnn.errors import UserError
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, write_predictions
-from fancnn.settings.commands import CertifySettings, DecideSettings
 
 Certify = Callable[..., Certificate]
 

@@ -8,10 +8,10 @@ from scipy import stats
 
 from fancnn.certify.certify import certify
 from fancnn.certify.plan import make_plan
+from fancnn.certify.settings import CertifySettings
 from fancnn.decisions.sampling_plans import Planned
 from fancnn.errors import UserError
 from fancnn.metrics.intervals import upper_bound
-from fancnn.settings.commands import CertifySettings
 
 MakePlan = Callable[..., Planned]
 

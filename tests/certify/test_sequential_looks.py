@@ -9,11 +9,12 @@ from samples import compose_command, run_command
 
 from fancnn.certify.certify import certify
 from fancnn.certify.sequential_looks import weights_mark
+from fancnn.certify.settings import CertifySettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.certificates import Certificate
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction, write_predictions
-from fancnn.settings.commands import CertifySettings, DecideSettings
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
 Certify = Callable[..., Certificate]

@@ -14,9 +14,12 @@ from samples import SMALL, compose_train
 
 from fancnn import assembly
 from fancnn.cli.command import checked, conf_dir
+from fancnn.decide.settings import DecideSettings
 from fancnn.errors import UserError
-from fancnn.settings.commands import DecideSettings, PredictSettings, RenderSettings
-from fancnn.settings.line_settings import ExportSettings, ParitySettings
+from fancnn.export.settings import ExportSettings
+from fancnn.fans.settings import RenderSettings
+from fancnn.parity.settings import ParitySettings
+from fancnn.predict.settings import PredictSettings
 from fancnn.training.quiet_lightning import quiet_lightning
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))

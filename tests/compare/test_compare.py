@@ -10,10 +10,10 @@ from samples import compose_command, run_command
 
 from fancnn.cli.arguments import with_listed
 from fancnn.compare.compare import Compared, compare
+from fancnn.compare.settings import CompareSettings
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.commands import CompareSettings
 
 
 @pytest.fixture

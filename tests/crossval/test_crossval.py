@@ -10,11 +10,11 @@ from samples import SMALL, compose_command, run_command
 from scipy import stats
 
 from fancnn.crossval.crossval import crossval, mean_over_folds
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.decisions.threshold_choice import threshold_for_escape_rate
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.commands import CrossvalSettings
 
 Run = Callable[..., float | None]
 

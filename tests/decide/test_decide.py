@@ -12,13 +12,16 @@ from samples import compose_command
 
 import fancnn
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.decide.decide import decide, rule_of
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.threshold_choice import max_f1_threshold, threshold_for_escape_rate
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import columns, read_predictions, write_predictions
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.commands import CertifySettings, DecideSettings, EvaluateSettings, TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

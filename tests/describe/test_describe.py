@@ -8,8 +8,8 @@ from samples import compose_command
 
 from fancnn.cli.command import conf_dir
 from fancnn.describe.describe import describe
+from fancnn.describe.settings import DescribeSettings
 from fancnn.errors import UserError
-from fancnn.settings.commands import DescribeSettings
 
 OPTIONS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
 OWN = [option for option in OPTIONS if option != "timm"]

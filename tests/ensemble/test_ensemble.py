@@ -8,12 +8,16 @@ from samples import SMALL, compose_command
 
 import fancnn
 from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import read_predictions
-from fancnn.settings.commands import CrossvalSettings, DecideSettings, EnsembleSettings, EvaluateSettings, TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

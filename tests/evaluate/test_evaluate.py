@@ -8,12 +8,14 @@ import pytest
 from samples import compose_command, write_pictures
 
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.evaluate_table import evaluate_table
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import read_predictions
 from fancnn.report.report import report
-from fancnn.runs.scoring import evaluate_table
-from fancnn.settings.commands import DecideSettings, EvaluateSettings, ReportSettings
+from fancnn.report.settings import ReportSettings
 
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
 

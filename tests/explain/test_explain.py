@@ -15,10 +15,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fancnn.errors import UserError
 from fancnn.explain.explain import _refuse_ensembles, explain
 from fancnn.explain.explained_filters import first_network
+from fancnn.explain.settings import ExplainSettings
 from fancnn.fans.fan_dataset import render_fans
 from fancnn.networks import Ensemble
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import ExplainSettings
 from fancnn.train.train import train
 
 pytest.importorskip("captum", reason="needs captum")

@@ -19,15 +19,16 @@ import fancnn
 from fancnn.errors import UserError
 from fancnn.export import export as exporting
 from fancnn.export.export import export
+from fancnn.export.settings import ExportSettings
 from fancnn.inference.export_metadata import KEY
 from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.parity.parity import parity
 from fancnn.parity.runtimes import facts_of
+from fancnn.parity.settings import ParitySettings
 from fancnn.predict.predict import predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import PredictSettings
-from fancnn.settings.line_settings import ExportSettings, ParitySettings
 from fancnn.system.installation import REQUIRED, explained_imports
 
 LINE = ("onnxruntime", "pillow", "numpy", "hydra-core")  # the requirements of a line's computer, as the README has them

@@ -20,7 +20,7 @@ from fancnn.inference.exported_model import ExportedModel
 from fancnn.serve.connections import Connections
 from fancnn.serve.http_protocol import BoundedConnection
 from fancnn.serve.serve import application
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings
 
 ATTACK = Path(__file__).parent / "attack"
 

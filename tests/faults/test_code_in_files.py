@@ -20,7 +20,8 @@ from fancnn.export.export import ExportSettings, export
 from fancnn.files.trusted_classes import trusted
 from fancnn.parity.runtimes import facts_of, runtimes_of
 from fancnn.prune.prune import prune
-from fancnn.settings.commands import PruneSettings, TrainSettings
+from fancnn.prune.settings import PruneSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

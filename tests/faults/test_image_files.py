@@ -14,12 +14,13 @@ from fancnn.data.datamodule import PictureDataModule
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.images.preprocess import Preprocess
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import read_predictions
 from fancnn.predict.predict import LONGEST_PATH, input_files, predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import EvaluateSettings, PredictSettings
 from fancnn.settings.groups import ImageLimits
 
 SHUT = "a folder that cannot be looked into: Permission denied"

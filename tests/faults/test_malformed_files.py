@@ -43,7 +43,7 @@ from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line
 from fancnn.runs.looks import Ledger, Question
 from fancnn.runs.metrics_file import part_metrics
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
 EXAMPLES = int(os.environ.get("FANCNN_EXAMPLES", "25"))  # thousands, when a reader has changed

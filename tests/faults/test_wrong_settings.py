@@ -13,7 +13,7 @@ from fancnn import assembly
 from fancnn.errors import UserError, collected
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import training_bytes
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.divergence import check_finite
 

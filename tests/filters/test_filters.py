@@ -14,10 +14,10 @@ import fancnn
 from fancnn.errors import UserError
 from fancnn.filters.filter_figures import kernel_picture
 from fancnn.filters.filters import rank_filters
+from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import agreement
 from fancnn.networks.channel_importance import CRITERIA
-from fancnn.settings.commands import FilterSettings
-from fancnn.settings.pruning_limits import CRITERIA as NAMES
+from fancnn.prune.settings import CRITERIA as NAMES
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FILES = ("filters.csv", "filters.json")

@@ -12,8 +12,7 @@ from fancnn.assembly import read_pictures
 from fancnn.errors import UserError
 from fancnn.lr_find.lr_find import find_rate
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate
-from fancnn.settings.commands import LrFindSettings
-from fancnn.settings.training_limits import check_range_test
+from fancnn.lr_find.settings import LrFindSettings, check_range_test
 from fancnn.training.quiet_lightning import quiet_lightning
 
 

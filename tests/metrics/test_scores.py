@@ -11,7 +11,7 @@ from torch import nn
 
 from fancnn.metrics.scores import confusion, score
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.training_limits import MONITORABLE
+from fancnn.settings.validation import MONITORABLE
 from fancnn.training.epoch_scores import epoch_scores
 
 # probabilities from a coarse grid, so that ties and values at the threshold are common

@@ -12,7 +12,7 @@ from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.metrics.prior_shift import at_prior
 from fancnn.predict.predict import Counts, input_files, predict
-from fancnn.settings.commands import PredictSettings
+from fancnn.predict.settings import PredictSettings
 
 Predict = Callable[[str], tuple[Counts, list[Prediction]]]
 

@@ -15,7 +15,7 @@ import fancnn
 from fancnn.data.labeled_images import read_split
 from fancnn.errors import UserError
 from fancnn.pretrain.pretrain import build_task, check, pretrain, read_unlabelled
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.pretraining import PretrainSettings
 from fancnn.training.epoch_log import History
 
 Settings = Callable[..., PretrainSettings]

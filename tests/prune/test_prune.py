@@ -16,19 +16,22 @@ from samples import compose_command, process_environment, run_command
 import fancnn
 from fancnn.cli.command import checked
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.line_costs import Costs
 from fancnn.decisions.threshold_choice import min_cost_threshold
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import columns, read_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.networks.convnet import ConvNet
 from fancnn.networks.dependency_groups import channel_groups
 from fancnn.prune.prune import prune, shares_of
+from fancnn.prune.settings import PruneSettings, check_pruning
 from fancnn.runs.metrics_file import read_metrics
-from fancnn.settings.commands import DecideSettings, EnsembleSettings, EvaluateSettings, PruneSettings, TrainSettings
-from fancnn.settings.pruning_limits import check_pruning
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.epoch_log import History
 

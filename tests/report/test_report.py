@@ -13,7 +13,7 @@ from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.report.report import report, write_report
-from fancnn.settings.commands import ReportSettings
+from fancnn.report.settings import ReportSettings
 
 
 def made(output: Path, *overrides: str) -> str:

@@ -9,8 +9,8 @@ from samples import compose_command, compose_train, write_pictures
 import fancnn
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.prune.prune import prune
+from fancnn.prune.settings import PruneSettings
 from fancnn.runs import checkpoints
-from fancnn.settings.commands import PruneSettings
 from fancnn.train.train import train
 
 FORMATS = Path(__file__).with_name("earlier_formats")

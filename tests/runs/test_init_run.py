@@ -12,13 +12,15 @@ from samples import SMALL, compose_command, compose_train, write_pictures
 import fancnn
 from fancnn import assembly
 from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.errors import UserError
 from fancnn.lr_find.lr_find import find_rate
+from fancnn.lr_find.settings import LrFindSettings
 from fancnn.networks.weights import weights_hash
 from fancnn.pretrain.pretrain import pretrain
 from fancnn.runs.init_run import find_origin, start_from, tell_frozen
-from fancnn.settings.commands import CrossvalSettings, LrFindSettings, TrainSettings
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.epoch_log import History
 

@@ -12,23 +12,21 @@ from samples import compose_command
 
 import fancnn
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.compare.compare import compare
+from fancnn.compare.settings import CompareSettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.evaluate_table import evaluate_table
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.explain.explain import explain
+from fancnn.explain.settings import ExplainSettings
 from fancnn.predict.predict import predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.report.report import report
-from fancnn.runs.scoring import evaluate_table
-from fancnn.settings.commands import (
-    CertifySettings,
-    CompareSettings,
-    DecideSettings,
-    EvaluateSettings,
-    ExplainSettings,
-    PredictSettings,
-    ReportSettings,
-)
+from fancnn.report.settings import ReportSettings
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FILES = ("split_sha256", "checkpoint_sha256", "predictions_sha256")

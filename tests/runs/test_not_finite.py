@@ -17,30 +17,29 @@ from PIL import Image
 from samples import compose_command, run_command, save_sealed
 
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.evaluate_table import evaluate_table
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.export.export import export
+from fancnn.export.settings import ExportSettings
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import Prediction, read_predictions, write_predictions
 from fancnn.model import Model
 from fancnn.parity.parity import parity
+from fancnn.parity.settings import ParitySettings
 from fancnn.predict.predict import predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.report.report import report
+from fancnn.report.settings import ReportSettings
 from fancnn.runs import checkpoints
-from fancnn.runs.scoring import evaluate_table
 from fancnn.serve.golden_images import check_golden
 from fancnn.serve.serve import application
-from fancnn.settings.commands import (
-    CertifySettings,
-    DecideSettings,
-    EvaluateSettings,
-    PredictSettings,
-    ReportSettings,
-    TrainSettings,
-)
-from fancnn.settings.line_settings import ExportSettings, ParitySettings
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.checkpointing import AtomicCheckpointIO
 

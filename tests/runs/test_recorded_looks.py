@@ -12,29 +12,27 @@ import pytest
 from samples import SMALL, compose_command, run_command
 
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.compare.compare import compare
+from fancnn.compare.settings import CompareSettings
 from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.certificates import Certificate
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.evaluate_table import evaluate_table
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import Prediction, read_predictions, write_predictions
 from fancnn.report.report import report
+from fancnn.report.settings import ReportSettings
 from fancnn.runs.looks import Ledger
-from fancnn.runs.scoring import evaluate_table
-from fancnn.settings.commands import (
-    CertifySettings,
-    CompareSettings,
-    CrossvalSettings,
-    DecideSettings,
-    EnsembleSettings,
-    EvaluateSettings,
-    ReportSettings,
-    TrainSettings,
-)
 from fancnn.settings.groups import DecisionSettings
-from fancnn.settings.training_limits import check_promise
+from fancnn.settings.training import TrainSettings
+from fancnn.settings.validation import check_promise
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

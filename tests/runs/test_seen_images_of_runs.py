@@ -14,30 +14,28 @@ from samples import SMALL, compose_command, write_pictures
 
 import fancnn
 from fancnn.certify.certify import certify
+from fancnn.certify.settings import CertifySettings
 from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.data.labeled_images import Picture, copies_across_parts, read_split
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import read_predictions, write_predictions
 from fancnn.predict.predict import predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.pretrain.pretrain import pretrain
 from fancnn.prune.prune import prune
+from fancnn.prune.settings import PruneSettings
 from fancnn.report.report import write_report
 from fancnn.runs import checkpoints
 from fancnn.serve.serve import application
-from fancnn.settings.commands import (
-    CertifySettings,
-    CrossvalSettings,
-    DecideSettings,
-    EnsembleSettings,
-    EvaluateSettings,
-    PredictSettings,
-    PruneSettings,
-    TrainSettings,
-)
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]
@@ -159,7 +157,7 @@ def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, pictur
 def test_golden_pictures_of_the_training_are_said(
     exported: Path, trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fancnn.settings.serving_settings import ServeSettings
+    from fancnn.serve.settings import ServeSettings
 
     model = ExportedModel(exported)
     images = [image for image in read_split(trained_run / "split.csv") if image.split == "train"]

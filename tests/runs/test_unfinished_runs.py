@@ -15,16 +15,20 @@ from samples import SMALL, compose_command, compose_train
 import fancnn
 from fancnn.compare.candidates import read_candidate
 from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.decide.decide import decide
+from fancnn.decide.settings import DecideSettings
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.tables import read_table
 from fancnn.pretrain.pretrain import pretrain
 from fancnn.prune.prune import prune
+from fancnn.prune.settings import PruneSettings
 from fancnn.report.report_data import metrics_of
-from fancnn.settings.commands import CrossvalSettings, DecideSettings, EnsembleSettings, PruneSettings, TrainSettings
-from fancnn.settings.pretraining_settings import PretrainSettings
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

@@ -23,7 +23,7 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.runs import checkpoints
 from fancnn.serve.serve import application
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings
 
 HEAVY = ("torch", "torchvision", "pytorch_lightning", "torchmetrics", "scipy", "sklearn", "matplotlib")
 

@@ -32,7 +32,7 @@ from fancnn.serve.app import Routes, server_app
 from fancnn.serve.inspector import Inspector
 from fancnn.serve.serve import application
 from fancnn.serve.service import Service
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings
 
 Make = Callable[..., TestClient]
 PNG = {"Content-Type": "image/png"}

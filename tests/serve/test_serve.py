@@ -20,7 +20,7 @@ from fancnn.errors import UserError
 from fancnn.serve.connections import Connections
 from fancnn.serve.http_protocol import BoundedConnection
 from fancnn.serve.serve import serve, taken_port
-from fancnn.settings.serving_settings import ServeSettings
+from fancnn.serve.settings import ServeSettings
 
 Start = Callable[..., AbstractContextManager[tuple[str, "subprocess.Popen[str]"]]]
 

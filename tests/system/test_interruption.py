@@ -12,7 +12,7 @@ import torch
 from samples import SMALL, process_environment
 
 from fancnn.errors import UserError
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.checkpointing import AtomicCheckpointIO
 

@@ -16,7 +16,7 @@ from fancnn.data.labeled_images import read_split
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions, scored
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

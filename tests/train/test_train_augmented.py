@@ -13,7 +13,7 @@ from fancnn import assembly
 from fancnn.cli.command import conf_dir
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]

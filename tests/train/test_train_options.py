@@ -16,7 +16,7 @@ import fancnn
 from fancnn import assembly
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
-from fancnn.settings.commands import TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.epoch_log import History
 

@@ -16,12 +16,15 @@ from samples import SMALL, compose_command, compose_train, write_pictures
 import fancnn
 from fancnn import assembly
 from fancnn.ensemble.ensemble import ensemble
+from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.predict.predict import predict
+from fancnn.predict.settings import PredictSettings
 from fancnn.report.report import write_report
-from fancnn.settings.commands import EnsembleSettings, EvaluateSettings, PredictSettings, TrainSettings
+from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 from fancnn.training.epoch_log import History
 

@@ -176,7 +176,7 @@ def served(model: Path, picture: Path) -> int:
     from fancnn.errors import UserError
     from fancnn.inference.exported_model import ExportedModel
     from fancnn.serve.serve import application
-    from fancnn.settings.serving_settings import ServeSettings
+    from fancnn.serve.settings import ServeSettings
 
     try:
         settings = compose_command("serve", ServeSettings, f"model_file={model}", "workers=1")

@@ -1,10 +1,10 @@
-"""What the configuration of a pretraining may say; see `fancnn.settings.training_limits`."""
+"""Check what `python -m fancnn.pretrain` may be told."""
 
 from collections.abc import Mapping
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.pretraining_settings import PretrainSettings, UnlabelledSettings
-from fancnn.settings.training_limits import (
+from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
+from fancnn.settings.validation import (
     check_augment,
     check_batches,
     check_cache,

@@ -1,8 +1,11 @@
-"""What the configuration of a pruning may say; see `fancnn.settings.training_limits`."""
+"""What `python -m fancnn.prune` may be told: its keys, their types, and what values they may have."""
+
+from dataclasses import dataclass, field
+from typing import Any
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.commands import PruneSettings
-from fancnn.settings.training_limits import (
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.validation import (
     MOST_EPOCHS,
     at_most,
     check_choice,
@@ -11,6 +14,24 @@ from fancnn.settings.training_limits import (
     check_share,
     is_number,
 )
+
+
+@dataclass
+class PruneSettings:
+    """Everything `python -m fancnn.prune` can be told."""
+
+    run: str
+    keep: Any  # a share, or a list of them
+    by: str
+    epochs: int
+    lr_factor: float
+    escape: float
+    confidence: float
+    device: str
+    ckpt: str | None
+    output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
+
 
 MOST_SHARES = 100
 CRITERIA = ("order", "l1", "l2", "activation", "taylor", "sparsity", "similarity", "performance", "performance_auroc")

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.pretrain` may be told; see `fancnn.settings.commands`."""
+"""What a pretraining may be told: the keys of `conf/pretrain.yaml`; the YAML has the values."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,11 +1,43 @@
-"""What values the server's configuration may have, in words."""
+"""What `python -m fancnn.serve` may be told: its keys, their types, and what values they may have."""
 
+from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import ip_address
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.serving_settings import RequestLimits, ServeSettings
-from fancnn.settings.training_limits import check_count, check_exported, check_folder, check_image_limits, is_number
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.validation import check_count, check_exported, check_folder, check_image_limits, is_number
+
+
+@dataclass
+class RequestLimits:
+    """How much one client may ask for, and all of them together."""
+
+    megabytes: float
+    request_megapixels: float
+    files: int
+    formats: list[str]
+    seconds: float
+    queue: int
+    per_client: int
+    connections: int
+
+
+@dataclass
+class ServeSettings:
+    """Everything `python -m fancnn.serve` can be told; `model_file` is said as `model=`."""
+
+    model_file: str
+    host: str
+    port: int
+    token: str | None
+    proxy: str | None
+    golden: str | None
+    golden_hours: float
+    workers: int | None
+    limits: RequestLimits
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
+
 
 LEAST, MOST = 1e-3, 10**6  # of whatever is counted or measured
 

@@ -1,7 +1,6 @@
-"""What values a configuration may have, in words: standard library alone, so that a mistake is told at once.
+"""What values the keys of the configuration may have, in words; each check says which key and which value it refuses.
 
-Each check raises `UserError` with the key, what it says and what it may say. The classes that the values are for
-call the same checks, so that Python users are told the same.
+A dataclass has the types. The standard library alone: commands check before they import anything that takes time.
 """
 
 import glob
@@ -14,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.commands import LrFindSettings, TrainSettings
 from fancnn.settings.groups import (
     PARTS,
     AugmentSettings,
@@ -25,6 +23,7 @@ from fancnn.settings.groups import (
     LineSettings,
     ModelSettings,
 )
+from fancnn.settings.training import TrainSettings
 
 RESIZES = ("squash", "pad")
 BACKGROUNDS = ("white", "black")
@@ -444,26 +443,6 @@ def check_regularization(l1: float, l2: float) -> None:
             raise UserError(f"regularization.{name}={value} should be 0 (none) or above, e.g. 1e-4")
 
 
-def check_range_test(settings: LrFindSettings) -> None:
-    with collected() as check:
-        check(lambda: check_training(settings))
-        check(lambda: _check_rates(settings.min_lr, settings.max_lr))
-        check(lambda: _check_steps(settings.steps))
-        if settings.ckpt is not None:
-            raise UserError(f"ckpt={settings.ckpt}: a range test starts from fresh weights; leave ckpt out")
-
-
-def _check_rates(low: float, high: float) -> None:
-    if not (is_number(low) and is_number(high) and 0 < low < high):
-        raise UserError(f"min_lr={low} and max_lr={high} should be above 0, the second above the first")
-
-
-def _check_steps(steps: int) -> None:
-    if not 20 <= steps <= MOST_STEPS:
-        more = at_most(steps, MOST_STEPS)
-        raise UserError(f"steps={steps} should be 20 or more{more}: fewer make no curve")
-
-
 def check_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise UserError(f"seed={seed} should be from 0 to {2**32 - 1}")
@@ -611,3 +590,29 @@ def check_root(root: str | Path, go_class: str) -> None:
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{key}={value!r} is none of {', '.join(choices)}")
+
+
+TABLE_EXPECTED = "a prediction table: columns path, label, probability"
+
+
+def check_split_name(key: str, part: str | None) -> None:
+    if part is not None:
+        check_choice(key, part, PARTS)
+
+
+def check_asked_thresholds(threshold: float | None, recheck: float | None) -> None:
+    """Thresholds of this command line; where one alone is said, the other is the run's own."""
+    for key, value in (("threshold", threshold), ("recheck", recheck)):
+        if value is not None and not 0 <= value <= 1:
+            raise UserError(f"{key}={value} should be in [0, 1]: it is compared with P(NG)")
+    if threshold is not None and recheck is not None and recheck > threshold:
+        raise UserError(f"recheck={recheck} should be from 0 to threshold={threshold}")
+
+
+MOST_FOLDS = 1000
+
+
+def check_folds(folds: int) -> None:
+    if not 3 <= folds <= MOST_FOLDS:
+        more = at_most(folds, MOST_FOLDS)
+        raise UserError(f"folds={folds} should be 3 or more{more}: one tests, one validates, the others train")

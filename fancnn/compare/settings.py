@@ -1,0 +1,53 @@
+"""What `python -m fancnn.compare` may be told: its keys, their types, and what values they may have."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from fancnn.errors import UserError, collected
+from fancnn.settings.groups import PARTS
+from fancnn.settings.validation import (
+    check_choice,
+    check_folder,
+    check_share,
+    check_thresholds,
+    check_writable,
+    place_of,
+)
+
+
+@dataclass
+class CompareSettings:
+    """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
+
+    runs: list[str]
+    part: str | None
+    threshold: float
+    new_escape_rate: float | None
+    new_overkill_rate: float | None
+    confidence: float
+    root: str | None
+    output: str
+    output_dir: str
+
+
+MOST_COMPARED = 26  # a letter each
+
+
+def check_comparing(settings: CompareSettings) -> None:
+    with collected() as check:
+        check(lambda: _check_compared(settings.runs))
+        check(lambda: check_thresholds(settings.threshold))
+        check(lambda: check_share("confidence", settings.confidence))
+        for key in ("new_escape_rate", "new_overkill_rate"):
+            if (margin := getattr(settings, key)) is not None:
+                check(partial(check_share, key, margin))
+        if settings.part is not None:
+            check(lambda: check_choice("part", str(settings.part), (*PARTS, "all")))
+        check(lambda: check_folder("root", settings.root, "one that the paths are relative to"))
+        check(lambda: check_writable("output", settings.output, place_of("output", settings.output)))
+
+
+def _check_compared(runs: list[str]) -> None:
+    if not 2 <= len(runs) <= MOST_COMPARED:
+        expected = f"two to {MOST_COMPARED} runs or tables, the one in use first"
+        raise UserError(f"{len(runs)} given: expected {expected}, e.g. python -m fancnn.compare RUN NEW_RUN")

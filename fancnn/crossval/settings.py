@@ -1,0 +1,20 @@
+"""What `python -m fancnn.crossval` may be told: its keys, their types, and what values they may have."""
+
+from dataclasses import dataclass
+
+from fancnn.errors import collected
+from fancnn.settings.training import TrainSettings
+from fancnn.settings.validation import check_folds, check_training
+
+
+@dataclass(kw_only=True)
+class CrossvalSettings(TrainSettings):
+    """Everything `python -m fancnn.crossval` can be told."""
+
+    folds: int
+
+
+def check_crossing(settings: CrossvalSettings) -> None:
+    with collected() as check:
+        check(lambda: check_training(settings))
+        check(lambda: check_folds(settings.folds))

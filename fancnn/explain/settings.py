@@ -1,0 +1,65 @@
+"""What `python -m fancnn.explain` may be told: its keys, their types, and what values they may have."""
+
+from dataclasses import dataclass, field
+from functools import partial
+
+from fancnn.errors import UserError, collected
+from fancnn.settings.groups import ImageLimits
+from fancnn.settings.validation import (
+    check_choice,
+    check_count,
+    check_device,
+    check_earlier,
+    check_input,
+    check_seed,
+    check_split_name,
+)
+
+
+@dataclass
+class ExplainSettings:
+    """Everything `python -m fancnn.explain` can be told."""
+
+    run: str
+    input: str | None
+    split: str | None
+    pictures: int
+    layer: str | None
+    methods: list[str]
+    baseline: str
+    channels: int
+    filters: int
+    check: bool | None
+    check_pictures: int
+    seed: int
+    device: str
+    output_dir: str
+    image_limits: ImageLimits = field(default_factory=ImageLimits)
+
+
+BASELINES = ("mean", "black", "white")
+METHODS = ("grad_cam", "occlusion", "integrated_gradients")
+
+
+def check_explaining(settings: ExplainSettings) -> None:
+    with collected() as check:
+        check(lambda: check_earlier("run", settings.run))
+        check(lambda: check_split_name("split", settings.split))
+        check(lambda: check_input(settings.input))
+        for name, least in (("pictures", 1), ("channels", 1), ("filters", 0), ("check_pictures", 1)):
+            check(partial(_check_shown, settings, name, least))
+        check(lambda: check_choice("baseline", settings.baseline, BASELINES))
+        check(lambda: _check_methods(settings.methods))
+        check(lambda: check_seed(settings.seed))
+        check(lambda: check_device(settings.device))
+
+
+def _check_shown(settings: ExplainSettings, name: str, least: int) -> None:
+    check_count(name, getattr(settings, name), least, 10_000)
+
+
+def _check_methods(methods: list[str]) -> None:
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise UserError(f"methods: {unknown[0]!r} is none of {', '.join(METHODS)}")
+    if not methods or len(set(methods)) < len(methods):
+        raise UserError(f"methods={methods}: expected one or more of {', '.join(METHODS)}, each once")
