@@ -83,7 +83,8 @@ def decoding_bytes(image: Image.Image) -> int:
     """
     each = 1 if image.mode in ("1", "L", "P") else 4  # as Pillow holds a pixel
     each += 4 if image.mode != "RGB" else 0  # converted
-    each += 4 if image.has_transparency_data else 0  # laid on the background
+    # laid on the background; Pillow's `has_transparency_data` asks a palette that a damaged file may lack
+    each += 4 if "transparency" in image.info or image.mode[-1] in "APa" else 0
     each += 4  # turned upright, which metadata may say that come after the pixels
     each += 3  # the array
     buffers = 2 * len(image.getbands()) if image.format == "JPEG" else _BUFFERS.get(image.format or "", 4)

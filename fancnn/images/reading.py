@@ -59,6 +59,8 @@ _UPRIGHT = {
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value in negatives
 
+Work = Callable[[int, int], int]  # height and width to the bytes that something takes besides the pixels
+
 
 def is_hidden(relative: PurePath) -> bool:
     """Tell whether a system, not a person, put this file or folder there: `.DS_Store`, `__MACOSX/`.
@@ -111,7 +113,7 @@ def decoded(
     gate: ImageGate = DEFAULT_GATE,
     *,
     formats: Sequence[str] = FORMATS,
-    work: Callable[[int, int], int] = lambda height, width: 0,
+    work: Work = lambda height, width: 0,
 ) -> Iterator[NDArray[np.uint8]]:
     """Decode the content of a file as `read_picture` does, once there is room for it, which is then held.
 
@@ -126,9 +128,8 @@ def decoded(
         UnreadablePicture: As `read_picture`.
     """
     _check_background(background)
-    image = opened(content, gate.limits, formats)
-    own = 3 * image.height * image.width
-    with gate.decoding(max(decoding_bytes(image), own + work(image.height, image.width))):
+    image = opened(content, gate.limits, formats, work)
+    with gate.decoding(_memory(image, work)):
         pixels = _sound_jpeg(content, image)
         if pixels is None:
             pixels = as_rgb(image, background, gate.limits)
@@ -136,8 +137,21 @@ def decoded(
         yield pixels
 
 
-def opened(content: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS) -> Image.Image:
+def _memory(image: Image.Image, work: Work) -> int:
+    """Return the bytes that an image takes while it is decoded, or while something is done with its pixels."""
+    return max(decoding_bytes(image), 3 * image.height * image.width + work(image.height, image.width))
+
+
+def opened(
+    content: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS, work: Work = lambda height, width: 0
+) -> Image.Image:
     """Open the content of a file, of which no pixel is decoded yet.
+
+    Args:
+        content: Of a file.
+        limits: What is let in.
+        formats: Pillow's names of the kinds that are tried.
+        work: As for `decoded`, so that a refusal can name all bounds that are exceeded.
 
     Raises:
         UnreadablePicture: If it is of none of these kinds, its header is damaged, or it is too large.
@@ -148,7 +162,7 @@ def opened(content: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS
     _hush_pillow()
     with _damage_in_words(content, formats):
         image = Image.open(io.BytesIO(content), formats=tuple(formats))
-    check_size(*image.size, limits, decoding_bytes(image))
+    check_size(*image.size, limits, _memory(image, work))
     return image
 
 

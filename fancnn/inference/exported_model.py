@@ -170,10 +170,10 @@ class ExportedModel:
             UnreadablePicture: As `read`.
         """
         background = self.facts.preprocess["background"]
-        with decoded(content, background, self.gate, formats=formats, work=self._scoring_bytes) as picture:
+        with decoded(content, background, self.gate, formats=formats, work=self.scoring_bytes) as picture:
             yield picture
 
-    def _scoring_bytes(self, height: int, width: int) -> int:
+    def scoring_bytes(self, height: int, width: int) -> int:
         """The memory that one image takes in the graph: by planes, as floats, and the weights of its resize."""
         out_height, out_width = map(int, self.facts.preprocess["image_size"])
         return 15 * height * width + 12 * height * out_width + COPIES * 4 * (out_height * height + out_width * width)

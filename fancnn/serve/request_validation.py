@@ -53,7 +53,7 @@ def size_of(model: ExportedModel, content: bytes, formats: Sequence[str]) -> tup
         Refused: As `admitted`.
     """
     try:
-        return opened(content, model.gate.limits, formats).size
+        return opened(content, model.gate.limits, formats, model.scoring_bytes).size
     except UnreadablePicture as error:
         raise _refused(error) from None
 

@@ -59,7 +59,7 @@ BOMBS = {
     "a PNG of one row": (png(20_000_000, 1), "20000000x1: a side of more than 65,535 pixels; image_limits.max_side="),
     "a PNG of many pixels": (
         png(13_000, 13_000),
-        "13000x13000: 169 megapixels, more than 100; image_limits.megapixels=1",
+        "13000x13000: 169 megapixels, more than 100; image_limits.megapixels=169 allows it",
     ),
     "a PNG of far more": (png(60_000, 60_000), "3,600 megapixels: more than any image may have"),
     "a GIF": (
@@ -90,6 +90,25 @@ def test_what_claims_too_much_is_refused_before_a_pixel_is_decoded(
     with pytest.raises(UnreadablePicture) as caught:
         read_picture(content)
     assert reason in str(caught.value)
+
+
+def test_all_bounds_that_an_image_exceeds_are_named_with_the_keys_that_move_them() -> None:
+    limits = ImageLimits(max_side=50, megapixels=0.001, megabytes=1, decoding_megabytes=0.05)
+    with pytest.raises(UnreadablePicture) as caught:
+        opened(saved("PNG", size=(60, 40)), limits, work=lambda height, width: 100_000)
+    assert str(caught.value) == (
+        "60x40: a side of more than 50 pixels; 0.0024 megapixels, more than 0.001; 0 MB of memory to decode it, more "
+        "than 0.05; image_limits.max_side=60 image_limits.megapixels=1 image_limits.decoding_megabytes=1 together "
+        "allow it"
+    )
+
+
+def test_an_indexed_png_without_a_palette_is_damaged_and_no_fault_of_the_program() -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 3, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(20)))
+    for order in (pixels + header, chunk(b"PLTE", b"") + header + pixels):
+        with pytest.raises(UnreadablePicture, match="damaged|cut off"):
+            read_picture(b"\x89PNG\r\n\x1a\n" + order + chunk(b"IEND", b""))
 
 
 def test_a_jpeg_with_a_film_behind_it_is_an_image_as_before() -> None:
