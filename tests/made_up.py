@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fancnn.data.labeled_images import Picture, write_split
+from fancnn.data.labeled_images import Picture, split_hash, write_split
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.metrics.thresholds import Thresholds
@@ -55,7 +55,8 @@ def write_run(
     folder.mkdir(parents=True)
     write_predictions(decided(rows, thresholds), folder / "predictions.csv")
     trained = [replace(row, path=f"{row.path}.train", split="train") for row in rows_of(20, seed=9)]
-    write_split([_picture(row) for row in (*rows, *trained)], folder / "split.csv")
+    images = [_picture(row) for row in (*rows, *trained)]
+    write_split(images, folder / "split.csv")
     with table_writer(folder / "metrics.csv", ("epoch", "seconds", "lr", "train/loss", "val/loss", "val/f1"), 1) as add:
         for epoch in (1, 2, 3):
             add({"epoch": epoch, "lr": 0.01, "train/loss": 1 / epoch, "val/loss": abs(epoch - 2) + 0.9, "val/f1": 0.5})
@@ -69,7 +70,12 @@ def write_run(
         for name in names
     }
     write_metrics(
-        folder / "metrics.json", parts, {**ABOUT, "thresholds": [thresholds.lower, thresholds.upper], **about}
+        folder / "metrics.json",
+        parts,
+        {
+            **{**ABOUT, "split_sha256": split_hash(images), "thresholds": [thresholds.lower, thresholds.upper]},
+            **about,
+        },
     )
     return folder
 
@@ -112,7 +118,6 @@ ABOUT: dict[str, Any] = {
     "go_class": "GO",
     "classes": ["GO", "NG"],
     "root": "/nowhere",
-    "split_sha256": "cafe",
     "unread": 0,
     "versions": {"fancnn": "0"},
     "line": None,

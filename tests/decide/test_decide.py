@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from fancnn.decisions.threshold_choice import max_f1_threshold, threshold_for_es
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
 from fancnn.evaluate.settings import EvaluateSettings
-from fancnn.metrics.predictions import columns, read_predictions, write_predictions
+from fancnn.metrics.predictions import Prediction, columns, read_predictions, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
@@ -121,9 +121,14 @@ def test_too_few_pictures_for_an_escape_rate_are_told_before_the_training(
 def in_lots(run: Path, size: int = 2) -> None:
     """Give each image of a run's table a lot of `size` images of its part."""
     rows = read_predictions(run / "predictions.csv")
-    write_predictions(
-        [replace(row, group=f"{row.split} {i // size}") for i, row in enumerate(rows)], run / "predictions.csv"
-    )
+    replace_predictions(run, [replace(row, group=f"{row.split} {i // size}") for i, row in enumerate(rows)])
+
+
+def replace_predictions(run: Path, rows: Sequence[Prediction]) -> None:
+    """Give a run other predictions, as if it had always had them."""
+    write_predictions(rows, run / "predictions.csv")
+    metrics = json.loads((run / "metrics.json").read_text())
+    (run / "metrics.json").write_text(json.dumps({**metrics, "predictions_sha256": None}))
 
 
 def test_a_promise_counts_what_a_certificate_counts(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +192,7 @@ def test_copies_promise_nothing_more(run: Path) -> None:
     copies = [
         replace(row, path=f"{n}/{row.path}", pixel_sha256=f"{i:064x}") for i, row in enumerate(rows) for n in range(9)
     ]
-    write_predictions(copies, run / "predictions.csv")
+    replace_predictions(run, copies)
     with pytest.raises(UserError, match="6 NG parts cannot prove"):
         decided(run, "decision.rule=escape", "decision.escape_rate=0.1")
 

@@ -256,7 +256,7 @@ def test_a_cost_of_looks_that_is_not_said_is_undefined(run: Path) -> None:
 def test_training_is_told_by_command_configuration_and_hashes(page: str) -> None:
     text = words(page)
     assert "python -m fancnn.train seed=3 'data.root=/my parts'" in text
-    for said in ("ConvNet", "80 x 80", "temperature 2", "2 of 3, chosen by val/loss", "fancnn 0", "cafe"):
+    for said in ("ConvNet", "80 x 80", "temperature 2", "2 of 3, chosen by val/loss", "fancnn 0", "Split (SHA-256)"):
         assert said in text
 
 

@@ -144,7 +144,8 @@ def hostile_picture(seeded: random.Random, folder: Path) -> Path:
     kind = seeded.choice(list(KINDS))
     content = seeded.choice(CHANGES)(picture(kind, seeded), seeded)
     suffix = seeded.choice([KINDS[kind]] * 4 + list(KINDS.values()))
-    stem = seeded.choice(["image"] * 3 + [os.fsencode(seeded.choice(NAMES))[:200].decode("utf-8", "surrogateescape")])
+    name = os.fsencode(seeded.choice(NAMES))[:200].decode("utf-8", "surrogateescape").replace("/", "\u2215")
+    stem = seeded.choice(["image"] * 3 + [name])
     path = folder / f"{stem}{suffix}"
     odd = seeded.random()
     if odd < 0.02:

@@ -29,6 +29,7 @@ TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
 SECONDS = 300.0  # after which a command is said to hang
 COUNTS = {"GO": 16, "NG/scratch": 8, "NG/stain": 8}
 INCOMPLETE = ("not finished", "stopped", "incomplete", "interrupted", "unfinished", "cut short", "go on with")
+TAKEN = ("remove it", "holds the runs of a sweep already", "exists and is not an empty folder")
 NOT_COMPARED = {"metrics.csv", "hparams.yaml", "report.html", "explain.json", "pruning.json", "multirun.yaml"}
 
 
@@ -254,7 +255,7 @@ def _spread(size: int, count: int, seeded: random.Random) -> list[int]:
 def attack(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int, journal: Journal) -> Iterator[Outcome]:
     """Make the tries that the journal has not, and yield what they come to."""
     for scenario, plan, point in drawn(bench, scenarios, count, seed):
-        name = f"{scenario.name}, {plan.how} at {plan.point} ({point}), seed {seed}"
+        name = f"{scenario.name}, {plan.how} at {plan.point}, seed {seed}"
         part = "power cuts" if plan.how in ("empty", "prefix", "names") else "kills"
         if not journal.has(part, name):
             outcome, detail = attempted(
@@ -262,7 +263,9 @@ def attack(bench: Bench, scenarios: Sequence[Scenario], count: int, seed: int, j
                 lambda text: (FAILED, text),
             )
             good = outcome in GOOD
-            yield Outcome(part, scenario.name, name, outcome, good, reproduction(bench, scenario, plan), detail)
+            yield Outcome(
+                part, scenario.name, name, outcome, good, reproduction(bench, scenario, plan), f"at {point}\n{detail}"
+            )
 
 
 GOOD = ("all as without it", "was over by then", "refused, or said to be unfinished")
@@ -297,8 +300,9 @@ def judged(bench: Bench, scenario: Scenario, plan: Plan) -> tuple[str, str]:
         arguments = scenario.goes_on
         result = result if scenario.in_place else bench.work / "runs/again"
     again = bench.run_alone(scenario) if scenario.own_process else bench.run(scenario.command, arguments)
-    if again.refused and "remove it" in again.text:  # the folder has what a command began, and nothing to go on with
-        shutil.rmtree(result)
+    if again.refused and any(text in again.text for text in TAKEN):  # the way out: another folder, or without the rest
+        for place in ("runs/new", "fans"):
+            shutil.rmtree(bench.work / place, ignore_errors=True)
         again = bench.run_alone(scenario) if scenario.own_process else bench.run(scenario.command, arguments)
     if again.refused and scenario.mended_by and f"python -m fancnn.{scenario.mended_by[0]}" in again.text:
         bench.run(scenario.mended_by[0], scenario.mended_by[1:])
