@@ -5,7 +5,7 @@ from pathlib import Path
 from fancnn.cache.settings import CacheSettings, check_caching
 from fancnn.data.cache_index import read_index
 from fancnn.data.decoded_cache import read_about, wrong_rows
-from fancnn.files.atomic_files import remove_folder
+from fancnn.files.atomic_files import remove_folder, remove_rest
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
@@ -22,8 +22,8 @@ def look_after(settings: CacheSettings) -> bool:
     """
     check_caching(settings)
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
-    found = {folder: about for folder in sorted(top.glob("decoded/*")) if (about := read_about(folder))}
-    fans = [folder for folder in sorted(top.glob("fans/*")) if (folder / "fans.csv").is_file()]
+    found = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
+    fans = [folder for folder in sorted(top.glob("fans/[!.]*")) if (folder / "fans.csv").is_file()]
     if settings.do == "list":
         _list(top, list(found), fans)
         return True
@@ -31,6 +31,8 @@ def look_after(settings: CacheSettings) -> bool:
         return _verify(list(found), ImageGate(settings.image_limits))
     for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
         remove_folder(folder)
+    for parent in (top / "decoded", top / "fans"):
+        remove_rest(parent)
     say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
     return True
 

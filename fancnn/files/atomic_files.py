@@ -78,14 +78,19 @@ def remove(path: Path) -> None:
 def remove_folder(folder: Path) -> None:
     """Remove a folder with all that is in it; a kill leaves it whole or gone, and the rest under a hidden name.
 
-    That rest is removed with the next folder of the same parent.
+    That rest goes with the next folder of the same parent, or by `remove_rest`.
     """
-    for rest in folder.parent.glob(f".*{REMOVED}"):
-        shutil.rmtree(rest, ignore_errors=True)
+    remove_rest(folder.parent)
     aside = folder.with_name(f".{folder.name}{REMOVED}")
     folder.rename(aside)
     sync_folder(folder.parent)
     shutil.rmtree(aside)
+
+
+def remove_rest(parent: Path) -> None:
+    """Remove what a kill has left in a folder of those that `remove_folder` was removing there."""
+    for rest in parent.glob(f".*{REMOVED}"):
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def sync_file(path: Path) -> None:

@@ -56,6 +56,24 @@ def test_clear_removes_what_is_kept_and_nothing_else(kept: Path, tmp_path: Path)
     assert (own / "mine.txt").is_file()
 
 
+@pytest.mark.parametrize("do", ["list", "verify", "clear"])
+def test_what_a_killed_clear_has_left_is_not_looked_at_and_goes_with_the_next(
+    kept: Path, tmp_path: Path, do: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ask(tmp_path, "clear")
+    assert not kept.exists()
+    assert list(kept.parent.iterdir())
+    assert ask(tmp_path, do)
+    assert ask(tmp_path, "clear")
+    assert not list(kept.parent.iterdir())
+
+
 def test_another_wish_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do=tidy is none of list, verify, clear"):
         ask(tmp_path, "tidy")
