@@ -13,6 +13,9 @@ from fancnn.files.regular_files import read_regular, size_of_regular
 from fancnn.images.unreadable import UnreadablePicture
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import check_image_limits
+from fancnn.system.memory import give_back_freed_memory
+
+LARGE = 10**8  # bytes of an image whose memory goes back to the system: what looking for it takes is little beside it
 
 
 class Room:
@@ -111,6 +114,8 @@ class ImageGate:
         try:
             yield
         finally:
+            if count > LARGE:
+                give_back_freed_memory()
             self._pixels.give_back(taken)
 
     def _in_words(self, error: OSError | ValueError) -> UnreadablePicture:
