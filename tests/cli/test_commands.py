@@ -92,6 +92,7 @@ def test_a_command_after_a_space_is_told_how_it_is_written(tmp_path: Path) -> No
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
         (["fancnn.pretrain", "data.root=nowhere"], "data.root='nowhere' is no folder. Expected one with pictures"),
+        (["fancnn.describe", "model.outputs=many"], "model.outputs="),
         (["fancnn.describe", "data.image_size=[80]"], "data.image_size=[80] should be two whole numbers"),
         (
             ["fancnn.describe", "model=residual", "data.image_size=[16,16]"],
