@@ -234,13 +234,13 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema
 def _refuse_other_command(run: Path, name: str) -> None:
     """Refuse to go on with a run that another command made, by what Hydra wrote of it."""
     path = run / ".hydra" / "hydra.yaml"
-    found: Any = read_yaml(path) if path.is_file() else None
+    maker: Any = read_yaml(path) if path.is_file() else None
     for inner in ("hydra", "job", "name"):
-        found = found.get(inner) if isinstance(found, dict) else None
-    if isinstance(found, str) and found != name:
-        ways = [f"go on with it by python -m fancnn.{found} {argument('ckpt', run)}"] if found in RESUMED else []
+        maker = maker.get(inner) if isinstance(maker, dict) else None
+    if isinstance(maker, str) and maker != name:
+        ways = [f"go on with it by python -m fancnn.{maker} {argument('ckpt', run)}"] if maker in RESUMED else []
         ways += [f"to start with its layers: {argument('init', run)}"] if name == "train" else []
-        raise UserError(f"{run} is a run of {found}: {', or '.join([*ways, f'name one of {name}'])}")
+        raise UserError(f"{run} is a run of {maker}: {', or '.join([*ways, f'name one of {name}'])}")
 
 
 def _listed(path: Path) -> list[str]:

@@ -89,8 +89,8 @@ def _near(word: str, known: Mapping[str, str] | Sequence[str]) -> str:
         >>> _near("tinny", ["basic", "tiny"]), _near("lrr", {"lr": "model.optimizer.lr"})
         ('. Did you mean tiny?', '. Did you mean model.optimizer.lr?')
     """
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f". Did you mean {known[found[0]] if isinstance(known, Mapping) else found[0]}?" if found else ""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f". Did you mean {known[nearest[0]] if isinstance(known, Mapping) else nearest[0]}?" if nearest else ""
 
 
 def _key(override: str) -> str:

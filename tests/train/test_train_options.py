@@ -161,3 +161,17 @@ def test_the_rate_that_is_logged_is_that_of_the_epochs_first_step(
 ) -> None:
     train(train_settings(*LONG, f"schedule={schedule}"))
     assert column(tmp_path / "run", "lr") == pytest.approx([1e-3 * factor(epoch) for epoch in range(5)], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("+trainer.limit_train_batches=1e-9", "trainer: "),
+        ("callbacks.early_stopping.patience=many", "patience=many should be 1 or more epochs"),
+    ],
+)
+def test_what_lightning_and_a_callback_refuse_ends_in_words(
+    train_settings: Callable[..., TrainSettings], override: str, text: str
+) -> None:
+    with pytest.raises(UserError, match=text):
+        train(train_settings(override))
