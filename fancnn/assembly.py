@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fancnn.augmentation import Augment
 from fancnn.cli.command import in_sweep
 from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError, collected
@@ -38,20 +38,20 @@ from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.settings.validation import (
     OUTPUTS,
-    check_choice,
-    check_described,
-    check_freeze,
-    check_image_size,
-    check_seed,
-    check_thresholds,
-    check_training,
     is_count,
+    validate_choice,
+    validate_described,
+    validate_freeze,
+    validate_image_size,
+    validate_seed,
+    validate_thresholds,
+    validate_training,
 )
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.memory import memory_bytes
 from fancnn.training.checkpointing import AtomicCheckpointIO
 from fancnn.training.classifier import Classifier
-from fancnn.training.factories import accepted, check_loss, check_makers, check_network, check_takes_outputs
+from fancnn.training.factories import accepted, validate_loss, validate_makers, validate_network, validate_takes_outputs
 from fancnn.training.layer_freezing import freezing
 from fancnn.training.losses import with_balanced_weights
 from fancnn.training.output_bias import set_output_bias
@@ -76,9 +76,9 @@ def build(config: Mapping[str, Any], key: str, *, later: bool = False, **more: A
     Raises:
         UserError: If the target is unknown or not allowed, or refuses its arguments.
     """
-    check_described(key, config, later=later)
+    validate_described(key, config, later=later)
     for target in _targets(config):
-        _check_target(target, key)
+        _validate_target(target, key)
     try:
         return instantiate(dict(config), **more, _convert_="all")
     except HydraException as error:
@@ -107,7 +107,7 @@ def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
     return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
 
 
-def read_pictures(settings: TrainSettings) -> PictureDataModule:
+def read_pictures(settings: TrainSettings) -> ImageDataModule:
     """The pictures that the configuration names, read and split."""
     if settings.data.root is not None:
         root = Path(settings.data.root).expanduser()
@@ -128,7 +128,7 @@ def datamodule(
     *,
     labelled: bool = True,
     image_limits: ImageLimits | None = None,
-) -> PictureDataModule:
+) -> ImageDataModule:
     """The pictures under `root`, not read yet."""
     plan = SplitPlan(
         method=data.split,  # type: ignore[arg-type]  # checked there
@@ -138,7 +138,7 @@ def datamodule(
         split_file=data.split_file,
         seed=seed,
     )
-    return PictureDataModule(
+    return ImageDataModule(
         root,
         data.go_class,
         preprocess(data),
@@ -164,14 +164,14 @@ def _decoded_folder(cache: str | None) -> Path | None:
 def network(config: Mapping[str, Any], outputs: int = 1) -> nn.Module:
     """The network that a configuration or a checkpoint describes, told how many `outputs` if these are several."""
     if outputs > 1 and "_target_" in config:
-        _check_target(str(config["_target_"]), "model.network")
-        check_takes_outputs(get_object(config["_target_"]), outputs)
+        _validate_target(str(config["_target_"]), "model.network")
+        validate_takes_outputs(get_object(config["_target_"]), outputs)
     several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
-    check_memory(config, outputs)
+    validate_memory(config, outputs)
     return _built(config, "model.network", nn.Module, **several)
 
 
-def check_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) -> None:
+def validate_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1) -> None:
     """Refuse a network of this package that this computer cannot hold in training, before it is made.
 
     Args:
@@ -270,7 +270,7 @@ def makers(
     with collected() as check:
         made = check(lambda: build(optimizer, "model.optimizer", later=True))
         of_rate = check(lambda: None if schedule is None else build(schedule, "schedule", later=True))
-        check(lambda: check_makers(made, of_rate, network))
+        check(lambda: validate_makers(made, of_rate, network))
     assert made is not None  # else the block has ended with the mistake
     return made, of_rate
 
@@ -278,7 +278,7 @@ def makers(
 def _loss(config: Mapping[str, Any], outputs: int) -> nn.Module:
     """The loss, which was tried on two images."""
     made = _built(config, "model.loss", nn.Module)
-    check_loss(made, outputs)
+    validate_loss(made, outputs)
     return made
 
 
@@ -300,7 +300,7 @@ def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
 
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
     """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
-    check_seed(settings.seed)
+    validate_seed(settings.seed)
     quiet_lightning()
     seed_everything(settings.seed, workers=True, verbose=False)
     with collected() as check:
@@ -340,17 +340,17 @@ def check(settings: TrainSettings) -> None:
         UserError: Naming the key, what it says and what it may say.
     """
     with collected() as check:
-        check(lambda: check_training(settings))
+        check(lambda: validate_training(settings))
         check(lambda: datamodule(settings.data, Path(), settings.seed))
         check(lambda: trainer(settings))
         fresh = check(lambda: _model(settings))
         check(lambda: classifier(settings, fresh or _stand_in(settings.model.outputs), {}))
         if fresh is not None:
-            check(lambda: _check_frozen(settings, fresh.network))
+            check(lambda: _validate_frozen(settings, fresh.network))
 
 
-def _check_frozen(settings: TrainSettings, network: nn.Module) -> None:
-    check_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer)
+def _validate_frozen(settings: TrainSettings, network: nn.Module) -> None:
+    validate_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer)
     for callback in freezing(settings.freeze.layers):
         callback.held(network)
 
@@ -361,16 +361,16 @@ def _stand_in(outputs: str) -> Model:
 
 
 def _model(settings: TrainSettings) -> Model | None:
-    """The model, where what it is made of is right; `check_training` says by its key what is not."""
+    """The model, where what it is made of is right; `validate_training` says by its key what is not."""
     try:
-        check_image_size(settings.data.image_size)
-        check_seed(settings.seed)
-        check_choice("model.outputs", settings.model.outputs, OUTPUTS)
-        check_thresholds(settings.decision.threshold, settings.decision.recheck)
+        validate_image_size(settings.data.image_size)
+        validate_seed(settings.seed)
+        validate_choice("model.outputs", settings.model.outputs, OUTPUTS)
+        validate_thresholds(settings.decision.threshold, settings.decision.recheck)
     except UserError:
         return None
     made = model(settings, ())
-    check_network(made.network, settings.data.image_size, len(made.outputs))
+    validate_network(made.network, settings.data.image_size, len(made.outputs))
     return made
 
 
@@ -392,7 +392,7 @@ def _targets(config: Any) -> list[str]:
     return []
 
 
-def _check_target(target: str, key: str) -> None:
+def _validate_target(target: str, key: str) -> None:
     """Allow what the packages define themselves, not what can merely be reached through their names."""
     try:
         found = get_object(target) if _within(target) else None

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fancnn.data.label_modes import ONE, known_type
-from fancnn.data.labeled_images import Picture as ListedPicture
+from fancnn.data.labeled_images import LabeledImage as ListedPicture
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
@@ -39,7 +39,7 @@ FORMS = (
 BATCH_SIZE = 32  # pictures scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
 
 T = TypeVar("T")
-Picture = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
+LabeledImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Model(nn.Module):
         """
         return self.calibration.probabilities(self.logits(images))
 
-    def predict(self, pictures: Picture | Iterable[Picture]) -> Predictions:
+    def predict(self, pictures: LabeledImage | Iterable[LabeledImage]) -> Predictions:
         """Score pictures, a batch at a time.
 
         Args:
@@ -288,7 +288,7 @@ def _in_batches(items: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+def _as_list(pictures: LabeledImage | Iterable[LabeledImage]) -> list[LabeledImage]:
     single = isinstance(pictures, str | os.PathLike | Image.Image) or (
         isinstance(pictures, np.ndarray | Tensor) and pictures.ndim <= 3
     )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fancnn.data.labeled_images import Picture, split_hash, write_split
+from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.metrics.thresholds import Thresholds
@@ -97,9 +97,9 @@ def content_of(path: str) -> bytes:
     return file.getvalue()
 
 
-def _picture(row: Prediction) -> Picture:
+def _picture(row: Prediction) -> LabeledImage:
     sha256 = hashlib.sha256(content_of(row.path)).hexdigest()
-    return Picture(row.path, row.class_name, row.label or 0, row.split, sha256, row.group, row.defect_type)
+    return LabeledImage(row.path, row.class_name, row.label or 0, row.split, sha256, row.group, row.defect_type)
 
 
 CONFIGURATION = {

@@ -12,7 +12,7 @@ import pytest
 from samples import REPOSITORY, process_environment
 
 PACKAGE = REPOSITORY / "fancnn"
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ("assembly", "model"))
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_")
 CAPABILITIES = sorted(path.parent.name for path in PACKAGE.glob("*/__main__.py"))
 # what a person on the line, or a page, needs without torch
 WITHOUT_TORCH = ("metrics", "decisions", "pages", "serve", "report", "compare", "fans", "files", "settings")

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fancnn.augmentation.color import after, recoloured
 from fancnn.augmentation.grid_sampling import Border, rearranged, sampled
 from fancnn.errors import UserError
-from fancnn.settings.validation import check_border
+from fancnn.settings.validation import validate_border
 
 
 @runtime_checkable
@@ -72,7 +72,7 @@ class Augment(nn.Module):
 
     def __init__(self, transforms: Sequence[Any], border: Border = "reflection") -> None:
         super().__init__()
-        check_border(border)
+        validate_border(border)
         for item in transforms:
             if not isinstance(item, Positions | Colours | Surface | Mixing):
                 found = type(item).__name__

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fancnn.augmentation.random_params import check_range, occasional, uniform
+from fancnn.augmentation.random_params import occasional, uniform, validate_range
 
 LUMA = (0.299, 0.587, 0.114)  # grey of (red, green, blue), ITU-R BT.601
 
@@ -29,7 +29,7 @@ class Brightness:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range(strength=self.strength, probability=self.probability)
+        validate_range(strength=self.strength, probability=self.probability)
 
     def colours(self, means: Tensor) -> Tensor:
         factors = _factors(len(means), self.strength, self.probability, means.device)
@@ -51,7 +51,7 @@ class Contrast:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range(strength=self.strength, probability=self.probability)
+        validate_range(strength=self.strength, probability=self.probability)
 
     def colours(self, means: Tensor) -> Tensor:
         return contrasts(_factors(len(means), self.strength, self.probability, means.device), means)
@@ -72,7 +72,7 @@ class Saturation:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range(strength=self.strength, probability=self.probability)
+        validate_range(strength=self.strength, probability=self.probability)
 
     def colours(self, means: Tensor) -> Tensor:
         return saturations(_factors(len(means), self.strength, self.probability, means.device))
@@ -94,7 +94,7 @@ class ColourCast:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range(strength=self.strength, probability=self.probability)
+        validate_range(strength=self.strength, probability=self.probability)
 
     def colours(self, means: Tensor) -> Tensor:
         factors = uniform(3 * len(means), 1 - self.strength, 1 + self.strength, means.device).view(-1, 3)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fancnn.augmentation.grid_sampling import maps
-from fancnn.augmentation.random_params import check_ordered, check_range, chosen, occasional, uniform
+from fancnn.augmentation.random_params import chosen, occasional, uniform, validate_ordered, validate_range
 
 Size = tuple[int, int]  # height and width, pixels
 
@@ -31,7 +31,7 @@ class HorizontalFlip:
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_range(probability=self.probability)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         return maps(count, device, xx=1 - 2 * chosen(count, self.probability, device).float())
@@ -51,7 +51,7 @@ class VerticalFlip:
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_range(probability=self.probability)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         return maps(count, device, yy=1 - 2 * chosen(count, self.probability, device).float())
@@ -74,7 +74,7 @@ class SquareSymmetry:
     exact: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_range(probability=self.probability)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         flip_x, flip_y, swap = torch.rand(3, count, device=device) < 0.5
@@ -99,8 +99,8 @@ class Rotation:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_range(0, 180, degrees=self.degrees)
-        check_range(probability=self.probability)
+        validate_range(0, 180, degrees=self.degrees)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         degrees = uniform(count, -self.degrees, self.degrees, device)
@@ -124,7 +124,7 @@ class Shift:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_range(share=self.share, probability=self.probability)
+        validate_range(share=self.share, probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         shares = uniform(2 * count, -self.share, self.share, device).view(count, 2)
@@ -151,9 +151,9 @@ class Zoom:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_range(0.5, 4, least_factor=self.least_factor, most_factor=self.most_factor)
-        check_ordered("factor", self.least_factor, self.most_factor)
-        check_range(probability=self.probability)
+        validate_range(0.5, 4, least_factor=self.least_factor, most_factor=self.most_factor)
+        validate_ordered("factor", self.least_factor, self.most_factor)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         logs = uniform(count, math.log(self.least_factor), math.log(self.most_factor), device)
@@ -177,8 +177,8 @@ class Shear:
     exact: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        check_range(0, 45, degrees=self.degrees)
-        check_range(probability=self.probability)
+        validate_range(0, 45, degrees=self.degrees)
+        validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         degrees = uniform(count, -self.degrees, self.degrees, device)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fancnn.augmentation.noise import rectangles
-from fancnn.augmentation.random_params import check_range, occasional
+from fancnn.augmentation.random_params import occasional, validate_range
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class MixUp:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        check_range(0.01, 10, alpha=self.alpha)
-        check_range(probability=self.probability)
+        validate_range(0.01, 10, alpha=self.alpha)
+        validate_range(probability=self.probability)
 
     def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         share = occasional(larger_share(self.alpha, len(images), images.device), 1.0, self.probability)
@@ -56,8 +56,8 @@ class CutMix:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_range(0.01, 10, alpha=self.alpha)
-        check_range(probability=self.probability)
+        validate_range(0.01, 10, alpha=self.alpha)
+        validate_range(probability=self.probability)
 
     def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fancnn.augmentation.random_params import check_ordered, check_range, chosen, occasional, uniform
+from fancnn.augmentation.random_params import chosen, occasional, uniform, validate_ordered, validate_range
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Noise:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_range(0, 0.5, std=self.std)
-        check_range(probability=self.probability)
+        validate_range(0, 0.5, std=self.std)
+        validate_range(probability=self.probability)
 
     def retouched(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape
@@ -50,8 +50,8 @@ class Blur:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        check_range(0.01, 3, sigma=self.sigma)
-        check_range(probability=self.probability)
+        validate_range(0.01, 3, sigma=self.sigma)
+        validate_range(probability=self.probability)
 
     def retouched(self, images: Tensor) -> Tensor:
         sigmas = uniform(len(images), self.sigma / 2, self.sigma, images.device)
@@ -76,9 +76,9 @@ class Erasing:
     probability: float = 0.25
 
     def __post_init__(self) -> None:
-        check_range(0.001, 0.5, least_share=self.least_share, most_share=self.most_share)
-        check_ordered("share", self.least_share, self.most_share)
-        check_range(probability=self.probability)
+        validate_range(0.001, 0.5, least_share=self.least_share, most_share=self.most_share)
+        validate_ordered("share", self.least_share, self.most_share)
+        validate_range(probability=self.probability)
 
     def retouched(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape

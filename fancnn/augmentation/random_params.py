@@ -22,14 +22,14 @@ def occasional(values: Tensor, neutral: float, probability: float) -> Tensor:
     return torch.where(taken.view(-1, *[1] * (values.ndim - 1)), values, neutral)
 
 
-def check_range(low: float = 0.0, high: float = 1.0, **values: float) -> None:
+def validate_range(low: float = 0.0, high: float = 1.0, **values: float) -> None:
     """Refuse arguments outside [low, high].
 
     Raises:
         ValueError: With the argument's name, what it is and what it may be.
 
     Example:
-        >>> check_range(probability=2)
+        >>> validate_range(probability=2)
         Traceback (most recent call last):
         ValueError: probability=2 should be a number from 0 to 1
     """
@@ -38,7 +38,7 @@ def check_range(low: float = 0.0, high: float = 1.0, **values: float) -> None:
             raise ValueError(f"{name}={value!r} should be a number from {low:g} to {high:g}")
 
 
-def check_ordered(name: str, low: float, high: float) -> None:
+def validate_ordered(name: str, low: float, high: float) -> None:
     """Refuse a range whose ends are the wrong way round.
 
     Raises:

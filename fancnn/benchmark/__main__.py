@@ -1,11 +1,11 @@
 """Measure speed and memory side by side with their limits: `python -m fancnn.benchmark`."""
 
-from fancnn.benchmark.settings import BenchmarkSettings, check_benchmark
+from fancnn.benchmark.settings import BenchmarkSettings, validate_benchmark
 from fancnn.cli.command import command
 from fancnn.train.settings import build
 
 
-@command("benchmark", BenchmarkSettings, validate=check_benchmark, build=build)
+@command("benchmark", BenchmarkSettings, validate=validate_benchmark, build=build)
 def main(settings: BenchmarkSettings) -> None:
     from fancnn.benchmark.benchmark import benchmark  # lazy: --help must not wait for torch
 

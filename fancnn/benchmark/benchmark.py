@@ -22,10 +22,10 @@ from fancnn.benchmark.reading_speed import latency_results, reading_results
 from fancnn.benchmark.sample_images import write_jpegs
 from fancnn.benchmark.scaling import scale_results
 from fancnn.benchmark.serving_load import serving_results
-from fancnn.benchmark.settings import BenchmarkSettings, check_benchmark
+from fancnn.benchmark.settings import BenchmarkSettings, validate_benchmark
 from fancnn.benchmark.start_up import own_megabytes, run_results, start_results
 from fancnn.benchmark.training_speed import epoch_results, product_rate, step_results, streamed_results
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.errors import UserError
 from fancnn.files.tables import replacing
 from fancnn.plurals import plural
@@ -53,7 +53,7 @@ class _Bench:
             write_jpegs(folder, self.settings.count, (height, width))
         return folder
 
-    def data(self) -> PictureDataModule:
+    def data(self) -> ImageDataModule:
         data = assembly.datamodule(
             self.settings.data, self.root(), self.settings.seed, image_limits=self.settings.image_limits
         )
@@ -67,7 +67,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
     Raises:
         UserError: If a part is unknown, or a process that is measured fails.
     """
-    check_benchmark(settings)
+    validate_benchmark(settings)
     if settings.keras and shutil.which(settings.keras) is None:
         raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
     keep_freed_memory()
@@ -138,7 +138,7 @@ def _scale(bench: _Bench) -> list[Result]:
 
 
 def _serving(bench: _Bench) -> list[Result]:
-    assert bench.settings.exported is not None  # `check_benchmark` has seen to it
+    assert bench.settings.exported is not None  # `validate_benchmark` has seen to it
     pictures = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
     return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
 

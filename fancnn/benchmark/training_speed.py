@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fancnn import assembly
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.datasets import PixelDataset
 from fancnn.data.samplers import EpochBatches
 from fancnn.images.decoding import decode
@@ -19,7 +19,7 @@ from fancnn.settings.training import TrainSettings
 from fancnn.system.timing import Result, in_turn, seconds
 
 
-def step_results(settings: TrainSettings, data: PictureDataModule, repeats: int) -> list[Result]:
+def step_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
     """Pictures a second of a training epoch, validation left out, for float32 and bfloat16."""
     results = []
     for precision in ("32", "bf16-mixed"):
@@ -33,7 +33,7 @@ def step_results(settings: TrainSettings, data: PictureDataModule, repeats: int)
     return results
 
 
-def epoch_results(settings: TrainSettings, data: PictureDataModule, repeats: int) -> list[Result]:
+def epoch_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
     """Pictures a second of an epoch with validation, training pictures counted."""
     results = []
     for precision in ("32", "bf16-mixed"):
@@ -42,7 +42,7 @@ def epoch_results(settings: TrainSettings, data: PictureDataModule, repeats: int
     return results
 
 
-def streamed_results(settings: TrainSettings, data: PictureDataModule, repeats: int) -> list[Result]:
+def streamed_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
     """Pictures a second of an epoch whose pictures are kept nowhere: workers decode while the loop trains.
 
     The limit is doing one after the other on all cores: what either needs, the other has not.
@@ -58,7 +58,7 @@ def streamed_results(settings: TrainSettings, data: PictureDataModule, repeats: 
     return [Result("training epoch without a cache, 32", "pictures/s", ours, limit, "decoding, then a bare loop")]
 
 
-def bare_epoch(settings: TrainSettings, data: PictureDataModule, precision: str) -> float:
+def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -> float:
     """Pictures a second of the shortest loop that trains: gather, forward, backward, step."""
     model = assembly.model(settings, data.classes)
     device = _device(settings)
@@ -82,7 +82,7 @@ def bare_epoch(settings: TrainSettings, data: PictureDataModule, precision: str)
     return len(dataset) / seconds(epoch)
 
 
-def our_epoch(settings: TrainSettings, data: PictureDataModule, precision: str, *, validate: bool) -> float:
+def our_epoch(settings: TrainSettings, data: ImageDataModule, precision: str, *, validate: bool) -> float:
     """Pictures a second of an epoch by our trainer, its scores, lines and (with `validate`) checkpoints included."""
     clock = _Clock()
     fresh = assembly.model(settings, data.classes)

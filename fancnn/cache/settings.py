@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_folder
+from fancnn.settings.validation import validate_folder
 
 
 @dataclass
@@ -19,8 +19,8 @@ class CacheSettings:
 DO = ("list", "verify", "clear")
 
 
-def check_caching(settings: CacheSettings) -> None:
+def validate_caching(settings: CacheSettings) -> None:
     with collected() as check:
-        check(lambda: check_folder("folder", settings.folder, "one that the program keeps things in"))
+        check(lambda: validate_folder("folder", settings.folder, "one that the program keeps things in"))
         if settings.do not in DO:
             raise UserError(f"do={settings.do} is none of {', '.join(DO)}")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fancnn.certify.sequential_looks import at_any_time, check_fixed, tell_next_look
-from fancnn.certify.settings import CertifySettings, check_certifying
+from fancnn.certify.sequential_looks import at_any_time, print_next_look, validate_fixed
+from fancnn.certify.settings import CertifySettings, validate_certifying
 from fancnn.certify.spending import spending, unspent
 from fancnn.data.labeled_images import read_split
 from fancnn.decisions.certificates import Certificate, TypeEscapes, certified, write_certificate
@@ -63,10 +63,10 @@ def certify(settings: CertifySettings) -> Certificate:
     Raises:
         UserError: If the predictions cannot be found, or a value makes no sense.
     """
-    check_certifying(settings)
+    validate_certifying(settings)
     source = _read(settings)
     if settings.sequential:
-        check_fixed(settings, source.chosen_on, source.part)
+        validate_fixed(settings, source.chosen_on, source.part)
     thresholds = _asked_for(settings, source.own)
     seen = any("weights" in (row.roles or ()) for row in source.rows) and not settings.exclude_seen
     refused = bool(source.scored_by) or seen  # before anything that these images show is looked at
@@ -106,7 +106,7 @@ def certify(settings: CertifySettings) -> Certificate:
     write_certificate(Path(settings.output).expanduser(), certificate, provenance)
     say(f"\ncertificate: {settings.output}")
     if settings.sequential:
-        tell_next_look(settings)
+        print_next_look(settings)
     return certificate
 
 
@@ -117,7 +117,7 @@ def _read(settings: CertifySettings) -> _Source:
         table = Path(settings.table).expanduser()
         scored_by = _scored_by_of_table(table)
     else:
-        assert run is not None  # `check_certifying` has seen to it
+        assert run is not None  # `validate_certifying` has seen to it
         table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
     rows = read_run_predictions(table)
     if run is not None and settings.table:

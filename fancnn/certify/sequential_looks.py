@@ -15,7 +15,7 @@ from fancnn.metrics.predictions import Prediction
 from fancnn.system.console import say
 
 
-def check_fixed(settings: CertifySettings, chosen_on: str | None, part: str) -> None:
+def validate_fixed(settings: CertifySettings, chosen_on: str | None, part: str) -> None:
     """Refuse a threshold that was not fixed before the images were looked at.
 
     Args:
@@ -60,7 +60,7 @@ def at_any_time(certificate: Certificate, rows: Sequence[Prediction], settings: 
     return found
 
 
-def tell_next_look(settings: CertifySettings) -> None:
+def print_next_look(settings: CertifySettings) -> None:
     """Say how the next look knows of this one."""
     say(f"looks so far: {looks_path(Path(settings.output))}; look again, with images added: output={settings.output}")
 

@@ -15,7 +15,7 @@ from fancnn.metrics.rounding import percent_exactly
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.looks import NOT_KNOWN, Ledger, Looks
 from fancnn.runs.recorded_looks import question_on, unnamed_note
-from fancnn.settings.validation import check_looks
+from fancnn.settings.validation import validate_looks
 from fancnn.system.console import say
 
 # keys of certify that are no part of what is claimed; whatever else there is makes another claim
@@ -69,7 +69,7 @@ def spending(
         UserError: If no look is left of those planned, another plan was made before, or the ledger is damaged.
     """
     alpha = 1 - settings.confidence
-    check_looks(settings.looks)
+    validate_looks(settings.looks)
     known = with_truth(rows)
     if settings.sequential and weights is None:  # a table that grows has other scores at each look, and is one model
         weights = hashlib.sha256(f"growing {Path(settings.output).expanduser().resolve()}".encode()).hexdigest()
@@ -89,7 +89,7 @@ def spending(
             say(f"warning: {NOT_KNOWN}, and this look is not written down: {error}")
             yield _unknown(settings, NOT_KNOWN)
             return
-        _check_plan(looks, planned, settings)
+        _validate_plan(looks, planned, settings)
         own = held_to(settings.confidence, looks.number, planned)
         sentence = f"{looks.in_words()}: {_held_to(settings.confidence, own, planned)}"
         caveats = ("" if looks.alone else PICKED, unnamed)
@@ -102,7 +102,7 @@ def unspent(settings: CertifySettings, why: str) -> Iterator[Spent]:
     yield Spent(None, settings.looks, settings.confidence, why, ())
 
 
-def _check_plan(looks: Looks, planned: int | None, settings: CertifySettings) -> None:
+def _validate_plan(looks: Looks, planned: int | None, settings: CertifySettings) -> None:
     first = looks.certificate
     if first is not None and first.question.planned != planned:
         raise UserError(

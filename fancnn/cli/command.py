@@ -42,7 +42,7 @@ from fancnn.files.atomic_files import sync_with_parents, write_atomically
 from fancnn.files.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.files.trusted_classes import trust
 from fancnn.files.yaml_files import read_yaml
-from fancnn.settings.validation import check_writable, place_of
+from fancnn.settings.validation import place_of, validate_writable
 from fancnn.system.installation import explained_imports
 
 S = TypeVar("S")
@@ -150,7 +150,7 @@ def checked(
     words = {key: word for word, key in said.items()}
     with collected() as check:
         settings = typed_settings(cfg, schema, check, words)
-        check(lambda: _check_output(settings))
+        check(lambda: _validate_output(settings))
         if validate is not None:
             check(lambda: validate(settings))
         if build is not None and (check.errors or in_full):
@@ -158,9 +158,9 @@ def checked(
     return settings
 
 
-def _check_output(settings: Any) -> None:
+def _validate_output(settings: Any) -> None:
     if (folder := getattr(settings, "output_dir", None)) is not None:
-        check_writable("output_dir", folder, place_of("output_dir", folder))
+        validate_writable("output_dir", folder, place_of("output_dir", folder))
 
 
 def in_sweep() -> bool:

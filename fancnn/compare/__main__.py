@@ -3,12 +3,12 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.compare.settings import CompareSettings, check_comparing
+from fancnn.compare.settings import CompareSettings, validate_comparing
 
 NOT_PASSED = 3  # or not known that it does; mistakes in use are 1
 
 
-@command("compare", CompareSettings, validate=check_comparing, listed="runs")
+@command("compare", CompareSettings, validate=validate_comparing, listed="runs")
 def main(settings: CompareSettings) -> None:
     from fancnn.compare.compare import compare  # lazy: --help must not wait for scipy
 

@@ -53,7 +53,7 @@ from fancnn.compare.conclusions import (
     threshold_note,
 )
 from fancnn.compare.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
-from fancnn.compare.settings import CompareSettings, check_comparing
+from fancnn.compare.settings import CompareSettings, validate_comparing
 from fancnn.files.tables import replacing, table_writer
 from fancnn.metrics.replacement import Verdict
 from fancnn.pages.score_table import score_rows, score_title
@@ -96,7 +96,7 @@ def compare(settings: CompareSettings) -> Compared:
     Raises:
         UserError: If one cannot be read, no images are common to all, or a margin is no share.
     """
-    check_comparing(settings)
+    validate_comparing(settings)
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]

@@ -6,12 +6,12 @@ from functools import partial
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import PARTS
 from fancnn.settings.validation import (
-    check_choice,
-    check_folder,
-    check_share,
-    check_thresholds,
-    check_writable,
     place_of,
+    validate_choice,
+    validate_folder,
+    validate_share,
+    validate_thresholds,
+    validate_writable,
 )
 
 
@@ -33,21 +33,21 @@ class CompareSettings:
 MOST_COMPARED = 26  # a letter each
 
 
-def check_comparing(settings: CompareSettings) -> None:
+def validate_comparing(settings: CompareSettings) -> None:
     with collected() as check:
-        check(lambda: _check_compared(settings.runs))
-        check(lambda: check_thresholds(settings.threshold))
-        check(lambda: check_share("confidence", settings.confidence))
+        check(lambda: _validate_compared(settings.runs))
+        check(lambda: validate_thresholds(settings.threshold))
+        check(lambda: validate_share("confidence", settings.confidence))
         for key in ("new_escape_rate", "new_overkill_rate"):
             if (margin := getattr(settings, key)) is not None:
-                check(partial(check_share, key, margin))
+                check(partial(validate_share, key, margin))
         if settings.part is not None:
-            check(lambda: check_choice("part", str(settings.part), (*PARTS, "all")))
-        check(lambda: check_folder("root", settings.root, "one that the paths are relative to"))
-        check(lambda: check_writable("output", settings.output, place_of("output", settings.output)))
+            check(lambda: validate_choice("part", str(settings.part), (*PARTS, "all")))
+        check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
+        check(lambda: validate_writable("output", settings.output, place_of("output", settings.output)))
 
 
-def _check_compared(runs: list[str]) -> None:
+def _validate_compared(runs: list[str]) -> None:
     if not 2 <= len(runs) <= MOST_COMPARED:
         expected = f"two to {MOST_COMPARED} runs or tables, the one in use first"
         raise UserError(f"{len(runs)} given: expected {expected}, e.g. python -m fancnn.compare RUN NEW_RUN")

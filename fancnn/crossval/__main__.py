@@ -1,11 +1,11 @@
 """Judge by cross-validation: `python -m fancnn.crossval data.root=/photos folds=5`."""
 
 from fancnn.cli.command import command
-from fancnn.crossval.settings import CrossvalSettings, check_crossing
+from fancnn.crossval.settings import CrossvalSettings, validate_crossing
 from fancnn.train.settings import build
 
 
-@command("crossval", CrossvalSettings, validate=check_crossing, build=build, goes_on_in="ckpt")
+@command("crossval", CrossvalSettings, validate=validate_crossing, build=build, goes_on_in="ckpt")
 def main(settings: CrossvalSettings) -> float | None:
     from fancnn.crossval.crossval import crossval  # lazy: --help must not wait for torch
 

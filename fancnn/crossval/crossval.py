@@ -18,8 +18,8 @@ from fancnn import assembly
 from fancnn.assembly import read_pictures
 from fancnn.crossval.settings import CrossvalSettings
 from fancnn.data.cross_validation_folds import crossed
-from fancnn.data.labeled_images import Picture, read_split, split_hash, write_split
-from fancnn.decide.decide import choose_on, decision_facts, not_measured, tell_decision
+from fancnn.data.labeled_images import LabeledImage, read_split, split_hash, write_split
+from fancnn.decide.decide import choose_on, decision_facts, not_measured, print_decision
 from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
 from fancnn.files import run_folders
@@ -29,7 +29,7 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_part, part_metrics, read_metrics, read_run_predictions, write_metrics
-from fancnn.runs.scoring import shown_scores, tell_scores
+from fancnn.runs.scoring import print_scores, shown_scores
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import print_table, say
 from fancnn.train.train import train
@@ -73,7 +73,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
     return _together(settings, folders, split_hash(pool))
 
 
-def _keep_split(folder: Path, pictures: Sequence[Picture]) -> None:
+def _keep_split(folder: Path, pictures: Sequence[LabeledImage]) -> None:
     table = folder / "split.csv"
     if not table.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     run_folders.finish(run)
     _tell(parts, means, len(folders))
     if part:
-        tell_decision(chosen, part)
+        print_decision(chosen, part)
     say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
     found = means.get(settings.objective.removeprefix("val/"))
     return found[0] if found else None
@@ -192,7 +192,7 @@ def _tell(parts: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> Non
         for name, title in shown_scores(parts).items()
     ]
     print_table(f"over {folds} folds, each with its own thresholds", ["", "mean", "95 % of the mean"], rows)
-    tell_scores("all pictures, each judged by the model that has not seen it", parts)
+    print_scores("all pictures, each judged by the model that has not seen it", parts)
 
 
 def _shown(mean: float, low: float, high: float) -> tuple[str, str]:

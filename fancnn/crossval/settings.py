@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fancnn.errors import collected
 from fancnn.settings.training import TrainSettings
-from fancnn.settings.validation import check_folds, check_training
+from fancnn.settings.validation import validate_folds, validate_training
 
 
 @dataclass(kw_only=True)
@@ -14,7 +14,7 @@ class CrossvalSettings(TrainSettings):
     folds: int
 
 
-def check_crossing(settings: CrossvalSettings) -> None:
+def validate_crossing(settings: CrossvalSettings) -> None:
     with collected() as check:
-        check(lambda: check_training(settings))
-        check(lambda: check_folds(settings.folds))
+        check(lambda: validate_training(settings))
+        check(lambda: validate_folds(settings.folds))

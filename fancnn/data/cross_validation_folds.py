@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.data.split_rules import joined_groups
 from fancnn.errors import UserError
-from fancnn.settings.validation import check_folds
+from fancnn.settings.validation import validate_folds
 
 
-def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool) -> list[list[Picture]]:
+def crossed(pictures: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> list[list[LabeledImage]]:
     """The parts of the pictures in each fold: a fold tests, the next one validates, the others train.
 
     Classes are shared out evenly (scikit-learn's `StratifiedGroupKFold`); copies of a file stay together, and so do
@@ -27,23 +27,23 @@ def crossed(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool
     Raises:
         UserError: If there are fewer than 3 folds, or a class has too few pictures or groups for them.
     """
-    check_folds(folds)
+    validate_folds(folds)
     fold_of = _fold_of(pictures, folds, seed, grouped=grouped)
-    _check_classes(pictures, fold_of, folds)
+    _validate_classes(pictures, fold_of, folds)
     return [
         [replace(picture, split=_part(int(of), fold, folds)) for picture, of in zip(pictures, fold_of, strict=True)]
         for fold in range(folds)
     ]
 
 
-def _fold_of(pictures: Sequence[Picture], folds: int, seed: int, *, grouped: bool) -> np.ndarray:
+def _fold_of(pictures: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and needed here only
 
     classes = np.array([picture.class_name for picture in pictures])
     together = [picture.content for picture in pictures]
     if grouped:
         together = joined_groups([picture.group for picture in pictures], together)
-    _check_enough(classes, together, folds)
+    _validate_enough(classes, together, folds)
     found = np.empty(len(pictures), dtype=np.intp)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, members) in enumerate(splitter.split(classes, classes, together)):
@@ -57,14 +57,14 @@ def _part(own: int, fold: int, folds: int) -> str:
     return "val" if own == (fold + 1) % folds else "train"
 
 
-def _check_enough(classes: np.ndarray, together: Sequence[str], folds: int) -> None:
+def _validate_enough(classes: np.ndarray, together: Sequence[str], folds: int) -> None:
     for name in sorted(set(classes.tolist())):
         count = len({key for key, own in zip(together, classes, strict=True) if own == name})
         if count < folds:
             raise UserError(f"class {name} has {count} different pictures or groups: too few for folds={folds}")
 
 
-def _check_classes(pictures: Sequence[Picture], fold_of: np.ndarray, folds: int) -> None:
+def _validate_classes(pictures: Sequence[LabeledImage], fold_of: np.ndarray, folds: int) -> None:
     for fold in range(folds):
         labels = {picture.label for picture, own in zip(pictures, fold_of, strict=True) if own == fold}
         if len(labels) < 2:

@@ -18,9 +18,9 @@ from fancnn.data.cache_index import Line
 from fancnn.data.class_weights import ClassCounts
 from fancnn.data.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
-from fancnn.data.folders import Listing, check_for_training, list_pictures, list_unlabelled
+from fancnn.data.folders import Listing, list_pictures, list_unlabelled, validate_for_training
 from fancnn.data.label_modes import FRESH, output_index, output_names
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.data.samplers import SAMPLERS, EpochBatches
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
@@ -28,7 +28,7 @@ from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_batches, check_sampler
+from fancnn.settings.validation import validate_batches, validate_sampler
 from fancnn.system.console import say, track
 
 OnBadFile = Literal["error", "skip"]
@@ -43,7 +43,7 @@ class Skipped:
     reason: str
 
 
-class PictureDataModule(pl.LightningDataModule):
+class ImageDataModule(pl.LightningDataModule):
     """A folder of class folders, each picture read once and kept as 8-bit pixels of the network's size.
 
     Args:
@@ -90,8 +90,8 @@ class PictureDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.gate = ImageGate(image_limits or ImageLimits())
-        check_batches(on_bad_file, batch_size, eval_batch_size)
-        check_sampler(sampler)
+        validate_batches(on_bad_file, batch_size, eval_batch_size)
+        validate_sampler(sampler)
         self.root, self.go_class, self.preprocess, self.plan = (
             Path(root).expanduser(),
             go_class,
@@ -102,7 +102,7 @@ class PictureDataModule(pl.LightningDataModule):
         self.cache, self.seed, self.sampler, self.kinds, self.labelled = cache, seed, sampler, kinds, labelled
         self.classes: tuple[str, ...] = ()
         self.outputs = FRESH[kinds]
-        self.pictures: list[Picture] = []
+        self.pictures: list[LabeledImage] = []
         self.skipped: list[Skipped] = []
         self.ignored: Counter[str] = Counter()  # visible files of other kinds among the pictures, by suffix
         self.left_out = 0  # pictures that data.split_file does not name
@@ -114,10 +114,10 @@ class PictureDataModule(pl.LightningDataModule):
             return
         listing = list_pictures(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
         if self.labelled:
-            check_for_training(listing, self.go_class)
+            validate_for_training(listing, self.go_class)
         pictures, rows = self._read(listing)
         if self.labelled and self.skipped:
-            check_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
+            validate_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
         assigned = self.plan.assign(pictures)
         row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}
         self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
@@ -126,7 +126,7 @@ class PictureDataModule(pl.LightningDataModule):
         self._labels = torch.tensor([float(output_index(item, self.classes, self.outputs)) for item in assigned])
         self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
 
-    def undecoded(self) -> "PictureDataModule":
+    def undecoded(self) -> "ImageDataModule":
         """The same pictures in the same parts, each decoded whenever it is asked for."""
         other = copy(self)
         other._pixels = None
@@ -148,7 +148,7 @@ class PictureDataModule(pl.LightningDataModule):
         dataset = self._near(part)
         return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
 
-    def part(self, name: str) -> list[Picture]:
+    def part(self, name: str) -> list[LabeledImage]:
         """The pictures of `train`, `val` or `test`."""
         return [picture for picture in self.pictures if picture.split == name]
 
@@ -182,7 +182,7 @@ class PictureDataModule(pl.LightningDataModule):
     def _device(self) -> torch.device:
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
-    def _read(self, listing: Listing) -> tuple[list[Picture], list[int]]:
+    def _read(self, listing: Listing) -> tuple[list[LabeledImage], list[int]]:
         """The readable pictures and the row of each in `_pixels`."""
         found = self._decoded(listing)
         self._pixels = found.pixels

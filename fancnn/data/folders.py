@@ -11,12 +11,12 @@ from pathlib import Path, PurePath
 
 from torchvision.datasets import ImageFolder
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 from fancnn.images.image_files import pictures_below
 from fancnn.images.reading import is_hidden, is_picture
 from fancnn.settings.groups import PARTS
-from fancnn.settings.validation import check_pictures_root, check_root
+from fancnn.settings.validation import validate_pictures_root, validate_root
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
@@ -50,7 +50,7 @@ class Listing:
 
     root: Path
     classes: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[LabeledImage, ...]
     ignored: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -65,7 +65,7 @@ def list_pictures(root: str | Path, go_class: str) -> Listing:
         UserError: If `root` is missing, mixes both layouts, or holds no class folders or no pictures.
     """
     top = Path(root).expanduser()
-    check_root(top, go_class)
+    validate_root(top, go_class)
     parts = _parts_in(top)
     listings = [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
     found = Listing(
@@ -89,11 +89,11 @@ def list_unlabelled(root: str | Path) -> Listing:
         UserError: If `root` is missing, or has fewer than two pictures to learn from.
     """
     top, ignored = Path(root).expanduser(), Counter[str]()
-    check_pictures_root(top)
+    validate_pictures_root(top)
     folders = set(_folders_in(top))
     parts = folders if folders and folders <= set(PARTS) else set[str]()
     paths = list(pictures_below(top, ignored))
-    pictures = [Picture(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
+    pictures = [LabeledImage(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
     if parts:  # a picture beside the parts is in none of them
         pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
     found = Listing(top, ("",), tuple(pictures), ignored)
@@ -105,7 +105,7 @@ def list_unlabelled(root: str | Path) -> Listing:
     return found
 
 
-def check_for_training(listing: Listing, go_class: str) -> None:
+def validate_for_training(listing: Listing, go_class: str) -> None:
     """Refuse what no inspector can be trained on.
 
     Raises:
@@ -124,11 +124,11 @@ def check_for_training(listing: Listing, go_class: str) -> None:
             f"data.go_class={listing.classes[0]}"
         )
     if listing.has_parts:
-        _check_parts(listing)
-    _check_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
+        _validate_parts(listing)
+    _validate_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
 
 
-def _check_parts(listing: Listing) -> None:
+def _validate_parts(listing: Listing) -> None:
     by_part = {part: [p for p in listing.pictures if p.split == part] for part in PARTS}
     if not by_part["train"]:
         raise UserError(f"{listing.root} has no pictures in train/. Expected train/ beside val/ and test/")
@@ -143,7 +143,7 @@ def _check_parts(listing: Listing) -> None:
         )
 
 
-def _check_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequence[Picture]) -> None:
+def _validate_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequence[LabeledImage]) -> None:
     if empty := sorted(set(classes) - {picture.class_name for picture in pictures}):
         raise UserError(
             f"no pictures in the class folder {', '.join(empty)} under {listing.root}{_other_kinds(listing)}. Add "
@@ -157,7 +157,7 @@ def has_parts(root: Path) -> bool:
     Raises:
         UserError: If it is no folder, or mixes the layouts.
     """
-    check_root(root, "GO")
+    validate_root(root, "GO")
     return bool(_parts_in(root))
 
 
@@ -199,10 +199,10 @@ def _list_part(top: Path, part: str, go_class: str) -> Listing:
     return Listing(top, tuple(folders.classes), pictures, folders.ignored)
 
 
-def _picture(relative: Path, part: str, go_class: str) -> Picture:
+def _picture(relative: Path, part: str, go_class: str) -> LabeledImage:
     class_name, *inside = relative.parts[1 if part else 0 : -1] or relative.parts[-1:]  # a class folder itself
     label = 0 if class_name == go_class else 1
-    picture = Picture(path=relative.as_posix(), class_name=class_name, label=label, split=part)
+    picture = LabeledImage(path=relative.as_posix(), class_name=class_name, label=label, split=part)
     return replace(picture, defect_type="/".join(inside))
 
 

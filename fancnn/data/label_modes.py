@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 
 ONE, TWO = ("NG",), ("GO", "NG")  # what one and two outputs are called
@@ -31,7 +31,7 @@ def type_of(class_name: str, defect_type: str, classes: Sequence[str]) -> str:
     return "/".join(filter(None, (class_name, defect_type)))
 
 
-def output_names(outputs: str, pictures: Iterable[Picture], classes: Sequence[str]) -> tuple[str, ...]:
+def output_names(outputs: str, pictures: Iterable[LabeledImage], classes: Sequence[str]) -> tuple[str, ...]:
     """What the outputs of a network are called: `NG`, or `GO` and `NG`, or `GO` and each type of the NG `pictures`.
 
     Args:
@@ -53,13 +53,13 @@ def output_names(outputs: str, pictures: Iterable[Picture], classes: Sequence[st
     return ("GO", *types)
 
 
-def known_type(picture: Picture, classes: Sequence[str], names: Sequence[str]) -> str:
+def known_type(picture: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> str:
     """The true type of a picture, one of the outputs `names`; empty for GO, and where no output is called so."""
     found = type_of(picture.class_name, picture.defect_type, classes) if picture.label and len(names) > 2 else ""
     return found if found in names[1:] else ""
 
 
-def output_index(picture: Picture, classes: Sequence[str], names: Sequence[str]) -> int:
+def output_index(picture: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> int:
     """Which of the outputs `names` a picture belongs to: 0 for GO, 1 for NG, and for types from 1 on.
 
     A type that no output is called after has 1: what it is called plays no part where nothing is trained on it.

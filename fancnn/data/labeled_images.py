@@ -30,7 +30,7 @@ COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type", 
 
 
 @dataclass(frozen=True)
-class Picture:
+class LabeledImage:
     """One picture of a data folder; fields as the columns of `split.csv`."""
 
     path: str
@@ -48,14 +48,14 @@ class Picture:
         return self.pixel_sha256 or self.sha256
 
 
-def write_split(pictures: Iterable[Picture], path: Path) -> None:
+def write_split(pictures: Iterable[LabeledImage], path: Path) -> None:
     with table_writer(path, COLUMNS, VERSION) as add:
         for picture in pictures:
             row = asdict(picture)
             add({**{name: row[name] for name in COLUMNS if name in row}, "class": picture.class_name})
 
 
-def read_split(path: Path) -> list[Picture]:
+def read_split(path: Path) -> list[LabeledImage]:
     """Read a `split.csv`.
 
     Raises:
@@ -70,7 +70,7 @@ def read_split(path: Path) -> list[Picture]:
             )
     optional = ("group", "defect_type", "pixel_sha256")
     return [
-        Picture(
+        LabeledImage(
             path=row["path"],
             class_name=row["class"],
             label=int(row["label"]),
@@ -82,13 +82,13 @@ def read_split(path: Path) -> list[Picture]:
     ]
 
 
-def split_hash(pictures: Iterable[Picture]) -> str:
+def split_hash(pictures: Iterable[LabeledImage]) -> str:
     """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
     lines = sorted(f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def validate_split(pictures: Iterable[Picture], path: Path, stated: str | None) -> None:
+def validate_split(pictures: Iterable[LabeledImage], path: Path, stated: str | None) -> None:
     """Refuse the `split.csv` of another run.
 
     Args:
@@ -106,7 +106,7 @@ def validate_split(pictures: Iterable[Picture], path: Path, stated: str | None) 
         )
 
 
-def copies_across_parts(pictures: Sequence[Picture]) -> int:
+def copies_across_parts(pictures: Sequence[LabeledImage]) -> int:
     """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
     parts = defaultdict(set)
     for picture in pictures:

@@ -85,10 +85,11 @@ class SeenImages:
         complete: Whether it has all of them. It has not where weights came from a file that has no such record.
 
     Example:
-        >>> from fancnn.data.labeled_images import Picture
-        >>> image = Picture("GO/1.png", "GO", 0, sha256="0f" * 32, pixel_sha256="a1" * 32)
+        >>> from fancnn.data.labeled_images import LabeledImage
+        >>> image = LabeledImage("GO/1.png", "GO", 0, sha256="0f" * 32, pixel_sha256="a1" * 32)
         >>> seen = SeenImages.of(weights=[image])
-        >>> seen.roles_of(image), seen.roles_of(Picture("copy.bmp", "GO", 0, sha256="00" * 32, pixel_sha256="a1" * 32))
+        >>> copy = LabeledImage("copy.bmp", "GO", 0, sha256="00" * 32, pixel_sha256="a1" * 32)
+        >>> seen.roles_of(image), seen.roles_of(copy)
         (('weights',), ('weights',))
     """
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from fancnn.data.labeled_images import Picture, read_split
+from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.split_rules import Part, group_names, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
-from fancnn.settings.validation import check_split
+from fancnn.settings.validation import validate_split_method
 
 Method = Literal["stratified", "ordered", "grouped"]
 
@@ -34,9 +34,9 @@ class SplitPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_split(self.method, self.group)
+        validate_split_method(self.method, self.group)
 
-    def assign(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def assign(self, pictures: Sequence[LabeledImage]) -> list[LabeledImage]:
         """Return the pictures with `split` and `group` filled in, in the same order.
 
         Pictures that have a part already (a root with `train/`) keep it; val is then taken from
@@ -55,13 +55,13 @@ class SplitPlan:
         train = iter(self._by_rule([picture for picture in grouped if picture.split == "train"], 0.0))
         return [next(train) if picture.split == "train" else picture for picture in grouped]
 
-    def _with_groups(self, pictures: Sequence[Picture]) -> list[Picture]:
+    def _with_groups(self, pictures: Sequence[LabeledImage]) -> list[LabeledImage]:
         if not self.group:
             return list(pictures)
         names = group_names([picture.path for picture in pictures], self.group)
         return [replace(picture, group=name) for picture, name in zip(pictures, names, strict=True)]
 
-    def _by_rule(self, pictures: Sequence[Picture], test_fraction: float) -> list[Picture]:
+    def _by_rule(self, pictures: Sequence[LabeledImage], test_fraction: float) -> list[LabeledImage]:
         classes = [picture.class_name for picture in pictures]
         fractions = {"val_fraction": self.val_fraction, "test_fraction": test_fraction}
         parts: list[Part]
@@ -77,7 +77,7 @@ class SplitPlan:
         return [replace(picture, split=part) for picture, part in zip(pictures, parts, strict=True)]
 
 
-def _as_in_file(pictures: Sequence[Picture], path: Path) -> list[Picture]:
+def _as_in_file(pictures: Sequence[LabeledImage], path: Path) -> list[LabeledImage]:
     """Keep the pictures that the file names, with its parts; those it does not name are left out."""
     wanted = {row.path: row for row in read_split(path)}
     present = {picture.path: picture for picture in pictures}

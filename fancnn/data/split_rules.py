@@ -10,7 +10,7 @@ from fancnn.data.group_folds import nearest_union
 from fancnn.data.split_sizes import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
 from fancnn.errors import UserError
 from fancnn.plurals import plural
-from fancnn.settings.validation import check_pattern
+from fancnn.settings.validation import validate_pattern
 
 __all__ = ["Part", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
 
@@ -164,7 +164,7 @@ def group_names(paths: Sequence[str], pattern: str) -> list[str]:
         >>> group_names(["NG/person12_virus_3.jpg"], r"(person\d+)_")
         ['person12']
     """
-    expression = check_pattern(pattern)
+    expression = validate_pattern(pattern)
     found = [expression.search(path) for path in paths]
     names = [(match[1] if expression.groups else match[0]) if match else None for match in found]
     without = [path for path, name in zip(paths, names, strict=True) if not name]

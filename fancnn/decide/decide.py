@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fancnn import assembly
-from fancnn.data.labeled_images import Picture, read_split
+from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.seen_images import SeenImages
-from fancnn.decide.settings import DecideSettings, check_deciding
+from fancnn.decide.settings import DecideSettings, validate_deciding
 from fancnn.decisions.calibration import Calibration, fit
 from fancnn.decisions.escape_claims import claim_unit, ng_evidence
 from fancnn.decisions.threshold_choice import (
@@ -31,9 +31,9 @@ from fancnn.runs import checkpoints
 from fancnn.runs.known_line import costs_of, known_line, line_of
 from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
-from fancnn.settings.validation import check_decision, check_promise
+from fancnn.settings.validation import validate_decision, validate_promise
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST
 
@@ -49,18 +49,18 @@ def decide(settings: DecideSettings) -> Thresholds:
     Raises:
         UserError: If the run has no predictions of the part, or they cannot carry the rule.
     """
-    check_deciding(settings)
+    validate_deciding(settings)
     run = Path(settings.run).expanduser()
     metrics = read_metrics(run / "metrics.json", deciding=True)
     line = known_line(settings.line, metrics["line"])
-    check_decision(settings.decision, line)
+    validate_decision(settings.decision, line)
     rows = read_run_predictions(run / "predictions.csv", deciding=True)
     part = [row for row in rows if row.split == settings.decision.part]
     if not part:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
     if not metrics.get("scored_by"):  # else each image was judged by a model of its own, and nothing is promised
-        check_promise(settings.decision)
+        validate_promise(settings.decision)
     chosen = choose_on(settings.decision, line, part)
     if metrics.get("scored_by") and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
@@ -68,7 +68,7 @@ def decide(settings: DecideSettings) -> Thresholds:
         looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
         if looks is not None:
             say(f"test: {looks.in_words()}")
-    tell_decision(chosen, chosen_part(settings.decision))
+    print_decision(chosen, chosen_part(settings.decision))
     checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
     return chosen.thresholds
@@ -127,7 +127,7 @@ def _kept(
     again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
     write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts, **again})
     remove(run / DECIDING)
-    tell_scores("with these thresholds", parts)
+    print_scores("with these thresholds", parts)
     return checkpoint
 
 
@@ -236,7 +236,7 @@ def fitted_calibration(
     return fitted.calibration
 
 
-def check_pictures(decision: DecisionSettings, pictures: Sequence[Picture]) -> None:
+def validate_images(decision: DecisionSettings, pictures: Sequence[LabeledImage]) -> None:
     """Refuse a rule that these images can never carry, before the training and not after it."""
     part = [picture for picture in pictures if picture.split == decision.part]
     if not part:
@@ -294,14 +294,14 @@ def model_facts(model: Model) -> dict[str, Any]:
         "weights_sha256": model.weights_sha256,
         "seen_complete": model.seen_images.complete,
         "thresholds": [model.thresholds.lower, model.thresholds.upper],
-        "calibration": model.calibration.as_plain(),
+        "calibration": model.calibration.to_dict(),
         "go_class": model.go_class,
         "classes": list(model.classes),
         "outputs": list(model.outputs),
     }
 
 
-def tell_decision(chosen: ThresholdChoice, part: str | None) -> None:
+def print_decision(chosen: ThresholdChoice, part: str | None) -> None:
     where = f"chosen on {part}: " if part else ""
     say(f"thresholds: {chosen.thresholds.in_words()} ({where}{chosen.reason})")
     if part == "test":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fancnn.errors import collected
 from fancnn.settings.groups import DecisionSettings, LineSettings
-from fancnn.settings.validation import check_earlier, check_line, check_rule
+from fancnn.settings.validation import validate_earlier, validate_line, validate_rule
 
 
 @dataclass
@@ -16,8 +16,8 @@ class DecideSettings:
     line: LineSettings
 
 
-def check_deciding(settings: DecideSettings) -> None:
+def validate_deciding(settings: DecideSettings) -> None:
     with collected() as check:
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_line(settings.line))
-        check(lambda: check_rule(settings.decision))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_line(settings.line))
+        check(lambda: validate_rule(settings.decision))

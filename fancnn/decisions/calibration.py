@@ -96,31 +96,31 @@ class Calibration:
             return f"temperature {self.temperature:.3g}"
         return f"platt: slope {self.slope:.3g}, intercept {self.intercept:.3g}" if self.intercept else self.method
 
-    def as_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Lists, numbers and a string, for JSON, YAML or a checkpoint."""
         return {**asdict(self), "logits": list(self.logits), "calibrated": list(self.calibrated)}
 
     @staticmethod
-    def from_plain(plain: Mapping[str, Any]) -> "Calibration":
-        """The calibration that `as_plain` described.
+    def from_dict(plain: Mapping[str, Any]) -> "Calibration":
+        """The calibration that `to_dict` described.
 
         Raises:
             ValueError: If a key is missing or unknown, a value of another type or not finite, or the map is not
                 strictly increasing or not of its method.
 
         Example:
-            >>> Calibration.from_plain(UNCALIBRATED.as_plain()) == UNCALIBRATED
+            >>> Calibration.from_dict(UNCALIBRATED.to_dict()) == UNCALIBRATED
             True
         """
-        needed = [key for key in UNCALIBRATED.as_plain() if key != "ng_rate"]  # which files of before do not have
+        needed = [key for key in UNCALIBRATED.to_dict() if key != "ng_rate"]  # which files of before do not have
         if not isinstance(plain, Mapping) or set(plain) - {"ng_rate"} != set(needed):
             raise ValueError(f"expected {', '.join(needed)} of a calibration, got {plain!r}")
         knots, values = _numbers(plain, "logits"), _numbers(plain, "calibrated")
         (slope,) = _numbers({"slope": [plain["slope"]]}, "slope")
         found = Calibration(knots, values, slope, plain["method"], plain.get("ng_rate"))
-        _check_rate(found)
-        _check_increasing(found)
-        _check_method(found)
+        _validate_rate(found)
+        _validate_increasing(found)
+        _validate_method(found)
         return found
 
 
@@ -389,7 +389,7 @@ def _numbers(plain: Mapping[str, Any], key: str) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _check_increasing(found: Calibration) -> None:
+def _validate_increasing(found: Calibration) -> None:
     numbers = np.array([*found.logits, *found.calibrated, found.slope])
     if not found.logits or len(found.logits) != len(found.calibrated) or not np.isfinite(numbers).all():
         raise ValueError(f"expected a finite calibrated value for each knot of a calibration, got {found}")
@@ -399,13 +399,13 @@ def _check_increasing(found: Calibration) -> None:
         raise ValueError(f"expected a calibration that is strictly increasing, got {found}")
 
 
-def _check_rate(found: Calibration) -> None:
+def _validate_rate(found: Calibration) -> None:
     rate = found.ng_rate
     if rate is not None and not (type(rate) is float and 0 < rate < 1):
         raise ValueError(f"ng_rate={rate!r} of a calibration: expected a share above 0 and below 1, or nothing")
 
 
-def _check_method(found: Calibration) -> None:
+def _validate_method(found: Calibration) -> None:
     as_told = {
         "none": replace(found, ng_rate=None) == UNCALIBRATED,
         "temperature": (found.logits, found.calibrated) == ((0.0,), (0.0,)),

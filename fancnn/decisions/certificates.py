@@ -49,7 +49,7 @@ from fancnn.errors import UserError
 from fancnn.files.tables import replacing
 from fancnn.metrics.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.metrics.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
-from fancnn.metrics.predictions import Prediction, check_each_once, columns, with_truth
+from fancnn.metrics.predictions import Prediction, columns, validate_each_once, with_truth
 from fancnn.metrics.rounding import percent, percent_at_least, percent_at_most, percent_exactly
 from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
@@ -189,7 +189,7 @@ def certified(
         UserError: If there are no NG images, an image stands there twice; or as `claim_unit` and `ng_evidence`.
     """
     rows = list(rows)
-    check_each_once(rows)
+    validate_each_once(rows)
     fresh = [row for row in rows if not _trained_on(row)] if exclude_seen else rows
     known = with_truth(fresh)
     counted = counted_once(known)

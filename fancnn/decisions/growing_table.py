@@ -171,7 +171,7 @@ def looked_again(
     if certificate.searched or thresholds is None:
         raise UserError(SEARCHED)
     known = with_truth(rows)
-    _check_alone(known, unit)
+    _validate_alone(known, unit)
     now = Looks(
         model=model,
         thresholds=(thresholds.lower, thresholds.upper),
@@ -183,9 +183,9 @@ def looked_again(
         groups=tuple(sorted({_digits(row.group) for row in known})) if unit == "group" else (),
     )
     if earlier is not None:
-        _check_same(earlier, now, place)
-        _check_none_lost(earlier, known, thresholds, place)
-        _check_groups_complete(earlier, known, thresholds)
+        _validate_same(earlier, now, place)
+        _validate_none_lost(earlier, known, thresholds, place)
+        _validate_groups_complete(earlier, known, thresholds)
         new = tuple(name for name in now.types if name not in earlier.types)
         now = replace(now, model=earlier.model or model, types=(*earlier.types, *new))
 
@@ -218,7 +218,7 @@ SEARCHED = (
 )
 
 
-def _check_alone(rows: Sequence[Prediction], unit: str) -> None:
+def _validate_alone(rows: Sequence[Prediction], unit: str) -> None:
     groups = Counter((row.group, row.label) for row in rows if row.group)
     if unit == "part" and (several := max(groups.values(), default=0)) > 1:
         raise UserError(
@@ -227,7 +227,7 @@ def _check_alone(rows: Sequence[Prediction], unit: str) -> None:
         )
 
 
-def _check_same(earlier: Looks, now: Looks, place: str) -> None:
+def _validate_same(earlier: Looks, now: Looks, place: str) -> None:
     fixed = {
         "the model's weights": (earlier.model, now.model) if earlier.model and now.model else (),
         "thresholds": (earlier.thresholds, now.thresholds),
@@ -247,7 +247,7 @@ def _check_same(earlier: Looks, now: Looks, place: str) -> None:
         )
 
 
-def _check_none_lost(earlier: Looks, rows: Sequence[Prediction], thresholds: Thresholds, place: str) -> None:
+def _validate_none_lost(earlier: Looks, rows: Sequence[Prediction], thresholds: Thresholds, place: str) -> None:
     """Refuse a table in which an image of the look before is missing, or is another now."""
     lost = Counter(earlier.images) - Counter(_mark(row, thresholds) for row in rows)
     if not lost:
@@ -268,7 +268,7 @@ def _check_none_lost(earlier: Looks, rows: Sequence[Prediction], thresholds: Thr
     )
 
 
-def _check_groups_complete(earlier: Looks, rows: Sequence[Prediction], thresholds: Thresholds) -> None:
+def _validate_groups_complete(earlier: Looks, rows: Sequence[Prediction], thresholds: Thresholds) -> None:
     """Refuse images that were added to a group which the look before has counted as a whole."""
     known, groups = Counter(earlier.images), set(earlier.groups)
     for row in rows:

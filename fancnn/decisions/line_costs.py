@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from fancnn.settings.validation import check_cost, check_parts_per_shift, check_share, check_shifts_per_month
+from fancnn.settings.validation import (
+    validate_cost,
+    validate_parts_per_shift,
+    validate_share,
+    validate_shifts_per_month,
+)
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,9 @@ class Line:
     shifts_per_month: float
 
     def __post_init__(self) -> None:
-        check_share("line.ng_rate", self.ng_rate)
-        check_parts_per_shift(self.parts_per_shift)
-        check_shifts_per_month(self.shifts_per_month)
+        validate_share("line.ng_rate", self.ng_rate)
+        validate_parts_per_shift(self.parts_per_shift)
+        validate_shifts_per_month(self.shifts_per_month)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Costs:
     look: float | None = None
 
     def __post_init__(self) -> None:
-        check_cost("escape", self.escape)
-        check_cost("overkill", self.overkill)
+        validate_cost("escape", self.escape)
+        validate_cost("overkill", self.overkill)
         if self.look is not None:
-            check_cost("look", self.look)
+            validate_cost("look", self.look)

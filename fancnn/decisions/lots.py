@@ -71,7 +71,7 @@ def upper_bound_by_lot(sizes: ArrayLike, escapes: ArrayLike, largest: int, confi
         >>> [round(upper_bound_by_lot([1] * 300, [0] * 300, largest), 4) for largest in (1, 10, 40)]
         [0.0115, 0.1042, 0.3175]
     """
-    _check_confidence(confidence)
+    _validate_confidence(confidence)
     lots, asked = _checked(sizes, escapes, largest), -math.log1p(-confidence)
     low, high = 0.0, 1.0
     # the evidence rises with the rate: halve until both ends print the same, and keep the end at which the claim holds
@@ -92,7 +92,7 @@ def holds_by_lot(sizes: ArrayLike, escapes: ArrayLike, rate: float, largest: int
     Raises:
         ValueError: As `upper_bound_by_lot`.
     """
-    _check_confidence(confidence)
+    _validate_confidence(confidence)
     return log_evidence(sizes, escapes, rate, largest) >= -math.log1p(-confidence)
 
 
@@ -106,7 +106,7 @@ def lots_needed(rate: float, mean_size: float, largest: int, confidence: float =
         >>> lots_needed(0.01, 1, 1), lots_needed(0.01, 1.5, 40), lots_needed(0.01, 40, 40)
         (346, 9162, 346)
     """
-    _check_confidence(confidence)
+    _validate_confidence(confidence)
     if not 0 < mean_size <= largest:
         raise ValueError(f"mean_size={mean_size}: expected NG parts of a lot, above 0 and at most {largest}")
     return _copies_needed(_log_by_bet(_row(mean_size), _row(0.0), _row(1.0), rate, largest), confidence)
@@ -120,7 +120,7 @@ def lots_needed_at_this_share(
     Raises:
         ValueError: As `upper_bound_by_lot`.
     """
-    _check_confidence(confidence)
+    _validate_confidence(confidence)
     sized, passed, counts = _checked(sizes, escapes, largest)
     total = counts.sum()
     by_bet = _log_by_bet(sized, passed, counts, rate, largest) / total
@@ -184,6 +184,6 @@ def _row(value: float) -> NDArray[np.float64]:
     return np.array([value], np.float64)
 
 
-def _check_confidence(confidence: float) -> None:
+def _validate_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence}: expected a share above 0 and below 1, e.g. 0.95")

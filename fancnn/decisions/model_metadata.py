@@ -36,12 +36,12 @@ def thresholds(value: Any, key: str) -> None:
 
 
 def calibration(value: Any, key: str) -> None:
-    """Take what `Calibration.as_plain` gives."""
+    """Take what `Calibration.to_dict` gives."""
     from fancnn.decisions.calibration import Calibration  # lazy: a line's computer has exported files and no scipy
 
     CALIBRATION_TYPES(value, key)
     try:
-        Calibration.from_plain(value)
+        Calibration.from_dict(value)
     except ValueError as error:
         raise Mismatch(f"{key}: {error}") from error
 

@@ -106,7 +106,7 @@ def upper_bound_sequential(count: int, total: int, confidence: float = 0.95) -> 
         >>> round(upper_bound_sequential(0, 299), 4), round(upper_bound(0, 299), 4)
         (0.0126, 0.01)
     """
-    _check_counts(count, total, confidence)
+    _validate_counts(count, total, confidence)
     if count == total:
         return 1.0
     low, high = 0.0, 1.0  # the e-value rises with the rate, from below the bar to above it
@@ -129,7 +129,7 @@ def sequential_interval(count: int, total: int, confidence: float = 0.95) -> Int
         >>> round(interval.low, 3), round(interval.high, 3)
         (0.607, 0.937)
     """
-    _check_counts(count, total, confidence)
+    _validate_counts(count, total, confidence)
     if total == 0:
         return None
     side = 1 - (1 - confidence) / 2
@@ -150,7 +150,7 @@ def parts_needed_sequential(rate: float, confidence: float = 0.95, escapes: int 
     """
     if not 0 < rate < 1:
         raise ValueError(f"rate={rate}: expected a share above 0 and below 1, e.g. 0.01")
-    _check_counts(0, escapes, confidence)
+    _validate_counts(0, escapes, confidence)
     enough = escapes + 1
     while not _proven(escapes, enough, rate, confidence):
         enough *= 2
@@ -162,7 +162,7 @@ def _proven(escapes: int, parts: int, rate: float, confidence: float) -> bool:
     return bool(log_e_value(escapes, parts, rate) >= -math.log1p(-confidence))
 
 
-def _check_counts(count: int, total: int, confidence: float) -> None:
+def _validate_counts(count: int, total: int, confidence: float) -> None:
     if not 0 <= count <= total:
         raise ValueError(f"{count} of {total}: expected a count from 0 to the total")
     if not 0 < confidence < 1:

@@ -1,7 +1,7 @@
 """Describe a network, layer by layer: `python -m fancnn.describe model=residual`."""
 
 from fancnn.cli.command import command
-from fancnn.describe.settings import DescribeSettings, check_describing
+from fancnn.describe.settings import DescribeSettings, validate_describing
 
 
 def build(settings: DescribeSettings) -> None:
@@ -11,7 +11,7 @@ def build(settings: DescribeSettings) -> None:
     network_of(settings)
 
 
-@command("describe", DescribeSettings, validate=check_describing, build=build)
+@command("describe", DescribeSettings, validate=validate_describing, build=build)
 def main(settings: DescribeSettings) -> None:
     from fancnn.describe.describe import describe  # lazy: --help must not wait for torch
 

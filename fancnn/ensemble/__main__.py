@@ -1,10 +1,10 @@
 """Several runs as one model: `python -m fancnn.ensemble RUN RUN`."""
 
 from fancnn.cli.command import command
-from fancnn.ensemble.settings import EnsembleSettings, check_joining
+from fancnn.ensemble.settings import EnsembleSettings, validate_joining
 
 
-@command("ensemble", EnsembleSettings, validate=check_joining, listed="runs")
+@command("ensemble", EnsembleSettings, validate=validate_joining, listed="runs")
 def main(settings: EnsembleSettings) -> None:
     from fancnn.ensemble.ensemble import ensemble  # lazy: --help must not wait for torch
 

@@ -20,7 +20,7 @@ from fancnn.decide.decide import (
     fitted_calibration,
     model_facts,
     not_measured,
-    tell_decision,
+    print_decision,
 )
 from fancnn.decisions.calibration import UNCALIBRATED
 from fancnn.ensemble.settings import EnsembleSettings
@@ -33,10 +33,10 @@ from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line, line_of
 from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
 from fancnn.runs.recorded_looks import record_look
-from fancnn.runs.run_summary import tell_next
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.run_summary import print_next
+from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import PARTS
-from fancnn.settings.validation import check_calibration, check_decision, check_promise
+from fancnn.settings.validation import validate_calibration, validate_decision, validate_promise
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
@@ -57,11 +57,11 @@ def ensemble(settings: EnsembleSettings) -> Path:
     """
     members = _members(settings.runs)
     models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
-    _check_alike(members, models)
+    _validate_alike(members, models)
     line = known_line(settings.line, models[0].about.get("line"))
-    check_decision(settings.decision, line)
-    check_promise(settings.decision)
-    check_calibration(settings.calibration)
+    validate_decision(settings.decision, line)
+    validate_promise(settings.decision)
+    validate_calibration(settings.calibration)
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
@@ -82,7 +82,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     ]
     part = looked_at if chosen_part(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
-    tell_decision(chosen, part)
+    print_decision(chosen, part)
     run_folders.begin(run, "ensemble")
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
     write_predictions(rows, run / "predictions.csv")
@@ -103,10 +103,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
     write_metrics(run / "metrics.json", parts, {**made, "looks": None if looks is None else looks.to_dict()})
     run_folders.finish(run)
     title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
-    tell_scores(f"{len(members)} members; {title}", parts)
+    print_scores(f"{len(members)} members; {title}", parts)
     if looks is not None:
         say(f"test: {looks.in_words()}")
-    tell_next(run, None, can_be_loaded=True, has_board=False)
+    print_next(run, None, can_be_loaded=True, has_board=False)
     return run
 
 
@@ -126,7 +126,7 @@ def _members(runs: Sequence[str]) -> list[Path]:
     return found
 
 
-def _check_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
+def _validate_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
     for name in ("classes", "go_class", "preprocess"):
         values = [str(model.about[name]) for model in models]
         for member, value in zip(members, values, strict=True):
@@ -138,7 +138,7 @@ def _joined(models: Sequence[Model]) -> Model:
     config: dict[str, Any] = {
         "_target_": "fancnn.networks.Ensemble",
         "members": [model.about["network"] for model in models],
-        "calibrations": [model.calibration.as_plain() for model in models],
+        "calibrations": [model.calibration.to_dict() for model in models],
     }
     first = models[0]
     names = first.outputs if first.has_types and all(model.outputs == first.outputs for model in models) else ONE
@@ -219,7 +219,7 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
     about = {
         **model.about,
         "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.as_plain(),
+        "calibration": model.calibration.to_dict(),
         "seen": model.seen_images.to_dict(),
         "versions": versions(),
         **facts,

@@ -5,7 +5,13 @@ from functools import partial
 
 from fancnn.errors import collected
 from fancnn.settings.groups import DecisionSettings, LineSettings
-from fancnn.settings.validation import check_calibration, check_earlier, check_line, check_promise, check_rule
+from fancnn.settings.validation import (
+    validate_calibration,
+    validate_earlier,
+    validate_line,
+    validate_promise,
+    validate_rule,
+)
 
 
 @dataclass
@@ -19,11 +25,11 @@ class EnsembleSettings:
     output_dir: str
 
 
-def check_joining(settings: EnsembleSettings) -> None:
+def validate_joining(settings: EnsembleSettings) -> None:
     with collected() as check:
         for run in settings.runs:
-            check(partial(check_earlier, "run", run))
-        check(lambda: check_rule(settings.decision))
-        check(lambda: check_promise(settings.decision))
-        check(lambda: check_line(settings.line))
-        check(lambda: check_calibration(settings.calibration))
+            check(partial(validate_earlier, "run", run))
+        check(lambda: validate_rule(settings.decision))
+        check(lambda: validate_promise(settings.decision))
+        check(lambda: validate_line(settings.line))
+        check(lambda: validate_calibration(settings.calibration))

@@ -10,11 +10,11 @@ import numpy as np
 
 from fancnn.data.folders import has_parts, list_pictures
 from fancnn.data.label_modes import type_of
-from fancnn.data.labeled_images import Picture, read_split, validate_split
+from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
-from fancnn.evaluate.settings import EvaluateSettings, check_evaluation
+from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
 from fancnn.metrics.predictions import FileScore, predicted
 from fancnn.model import Model
 from fancnn.plurals import plural
@@ -35,7 +35,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     Raises:
         UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
     """
-    check_evaluation(settings)
+    validate_evaluation(settings)
     keep_freed_memory()
     checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
@@ -52,7 +52,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     files = model.score_files(root / picture.path for picture in pictures)
     scores = list(track(files, "scoring pictures", len(pictures)))
     if own:
-        _check_unchanged(root, pictures, scores)
+        _validate_unchanged(root, pictures, scores)
     else:
         _warn_of(pictures, scores)
     if undecided := sum(found.not_finite for found in scores):
@@ -78,8 +78,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         )
         for picture, found, seen in zip(pictures, scores, model.seen_images.column(pictures), strict=True)
     ]
-    _tell_unknown_types(model, pictures)
-    _tell_other_mix(model, pictures)
+    _print_unknown_types(model, pictures)
+    _print_other_mix(model, pictures)
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -89,7 +89,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     return state(settings, title, rows, model.thresholds, line, about)
 
 
-def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
+def _own_part(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:
     present = [part for part in PARTS if any(picture.split == part for picture in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
@@ -97,7 +97,7 @@ def _own_part(known: Sequence[Picture], split: str | None) -> list[Picture]:
     return [picture for picture in known if picture.split == wanted]
 
 
-def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[Picture]:
+def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[LabeledImage]:
     """The pictures of another folder, their classes by the names that the model knows."""
     names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
     listing = list_pictures(root, model.go_class)
@@ -129,7 +129,7 @@ def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> lis
     return kept
 
 
-def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
+def _warn_of(pictures: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
     """What makes the scores on another folder less than they seem."""
     labels = {picture.label for picture in pictures}
     if len(labels) == 1:
@@ -138,7 +138,7 @@ def _warn_of(pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
 
 
-def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
+def _print_unknown_types(model: Model, pictures: Sequence[LabeledImage]) -> None:
     strange = Counter(
         type_of(picture.class_name, picture.defect_type, model.classes)
         for picture in pictures
@@ -152,7 +152,7 @@ def _tell_unknown_types(model: Model, pictures: Sequence[Picture]) -> None:
         )
 
 
-def _tell_other_mix(model: Model, pictures: Sequence[Picture]) -> None:
+def _print_other_mix(model: Model, pictures: Sequence[LabeledImage]) -> None:
     """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
     rate, here = model.calibration.ng_rate, float(np.mean([picture.label for picture in pictures]))
     if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(pictures)):
@@ -162,7 +162,7 @@ def _tell_other_mix(model: Model, pictures: Sequence[Picture]) -> None:
         )
 
 
-def _check_unchanged(root: Path, pictures: Sequence[Picture], scores: Sequence[FileScore]) -> None:
+def _validate_unchanged(root: Path, pictures: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
     wrong = [
         f"{picture.path} ({found.error or 'changed'})"
         for picture, found in zip(pictures, scores, strict=True)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
-from fancnn.evaluate.settings import EvaluateSettings, check_evaluation
-from fancnn.metrics.predictions import Prediction, check_each_once, with_truth, write_predictions
+from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import part_metrics, read_run_predictions, write_metrics
 from fancnn.runs.recorded_looks import record_look
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import ALL, PARTS, LineSettings
-from fancnn.settings.validation import check_thresholds
+from fancnn.settings.validation import validate_thresholds
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 
@@ -38,10 +38,10 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
     Raises:
         UserError: If it is no such table, a picture stands in it twice, or nothing in it can be scored.
     """
-    check_evaluation(settings)
+    validate_evaluation(settings)
     read = read_run_predictions(Path(str(settings.table)).expanduser())
     rows = [row for row in read if settings.split in (None, row.split)]
-    check_each_once(rows)
+    validate_each_once(rows)
     if not with_truth(rows):
         part = f" of the part {settings.split}" if settings.split else ""
         raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
@@ -68,7 +68,7 @@ def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
         return own
     upper = own.upper if settings.threshold is None else settings.threshold
     lower = upper if settings.recheck is None else settings.recheck
-    check_thresholds(upper, lower)
+    validate_thresholds(upper, lower)
     return Thresholds(lower, upper)
 
 
@@ -96,7 +96,7 @@ def state(
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
     facts["looks"] = None if looks is None else looks.to_dict()
     write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
-    tell_scores(f"{title}: {thresholds.in_words()}", parts)
+    print_scores(f"{title}: {thresholds.in_words()}", parts)
     if looks is not None:
         say(f"{'test' if 'test' in parts else ALL}: {looks.in_words()}")
     if about.get("decision_part") in parts:

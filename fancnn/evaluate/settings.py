@@ -7,13 +7,13 @@ from fancnn.errors import UserError, collected
 from fancnn.settings.groups import ImageLimits, LineSettings
 from fancnn.settings.validation import (
     TABLE_EXPECTED,
-    check_asked_thresholds,
-    check_device,
-    check_earlier,
-    check_file,
-    check_folder,
-    check_line,
-    check_split_name,
+    validate_asked_thresholds,
+    validate_device,
+    validate_earlier,
+    validate_file,
+    validate_folder,
+    validate_line,
+    validate_split_name,
 )
 
 
@@ -41,19 +41,19 @@ class EvaluateSettings:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
-def check_evaluation(settings: EvaluateSettings) -> None:
+def validate_evaluation(settings: EvaluateSettings) -> None:
     """What can be refused before anything is read.
 
     Raises:
         UserError: Naming the key.
     """
     with collected() as check:
-        check(lambda: check_split_name("split", settings.split))
-        check(lambda: check_line(settings.line))
-        check(lambda: check_device(settings.device))
-        check(lambda: check_asked_thresholds(settings.threshold, settings.recheck))
-        check(lambda: check_folder("data.root", settings.data.root, "a folder of class folders"))
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_file("table", settings.table, TABLE_EXPECTED))
+        check(lambda: validate_split_name("split", settings.split))
+        check(lambda: validate_line(settings.line))
+        check(lambda: validate_device(settings.device))
+        check(lambda: validate_asked_thresholds(settings.threshold, settings.recheck))
+        check(lambda: validate_folder("data.root", settings.data.root, "a folder of class folders"))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_file("table", settings.table, TABLE_EXPECTED))
         if (settings.run is None) == (settings.table is None):
             raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")

@@ -8,18 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fancnn.data.labeled_images import Picture, read_split
+from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.errors import UserError
 from fancnn.explain.explained_filters import exciting, first_filters, first_network, maps
-from fancnn.explain.explained_images import Survey, masks_of, own_part, subjects, survey, telling
+from fancnn.explain.explained_images import ActivationStats, masks_of, own_part, subjects, survey, telling
 from fancnn.explain.explanation_files import cautions, facts, write_numbers, write_page
 from fancnn.explain.explanation_page import Checked, Explanation
 from fancnn.explain.feature_maps import MapLayer, chosen_layer, map_layers
-from fancnn.explain.heat_checks import check_heat, with_network
-from fancnn.explain.heat_panels import Subject, heat_plate
-from fancnn.explain.heatmaps import check_captum, flat, heat_map, integrated_gradients, negated
+from fancnn.explain.heat_checks import validate_heat, with_network
+from fancnn.explain.heat_panels import ExplainedImage, heat_plate
+from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, negated, validate_captum
 from fancnn.explain.pointing_game import restored
-from fancnn.explain.settings import ExplainSettings, check_explaining
+from fancnn.explain.settings import ExplainSettings, validate_explaining
 from fancnn.metrics.localization import NAMES
 from fancnn.model import Model
 from fancnn.networks import Ensemble
@@ -41,8 +41,8 @@ def explain(settings: ExplainSettings) -> Path:
     Raises:
         UserError: If captum is missing, the run or its pictures cannot be found, or a key is out of range.
     """
-    check_captum()
-    check_explaining(settings)
+    validate_captum()
+    validate_explaining(settings)
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     where = chosen_device(settings.device)
     model = checkpoints.load(checkpoint, where, unfinished=True, image_limits=settings.image_limits)
@@ -110,7 +110,7 @@ def _refuse_ensembles(model: Model) -> None:
         )
 
 
-def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[Picture]]:
+def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImage]]:
     table = run / "split.csv"
     if not table.is_file():
         if settings.input is None:
@@ -121,11 +121,13 @@ def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[Picture]]
     return part, pictures
 
 
-def _chosen(settings: ExplainSettings, model: Model, found: Survey, root: Path) -> list[tuple[Picture, str]]:
+def _chosen(
+    settings: ExplainSettings, model: Model, found: ActivationStats, root: Path
+) -> list[tuple[LabeledImage, str]]:
     """Pictures to explain, each with the reason."""
     if settings.input is not None:
         files = input_files(settings.input)[: 4 * settings.pictures]
-        return [(Picture(str(path), "", 0), "Picture") for path in files]
+        return [(LabeledImage(str(path), "", 0), "LabeledImage") for path in files]
     if not found.pictures:
         raise UserError(
             f"none of the run's pictures is where it was, under {root}. Put them back, or say input=PICTURE_OR_FOLDER"
@@ -155,7 +157,7 @@ def _heats(
 
 
 def _onto_picture(
-    model: Model, subject: Subject, heats: Mapping[tuple[str, str], Tensor], row: int
+    model: Model, subject: ExplainedImage, heats: Mapping[tuple[str, str], Tensor], row: int
 ) -> dict[tuple[str, str], NDArray[np.float32]]:
     size = (subject.pixels.shape[0], subject.pixels.shape[1])
     place = model.preprocess.place(*size)
@@ -167,7 +169,7 @@ def _checked(
     model: Model,
     layer: MapLayer,
     root: Path,
-    pictures: Sequence[Picture],
+    pictures: Sequence[LabeledImage],
     masks: Mapping[str, Path],
 ) -> Checked | None:
     with_mask = [picture for picture in pictures if picture.label == 1 and picture.path in masks]
@@ -182,6 +184,6 @@ def _checked(
     assert fresh is not None
     taken = [with_mask[place] for place in places]
     say(f"check on {plural(len(taken), 'picture')} with known defects, by the trained network and by random weights")
-    return check_heat(
+    return validate_heat(
         model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
     )

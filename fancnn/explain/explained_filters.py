@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fancnn.explain.activation_maximization import maximised
 from fancnn.explain.contributions_chart import contributions_chart
-from fancnn.explain.explained_images import Survey
+from fancnn.explain.explained_images import ActivationStats
 from fancnn.explain.feature_maps import MapLayer, feature_maps, first_convolution, separating
 from fancnn.explain.filter_panels import Excited, exciting_plate, filter_plates, maps_plate, relative_changes
 from fancnn.images.reading import read_picture
@@ -19,7 +19,7 @@ from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.pages.figure_style import Drawing
 from fancnn.pages.gallery import kind_of
-from fancnn.pages.panels import Pixels, Plate
+from fancnn.pages.panels import Panel, Pixels
 
 LAYERS_SHOWN = 12
 PICTURES_OF_A_FILTER = 5
@@ -43,7 +43,7 @@ def first_network(about: Mapping[str, Any], seed: int | None = None) -> tuple[nn
         return network_from_dict(about["network"]).eval(), ""
 
 
-def first_filters(model: Model) -> tuple[list[Plate], dict[str, Any] | None]:
+def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
     """Plates of the first filters, and what `explain.json` says of them."""
     first = first_convolution(model.network)
     if first is None:
@@ -56,7 +56,7 @@ def first_filters(model: Model) -> tuple[list[Plate], dict[str, Any] | None]:
     return filter_plates(name, after, before, missing), {"layer": name, "change": changes}
 
 
-def exciting(model: Model, layer: MapLayer, found: Survey, root: Path, count: int, seed: int) -> list[Plate]:
+def exciting(model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int) -> list[Panel]:
     """For the filters that tell NG from GO best: what they like."""
     if not found.pictures:
         return []
@@ -80,7 +80,7 @@ def exciting(model: Model, layer: MapLayer, found: Survey, root: Path, count: in
 
 def maps(
     model: Model, layers: Sequence[MapLayer], pixels: Tensor, channels: int
-) -> tuple[list[Plate], str, list[Drawing], str]:
+) -> tuple[list[Panel], str, list[Drawing], str]:
     """Maps of every layer on one picture `(1, 3, height, width)`, and what makes its logit.
 
     Returns:
@@ -109,7 +109,7 @@ def maps(
 
 
 def _favourites(
-    model: Model, found: Survey, root: Path, index: int
+    model: Model, found: ActivationStats, root: Path, index: int
 ) -> tuple[tuple[Pixels, tuple[float, float], float, str], ...]:
     """The pictures that a filter answers to most, as the network gets them."""
     order = found.values[:, index].argsort(descending=True, stable=True)[:PICTURES_OF_A_FILTER]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.explain.feature_maps import MapLayer, feature_maps, peaks
-from fancnn.explain.heat_panels import Subject
+from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.files.tables import read_table
 from fancnn.images.decoding import decode
-from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.images.reading import UnreadableImage, read_picture
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.full_float32 import full_float32
 from fancnn.pages.gallery import kind_of
@@ -27,7 +27,7 @@ LARGEST = 1200  # pixels: the longer side that a picture is shown with at most
 
 
 @dataclass(frozen=True)
-class Survey:
+class ActivationStats:
     """What the model makes of a part: for each picture logit, P(NG), decision, and its filters' greatest answers.
 
     Attributes:
@@ -37,7 +37,7 @@ class Survey:
         left_out: How many could not be read, or have changed.
     """
 
-    pictures: list[Picture]
+    pictures: list[LabeledImage]
     logits: Tensor
     probabilities: Tensor
     values: Tensor
@@ -45,7 +45,7 @@ class Survey:
     left_out: int
 
 
-def own_part(known: Sequence[Picture], split: str | None) -> tuple[str, list[Picture]]:
+def own_part(known: Sequence[LabeledImage], split: str | None) -> tuple[str, list[LabeledImage]]:
     """The part that an explanation is about, and its pictures.
 
     Raises:
@@ -58,13 +58,13 @@ def own_part(known: Sequence[Picture], split: str | None) -> tuple[str, list[Pic
     return wanted, [picture for picture in known if picture.split == wanted]
 
 
-def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture]) -> Survey:
+def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[LabeledImage]) -> ActivationStats:
     """Send a part through the model once.
 
     Raises:
         NotFiniteError: If the network's output for one is NaN or infinite, naming it.
     """
-    kept: list[Picture] = []
+    kept: list[LabeledImage] = []
     pixels: list[Tensor] = []
     found: list[tuple[Tensor, Tensor, Tensor]] = []
     for picture, decoded in zip(
@@ -80,15 +80,15 @@ def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Picture
         found.append(_answers(model, layer, torch.stack(pixels)))
     if not kept:
         empty = torch.zeros(0)
-        return Survey([], empty, empty, empty, empty, len(pictures))
+        return ActivationStats([], empty, empty, empty, empty, len(pictures))
     logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
     if not (finite := torch.isfinite(logits)).all():
         raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
     chances = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
-    return Survey(kept, logits, chances, values, places, len(pictures) - len(kept))
+    return ActivationStats(kept, logits, chances, values, places, len(pictures) - len(kept))
 
 
-def telling(found: Survey, model: Model, each: int) -> list[tuple[int, str]]:
+def telling(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
     """Rows of a survey worth a look, with the reason: `each` of every kind, the surest first."""
     labels = torch.tensor([picture.label for picture in found.pictures])
     decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
@@ -103,8 +103,8 @@ def telling(found: Survey, model: Model, each: int) -> list[tuple[int, str]]:
 
 
 def subjects(
-    model: Model, root: Path, chosen: Iterable[tuple[Picture, str]], masks: dict[str, Path]
-) -> tuple[list[Subject], Tensor]:
+    model: Model, root: Path, chosen: Iterable[tuple[LabeledImage, str]], masks: dict[str, Path]
+) -> tuple[list[ExplainedImage], Tensor]:
     """Pictures as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
 
     Raises:
@@ -115,7 +115,7 @@ def subjects(
     for picture, why in chosen:
         try:
             original = read_picture(root / picture.path, model.preprocess.background, model.gate)
-        except UnreadablePicture as error:
+        except UnreadableImage as error:
             unread = f"{root / picture.path}: {error}"
             continue
         fitted = model.preprocess.fit(torch.from_numpy(original).permute(2, 0, 1)[None])
@@ -127,7 +127,7 @@ def subjects(
         chance = float(model.calibration.probabilities(logit)[0])
         known = bool(picture.class_name)
         shown.append(
-            Subject(
+            ExplainedImage(
                 name=picture.path,
                 why=why,
                 truth=kind_of(picture.class_name, picture.defect_type),

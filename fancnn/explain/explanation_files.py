@@ -7,7 +7,7 @@ from typing import Any
 from fancnn.explain.explanation_json import write_explanation
 from fancnn.explain.explanation_page import Checked, Explanation, explanation_page
 from fancnn.explain.feature_maps import MapLayer
-from fancnn.explain.heat_panels import Subject
+from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.explain.settings import ExplainSettings
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.tables import replacing
@@ -74,7 +74,9 @@ def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) ->
     return page
 
 
-def write_numbers(output: Path, numbers: Mapping[str, Any], shown: Sequence[Subject], checked: Checked | None) -> None:
+def write_numbers(
+    output: Path, numbers: Mapping[str, Any], shown: Sequence[ExplainedImage], checked: Checked | None
+) -> None:
     """Leave `explain.json`."""
     more = {
         "pictures": [_plain(subject) for subject in shown],
@@ -84,7 +86,7 @@ def write_numbers(output: Path, numbers: Mapping[str, Any], shown: Sequence[Subj
     write_explanation(output / "explain.json", {**numbers, **more})
 
 
-def _plain(subject: Subject) -> dict[str, Any]:
+def _plain(subject: ExplainedImage) -> dict[str, Any]:
     return {
         "path": subject.name,
         "why": subject.why,
@@ -101,8 +103,8 @@ def _plain_check(checked: Checked) -> dict[str, Any]:
         "pictures": next(iter(checked.found.values())).pictures,
         "methods": {
             method: {
-                "all": found.as_plain(),
-                "by_type": {kind: one.as_plain() for kind, one in checked.by_type[method].items()},
+                "all": found.to_dict(),
+                "by_type": {kind: one.to_dict() for kind, one in checked.by_type[method].items()},
                 "verdict": sentences[method][1],
             }
             for method, found in checked.found.items()

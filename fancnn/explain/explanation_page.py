@@ -9,7 +9,7 @@ from fancnn.metrics.localization import NAMES, Localisation, Outcome, verdict
 from fancnn.pages import formatting as words
 from fancnn.pages.figure_style import Drawing
 from fancnn.pages.page_template import rendered
-from fancnn.pages.panels import Plate
+from fancnn.pages.panels import Panel
 
 ENOUGH_OF_TYPE = 5  # pictures: of fewer, the hits say nothing about a defect type
 
@@ -63,10 +63,10 @@ class Explanation:
     title: str
     facts: Sequence[tuple[str, str]]
     cautions: Sequence[str]
-    heat: Sequence[Plate]
-    filters: Sequence[Plate]
-    exciting: Sequence[Plate]
-    maps: Sequence[Plate]
+    heat: Sequence[Panel]
+    filters: Sequence[Panel]
+    exciting: Sequence[Panel]
+    maps: Sequence[Panel]
     maps_of: str
     maps_note: str
     dense: Sequence[Drawing]
@@ -74,7 +74,7 @@ class Explanation:
     methods: Sequence[str]
     checked: Checked | None
 
-    def plates(self) -> list[Plate]:
+    def plates(self) -> list[Panel]:
         return [*self.heat, *self.filters, *self.exciting, *self.maps]
 
     def drawings(self) -> list[Drawing]:

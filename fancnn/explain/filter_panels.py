@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.pages.panels import Pixels, Plate, Tile, map_as_colours, ringed, weights_as_colours
+from fancnn.pages.panels import ImageCell, Panel, Pixels, map_as_colours, ringed, weights_as_colours
 
 FILTERS_SHOWN = 64
 
@@ -29,7 +29,7 @@ class Excited:
 
 def filter_plates(
     layer: str, after: NDArray[np.float32], before: NDArray[np.float32] | None, missing: str = ""
-) -> list[Plate]:
+) -> list[Panel]:
     """The first layer's bank before and after training, and the difference.
 
     Args:
@@ -53,7 +53,7 @@ def filter_plates(
     if before is not None:
         says = f"The filters as they were drawn at random, before the first step. {reads}"
         plates.append(
-            Plate(
+            Panel(
                 "filters-before",
                 "First filters before training",
                 says,
@@ -62,9 +62,9 @@ def filter_plates(
                 note=note,
             )
         )
-    plates.append(Plate("filters-after", "First filters after training", first, step, _bank(after, scale), note=note))
+    plates.append(Panel("filters-after", "First filters after training", first, step, _bank(after, scale), note=note))
     if before is None:
-        return [Plate(**{**vars(plates[0]), "note": f"{note} Before training: {missing}.".strip()})]
+        return [Panel(**{**vars(plates[0]), "note": f"{note} Before training: {missing}.".strip()})]
     changes = relative_changes(before, after)
     difference = after - before
     largest = float(np.abs(difference).max())
@@ -77,7 +77,7 @@ def filter_plates(
     tiles = _bank(difference, largest or 1.0, captions)
     return [
         *plates,
-        Plate("filters-change", "What training changed", says, "loss and back-propagation", tiles, note=note),
+        Panel("filters-change", "What training changed", says, "loss and back-propagation", tiles, note=note),
     ]
 
 
@@ -90,7 +90,7 @@ def relative_changes(before: NDArray[np.float32], after: NDArray[np.float32]) ->
     return [float(value) for value in moved / unit]
 
 
-def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Plate:
+def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Panel:
     """The maps of one layer on one picture, the `shown` with the greatest values; `(channels, height, width)`."""
     channels, height, width = maps.shape
     strength = np.abs(maps).max(axis=(1, 2))
@@ -109,16 +109,17 @@ def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.fl
     left = channels - len(chosen)
     notes = [f"{left} of {channels} maps, with smaller values, are left out."] if left else []
     notes += [f"{dead} are 0 everywhere on this picture."] if dead else []
-    tiles = tuple(Tile(map_as_colours(maps[index], scale), str(index)) for index in chosen)
-    return Plate(f"maps-{number}", f"{name}: {kind}", says, step, tiles, note=" ".join(notes))
+    tiles = tuple(ImageCell(map_as_colours(maps[index], scale), str(index)) for index in chosen)
+    return Panel(f"maps-{number}", f"{name}: {kind}", says, step, tiles, note=" ".join(notes))
 
 
-def exciting_plate(layer: str, excited: Excited) -> Plate:
+def exciting_plate(layer: str, excited: Excited) -> Panel:
     """What one filter likes: a picture made for it, and those of the part that it answers to most."""
     first, last = excited.answers
-    made = Tile(excited.made, "made for it", sharp=False)
+    made = ImageCell(excited.made, "made for it", sharp=False)
     tiles = [
-        Tile(ringed(pixels, at), f"{value:.2g} {truth}", sharp=False) for pixels, at, value, truth in excited.pictures
+        ImageCell(ringed(pixels, at), f"{value:.2g} {truth}", sharp=False)
+        for pixels, at, value, truth in excited.pictures
     ]
     says = (
         f"First a picture that gradient ascent made for filter {excited.index}: its mean answer, before any ReLU, rose "
@@ -126,10 +127,10 @@ def exciting_plate(layer: str, excited: Excited) -> Plate:
         "ring in the middle of what it sees there."
     )
     name = f"filter-{excited.index}"
-    return Plate(name, f"Filter {excited.index} of {layer}", says, "convolution", (made, *tiles), "medium")
+    return Panel(name, f"Filter {excited.index} of {layer}", says, "convolution", (made, *tiles), "medium")
 
 
-def _bank(kept: NDArray[np.float32], scale: float, captions: Sequence[str] = ()) -> tuple[Tile, ...]:
+def _bank(kept: NDArray[np.float32], scale: float, captions: Sequence[str] = ()) -> tuple[ImageCell, ...]:
     shown = kept[:FILTERS_SHOWN]
     names = captions or [str(index) for index in range(len(shown))]
-    return tuple(Tile(weights_as_colours(kernel, scale), name) for kernel, name in zip(shown, names, strict=False))
+    return tuple(ImageCell(weights_as_colours(kernel, scale), name) for kernel, name in zip(shown, names, strict=False))

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.explain.explained_images import mask_of
 from fancnn.explain.explanation_page import Checked
 from fancnn.explain.heatmaps import heat_map
-from fancnn.explain.pointing_game import Located, by_chance, located, restored
+from fancnn.explain.pointing_game import PointingGameSample, by_chance, located, restored
 from fancnn.images.reading import read_picture
 from fancnn.metrics.localization import Place, localisation
 from fancnn.model import Model
@@ -20,12 +20,12 @@ from fancnn.system.console import track
 BATCH = 8
 
 
-def check_heat(
+def validate_heat(
     model: Model,
     untrained: Model,
     layer: str,
     root: Path,
-    pictures: Sequence[Picture],
+    pictures: Sequence[LabeledImage],
     masks: Mapping[str, Path],
     methods: Sequence[str],
     baseline: str,
@@ -91,18 +91,18 @@ def _heats(
     model: Model,
     layer: str,
     root: Path,
-    pictures: Sequence[Picture],
+    pictures: Sequence[LabeledImage],
     methods: Sequence[str],
     baseline: str,
     masks: Sequence[torch.Tensor],
-) -> dict[str, list[Located]]:
+) -> dict[str, list[PointingGameSample]]:
     originals = [
         torch.from_numpy(read_picture(root / picture.path, model.preprocess.background, model.gate))
         for picture in pictures
     ]
     fitted = torch.cat([model.preprocess.fit(original.permute(2, 0, 1)[None]) for original in originals])
     pixels = model.preprocess.scaled(fitted.to(model.device))
-    found: dict[str, list[Located]] = {}
+    found: dict[str, list[PointingGameSample]] = {}
     for method in methods:
         heat = heat_map(method, model.of_pixels, model.network.get_submodule(layer), pixels, baseline).cpu()
         found[method] = [

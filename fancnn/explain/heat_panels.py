@@ -10,7 +10,7 @@ from scipy.special import expit
 from fancnn.metrics.localization import NAMES
 from fancnn.metrics.predictions import TypeGuess
 from fancnn.pages.formatting import percent
-from fancnn.pages.panels import Pixels, Plate, Tile, beside, heat_as_colours, outlined, overlay
+from fancnn.pages.panels import ImageCell, Panel, Pixels, beside, heat_as_colours, outlined, overlay
 
 MOST = 99.5  # percentile of heat that has the brightest colour: single pixels should not darken all others
 STEPS = {
@@ -26,7 +26,7 @@ READS = {
 
 
 @dataclass(frozen=True)
-class Subject:
+class ExplainedImage:
     """A picture that is explained.
 
     Attributes:
@@ -54,7 +54,7 @@ class Subject:
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
-def heat_plate(number: int, subject: Subject, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Plate:
+def heat_plate(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Panel:
     """The heat of a picture: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
 
     The picture, below it a row of all methods for NG, and one for GO.
@@ -67,32 +67,32 @@ def heat_plate(number: int, subject: Subject, heats: Mapping[tuple[str, str], ND
     title = f"{subject.why}: {subject.name}"
     columns = len({method for method, _ in heats})
     says, step = decision_words(subject), "dense layer and loss"
-    return Plate(f"heat-{number}", title, says, step, tuple(tiles), "large", columns=columns)
+    return Panel(f"heat-{number}", title, says, step, tuple(tiles), "large", columns=columns)
 
 
-def _picture_tile(subject: Subject) -> Tile:
+def _picture_tile(subject: ExplainedImage) -> ImageCell:
     known = subject.mask is not None
     picture = subject.pixels if subject.mask is None else outlined(subject.pixels, subject.mask)
     caption = f"the picture{' with its defect outlined' if known else ''}, and as the network gets it"
-    return Tile(beside([picture, subject.seen]), caption, sharp=False)
+    return ImageCell(beside([picture, subject.seen]), caption, sharp=False)
 
 
-def _heat_tile(subject: Subject, heat: NDArray[np.float32], caption: str) -> Tile:
+def _heat_tile(subject: ExplainedImage, heat: NDArray[np.float32], caption: str) -> ImageCell:
     most = float(np.percentile(heat, MOST)) or float(heat.max())
     shown = overlay(subject.pixels, heat, most)
     shown = shown if subject.mask is None else outlined(shown, subject.mask)
     blank = "" if heat.max() > 0 else ": none"
-    return Tile(beside([shown, heat_as_colours(heat, most)]), caption + blank, sharp=False)
+    return ImageCell(beside([shown, heat_as_colours(heat, most)]), caption + blank, sharp=False)
 
 
-def decision_words(subject: Subject) -> str:
+def decision_words(subject: ExplainedImage) -> str:
     """From the logit to the decision and the type, and what the loss makes of it where the truth is known.
 
     The p of the gradient is that of the logit itself: a calibration comes after training.
 
     Example:
         >>> nothing = np.zeros((1, 1, 3), np.uint8)
-        >>> decision_words(Subject("a", "", "NG", 1, 0.0, 0.6, "NG", nothing, nothing)).partition(". Loss")[0]
+        >>> decision_words(ExplainedImage("a", "", "NG", 1, 0.0, 0.6, "NG", nothing, nothing)).partition(". Loss")[0]
         'It is NG. Logit +0.00: P(NG) 0.500, calibrated 0.600, so NG'
     """
     probability = float(expit(subject.logit))
@@ -107,7 +107,7 @@ def decision_words(subject: Subject) -> str:
     return f"It is {subject.truth}. {said} {named} {loss:.3f}: its gradient at the logit is {pull}{also}."
 
 
-def _type_words(subject: Subject) -> str:
+def _type_words(subject: ExplainedImage) -> str:
     name, share = subject.guess
     if not name or share is None:
         return ""

@@ -128,7 +128,7 @@ def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseli
     return occlusion(score, pixels, empty, window, max(1, window // 2)).clamp(min=0)
 
 
-def check_captum() -> None:
+def validate_captum() -> None:
     """Say at once how to get captum where it is missing.
 
     Raises:

@@ -10,7 +10,7 @@ TOLERANCE = 0.03  # of the longer side: the 15 pixels of Zhang et al. (2016) in 
 
 
 @dataclass(frozen=True)
-class Located:
+class PointingGameSample:
     """How the heat of one picture lies to the mask of its defect.
 
     Attributes:
@@ -34,7 +34,7 @@ class ByChance:
     centre: bool  # the middle of the picture hits
 
 
-def located(heat: Tensor, mask: Tensor) -> Located:
+def located(heat: Tensor, mask: Tensor) -> PointingGameSample:
     """Compare heat with the truth.
 
     Args:
@@ -44,13 +44,15 @@ def located(heat: Tensor, mask: Tensor) -> Located:
     Example:
         >>> mask = torch.tensor([[True, False], [False, False]])
         >>> located(torch.tensor([[3.0, 1.0], [0.0, 0.0]]), mask)
-        Located(share=0.75, hit=True, blank=False)
+        PointingGameSample(share=0.75, hit=True, blank=False)
     """
     total = heat.double().sum()
     if not total > 0:
-        return Located(float(mask.double().mean()), hit=False, blank=True)
+        return PointingGameSample(float(mask.double().mean()), hit=False, blank=True)
     hottest = int(heat.flatten().argmax())
-    return Located(float(heat.double()[mask].sum() / total), bool(widened(mask).flatten()[hottest]), blank=False)
+    return PointingGameSample(
+        float(heat.double()[mask].sum() / total), bool(widened(mask).flatten()[hottest]), blank=False
+    )
 
 
 def by_chance(mask: Tensor) -> ByChance:

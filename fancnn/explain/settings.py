@@ -6,13 +6,13 @@ from functools import partial
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import (
-    check_choice,
-    check_count,
-    check_device,
-    check_earlier,
-    check_input,
-    check_seed,
-    check_split_name,
+    validate_choice,
+    validate_count,
+    validate_device,
+    validate_earlier,
+    validate_input,
+    validate_seed,
+    validate_split_name,
 )
 
 
@@ -41,24 +41,24 @@ BASELINES = ("mean", "black", "white")
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 
 
-def check_explaining(settings: ExplainSettings) -> None:
+def validate_explaining(settings: ExplainSettings) -> None:
     with collected() as check:
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_split_name("split", settings.split))
-        check(lambda: check_input(settings.input))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_split_name("split", settings.split))
+        check(lambda: validate_input(settings.input))
         for name, least in (("pictures", 1), ("channels", 1), ("filters", 0), ("check_pictures", 1)):
-            check(partial(_check_shown, settings, name, least))
-        check(lambda: check_choice("baseline", settings.baseline, BASELINES))
-        check(lambda: _check_methods(settings.methods))
-        check(lambda: check_seed(settings.seed))
-        check(lambda: check_device(settings.device))
+            check(partial(_validate_shown, settings, name, least))
+        check(lambda: validate_choice("baseline", settings.baseline, BASELINES))
+        check(lambda: _validate_methods(settings.methods))
+        check(lambda: validate_seed(settings.seed))
+        check(lambda: validate_device(settings.device))
 
 
-def _check_shown(settings: ExplainSettings, name: str, least: int) -> None:
-    check_count(name, getattr(settings, name), least, 10_000)
+def _validate_shown(settings: ExplainSettings, name: str, least: int) -> None:
+    validate_count(name, getattr(settings, name), least, 10_000)
 
 
-def _check_methods(methods: list[str]) -> None:
+def _validate_methods(methods: list[str]) -> None:
     if unknown := [name for name in methods if name not in METHODS]:
         raise UserError(f"methods: {unknown[0]!r} is none of {', '.join(METHODS)}")
     if not methods or len(set(methods)) < len(methods):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fancnn.errors import UserError
 from fancnn.export.run_metadata import described
-from fancnn.export.settings import ExportSettings, check_exporting
+from fancnn.export.settings import ExportSettings, validate_exporting
 from fancnn.export.writing import replacing, write
 from fancnn.inference.export_formats import FORMATS
 from fancnn.parity.parity import compared, own_pictures, pictures_in
@@ -28,7 +28,7 @@ def export(settings: ExportSettings) -> bool:
         UserError: If the format is unknown or its packages are not installed, the run or the pictures cannot be found,
             the file cannot be written, or the run or the file gives NaN or infinity: then an earlier file stays.
     """
-    check_exporting(settings)
+    validate_exporting(settings)
     form = FORMATS[settings.format]
     path = (
         Path(settings.output).expanduser() if settings.output else Path(settings.output_dir) / f"inspector{form.suffix}"

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from fancnn.export.writing import OPSET
 from fancnn.inference.export_formats import FORMATS
-from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.model import Model
 from fancnn.networks.weights import weights_hash
 from fancnn.system.installation import versions
 
 
-def described(model: Model, checkpoint: Path, format: str) -> ExportedFacts:
+def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
     """The facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
     preprocess, about = model.preprocess, model.about
-    return ExportedFacts(
+    return ExportMetadata(
         classes=list(model.classes),
         go_class=model.go_class,
         outputs=list(model.outputs),
@@ -28,7 +28,7 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportedFacts:
             "mean": preprocess.mean.flatten().tolist(),
             "std": preprocess.std.flatten().tolist(),
         },
-        calibration=model.calibration.as_plain(),
+        calibration=model.calibration.to_dict(),
         weights_sha256=weights_hash(model.network.state_dict()),
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         split_sha256=about.get("split_sha256"),

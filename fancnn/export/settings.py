@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fancnn.errors import collected
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_choice, check_earlier, check_input, check_written
+from fancnn.settings.validation import validate_choice, validate_earlier, validate_input, validate_written
 
 
 @dataclass
@@ -22,9 +22,9 @@ class ExportSettings:
 FORMATS = ("onnx", "openvino", "torch")
 
 
-def check_exporting(settings: ExportSettings) -> None:
+def validate_exporting(settings: ExportSettings) -> None:
     with collected() as check:
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_choice("format", settings.format, FORMATS))
-        check(lambda: check_input(settings.input))
-        check(lambda: check_written("output", settings.output))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_choice("format", settings.format, FORMATS))
+        check(lambda: validate_input(settings.input))
+        check(lambda: validate_written("output", settings.output))

@@ -13,8 +13,8 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_folder, remove, sync_file, sync_folder
 from fancnn.files.seals import BLANK, seal, seal_archive
 from fancnn.inference.export_formats import FORMATS, Format, needed
-from fancnn.inference.export_metadata import INPUT, KEY, SEAL_KEY, ExportedFacts
-from fancnn.inference.export_module import Deployed
+from fancnn.inference.export_metadata import INPUT, KEY, SEAL_KEY, ExportMetadata
+from fancnn.inference.export_module import ExportModule
 from fancnn.model import Model
 
 OPSET = 20
@@ -46,7 +46,7 @@ def replacing(path: Path, form: Format) -> Iterator[Path]:
         raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
 
 
-def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:
+def write(model: Model, facts: ExportMetadata, path: Path, format: str) -> None:
     """Write `model` to `path`.
 
     Args:
@@ -58,7 +58,7 @@ def write(model: Model, facts: ExportedFacts, path: Path, format: str) -> None:
     Raises:
         UserError: If a package is not installed, or the network has operations that the format does not know.
     """
-    writers: dict[str, Callable[[torch.export.ExportedProgram, ExportedFacts, Path], None]] = {
+    writers: dict[str, Callable[[torch.export.ExportedProgram, ExportMetadata, Path], None]] = {
         "onnx": _write_onnx,
         "openvino": _write_openvino,
         "torch": _write_torch,
@@ -80,7 +80,7 @@ def traced(model: Model) -> torch.export.ExportedProgram:
     shapes = ({0: Dim.DYNAMIC, 1: Dim.DYNAMIC, 2: Dim.DYNAMIC},)
     try:
         with torch.no_grad():
-            program = torch.export.export(Deployed(model).eval(), (example,), dynamic_shapes=shapes)
+            program = torch.export.export(ExportModule(model).eval(), (example,), dynamic_shapes=shapes)
     except Exception as error:  # torch's have no common class but this
         reason = str(error).strip().partition("\n")[0]
         raise UserError(f"the network cannot be exported: {reason}") from error
@@ -89,7 +89,7 @@ def traced(model: Model) -> torch.export.ExportedProgram:
     return program
 
 
-def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+def _write_onnx(program: torch.export.ExportedProgram, facts: ExportMetadata, path: Path) -> None:
     exported = torch.onnx.export(
         program,
         dynamo=True,
@@ -109,7 +109,7 @@ def _write_onnx(program: torch.export.ExportedProgram, facts: ExportedFacts, pat
     seal(path)
 
 
-def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+def _write_openvino(program: torch.export.ExportedProgram, facts: ExportMetadata, path: Path) -> None:
     openvino = needed("openvino")
     graph = openvino.convert_model(program)
     graph.inputs[0].get_tensor().set_names({INPUT})
@@ -121,7 +121,7 @@ def _write_openvino(program: torch.export.ExportedProgram, facts: ExportedFacts,
     seal(path, path.with_suffix(".bin"))
 
 
-def _write_torch(program: torch.export.ExportedProgram, facts: ExportedFacts, path: Path) -> None:
+def _write_torch(program: torch.export.ExportedProgram, facts: ExportMetadata, path: Path) -> None:
     torch.export.save(program, path, extra_files={KEY: facts.as_text()})
     with path.open("r+b") as file:
         seal_archive(file)

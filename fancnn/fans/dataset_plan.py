@@ -6,7 +6,7 @@ import numpy as np
 
 from fancnn.fans.defects import DEFECTS
 from fancnn.settings.groups import FansSettings
-from fancnn.settings.validation import check_fans
+from fancnn.settings.validation import validate_fans
 
 # Keeps the shuffling of the classes apart from the pictures' own random numbers.
 _CLASSES = 0x60_0D
@@ -24,7 +24,7 @@ class Order:
 
     def check(self) -> None:
         """Raise `UserError` if a value is out of its range."""
-        check_fans("", FansSettings(**asdict(self)))
+        validate_fans("", FansSettings(**asdict(self)))
 
 
 def kinds(order: Order) -> list[str | None]:

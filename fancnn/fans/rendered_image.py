@@ -26,7 +26,7 @@ _ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedImage:
     """A picture ready to be written.
 
     Attributes:
@@ -42,7 +42,7 @@ class Picture:
     severity: float | None
 
 
-def render_picture(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> Picture:
+def render_picture(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> RenderedImage:
     """Render one picture, which depends on the arguments alone.
 
     Args:
@@ -63,7 +63,7 @@ def render_picture(seed: int, index: int, kind: str | None, size: int, severity:
         image, mask, changes = _spoiled(scene, image, kind, _stream(seed, index, _FLAW), severity)
     camera = draw_camera(_stream(seed, index, _CAMERA))
     pixels = expose(image, camera, _stream(seed, index, _SENSOR))
-    return Picture(pixels, camera.quality, mask, changes)
+    return RenderedImage(pixels, camera.quality, mask, changes)
 
 
 def _stream(seed: int, index: int, part: int) -> np.random.Generator:

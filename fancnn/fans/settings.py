@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import FansSettings
-from fancnn.settings.validation import check_fans
+from fancnn.settings.validation import validate_fans
 
 
 @dataclass
@@ -14,8 +14,8 @@ class RenderSettings(FansSettings):
     root: str
 
 
-def check_rendering(settings: RenderSettings) -> None:
+def validate_rendering(settings: RenderSettings) -> None:
     with collected() as check:
-        check(lambda: check_fans("", settings))
+        check(lambda: validate_fans("", settings))
         if not settings.root:
             raise UserError("root='' is no name of a folder. Expected a new or empty one, e.g. root=fans")

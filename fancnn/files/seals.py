@@ -87,7 +87,7 @@ def seal_archive(file: BinaryIO) -> None:
     file.write(digits)
 
 
-def check_archive(file: BinaryIO) -> bool:
+def validate_archive(file: BinaryIO) -> bool:
     """Verify the seal of a zip archive, if it has one, and the checksum of every member.
 
     Args:
@@ -105,12 +105,12 @@ def check_archive(file: BinaryIO) -> bool:
     if size < _END_SIZE:
         raise zipfile.BadZipFile("it is too short")
     with mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        sealed = _check_comment(content)
-    _check_members(file, size)
+        sealed = _validate_comment(content)
+    _validate_members(file, size)
     return sealed
 
 
-def _check_comment(content: mmap) -> bool:
+def _validate_comment(content: mmap) -> bool:
     at = content.rfind(_END_MARK)
     if at < 0 or len(content) - at < _END_SIZE:
         raise zipfile.BadZipFile("its end is missing")
@@ -123,7 +123,7 @@ def _check_comment(content: mmap) -> bool:
     return bool(comment)
 
 
-def _check_members(file: BinaryIO, size: int) -> None:
+def _validate_members(file: BinaryIO, size: int) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()

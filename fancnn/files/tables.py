@@ -121,11 +121,11 @@ def read_table(path: Path, required: Iterable[str], version: int) -> list[dict[s
         elif isinstance(error, UnicodeError):
             why = "it is no text in UTF-8"
         raise UserError(f"cannot read the table {path}: {why}") from error
-    _check_columns(path, columns, required)
+    _validate_columns(path, columns, required)
     return [_row(path, line, columns, row, version) for line, row in enumerate(cells, start=2)]
 
 
-def _check_columns(path: Path, columns: Sequence[str], required: Iterable[str]) -> None:
+def _validate_columns(path: Path, columns: Sequence[str], required: Iterable[str]) -> None:
     if missing := [name for name in required if name not in columns]:
         raise UserError(f"{path} lacks the column {', '.join(missing)}. Found: {', '.join(columns) or 'nothing'}")
     if twice := [name for name in dict.fromkeys(columns) if name and columns.count(name) > 1]:

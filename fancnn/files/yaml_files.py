@@ -40,8 +40,8 @@ def read_yaml(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        _check_events(text)
-        _check_keys(yaml.compose(text, yaml.SafeLoader))
+        _validate_events(text)
+        _validate_keys(yaml.compose(text, yaml.SafeLoader))
         document = yaml.safe_load(text)
         plain(document, "")
     except (ValueError, LookupError, OverflowError, yaml.YAMLError) as error:  # PyYAML's constructors raise all of them
@@ -49,7 +49,7 @@ def read_yaml(path: Path) -> Any:
     return document
 
 
-def _check_events(text: str) -> None:
+def _validate_events(text: str) -> None:
     """Refuse what plain values have no need of, before anything is made of it."""
     depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
@@ -63,7 +63,7 @@ def _check_events(text: str) -> None:
             raise Mismatch(f"expected at most {MOST_DEEP} levels; {place} is nested deeper")
 
 
-def _check_keys(node: Any) -> None:
+def _validate_keys(node: Any) -> None:
     waiting = [node]
     while waiting:
         inner = waiting.pop()

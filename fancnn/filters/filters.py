@@ -28,7 +28,7 @@ from fancnn.filters.filter_figures import ranks_drawing
 from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import Agreement, agreement
 from fancnn.networks.channel_importance import CRITERIA, OF_SCORES, Values, measured
-from fancnn.networks.dependency_groups import ChannelGroup
+from fancnn.networks.dependency_groups import DependencyGroup
 from fancnn.runs.earlier_run import read_run
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
@@ -98,7 +98,7 @@ def worthless(values: Mapping[str, Values]) -> list[str]:
     return found
 
 
-def chosen_groups(groups: Sequence[ChannelGroup], layer: str | None) -> list[ChannelGroup]:
+def chosen_groups(groups: Sequence[DependencyGroup], layer: str | None) -> list[DependencyGroup]:
     """The groups that a layer means, by any of its producers' names; None is the first, `all` all.
 
     Raises:
@@ -161,20 +161,20 @@ def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Ag
     if len(found) == 1:
         ((layer, of_layer),) = agreements.items()
         say(f"\n{layer}: do they agree? Spearman's rank correlation above the diagonal, Kendall's below")
-        _tell_row("", map(_number, names))
+        _print_row("", map(_number, names))
         for one in names:
-            _tell_row(f"{_number(one)} {one}", (_cell(of_layer, names, one, other) for other in names))
+            _print_row(f"{_number(one)} {one}", (_cell(of_layer, names, one, other) for other in names))
     else:
         others = [name for name in names if name != TRUTH]
         say(f"\ndo they agree with {TRUTH}? Spearman's rank correlation")
-        _tell_row("", ["count", *map(_number, others)])
+        _print_row("", ["count", *map(_number, others)])
         for layer, values in found.items():
             cells = (_shown(agreements[layer][name, TRUTH].spearman) for name in others)
-            _tell_row(layer, [str(len(values["order"])), *cells])
+            _print_row(layer, [str(len(values["order"])), *cells])
     say("1 the same order, 0 none in common, -1 the reverse; - where a criterion gives no order")
 
 
-def _tell_row(heading: str, cells: Iterable[str]) -> None:
+def _print_row(heading: str, cells: Iterable[str]) -> None:
     """Ten narrow columns, for a narrow terminal."""
     say(f"{heading:22}" + "".join(f"{cell:>6}" for cell in cells))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fancnn.errors import collected
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_device, check_earlier
+from fancnn.settings.validation import validate_device, validate_earlier
 
 
 @dataclass
@@ -18,7 +18,7 @@ class FilterSettings:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
-def check_filtering(settings: FilterSettings) -> None:
+def validate_filtering(settings: FilterSettings) -> None:
     with collected() as check:
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_device(settings.device))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_device(settings.device))

@@ -15,7 +15,7 @@ from fancnn.images import parallel_map as spreading
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.parallel_map import AHEAD
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import UnreadablePicture, decoded, pixel_hash
+from fancnn.images.reading import UnreadableImage, decoded, pixel_hash
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -85,5 +85,5 @@ def decode_file(path: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GA
                 images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
                 pixels = preprocess.fit(images)[0].contiguous()
                 return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(picture))
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return Decoded(path, sha256, None, str(error), too_large=error.too_large)

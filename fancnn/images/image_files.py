@@ -70,7 +70,7 @@ def pictures_matching(pattern: Path) -> list[Path]:
         else:
             names = sorted([*listing.folders, *listing.links, *listing.files])
             pending += [(base / name, left[1:]) for name in names if _name_fits(name, left[0])]
-        _check_count(len(found) + len(pending), MOST_FILES, pattern, "files")
+        _validate_count(len(found) + len(pending), MOST_FILES, pattern, "files")
     return sorted(set(found))
 
 
@@ -124,8 +124,8 @@ def _walked(root: Path) -> tuple[dict[Path, list[str] | None], dict[Path, list[s
             count += len(listing.files)
             pending += [relative / name for name in listing.folders if not is_hidden(relative / name)]
             linked += [relative / name for name in listing.links if not is_hidden(relative / name)]
-        _check_count(len(files), MOST_FOLDERS, root, "folders")
-        _check_count(count, MOST_FILES, root, "files")
+        _validate_count(len(files), MOST_FOLDERS, root, "folders")
+        _validate_count(count, MOST_FILES, root, "files")
     return files, folders
 
 
@@ -164,7 +164,7 @@ def _system_devices() -> dict[int, str]:
     return {device: name for device, name in found.items() if ordinary is None or device != ordinary[0]}
 
 
-def _check_count(count: int, most: int, where: Path, what: str) -> None:
+def _validate_count(count: int, most: int, where: Path, what: str) -> None:
     if count > most:
         raise UserError(f"{where} has more than {most:,} {what}: name a folder with fewer")
 

@@ -10,9 +10,9 @@ from os import PathLike
 from typing import Any
 
 from fancnn.files.regular_files import read_regular, size_of_regular
-from fancnn.images.unreadable import UnreadablePicture
+from fancnn.images.unreadable import UnreadableImage
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_image_limits
+from fancnn.settings.validation import validate_image_limits
 from fancnn.system.memory import give_back_freed_memory
 
 LARGE = 10**8  # bytes of an image whose memory goes back to the system: what looking for it takes is little beside it
@@ -59,7 +59,7 @@ class ImageGate:
     """
 
     def __init__(self, limits: ImageLimits) -> None:
-        check_image_limits(limits)
+        validate_image_limits(limits)
         self.limits = limits
         self.max_bytes = int(limits.megabytes * 1e6)
         self._make_room(processes=False)
@@ -83,7 +83,7 @@ class ImageGate:
         """Have the bytes of a file; of all that are had at once there are as many as one file may have.
 
         Raises:
-            UnreadablePicture: If they cannot be had, with the reason in short words.
+            UnreadableImage: If they cannot be had, with the reason in short words.
         """
         taken = 0
         try:
@@ -102,10 +102,10 @@ class ImageGate:
         """Have room for an image whose decoding takes `count` bytes.
 
         Raises:
-            UnreadablePicture: If that is more than all images together may take.
+            UnreadableImage: If that is more than all images together may take.
         """
         if count > self._pixels.size:
-            raise UnreadablePicture(
+            raise UnreadableImage(
                 f"takes {count / 1e6:,.0f} MB of memory to decode, more than {self.limits.decoding_megabytes:g}; "
                 f"image_limits.decoding_megabytes={-(-count // 10**6)} allows it",
                 too_large=True,
@@ -118,17 +118,17 @@ class ImageGate:
                 give_back_freed_memory()
             self._pixels.give_back(taken)
 
-    def _in_words(self, error: OSError | ValueError) -> UnreadablePicture:
+    def _in_words(self, error: OSError | ValueError) -> UnreadableImage:
         if isinstance(error, FileNotFoundError):
-            return UnreadablePicture("no such file: was it moved or deleted?")
+            return UnreadableImage("no such file: was it moved or deleted?")
         if isinstance(error, PermissionError):
-            return UnreadablePicture("no permission to read it")
+            return UnreadableImage("no permission to read it")
         if isinstance(error, IsADirectoryError):
-            return UnreadablePicture(str(error.strerror))
+            return UnreadableImage(str(error.strerror))
         if isinstance(error, OSError) and error.errno == EFBIG:
             reason = f"more than {self.limits.megabytes:g} megabytes; a larger image_limits.megabytes allows it"
-            return UnreadablePicture(reason, too_large=True)
-        return UnreadablePicture(f"cannot be read: {getattr(error, 'strerror', None) or error}")  # or a NUL in its name
+            return UnreadableImage(reason, too_large=True)
+        return UnreadableImage(f"cannot be read: {getattr(error, 'strerror', None) or error}")  # or a NUL in its name
 
 
 DEFAULT_GATE = ImageGate(ImageLimits())

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from PIL import Image
 
-from fancnn.images.unreadable import UnreadablePicture
+from fancnn.images.unreadable import UnreadableImage
 from fancnn.settings.groups import ImageLimits
 
 MOST_SCANS = 100  # of a JPEG: each goes over all of its pixels, and a small file can have thousands
@@ -25,28 +25,28 @@ _BYTES_OR_TEXT = (1, 2, 6, 7)
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 
-def check_container(content: bytes, limits: ImageLimits) -> None:
+def validate_container(content: bytes, limits: ImageLimits) -> None:
     """Refuse a file that costs its reader more than its bytes and pixels before these are known.
 
     Raises:
-        UnreadablePicture: Saying what of it.
+        UnreadableImage: Saying what of it.
     """
     if content.startswith(b"\xff\xd8"):
         if content.count(b"\xff\xda") > MOST_SCANS and _scans(content) > MOST_SCANS:
-            raise UnreadablePicture(f"a JPEG of more than {MOST_SCANS} scans: save it anew")
+            raise UnreadableImage(f"a JPEG of more than {MOST_SCANS} scans: save it anew")
     elif content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        _check_tiff(content, limits)
+        _validate_tiff(content, limits)
     elif content.startswith(b"RIFF"):
         if size := _webp_size(content):
-            check_size(*size, limits)
+            validate_size(*size, limits)
     elif content.startswith(b"GIF8"):
         if _gif_image(content) > MOST_BEFORE_IMAGE:
-            raise UnreadablePicture(f"a GIF with more than {MOST_BEFORE_IMAGE:,} bytes before its image")
+            raise UnreadableImage(f"a GIF with more than {MOST_BEFORE_IMAGE:,} bytes before its image")
     elif re.match(rb"P[1-7FfyY]\s", content) and not _PPM_HEADER.match(content, 0, MOST_BEFORE_IMAGE):
-        raise UnreadablePicture("damaged or cut off: begins as PPM, but its header cannot be read")
+        raise UnreadableImage("damaged or cut off: begins as PPM, but its header cannot be read")
 
 
-def check_size(width: int, height: int, limits: ImageLimits, memory: int = 0) -> None:
+def validate_size(width: int, height: int, limits: ImageLimits, memory: int = 0) -> None:
     """Refuse an image of too long a side or too many pixels.
 
     Args:
@@ -56,7 +56,7 @@ def check_size(width: int, height: int, limits: ImageLimits, memory: int = 0) ->
         memory: That decoding takes, in bytes; where the image is refused, that bound is named with the others.
 
     Raises:
-        UnreadablePicture: With the size, each bound that is exceeded and the keys that move them.
+        UnreadableImage: With the size, each bound that is exceeded and the keys that move them.
     """
     side, pixels = max(width, height), width * height
     reasons, keys = [], []
@@ -72,7 +72,7 @@ def check_size(width: int, height: int, limits: ImageLimits, memory: int = 0) ->
         reasons.append(f"{memory / 1e6:,.0f} MB of memory to decode it, more than {limits.decoding_megabytes:g}")
         keys.append(f"image_limits.decoding_megabytes={-(-memory // 10**6)}")
     allow = "allows it" if len(keys) == 1 else "together allow it"
-    raise UnreadablePicture(f"{width}x{height}: {'; '.join(reasons)}; {' '.join(keys)} {allow}", too_large=True)
+    raise UnreadableImage(f"{width}x{height}: {'; '.join(reasons)}; {' '.join(keys)} {allow}", too_large=True)
 
 
 def decoding_bytes(image: Image.Image) -> int:
@@ -131,32 +131,32 @@ def _webp_size(content: bytes) -> tuple[int, int] | None:
     return None
 
 
-def check_tags(content: bytes) -> dict[int, int]:
+def validate_tags(content: bytes) -> dict[int, int]:
     """Check the tags of a TIFF, or of EXIF, which has its form: their values may not take more room than the whole.
 
     Returns:
         The first number of each tag that holds a single one in its entry.
 
     Raises:
-        UnreadablePicture: If they do, or one has more numbers than any image needs.
+        UnreadableImage: If they do, or one has more numbers than any image needs.
     """
     values, claimed = dict[int, int](), 0
     for tag, kind, count, value in _tags(content):
         size = count * _TAG_SIZES.get(kind, 0)
         claimed += size if size > 8 else 0
         if kind not in _BYTES_OR_TEXT and count > MOST_NUMBERS:
-            raise UnreadablePicture(f"damaged: tag {tag} has {count:,} values")
+            raise UnreadableImage(f"damaged: tag {tag} has {count:,} values")
         if claimed > len(content):
-            raise UnreadablePicture("damaged: its tags have more bytes than the file")
+            raise UnreadableImage("damaged: its tags have more bytes than the file")
         if count == 1:
             values.setdefault(tag, value)
     return values
 
 
-def _check_tiff(content: bytes, limits: ImageLimits) -> None:
-    tags = check_tags(content)
+def _validate_tiff(content: bytes, limits: ImageLimits) -> None:
+    tags = validate_tags(content)
     if _TILE_WIDTH in tags and _TILE_LENGTH in tags:  # a tile is decoded whole, however little of it is the image
-        check_size(tags[_TILE_WIDTH], tags[_TILE_LENGTH], limits)
+        validate_size(tags[_TILE_WIDTH], tags[_TILE_LENGTH], limits)
 
 
 def _tags(content: bytes) -> Iterator[tuple[int, int, int, int]]:

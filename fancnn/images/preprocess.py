@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.images.letterbox import placed
-from fancnn.settings.validation import check_preprocess
+from fancnn.settings.validation import validate_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]
@@ -56,7 +56,7 @@ class Preprocess(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
-        check_preprocess(image_size, resize, background, mean, std)
+        validate_preprocess(image_size, resize, background, mean, std)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.resize = resize
         self.background = background

@@ -19,8 +19,8 @@ from PIL import Image, UnidentifiedImageError
 from fancnn.errors import UserError
 from fancnn.images.fast_jpeg import decode_sound
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
-from fancnn.images.image_headers import check_container, check_size, check_tags, decoding_bytes
-from fancnn.images.unreadable import UnreadablePicture as UnreadablePicture
+from fancnn.images.image_headers import decoding_bytes, validate_container, validate_size, validate_tags
+from fancnn.images.unreadable import UnreadableImage as UnreadableImage
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import MOST_MEGAPIXELS
 
@@ -93,7 +93,7 @@ def read_picture(
         rounded.
 
     Raises:
-        UnreadablePicture: If the file cannot be read, is no whole picture or too large a one, with the reason in short
+        UnreadableImage: If the file cannot be read, is no whole picture or too large a one, with the reason in short
             words.
         UserError: If `background` is neither `white` nor `black`.
     """
@@ -125,9 +125,9 @@ def decoded(
         work: From height and width to the bytes that are taken besides the pixels while something is done with them.
 
     Raises:
-        UnreadablePicture: As `read_picture`.
+        UnreadableImage: As `read_picture`.
     """
-    _check_background(background)
+    _validate_background(background)
     image = opened(content, gate.limits, formats, work)
     with gate.decoding(_memory(image, work)):
         pixels = _sound_jpeg(content, image)
@@ -154,15 +154,15 @@ def opened(
         work: As for `decoded`, so that a refusal can name all bounds that are exceeded.
 
     Raises:
-        UnreadablePicture: If it is of none of these kinds, its header is damaged, or it is too large.
+        UnreadableImage: If it is of none of these kinds, its header is damaged, or it is too large.
     """
     if not content:
-        raise UnreadablePicture("empty (0 bytes)")
-    check_container(content, limits)
+        raise UnreadableImage("empty (0 bytes)")
+    validate_container(content, limits)
     _hush_pillow()
     with _damage_in_words(content, formats):
         image = Image.open(io.BytesIO(content), formats=tuple(formats))
-    check_size(*image.size, limits, _memory(image, work))
+    validate_size(*image.size, limits, _memory(image, work))
     return image
 
 
@@ -177,11 +177,11 @@ def as_rgb(
         `(height, width, 3)`, 0 to 255, C-contiguous and writable.
 
     Raises:
-        UnreadablePicture: If there are too many pixels, or they are damaged or numbers without a known white level.
+        UnreadableImage: If there are too many pixels, or they are damaged or numbers without a known white level.
         UserError: If `background` is neither `white` nor `black`.
     """
-    _check_background(background)
-    check_size(*image.size, limits)
+    _validate_background(background)
+    validate_size(*image.size, limits)
     raw_mode = _raw_mode(image)
     _hush_pillow()
     with _damage_in_words():
@@ -218,7 +218,7 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def _check_background(background: str) -> None:
+def _validate_background(background: str) -> None:
     if background not in ("white", "black"):
         raise UserError(f"background={background!r}: expected white or black, to lie behind transparency")
 
@@ -237,25 +237,25 @@ def _damage_in_words(content: bytes = b"", formats: Sequence[str] = FORMATS) -> 
     except UnidentifiedImageError:
         raise _unidentified(content, formats) from None
     except MemoryError:
-        raise UnreadablePicture("too large for the free memory", too_large=True) from None
+        raise UnreadableImage("too large for the free memory", too_large=True) from None
     except Image.DecompressionBombError as error:  # before the size is known here
         pixels = re.search(r"\d+", str(error))
         megapixels = f"{int(pixels.group()) / 1e6:,.4g}" if pixels else "far more"
-        raise UnreadablePicture(
+        raise UnreadableImage(
             f"{megapixels} megapixels: more than any image may have (image_limits.megapixels, at most "
             f"{MOST_MEGAPIXELS})",
             too_large=True,
         ) from None
     except _DAMAGE as error:
-        raise UnreadablePicture(_why_damaged(error)) from error
+        raise UnreadableImage(_why_damaged(error)) from error
 
 
-def _unidentified(content: bytes, formats: Sequence[str]) -> UnreadablePicture:
+def _unidentified(content: bytes, formats: Sequence[str]) -> UnreadableImage:
     for name in formats:
         accepts = Image.OPEN[name][1]
         if accepts is not None and accepts(content[:16].ljust(16)) is True:
-            return UnreadablePicture(f"damaged or cut off: begins as {name}, but its header cannot be read")
-    return UnreadablePicture(f"not a picture, or of a kind not read here ({', '.join(formats)} are)", unknown=True)
+            return UnreadableImage(f"damaged or cut off: begins as {name}, but its header cannot be read")
+    return UnreadableImage(f"not a picture, or of a kind not read here ({', '.join(formats)} are)", unknown=True)
 
 
 def _why_damaged(error: BaseException) -> str:
@@ -298,7 +298,7 @@ def _mend_colour_key(image: Image.Image, raw_mode: str) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         if isinstance(exif := image.info.get("exif"), bytes):
-            check_tags(exif.removeprefix(b"Exif\0\0"))
+            validate_tags(exif.removeprefix(b"Exif\0\0"))
         return cast("int", image.getexif().get(_ORIENTATION, 1))
     except _DAMAGE:
         return 1  # damaged metadata say nothing against the pixels
@@ -307,7 +307,7 @@ def _orientation(image: Image.Image) -> int:
 def _eight_bits(image: Image.Image, white: Literal[4095, 65535]) -> Image.Image:
     """Return a grey image of 16-bit (or 12-bit) whole numbers as `L`, or `LA` if it has a colour key."""
     if image.mode == "F":
-        raise UnreadablePicture("floating-point pixels have no known white level: save it with 8 or 16 bits")
+        raise UnreadableImage("floating-point pixels have no known white level: save it with 8 or 16 bits")
     if not image.mode.startswith("I"):
         return image
     inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
@@ -324,7 +324,7 @@ def _eight_bits(image: Image.Image, white: Literal[4095, 65535]) -> Image.Image:
             grey[top : top + step, :, 1] = (levels != key) * 255
     low, high = min(extremes), max(extremes)
     if low < 0 or high > white:
-        raise UnreadablePicture(
+        raise UnreadableImage(
             f"whole numbers from {low} to {high} have no known white level: save it with 8 or 16 bits"
         )
     return Image.fromarray(grey if isinstance(key, int) else grey[..., 0])

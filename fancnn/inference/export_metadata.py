@@ -12,7 +12,7 @@ format version 1:
 | thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; null if not said |
 | preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
-| calibration | as `Calibration.as_plain` gives it: what is inside (files of before have no `ng_rate`) |
+| calibration | as `Calibration.to_dict` gives it: what is inside (files of before have no `ng_rate`) |
 | epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
 | weights_sha256 | of the network's weights, as `weights_hash` makes it |
 | checkpoint_sha256 | of the checkpoint file that it was exported from |
@@ -58,7 +58,7 @@ INPUT = "pictures"
 
 
 @dataclass(frozen=True)
-class ExportedFacts:
+class ExportMetadata:
     """The table above as an object."""
 
     classes: list[str]
@@ -111,7 +111,7 @@ class ExportedFacts:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, ensure_ascii=False)
 
     @staticmethod
-    def from_text(text: str | None, place: str, *, sealed: bool = False) -> "ExportedFacts":
+    def from_text(text: str | None, place: str, *, sealed: bool = False) -> "ExportMetadata":
         """The facts that `as_text` wrote; keys that a later version may add are passed over.
 
         Args:
@@ -142,8 +142,8 @@ class ExportedFacts:
         validate(plain, FACTS, place)
         if plain["go_class"] not in plain["classes"]:
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
-        known = {field.name for field in fields(ExportedFacts)}
-        found = ExportedFacts(**{name: value for name, value in plain.items() if name in known})
+        known = {field.name for field in fields(ExportMetadata)}
+        found = ExportMetadata(**{name: value for name, value in plain.items() if name in known})
         if found.seen is not None:
             SeenImages.from_dict(found.seen, place)  # read once, so that damage is told here
         if found.sealed and not sealed:

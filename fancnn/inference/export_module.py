@@ -11,7 +11,7 @@ from fancnn.networks.ensemble_network import Calibrate
 from fancnn.networks.outputs import logit_of_ng
 
 
-class Deployed(nn.Module):
+class ExportModule(nn.Module):
     """All of a model that decides, with nothing left to its caller but to compare with thresholds.
 
     Args:

@@ -17,10 +17,10 @@ from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.files.regular_files import read_regular
 from fancnn.files.seals import Content, NotAsWrittenError, is_sealed
 from fancnn.images.image_gate import ImageGate
-from fancnn.images.image_headers import check_size
+from fancnn.images.image_headers import validate_size
 from fancnn.images.parallel_map import spread
-from fancnn.images.reading import FORMATS, UnreadablePicture, decoded, pixel_hash, read_picture
-from fancnn.inference.export_metadata import INPUT, KEY, ExportedFacts
+from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_picture
+from fancnn.inference.export_metadata import INPUT, KEY, ExportMetadata
 from fancnn.metrics.predictions import FileScore, TypeGuess
 from fancnn.metrics.thresholds import Decision, Thresholds
 from fancnn.settings.groups import ImageLimits
@@ -84,8 +84,8 @@ class ExportedModel:
         self._session = session_of(content, self.path, threads)
         self.sha256 = hashlib.sha256(content).hexdigest()
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
-        self.facts = ExportedFacts.from_text(text, str(self.path), sealed=sealed)
-        _check_tensors(self._session, self.facts, self.path)
+        self.facts = ExportMetadata.from_text(text, str(self.path), sealed=sealed)
+        _validate_tensors(self._session, self.facts, self.path)
         self.thresholds = Thresholds(*self.facts.thresholds)
         self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
@@ -141,7 +141,7 @@ class ExportedModel:
             self._guessed(shares),
         )
 
-    def check_finite(self) -> None:
+    def validate_finite(self) -> None:
         """Score a grey and a random image: a file with damaged weights shows that here, before a part comes.
 
         Raises:
@@ -158,7 +158,7 @@ class ExportedModel:
         """A picture file, or its content, as `score` takes it: upright, and opaque on the background of training.
 
         Raises:
-            UnreadablePicture: If it is no whole picture or too large a one, with the reason in short words.
+            UnreadableImage: If it is no whole picture or too large a one, with the reason in short words.
         """
         return read_picture(source, self.facts.preprocess["background"], self.gate)
 
@@ -167,7 +167,7 @@ class ExportedModel:
         """The content of a file as `score` takes it; until it is let go, room is kept for scoring it.
 
         Raises:
-            UnreadablePicture: As `read`.
+            UnreadableImage: As `read`.
         """
         background = self.facts.preprocess["background"]
         with decoded(content, background, self.gate, formats=formats, work=self.scoring_bytes) as picture:
@@ -180,7 +180,7 @@ class ExportedModel:
 
     def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A picture as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
-        check_picture(picture)
+        validate_picture(picture)
         (pixels,) = self._session.run(["pixels"], {INPUT: picture[None]})
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
 
@@ -220,7 +220,7 @@ class ExportedModel:
                         if sum(picture.size for _, _, picture in waiting) > 3 * MOST_PIXELS:  # memory stays flat
                             found += self._scored(waiting)
                             waiting = []
-            except UnreadablePicture as error:
+            except UnreadableImage as error:
                 found += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
                 waiting = []
         return [*found, *self._scored(waiting)]
@@ -242,8 +242,8 @@ class ExportedModel:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """P(NG) `(n,)`, shares of types `(n, types)`, and for which pictures all that the file gives is finite."""
         for picture in pictures:
-            check_picture(picture)
-            check_size(picture.shape[1], picture.shape[0], self.gate.limits)
+            validate_picture(picture)
+            validate_size(picture.shape[1], picture.shape[0], self.gate.limits)
         parts = [self._of_one_size(batch) for batch in batches(pictures)]
         probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
         logits = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
@@ -265,7 +265,7 @@ class ExportedModel:
         return [TypeGuess(self.facts.types[place], float(row[place])) for place, row in zip(best, shares, strict=True)]
 
 
-def check_picture(picture: object) -> None:
+def validate_picture(picture: object) -> None:
     """Refuse what is no decoded picture.
 
     Raises:
@@ -310,7 +310,7 @@ def checked_seal(path: Path, *contents: Content) -> bool:
         raise UserError(f"{path} is damaged: {error}. Take another copy of it, or export it again") from error
 
 
-def _check_tensors(session: Any, facts: ExportedFacts, path: Path) -> None:
+def _validate_tensors(session: Any, facts: ExportMetadata, path: Path) -> None:
     """Refuse a graph that does not take and give the tensors that its facts are about."""
     taken, given = ({item.name: item for item in items} for items in (session.get_inputs(), session.get_outputs()))
     if set(taken) != {INPUT} or taken[INPUT].type != "tensor(uint8)" or len(taken[INPUT].shape) != 4:

@@ -53,7 +53,7 @@ class Naming:
         """The types that are true or found, in the order of names."""
         return sorted({*self.confusion, *(name for found in self.confusion.values() for name in found)})
 
-    def as_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As `metrics.json` has it."""
         share = self.right / self.of if self.of else None
         interval = None if self.interval is None else list(astuple(self.interval))

@@ -92,7 +92,7 @@ class Localisation:
             return "too few"
         return "passes" if self.beats_chance and self.beats_untrained else "fails"
 
-    def as_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For a JSON file; intervals are [low, high] or null."""
         plain = asdict(self)
         for name, value in plain.items():

@@ -41,7 +41,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.files.tables import read_table, table_writer
 from fancnn.metrics.thresholds import Thresholds
@@ -125,7 +125,7 @@ class FileScore:
 
 
 def predicted(
-    picture: Picture,
+    picture: LabeledImage,
     probability: float | None,
     thresholds: Thresholds,
     error: str = "",
@@ -215,7 +215,7 @@ def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
     return share
 
 
-def check_each_once(predictions: Iterable[Prediction]) -> None:
+def validate_each_once(predictions: Iterable[Prediction]) -> None:
     """Refuse a table in which a picture stands more than once: it would count as so many parts.
 
     Raises:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fancnn.metrics.cross_entropy import binary_cross_entropy_of_logits
 from fancnn.metrics.scores import auroc
-from fancnn.networks.dependency_groups import ChannelGroup, silenced
+from fancnn.networks.dependency_groups import DependencyGroup, silenced
 
 Values = NDArray[np.float64]
 Batch = tuple[Tensor, Tensor]  # pictures as the model takes them, and (batch,) labels: 0 GO, 1 NG
@@ -79,8 +79,12 @@ OF_SCORES = ("performance", "performance_auroc")
 
 
 def measured(
-    model: nn.Module, network: nn.Module, groups: Sequence[ChannelGroup], batches: Sequence[Batch], names: Sequence[str]
-) -> dict[ChannelGroup, dict[str, Values]]:
+    model: nn.Module,
+    network: nn.Module,
+    groups: Sequence[DependencyGroup],
+    batches: Sequence[Batch],
+    names: Sequence[str],
+) -> dict[DependencyGroup, dict[str, Values]]:
     """What each channel is worth, by the criteria `names`: `(channels,)` float64 each.
 
     Args:
@@ -90,7 +94,7 @@ def measured(
         batches: Pictures and labels.
         names: Of `CRITERIA`; what is not asked for is not computed.
     """
-    found: dict[ChannelGroup, dict[str, Values]] = {group: of_kernels(network, group) for group in groups}
+    found: dict[DependencyGroup, dict[str, Values]] = {group: of_kernels(network, group) for group in groups}
     if set(names) & set(OF_VALUES):
         for group, values in of_values(model, network, groups, batches).items():
             found[group] |= values
@@ -100,7 +104,7 @@ def measured(
     return {group: {name: found[group][name] for name in names} for group in groups}
 
 
-def of_kernels(network: nn.Module, group: ChannelGroup) -> dict[str, Values]:
+def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
     """The criteria that need no pictures; kernels of several producers are laid end to end."""
     kernels = [network.get_submodule(name).weight.detach().flatten(1) for name in group.producers]  # type: ignore[operator]
     kernel = torch.cat(kernels, 1).double().cpu()
@@ -117,8 +121,8 @@ def of_kernels(network: nn.Module, group: ChannelGroup) -> dict[str, Values]:
 
 
 def of_values(
-    model: nn.Module, network: nn.Module, groups: Sequence[ChannelGroup], batches: Sequence[Batch]
-) -> dict[ChannelGroup, dict[str, Values]]:
+    model: nn.Module, network: nn.Module, groups: Sequence[DependencyGroup], batches: Sequence[Batch]
+) -> dict[DependencyGroup, dict[str, Values]]:
     """The criteria of what channels are when pictures go through, and of their gradients: one pass for all groups."""
     sums = {group: torch.zeros(3, group.width(network), dtype=torch.float64) for group in groups}
     counts, pictures = dict.fromkeys(groups, 0), 0
@@ -149,7 +153,9 @@ def of_values(
     }
 
 
-def of_scores(model: nn.Module, network: nn.Module, group: ChannelGroup, batches: Sequence[Batch]) -> dict[str, Values]:
+def of_scores(
+    model: nn.Module, network: nn.Module, group: DependencyGroup, batches: Sequence[Batch]
+) -> dict[str, Values]:
     """What is lost without a channel: one pass through the network for each."""
     labels = torch.cat([labels for _, labels in batches]).numpy().astype(np.int64)
     loss, area = _scores(model, batches, labels)

@@ -13,15 +13,15 @@ from fancnn.networks.layers import (
     GLOBAL_POOLS,
     MONOTONE,
     activation_layer,
-    check_choice,
-    check_lists,
-    check_rates,
-    check_widths,
     dropout_layers,
     each,
     global_pool,
     norm_layers,
     too_small,
+    validate_choice,
+    validate_lists,
+    validate_rates,
+    validate_widths,
 )
 
 POOLINGS = ("max", "average", "strided")
@@ -89,16 +89,16 @@ class ConvNet(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
-        check_lists(filters=filters, hidden=hidden)
+        validate_lists(filters=filters, hidden=hidden)
         kernels = [int(side) for side in each("kernel_size", kernel_size, len(filters), "blocks")]
         channel_rates = each("spatial_dropout", spatial_dropout, len(filters), "blocks")
         value_rates = each("block_dropout", block_dropout, len(filters), "blocks")
         rates = each("dropout", dropout, len(hidden), "hidden layers")
         if not filters:
             raise ValueError("filters=[] has no block: give the output channels of one or more, e.g. [32, 64]")
-        check_widths(filters=filters, hidden=hidden, kernel_size=kernels, outputs=[outputs])
-        check_rates(dropout=rates, spatial_dropout=channel_rates, block_dropout=value_rates)
-        _check_choices(padding, kernels, pooling, head)
+        validate_widths(filters=filters, hidden=hidden, kernel_size=kernels, outputs=[outputs])
+        validate_rates(dropout=rates, spatial_dropout=channel_rates, block_dropout=value_rates)
+        _validate_choices(padding, kernels, pooling, head)
         height, width = _size_after_blocks(image_size, kernels, padding)
         channels = [3, *filters]
         block = partial(_block, padding=padding, activation=activation, pooling=pooling, norm=norm)
@@ -159,10 +159,10 @@ def _dense(features_in: int, features_out: int, activation: str, dropout: float)
     return nn.Sequential(linear, activation_layer(activation), *dropout_layers(nn.Dropout, dropout))
 
 
-def _check_choices(padding: Padding, kernels: Sequence[int], pooling: str, head: str) -> None:
-    check_choice("padding", padding, (False, "same"))
-    check_choice("pooling", pooling, POOLINGS)
-    check_choice("head", head, HEADS)
+def _validate_choices(padding: Padding, kernels: Sequence[int], pooling: str, head: str) -> None:
+    validate_choice("padding", padding, (False, "same"))
+    validate_choice("pooling", pooling, POOLINGS)
+    validate_choice("head", head, HEADS)
     if padding and not all(side % 2 for side in kernels):
         raise ValueError(f"padding=same needs odd kernels, to have as much on either side; kernel_size={list(kernels)}")
 

@@ -1,7 +1,7 @@
 """Which layers share channels, what a network is without some of them, and how that network is described.
 
 A filter's output passes its norm and activation and is read by the layers that come next. The filters whose outputs
-are added by residual sums are one: what reads the sum cannot tell them apart. So a `ChannelGroup` is all layers that
+are added by residual sums are one: what reads the sum cannot tell them apart. So a `DependencyGroup` is all layers that
 produce a set of channels, their norms, and all layers that read them; removing a channel removes its slice of each.
 """
 
@@ -19,13 +19,13 @@ from fancnn.networks.residual import ResidualBlock, ResidualNet
 
 
 @dataclass(frozen=True)
-class ChannelGroup:
+class DependencyGroup:
     """Channels that can only be removed from all of their layers at once; layers are named as in the network.
 
     Attributes:
         argument: Of the network, and the place in it, that says how many channels there are: `("filters", 0)`.
         producers: Convolutions or linear layers, a filter for each channel; the first one names the group.
-        norms: Batch norms of the channels. (Norms over several channels are in no group: see `check_separable`.)
+        norms: Batch norms of the channels. (Norms over several channels are in no group: see `validate_separable`.)
         consumers: The layers that read the channels.
         mean_and_max: Those of them that read two values of each channel, as `MeanAndMax` gives them.
     """
@@ -52,7 +52,7 @@ class ChannelGroup:
         return values.reshape(len(values), 2 if layer in self.mean_and_max else 1, width, -1)
 
 
-def channel_groups(network: nn.Module) -> list[ChannelGroup]:
+def channel_groups(network: nn.Module) -> list[DependencyGroup]:
     """All groups of `network`, from its pictures to its logit.
 
     Raises:
@@ -72,7 +72,7 @@ def channel_groups(network: nn.Module) -> list[ChannelGroup]:
     )
 
 
-def check_separable(network: nn.Module) -> None:
+def validate_separable(network: nn.Module) -> None:
     """Refuse norms over several channels: without one of them, they would make something else of the others.
 
     Raises:
@@ -86,7 +86,7 @@ def check_separable(network: nn.Module) -> None:
 
 
 @contextmanager
-def silenced(network: nn.Module, group: ChannelGroup, channels: Sequence[int]) -> Iterator[None]:
+def silenced(network: nn.Module, group: DependencyGroup, channels: Sequence[int]) -> Iterator[None]:
     """Inside, the layers that read `channels` of `group` read zeros."""
     width, places = group.width(network), torch.tensor(channels, dtype=torch.int64)
 
@@ -105,7 +105,7 @@ def silenced(network: nn.Module, group: ChannelGroup, channels: Sequence[int]) -
             hook.remove()
 
 
-def without_others(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]]) -> dict[str, Tensor]:
+def without_others(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, Tensor]:
     """The weights of the network that has the channels `kept` alone, of every group that is named.
 
     Its outputs are those of `network` with all other channels silenced. Load them into a network that was made with
@@ -129,7 +129,7 @@ def without_others(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]
     return weights
 
 
-def smaller_arguments(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]]) -> dict[str, list[int]]:
+def smaller_arguments(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, list[int]]:
     """The arguments of the network that has the channels `kept` alone, where they say how many there are.
 
     Args:
@@ -148,7 +148,7 @@ def smaller_arguments(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[i
     return {name: [of_place[place] for place in sorted(of_place)] for name, of_place in widths.items()}
 
 
-def _of_convnet(network: ConvNet) -> Iterator[ChannelGroup]:
+def _of_convnet(network: ConvNet) -> Iterator[DependencyGroup]:
     dense = [f"hidden.{place}.0" for place in range(1, len(network.hidden))] + ["logit"]
     blocks = [_Row(f"blocks.{place}", block) for place, block in enumerate(network.blocks)]
     readers = [*(row.convolutions[0] for row in blocks[1:]), dense[0]]
@@ -156,14 +156,14 @@ def _of_convnet(network: ConvNet) -> Iterator[ChannelGroup]:
     for place, (row, reader) in enumerate(zip(blocks, readers, strict=True)):
         argument, norms = ("filters", place), row.norms()
         if len(row.convolutions) == 2:  # the second makes pictures smaller, in place of a pool
-            yield ChannelGroup(argument, row.convolutions[:1], norms, row.convolutions[1:])
+            yield DependencyGroup(argument, row.convolutions[:1], norms, row.convolutions[1:])
             norms = ()
-        yield ChannelGroup(argument, row.convolutions[-1:], norms, (reader,), twice if reader == dense[0] else ())
+        yield DependencyGroup(argument, row.convolutions[-1:], norms, (reader,), twice if reader == dense[0] else ())
     for place, (linear, reader) in enumerate(pairwise(dense)):
-        yield ChannelGroup(("hidden", place), (linear,), (), (reader,))
+        yield DependencyGroup(("hidden", place), (linear,), (), (reader,))
 
 
-def _of_residual(network: ResidualNet) -> Iterator[ChannelGroup]:
+def _of_residual(network: ResidualNet) -> Iterator[DependencyGroup]:
     """The sum goes on through a stage, and ends where a convolution stands in the place of the shortcut."""
     stem, head = _Row("stem", network.stem), _Row("head", network.head)
     producers, norms, consumers = stem.convolutions, stem.norms(), tuple[str, ...]()
@@ -177,13 +177,13 @@ def _of_residual(network: ResidualNet) -> Iterator[ChannelGroup]:
             if isinstance(block.shortcut, nn.Sequential):
                 shortcut = _Row(f"{name}.shortcut", block.shortcut)
                 reading = (*consumers, *shortcut.convolutions)
-                yield ChannelGroup(("widths", stage - 1), producers, norms, reading)
+                yield DependencyGroup(("widths", stage - 1), producers, norms, reading)
                 producers, norms, consumers = shortcut.convolutions, shortcut.norms(), ()
-            yield ChannelGroup(("widths", stage), (first,), branch.norms(after=first, before=second), (second,))
+            yield DependencyGroup(("widths", stage), (first,), branch.norms(after=first, before=second), (second,))
             producers, norms = (*producers, second), norms + branch.norms(after=second)
     twice = ("logit",) if any(isinstance(layer, MeanAndMax) for layer in network.head) else ()
     reading = (*consumers, "logit")
-    yield ChannelGroup(("widths", len(network.stages) - 1), producers, norms + head.norms(), reading, twice)
+    yield DependencyGroup(("widths", len(network.stages) - 1), producers, norms + head.norms(), reading, twice)
 
 
 class _Row:

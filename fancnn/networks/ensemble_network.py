@@ -18,7 +18,7 @@ class Ensemble(nn.Module):
 
     Args:
         members: Networks that take the same pictures and give a logit each, or several.
-        calibrations: Of each member, as `Calibration.as_plain` gives them.
+        calibrations: Of each member, as `Calibration.to_dict` gives them.
         outputs: 1, or where each member has k, k: then the likeliest type is that of the mean, too.
 
     Shape:
@@ -46,7 +46,7 @@ class Ensemble(nn.Module):
             raise ValueError(f"outputs={outputs}: expected members with as many outputs each")
         self.outputs = outputs
         self.members = nn.ModuleList(members)
-        self.calibrations = nn.ModuleList(Calibrate(Calibration.from_plain(plain)) for plain in calibrations)
+        self.calibrations = nn.ModuleList(Calibrate(Calibration.from_dict(plain)) for plain in calibrations)
 
     def forward(self, images: Tensor) -> Tensor:
         outputs = [member(images) for member in self.members]

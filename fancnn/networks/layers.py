@@ -36,7 +36,7 @@ def activation_layer(name: str) -> nn.Module:
     Raises:
         ValueError: If `name` is none of `ACTIVATIONS`.
     """
-    check_choice("activation", name, tuple(ACTIVATIONS))
+    validate_choice("activation", name, tuple(ACTIVATIONS))
     return ACTIVATIONS[name]()
 
 
@@ -50,7 +50,7 @@ def norm_layers(name: str, channels: int) -> list[nn.Module]:
     Raises:
         ValueError: If `name` is none of `NORMS`.
     """
-    check_choice("norm", name, NORMS)
+    validate_choice("norm", name, NORMS)
     if name == "none":
         return []
     if name == "batch":
@@ -78,7 +78,7 @@ def global_pool(kind: str) -> nn.Module:
     Raises:
         ValueError: If `kind` is none of `GLOBAL_POOLS`.
     """
-    check_choice("head", kind, GLOBAL_POOLS)
+    validate_choice("head", kind, GLOBAL_POOLS)
     if kind == "both":
         return MeanAndMax()
     return nn.Sequential(nn.AdaptiveAvgPool2d(1) if kind == "average" else nn.AdaptiveMaxPool2d(1), nn.Flatten())
@@ -110,19 +110,19 @@ def each(name: str, value: float | Sequence[float], count: int, of: str) -> list
     return list(value)
 
 
-def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+def validate_choice(name: str, value: object, choices: Sequence[object]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is none of {', '.join(map(str, choices))}")
 
 
-def check_lists(**lists: object) -> None:
+def validate_lists(**lists: object) -> None:
     """Refuse a single number where there may be several, by its name."""
     for name, value in lists.items():
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(f"{name}={value!r} must be a list of numbers, e.g. [{value}]")
 
 
-def check_widths(**widths: Sequence[float]) -> None:
+def validate_widths(**widths: Sequence[float]) -> None:
     """Refuse what is no count of one or more, or more than any layer can have, by its name."""
     for name, values in widths.items():
         if not all(isinstance(value, int) and not isinstance(value, bool) and value >= 1 for value in values):
@@ -131,7 +131,7 @@ def check_widths(**widths: Sequence[float]) -> None:
             raise ValueError(f"{name} must be {MOST_WIDE:,} at most, got {list(values)}")
 
 
-def check_rates(**rates: Sequence[float]) -> None:
+def validate_rates(**rates: Sequence[float]) -> None:
     """Refuse what is no share to be dropped, by its name."""
     for name, values in rates.items():
         if not all(is_number(value) and 0 <= value < 1 for value in values):

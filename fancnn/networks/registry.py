@@ -59,7 +59,7 @@ def network_from_dict(description: Any, outputs: int = 1) -> nn.Module:
         raise ValueError(f"{description['_target_']} does not take these arguments: {error}") from error
 
 
-def check_weights(description: Any, weights: Mapping[str, Tensor]) -> None:
+def validate_weight_shapes(description: Any, weights: Mapping[str, Tensor]) -> None:
     """Refuse weights that do not fit a description before any memory is taken for it.
 
     Raises:
@@ -100,13 +100,13 @@ def _checked(description: Any, depth: int = 0) -> dict[str, Any]:
         if not isinstance(name, str) or name.startswith("_"):
             raise ValueError(f"{_shown(name)} is no argument of a network")
         if made is known_networks()[DESCRIBED] and name in ("members", "calibrations"):
-            _check_members(name, value, depth)
+            _validate_members(name, value, depth)
         else:
-            _check_plain(name, value)
+            _validate_plain(name, value)
     return arguments
 
 
-def _check_members(name: str, value: Any, depth: int) -> None:
+def _validate_members(name: str, value: Any, depth: int) -> None:
     if not isinstance(value, list | tuple) or not all(isinstance(item, Mapping) for item in value):
         raise ValueError(f"{name}: expected a list of descriptions, got {_shown(value)}")
     for item in value:
@@ -114,13 +114,13 @@ def _check_members(name: str, value: Any, depth: int) -> None:
             _checked(item, depth + 1)
         else:  # of a calibration, which checks its own values
             for key, plain in item.items():
-                _check_plain(f"{name}.{key}", plain)
+                _validate_plain(f"{name}.{key}", plain)
 
 
-def _check_plain(name: str, value: Any, depth: int = 0) -> None:
+def _validate_plain(name: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, list | tuple) and depth < MOST_NESTED and len(value) <= MOST_WIDE:
         for item in value:
-            _check_plain(name, item, depth + 1)
+            _validate_plain(name, item, depth + 1)
     elif isinstance(value, int | float) and not -MOST_WIDE <= value <= MOST_WIDE:
         raise ValueError(f"{name}={_shown(value)} is beyond {MOST_WIDE:,}")
     elif not (value is None or isinstance(value, bool | int | float) or (isinstance(value, str) and "$" not in value)):

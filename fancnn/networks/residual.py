@@ -12,15 +12,15 @@ from fancnn.networks.layers import (
     MONOTONE,
     MOST_LAYERS,
     activation_layer,
-    check_choice,
-    check_lists,
-    check_rates,
-    check_widths,
     dropout_layers,
     each,
     global_pool,
     norm_layers,
     too_small,
+    validate_choice,
+    validate_lists,
+    validate_rates,
+    validate_widths,
 )
 
 STEM_STRIDES = (1, 2, 4)
@@ -83,19 +83,19 @@ class ResidualNet(nn.Module):
         outputs: int = 1,
     ) -> None:
         super().__init__()
-        check_lists(widths=widths)
+        validate_lists(widths=widths)
         if not widths:
             raise ValueError("widths=[] has no stage: give the channels of one or more, e.g. [32, 64]")
         blocks = [int(depth) for depth in each("depths", depths, len(widths), "stages")]
-        check_widths(widths=widths, depths=blocks, stem_kernel_size=[stem_kernel_size], outputs=[outputs])
-        check_rates(dropout=[dropout])
+        validate_widths(widths=widths, depths=blocks, stem_kernel_size=[stem_kernel_size], outputs=[outputs])
+        validate_rates(dropout=[dropout])
         if sum(blocks) > MOST_LAYERS:
             raise ValueError(f"depths={depths} gives {sum(blocks):,} blocks: {MOST_LAYERS:,} at most")
-        check_choice("stem_stride", stem_stride, STEM_STRIDES)
-        check_choice("order", order, ORDERS)
+        validate_choice("stem_stride", stem_stride, STEM_STRIDES)
+        validate_choice("order", order, ORDERS)
         if stem_kernel_size % 2 == 0:
             raise ValueError(f"stem_kernel_size={stem_kernel_size} must be odd, to have as much on either side")
-        _check_size(image_size, len(widths), stem_stride)
+        _validate_size(image_size, len(widths), stem_stride)
         self.stem = _stem(widths[0], stem_kernel_size, stem_stride, norm, activation, order)
         self.stages = nn.Sequential(
             *(
@@ -216,7 +216,7 @@ def _start_at_zero(network: nn.Module, filled: dict[str, Start]) -> None:
                 filled[f"{name}.branch.{len(block.branch) - 1}"] = Start("zeros", 0.0)
 
 
-def _check_size(image_size: Sequence[int], stages: int, stem_stride: int) -> None:
+def _validate_size(image_size: Sequence[int], stages: int, stem_stride: int) -> None:
     """Two pixels a side must be left: batch norm has no spread of one."""
     height, width = (-(-side // stem_stride) for side in image_size)  # each halving rounds up
     for stage in range(1, stages + 1):

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fancnn.files.seals import check_archive
-from fancnn.networks.layers import check_widths, too_small
+from fancnn.files.seals import validate_archive
+from fancnn.networks.layers import too_small, validate_widths
 
 
 class TimmNet(nn.Module):
@@ -41,10 +41,10 @@ class TimmNet(nn.Module):
         self, image_size: Sequence[int], name: str = "resnet18", weights: str | None = None, *, outputs: int = 1
     ) -> None:
         super().__init__()
-        check_widths(outputs=[outputs])
+        validate_widths(outputs=[outputs])
         self.network = _created(_timm(), name, image_size, outputs)
         self.outputs = outputs
-        _check_passes(self.network, name, image_size)
+        _validate_passes(self.network, name, image_size)
         if weights is not None:
             _fill(self.network, name, Path(weights).expanduser())
 
@@ -91,7 +91,7 @@ def _created(timm: ModuleType, name: str, image_size: Sequence[int], outputs: in
     return network
 
 
-def _check_passes(network: nn.Module, name: str, image_size: Sequence[int]) -> None:
+def _validate_passes(network: nn.Module, name: str, image_size: Sequence[int]) -> None:
     """Send an empty picture through; the layer that fails tells its name and what it got."""
     got: dict[str, Sequence[int]] = {}
     hooks = [
@@ -140,7 +140,7 @@ def _read(path: Path) -> Mapping[str, Tensor]:
         else:
             if zipfile.is_zipfile(path):  # else an older kind of torch file, which has no checksums
                 with path.open("rb") as file:
-                    check_archive(file)
+                    validate_archive(file)
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (
         OSError,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.image_gate import DEFAULT_GATE
-from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.images.reading import UnreadableImage, read_picture
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 
@@ -83,9 +83,9 @@ def shelves(
     return [*kept, Shelf("unsure", "Least sure", says, tuple(map(look, unsure[:SHOWN])), min(len(unsure), SHOWN))]
 
 
-def samples(pictures: Iterable[Picture], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
+def samples(pictures: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
     """A few pictures of each class and defect type, spread over the list."""
-    by_kind: dict[str, list[Picture]] = {}
+    by_kind: dict[str, list[LabeledImage]] = {}
     for picture in pictures:
         by_kind.setdefault(kind_of(picture.class_name, picture.defect_type), []).append(picture)
     shelves = []
@@ -130,7 +130,7 @@ def _thumbnail(
         with DEFAULT_GATE.content(root.expanduser() / path) as content:
             changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
             source, missing = ("", CHANGED) if changed else (_address(content), "")
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         source, missing = "", str(error)
     return Thumbnail(path, kind, source, missing, probability, decision)
 

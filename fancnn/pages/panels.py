@@ -22,7 +22,7 @@ SIGNED = "coolwarm"
 
 
 @dataclass(frozen=True)
-class Tile:
+class ImageCell:
     """A picture with its caption; `sharp` is shown with hard pixels, as filters and maps are."""
 
     pixels: Pixels
@@ -42,7 +42,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Plate:
+class Panel:
     """One figure.
 
     Args:
@@ -60,7 +60,7 @@ class Plate:
     title: str
     says: str
     step: str
-    tiles: tuple[Tile, ...]
+    tiles: tuple[ImageCell, ...]
     size: str = "small"
     note: str = ""
     columns: int = 0

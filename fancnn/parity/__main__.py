@@ -3,10 +3,10 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.parity.settings import ParitySettings, check_parity
+from fancnn.parity.settings import ParitySettings, validate_parity
 
 
-@command("parity", ParitySettings, validate=check_parity, said={"model": "model_file"})
+@command("parity", ParitySettings, validate=validate_parity, said={"model": "model_file"})
 def main(settings: ParitySettings) -> None:
     from fancnn.parity.parity import parity  # lazy: --help must not wait for torch
 

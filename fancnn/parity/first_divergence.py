@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fancnn.inference.export_module import Deployed
+from fancnn.inference.export_module import ExportModule
 from fancnn.model import Model
 from fancnn.parity.agreement import gap
 from fancnn.parity.runtimes import FLOAT32, Tensors, of_onnx_runtime, of_openvino, reference
@@ -50,7 +50,7 @@ def parting(model: Model, got: Tensors, layers: Tensors, picture: NDArray[np.uin
 
 def layer_outputs(model: Model, pixels: Tensor) -> dict[str, Tensor]:
     """What each layer of a model's network gives for pixels `(1, 3, *image_size)`, by its name, in order."""
-    deployed, found = Deployed(model), dict[str, Tensor]()
+    deployed, found = ExportModule(model), dict[str, Tensor]()
 
     def keep(name: str, output: object) -> None:
         if isinstance(output, Tensor):

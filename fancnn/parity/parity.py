@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from fancnn.data.labeled_images import read_split
 from fancnn.decisions.calibration import Calibration
 from fancnn.errors import UserError
-from fancnn.images.reading import UnreadablePicture, read_picture
-from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.images.reading import UnreadableImage, read_picture
+from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.metrics.rounding import printed_threshold
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
@@ -42,8 +42,8 @@ def parity(settings: ParitySettings) -> bool:
     model = checkpoints.load(settings.run, image_limits=settings.image_limits)
     path = Path(settings.model_file).expanduser()
     facts = facts_of(path)
-    _check_alike(model, facts, path)
-    _tell_changes(model, facts, path)
+    _validate_alike(model, facts, path)
+    _print_changes(model, facts, path)
     return compared(model, path, pictures_in(settings.input, model)[1])
 
 
@@ -68,7 +68,7 @@ def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
             say(f"{agreement.name}: parts from the run at the thresholds: {apart} ({agreement.flips[0]})")
         else:
             say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
-    _tell_runtimes(path, found)
+    _print_runtimes(path, found)
     if broken := [agreement for agreement in found if agreement.counts and agreement.not_finite]:
         missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.pictures}" for item in broken)
         raise UserError(
@@ -120,7 +120,7 @@ def _parting(model: Model, path: Path, runtime: Runtime, picture: NDArray[np.uin
     return f"parts from the run at {parting(model, runtime.score(picture[None]), layers, picture)}"
 
 
-def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
+def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
     """What a person should know before the file runs elsewhere."""
     flips = _flips(found)
     for agreement in (item for item in found if not item.counts):
@@ -141,7 +141,7 @@ def _tell_runtimes(path: Path, found: Sequence[Agreement]) -> None:
             say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
 
 
-def _check_alike(model: Model, facts: ExportedFacts, path: Path) -> None:
+def _validate_alike(model: Model, facts: ExportMetadata, path: Path) -> None:
     """Refuse a file whose numbers cannot be compared with the run's at all."""
     taken, own = facts.preprocess["image_size"], model.preprocess.image_size
     types = [", ".join(names) or "no types" for names in (facts.types, model.outputs[1:] if model.has_types else ())]
@@ -154,7 +154,7 @@ def _check_alike(model: Model, facts: ExportedFacts, path: Path) -> None:
     raise UserError(f"{path} {apart}: it is no export of this run. Name the run that it was exported from")
 
 
-def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
+def _print_changes(model: Model, facts: ExportMetadata, path: Path) -> None:
     """Say where the file was made from another state of the run: what differs then is no fault of a runtime."""
     if facts.weights_sha256 != weights_hash(model.network.state_dict()):
         say(f"warning: {path.name} was exported from other weights than the run has now")
@@ -165,9 +165,9 @@ def _tell_changes(model: Model, facts: ExportedFacts, path: Path) -> None:
         )
 
 
-def _calibration(facts: ExportedFacts, path: Path) -> Calibration:
+def _calibration(facts: ExportMetadata, path: Path) -> Calibration:
     try:
-        return Calibration.from_plain(facts.calibration)
+        return Calibration.from_dict(facts.calibration)
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
 
@@ -177,7 +177,7 @@ def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
     for path in files:
         try:
             yield str(path), read_picture(path, model.preprocess.background, model.gate)
-        except UnreadablePicture as error:
+        except UnreadableImage as error:
             say(f"{path} is left out: {error}")
 
 

@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from fancnn.errors import UserError
-from fancnn.files.seals import check_archive, contents_of
+from fancnn.files.seals import contents_of, validate_archive
 from fancnn.inference.export_formats import FORMATS, needed
-from fancnn.inference.export_metadata import INPUT, KEY, ExportedFacts
+from fancnn.inference.export_metadata import INPUT, KEY, ExportMetadata
 from fancnn.inference.exported_model import checked_seal, content_of, session_of
 from fancnn.model import Model
 from fancnn.networks.full_float32 import full_float32
@@ -78,7 +78,7 @@ def format_of(path: Path) -> str:
     return formats[path.suffix]
 
 
-def facts_of(path: Path) -> ExportedFacts:
+def facts_of(path: Path) -> ExportMetadata:
     """What an exported file of any format says of itself.
 
     Raises:
@@ -87,7 +87,7 @@ def facts_of(path: Path) -> ExportedFacts:
     said = {"onnx": _said_by_onnx, "openvino": _said_by_openvino, "torch": _said_by_program}
     kind = format_of(path)
     sealed = _is_sealed(path, kind)  # before anything in it is looked at
-    return ExportedFacts.from_text(said[kind](path), str(path), sealed=sealed)
+    return ExportMetadata.from_text(said[kind](path), str(path), sealed=sealed)
 
 
 def _is_sealed(path: Path, kind: str) -> bool:
@@ -95,7 +95,7 @@ def _is_sealed(path: Path, kind: str) -> bool:
     if kind == "torch":
         try:
             with path.open("rb") as file:
-                return check_archive(file)
+                return validate_archive(file)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise _damaged_program(path, error) from error
     files = [path, path.with_suffix(FORMATS[kind].beside)] if kind == "openvino" else [path]
@@ -195,7 +195,7 @@ def _said_by_program(path: Path) -> str:
 def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
     said = {KEY: ""}
     try:
-        check_sizes(path)
+        validate_sizes(path)
         with _tensors_only(), _hushed("torch.export"):
             return torch.export.load(path, extra_files=said), said[KEY]
     except Exception as error:  # torch's have no common class but this
@@ -232,7 +232,7 @@ _SIZE = re.compile(r"[A-Za-z_]\w*")
 _SYMBOL = re.compile(r"[a-z]{1,4}\d+")
 
 
-def check_sizes(path: Path) -> None:
+def validate_sizes(path: Path) -> None:
     """Refuse a file of `torch.export` whose sizes are more than arithmetic: torch hands them to `eval`.
 
     Raises:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from fancnn.errors import collected
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import check_earlier, check_exported, check_input
+from fancnn.settings.validation import validate_earlier, validate_exported, validate_input
 
 
 @dataclass
@@ -17,8 +17,8 @@ class ParitySettings:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
-def check_parity(settings: ParitySettings) -> None:
+def validate_parity(settings: ParitySettings) -> None:
     with collected() as check:
-        check(lambda: check_exported("model", settings.model_file))
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_input(settings.input))
+        check(lambda: validate_exported("model", settings.model_file))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_input(settings.input))

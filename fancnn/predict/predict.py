@@ -15,7 +15,7 @@ from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, predict
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
 from fancnn.plurals import plural
-from fancnn.predict.settings import PredictSettings, check_predicting
+from fancnn.predict.settings import PredictSettings, validate_predicting
 from fancnn.system.console import say, track
 from fancnn.system.memory import keep_freed_memory
 
@@ -60,7 +60,7 @@ def predict(settings: PredictSettings) -> Counts:
         UserError: If the run, the exported file or the input cannot be found, the input holds no pictures, or the
             table would take the place of one that a run keeps.
     """
-    check_predicting(settings)
+    validate_predicting(settings)
     if settings.model_file is None:  # a runtime has its own memory; what large images leave goes back to the system
         keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import ImageLimits, LineRateSettings
 from fancnn.settings.validation import (
-    check_device,
-    check_earlier,
-    check_exported,
-    check_input,
-    check_share,
-    check_written,
+    validate_device,
+    validate_earlier,
+    validate_exported,
+    validate_input,
+    validate_share,
+    validate_written,
 )
 
 
@@ -28,15 +28,15 @@ class PredictSettings:
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
 
-def check_predicting(settings: PredictSettings) -> None:
+def validate_predicting(settings: PredictSettings) -> None:
     with collected() as check:
         if settings.line.ng_rate is not None:
-            check(lambda: check_share("line.ng_rate", settings.line.ng_rate))
-        check(lambda: check_device(settings.device))
-        check(lambda: check_input(settings.input))
-        check(lambda: check_written("output", settings.output))
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_exported("model", settings.model_file))
+            check(lambda: validate_share("line.ng_rate", settings.line.ng_rate))
+        check(lambda: validate_device(settings.device))
+        check(lambda: validate_input(settings.input))
+        check(lambda: validate_written("output", settings.output))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_exported("model", settings.model_file))
         if (settings.run is None) == (settings.model_file is None):
             which = "neither is said" if settings.run is None else "both are said"
             raise UserError(

@@ -1,7 +1,7 @@
 """Learn filters from pictures without labels: `python -m fancnn.pretrain data.root=/pictures`."""
 
 from fancnn.cli.command import command
-from fancnn.pretrain.settings import check_pretraining
+from fancnn.pretrain.settings import validate_pretraining
 from fancnn.settings.pretraining import PretrainSettings
 
 
@@ -11,7 +11,7 @@ def build(settings: PretrainSettings) -> None:
     check(settings)
 
 
-@command("pretrain", PretrainSettings, validate=check_pretraining, build=build, goes_on_with="ckpt")
+@command("pretrain", PretrainSettings, validate=validate_pretraining, build=build, goes_on_with="ckpt")
 def main(settings: PretrainSettings) -> float | None:
     from fancnn.pretrain.pretrain import pretrain  # lazy: --help must not wait for torch
 

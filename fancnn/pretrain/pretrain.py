@@ -18,7 +18,7 @@ from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
 from fancnn import assembly
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
 from fancnn.errors import UserError, collected
 from fancnn.files import run_folders
@@ -27,13 +27,13 @@ from fancnn.images.contact_sheet import contact_sheet
 from fancnn.plurals import plural
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
 from fancnn.pretrain.pretraining_module import Pretraining
-from fancnn.pretrain.settings import check_pretraining
+from fancnn.pretrain.settings import validate_pretraining
 from fancnn.runs import checkpoints
 from fancnn.runs.resume import EarlierTraining, earlier_training
-from fancnn.runs.run_summary import tell_interrupted
+from fancnn.runs.run_summary import print_interrupted
 from fancnn.settings.groups import PARTS, DataSettings
 from fancnn.settings.pretraining import PretrainSettings
-from fancnn.settings.validation import check_image_size, check_seed
+from fancnn.settings.validation import validate_image_size, validate_seed
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import boards_of, fit, leave_data
@@ -72,18 +72,18 @@ def pretrain(settings: PretrainSettings) -> float:
     if trainer.is_global_zero:
         run_folders.begin(run, "pretrain")
         leave_data(data, run)
-        _tell_pictures(data)
+        _print_pictures(data)
         say("precision: {} ({})".format(*assembly.precision(settings)))
     _fit(trainer, module, data, earlier, run)
     if trainer.is_global_zero:
         _load_best(module, run)
-        _tell_result(module, data)
+        _print_result(module, data)
         if isinstance(task, Autoencoder):
             _leave_reconstructions(trainer, task, data, run / "reconstructions.png")
         if (best := run / checkpoints.FOLDER / BEST).is_file():
             checkpoints.store_complete(best)
         run_folders.finish(run)
-        _tell_next(run, settings, time.perf_counter() - started)
+        _print_next(run, settings, time.perf_counter() - started)
     return float(trainer.callback_metrics["val/loss"]) if (loss := _best_loss(trainer)) is None else loss
 
 
@@ -94,7 +94,7 @@ def check(settings: PretrainSettings) -> None:
         UserError: Naming the key, what it says and what it may say.
     """
     with collected() as found:
-        found(lambda: check_pretraining(settings))
+        found(lambda: validate_pretraining(settings))
         found(lambda: assembly.trainer(settings))
         found(lambda: assembly.augment(settings.augment))
         task = found(lambda: build_task(settings) if _can_be_built(settings) else None)
@@ -105,8 +105,8 @@ def check(settings: PretrainSettings) -> None:
 def _can_be_built(settings: PretrainSettings) -> bool:
     """Whether seed and sizes are right; what is wrong with them is said by their keys."""
     try:
-        check_seed(settings.seed)
-        check_image_size(settings.data.image_size)
+        validate_seed(settings.seed)
+        validate_image_size(settings.data.image_size)
     except UserError:
         return False
     return True
@@ -133,7 +133,7 @@ def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
     return task
 
 
-def read_unlabelled(settings: PretrainSettings) -> PictureDataModule:
+def read_unlabelled(settings: PretrainSettings) -> ImageDataModule:
     """All pictures below the root, read and split; the decoded cache is that of labelled trainings."""
     fixed: dict[str, Any] = {"go_class": "", "split": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
     options = DataSettings(**asdict(settings.data), **fixed, group=None, split_file=None, fans=None)
@@ -150,12 +150,12 @@ def _module(settings: PretrainSettings, task: Autoencoder | Rotation, about: dic
 
 
 def _fit(
-    trainer: Trainer, module: Pretraining, data: PictureDataModule, earlier: EarlierTraining | None, run: Path
+    trainer: Trainer, module: Pretraining, data: ImageDataModule, earlier: EarlierTraining | None, run: Path
 ) -> None:
     try:
         fit(trainer, module, data, earlier, run)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
-        tell_interrupted(run, "pretrain")
+        print_interrupted(run, "pretrain")
         sys.exit(143 if trainer.received_sigterm else 130)
 
 
@@ -173,7 +173,7 @@ def _load_best(module: nn.Module, run: Path) -> None:
 
 
 @torch.inference_mode()
-def _tell_result(module: Pretraining, data: PictureDataModule) -> None:
+def _print_result(module: Pretraining, data: ImageDataModule) -> None:
     """What validation says of the best epoch, beside what knows nothing."""
     task = module.model.eval()
     device = next(task.parameters()).device
@@ -201,7 +201,7 @@ def _around_its_mean(pixels: Tensor) -> Tensor:
     return (pixels - pixels.mean((2, 3), keepdim=True)).square().mean((1, 2, 3))
 
 
-def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: PictureDataModule, path: Path) -> None:
+def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: ImageDataModule, path: Path) -> None:
     sheet = reconstruction_sheet(task, data)
     with atomic_file(path) as partial:
         Image.fromarray(sheet).save(partial, "PNG")
@@ -211,7 +211,7 @@ def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: PictureDat
 
 
 @torch.inference_mode()
-def reconstruction_sheet(task: Autoencoder, data: PictureDataModule, count: int = SHOWN) -> NDArray[np.uint8]:
+def reconstruction_sheet(task: Autoencoder, data: ImageDataModule, count: int = SHOWN) -> NDArray[np.uint8]:
     """Validation pictures, each with its reconstruction to the right: `(height, width, 3)` uint8."""
     size = len(data.part("val"))
     rows = torch.linspace(0, size - 1, min(count, size)).long()
@@ -222,7 +222,7 @@ def reconstruction_sheet(task: Autoencoder, data: PictureDataModule, count: int 
     return contact_sheet(list(pairs.numpy()), ["picture", "rebuilt"] * len(rows))
 
 
-def _tell_pictures(data: PictureDataModule) -> None:
+def _print_pictures(data: ImageDataModule) -> None:
     counts = ", ".join(f"{len(data.part(part))} {part}" for part in PARTS if data.part(part))
     say(f"pictures: {len(data.pictures)} in {data.root}, labels not looked at ({counts})")
     if data.part("test"):
@@ -231,7 +231,7 @@ def _tell_pictures(data: PictureDataModule) -> None:
         say(f"warning: {plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
 
 
-def _tell_next(run: Path, settings: PretrainSettings, seconds: float) -> None:
+def _print_next(run: Path, settings: PretrainSettings, seconds: float) -> None:
     shown = run.relative_to(Path.cwd()) if run.is_relative_to(Path.cwd()) else run
     models = [item for item in settings.overrides if item.startswith(("model=", "model.network"))]
     say(f"\nrun folder: {shown}   ({seconds:.0f} s)")

@@ -14,7 +14,7 @@ from fancnn.augmentation import Augment
 from fancnn.data.datasets import Batch
 from fancnn.data.samplers import epoch_seed
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation, learnt_layers
-from fancnn.training.divergence import check_finite
+from fancnn.training.divergence import validate_finite
 from fancnn.training.regularization import optimizer_of
 from fancnn.training.schedules import scheduled, step_plateaus
 
@@ -96,12 +96,12 @@ class Pretraining(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         values = self._taken("val")
-        check_finite("pretraining", self.current_epoch + 1, self.model, values["val/loss"])
+        validate_finite("pretraining", self.current_epoch + 1, self.model, values["val/loss"])
         self._log(values)
 
     def on_train_epoch_end(self) -> None:
         values = self._taken("train")
-        check_finite("pretraining", self.current_epoch + 1, self.model, values["train/loss"])
+        validate_finite("pretraining", self.current_epoch + 1, self.model, values["train/loss"])
         self._log({**values, "lr": torch.tensor(self.rate)})
         step_plateaus(self.trainer)
 

@@ -5,55 +5,55 @@ from collections.abc import Mapping
 from fancnn.errors import UserError, collected
 from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
 from fancnn.settings.validation import (
-    check_augment,
-    check_batches,
-    check_cache,
-    check_choice,
-    check_earlier,
-    check_image_limits,
-    check_named,
-    check_pictures_root,
-    check_preprocess,
-    check_seed,
-    check_share,
-    check_trainer,
     is_number,
+    validate_augment,
+    validate_batches,
+    validate_cache,
+    validate_choice,
+    validate_earlier,
+    validate_image_limits,
+    validate_named,
+    validate_pictures_root,
+    validate_preprocess,
+    validate_seed,
+    validate_share,
+    validate_trainer,
 )
 
 MONITORABLE = ("val/loss", "train/loss")
 TURNING = ("SquareSymmetry", "VerticalFlip", "Rotation")  # transforms after which a picture's own turn is not known
 
 
-def check_pretraining(settings: PretrainSettings) -> None:
+def validate_pretraining(settings: PretrainSettings) -> None:
     """Whatever can be checked without building anything."""
     with collected() as check:
-        check(lambda: check_choice("monitor", settings.monitor, MONITORABLE))
-        check(lambda: check_trainer(settings.trainer))
-        check(lambda: _check_data(settings.data))
-        check(lambda: check_seed(settings.seed))
-        check(lambda: check_image_limits(settings.image_limits))
-        check(lambda: check_augment(settings.augment))
-        check(lambda: check_named("callbacks", settings.callbacks))
-        check(lambda: check_named("logger", settings.logger))
-        check(lambda: check_earlier("ckpt", settings.ckpt))
-        check(lambda: _check_turning(settings))
+        check(lambda: validate_choice("monitor", settings.monitor, MONITORABLE))
+        check(lambda: validate_trainer(settings.trainer))
+        check(lambda: _validate_data(settings.data))
+        check(lambda: validate_seed(settings.seed))
+        check(lambda: validate_image_limits(settings.image_limits))
+        check(lambda: validate_augment(settings.augment))
+        check(lambda: validate_named("callbacks", settings.callbacks))
+        check(lambda: validate_named("logger", settings.logger))
+        check(lambda: validate_earlier("ckpt", settings.ckpt))
+        check(lambda: _validate_turning(settings))
 
 
-def _check_data(data: UnlabelledSettings) -> None:
+def _validate_data(data: UnlabelledSettings) -> None:
     with collected() as check:
-        check(lambda: check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std))
-        check(lambda: check_share("data.val_fraction", data.val_fraction))
-        check(lambda: check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
-        check(lambda: check_cache(data.cache))
-        check(lambda: check_pictures_root(data.root))
+        check(lambda: validate_preprocess(data.image_size, data.resize, data.background, data.mean, data.std))
+        check(lambda: validate_share("data.val_fraction", data.val_fraction))
+        check(lambda: validate_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
+        check(lambda: validate_cache(data.cache))
+        check(lambda: validate_pictures_root(data.root))
 
 
-def _check_turning(settings: PretrainSettings) -> None:
+def _validate_turning(settings: PretrainSettings) -> None:
     """Refuse pictures that augmentation turns before the turn is asked for."""
     if not str(settings.task.get("_target_", "")).endswith(".Rotation") or settings.augment is None:
         return
     for name, node in settings.augment.transforms.items():
-        described = node if isinstance(node, Mapping) else {}  # else said by `check_augment`
+        described = node if isinstance(node, Mapping) else {}  # else said by `validate_augment`
         kind = str(described.get("_target_", "")).rpartition(".")[2]
         if kind in TURNING and not (kind == "Rotation" and _is_small(described.get("degrees", 10))):
             raise UserError(

@@ -28,7 +28,7 @@ from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.model import Model
 from fancnn.networks.channel_importance import CRITERIA, measured
-from fancnn.networks.dependency_groups import ChannelGroup, check_separable, smaller_arguments, without_others
+from fancnn.networks.dependency_groups import DependencyGroup, smaller_arguments, validate_separable, without_others
 from fancnn.networks.registry import network_from_dict
 from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
 from fancnn.prune.settings import PruneSettings
@@ -36,7 +36,7 @@ from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import EarlierRun, read_run
 from fancnn.runs.known_line import known_line
 from fancnn.runs.metrics_file import metrics_of_part
-from fancnn.runs.run_summary import tell_next
+from fancnn.runs.run_summary import print_next
 from fancnn.settings.groups import FreezeSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
@@ -46,7 +46,7 @@ from fancnn.training.checkpointing import LAST
 
 PART = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
 MEASURED = 512  # training pictures that filters are measured on
-Orders = Mapping[ChannelGroup, NDArray[np.intp]]
+Orders = Mapping[DependencyGroup, NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def prune(settings: PruneSettings) -> list[Point]:
         Path(settings.output_dir),
     )
     try:
-        check_separable(source.model.network)
+        validate_separable(source.model.network)
     except ValueError as error:
         raise UserError(f"{settings.run}: {error}") from error
     shares = shares_of(settings.keep)
@@ -96,7 +96,7 @@ def prune(settings: PruneSettings) -> list[Point]:
     leave_curve(output, settings, points, compared)
     run_folders.finish(output)
     for point in points[1:]:
-        tell_next(point.run, None, can_be_loaded=True, has_board=False)
+        print_next(point.run, None, can_be_loaded=True, has_board=False)
     return points
 
 
@@ -110,7 +110,7 @@ def _as_decided(source: EarlierRun) -> EarlierRun:
 
 
 def shares_of(keep: Any) -> list[float]:
-    """The shares asked for, the largest first, each once; `limits.check_pruning` has seen that they are shares."""
+    """The shares asked for, the largest first, each once; `limits.validate_pruning` has seen that they are shares."""
     given = keep if isinstance(keep, list | tuple) else [keep]
     return sorted({float(share) for share in given} - {1.0}, reverse=True)
 
@@ -134,7 +134,7 @@ def _orders(source: EarlierRun, by: str) -> Orders:
 
 def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Smaller:
     network = source.model.network
-    kept: dict[ChannelGroup, Sequence[int]] = {
+    kept: dict[DependencyGroup, Sequence[int]] = {
         group: sorted(order[: kept_count(len(order), share)].tolist()) for group, order in orders.items()
     }
     described = {**source.settings.model.network, **smaller_arguments(network, kept)}

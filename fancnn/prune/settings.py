@@ -8,11 +8,11 @@ from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import (
     MOST_EPOCHS,
     at_most,
-    check_choice,
-    check_device,
-    check_earlier,
-    check_share,
     is_number,
+    validate_choice,
+    validate_device,
+    validate_earlier,
+    validate_share,
 )
 
 
@@ -37,20 +37,20 @@ MOST_SHARES = 100
 CRITERIA = ("order", "l1", "l2", "activation", "taylor", "sparsity", "similarity", "performance", "performance_auroc")
 
 
-def check_pruning(settings: PruneSettings) -> None:
+def validate_pruning(settings: PruneSettings) -> None:
     with collected() as check:
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_earlier("ckpt", settings.ckpt))
-        check(lambda: _check_keep(settings.keep))
-        check(lambda: check_choice("by", settings.by, CRITERIA))
-        check(lambda: _check_epochs(settings.epochs))
-        check(lambda: _check_factor(settings.lr_factor))
-        check(lambda: check_share("escape", settings.escape))
-        check(lambda: check_share("confidence", settings.confidence))
-        check(lambda: check_device(settings.device))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_earlier("ckpt", settings.ckpt))
+        check(lambda: _validate_keep(settings.keep))
+        check(lambda: validate_choice("by", settings.by, CRITERIA))
+        check(lambda: _validate_epochs(settings.epochs))
+        check(lambda: _validate_factor(settings.lr_factor))
+        check(lambda: validate_share("escape", settings.escape))
+        check(lambda: validate_share("confidence", settings.confidence))
+        check(lambda: validate_device(settings.device))
 
 
-def _check_keep(keep: object) -> None:
+def _validate_keep(keep: object) -> None:
     shares = keep if isinstance(keep, list) else [keep]
     if not shares or not all(is_number(share) and 0 < share <= 1 for share in shares) or set(shares) == {1}:
         raise UserError(f"keep={keep} should be a share above 0 and below 1, or a list of them: [0.5,0.25]")
@@ -58,12 +58,12 @@ def _check_keep(keep: object) -> None:
         raise UserError(f"keep has {len(shares)} shares: expected {MOST_SHARES} at most, each is a training")
 
 
-def _check_epochs(epochs: int) -> None:
+def _validate_epochs(epochs: int) -> None:
     if not 1 <= epochs <= MOST_EPOCHS:
         more = at_most(epochs, MOST_EPOCHS)
         raise UserError(f"epochs={epochs} should be 1 or more{more}: what is left has to find its balance anew")
 
 
-def _check_factor(factor: float) -> None:
+def _validate_factor(factor: float) -> None:
     if not is_number(factor) or not 0 < factor <= 1000:
         raise UserError(f"lr_factor={factor} should be above 0, e.g. 0.3: a third of the run's own rate")

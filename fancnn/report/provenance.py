@@ -6,7 +6,7 @@ from typing import Any
 
 from fancnn.decisions.calibration import Calibration
 from fancnn.pages.formatting import percent
-from fancnn.report.report_data import Material, setting
+from fancnn.report.report_data import ReportData, setting
 
 KEYS = (
     ("Pictures", "data.root"),
@@ -28,17 +28,17 @@ KEYS = (
 )
 
 
-def command(material: Material) -> str:
+def command(material: ReportData) -> str:
     """The command line of the training; empty where it is not known."""
     return shlex.join(["python", "-m", "fancnn.train", *material.overrides]) if material.settings else ""
 
 
-def facts(material: Material) -> list[tuple[str, str]]:
+def facts(material: ReportData) -> list[tuple[str, str]]:
     """Names and values, the chosen epoch first, hashes last."""
     return [(name, value) for name, value in _facts(material) if value not in ("", "None")]
 
 
-def _facts(material: Material) -> Iterator[tuple[str, str]]:
+def _facts(material: ReportData) -> Iterator[tuple[str, str]]:
     about = material.about
     if about.get("epoch"):
         trained = about.get("epochs") or len(material.history)
@@ -56,7 +56,7 @@ def _facts(material: Material) -> Iterator[tuple[str, str]]:
     yield "Folder" if material.about else "Table", str(material.place)
 
 
-def _rule(material: Material) -> str:
+def _rule(material: ReportData) -> str:
     """Which rule chose the thresholds that the report is about; empty where none did."""
     if not material.own_thresholds:
         return ""
@@ -68,7 +68,7 @@ def _rule(material: Material) -> str:
 def _calibration(plain: Mapping[str, Any] | None) -> str:
     if not plain:
         return ""
-    known = Calibration.from_plain(plain)
+    known = Calibration.from_dict(plain)
     mix = "" if known.ng_rate is None else f", for parts of which {percent(known.ng_rate)} are NG"
     return f"{known.in_words()}{mix}"
 

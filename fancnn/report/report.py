@@ -8,15 +8,15 @@ from fancnn.files.run_folders import at_work
 from fancnn.files.tables import replacing
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.pages.figure_style import Drawing
-from fancnn.report.report_data import Material, metrics_of, of_run, of_table, with_line
+from fancnn.report.report_data import ReportData, metrics_of, of_run, of_table, with_line
 from fancnn.report.report_figures import figures_of
 from fancnn.report.report_page import report_page
-from fancnn.report.settings import ReportSettings, check_reporting
+from fancnn.report.settings import ReportSettings, validate_reporting
 from fancnn.runs.known_line import known_line, line_of
 from fancnn.runs.recorded_looks import known_looks, record_look
 from fancnn.runs.tensorboard_images import events_folder, replace_images
 from fancnn.settings.groups import CostSettings, LineSettings
-from fancnn.settings.validation import check_thresholds
+from fancnn.settings.validation import validate_thresholds
 from fancnn.system.console import say
 
 NAME = "report.html"
@@ -34,7 +34,7 @@ def report(settings: ReportSettings) -> Path:
     Raises:
         UserError: If not exactly one of run and table is said, or what it names cannot be read.
     """
-    check_reporting(settings)
+    validate_reporting(settings)
     thresholds = _thresholds(settings)
     root = Path(settings.root).expanduser() if settings.root else None
     if settings.run is not None:
@@ -83,7 +83,7 @@ def _thresholds(settings: ReportSettings) -> Thresholds | None:
         return None
     upper = _own_upper(settings) if settings.threshold is None else settings.threshold
     lower = upper if settings.recheck is None else settings.recheck
-    check_thresholds(upper, lower)
+    validate_thresholds(upper, lower)
     return Thresholds(lower, upper)
 
 
@@ -99,7 +99,7 @@ def _write(path: Path, page: str) -> None:
         file.write(page)
 
 
-def _onto_board(material: Material, drawings: Iterable[Drawing]) -> None:
+def _onto_board(material: ReportData, drawings: Iterable[Drawing]) -> None:
     """Put the figures where the run's TensorBoard events lie, in place of earlier ones; without events do nothing."""
     if (folder := events_folder(material.place)) is not None:
         step = int(material.about.get("epoch") or 0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.data.labeled_images import Picture, read_split, validate_split
+from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.errors import UserError
 from fancnn.files.plain_data import anything, list_of, map_of, shown, text, validate
@@ -25,7 +25,7 @@ from fancnn.settings.groups import ALL, PARTS
 
 
 @dataclass(frozen=True)
-class Material:
+class ReportData:
     """A model's decisions on pictures, and what is known about where the model comes from.
 
     Attributes:
@@ -54,7 +54,7 @@ class Material:
     parts: Mapping[str, Mapping[str, Any]]
     root: Path
     about: Mapping[str, Any] = field(default_factory=dict)
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[LabeledImage, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
     skipped: tuple[Mapping[str, str], ...] = ()
     overrides: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class Material:
         return names if names and all(names) else None
 
 
-def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Material:
+def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> ReportData:
     """Read a run folder; `thresholds` and `root` are the run's own where None.
 
     Raises:
@@ -117,7 +117,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Mater
     pictures = read_split(table) if table.is_file() else []
     if pictures:
         validate_split(pictures, table, metrics.get("split_sha256"))
-    return Material(
+    return ReportData(
         place=run,
         rows=rows,
         thresholds=used,
@@ -153,14 +153,14 @@ def metrics_of(run: Path) -> dict[str, Any]:
     return read_metrics(run / "metrics.json")
 
 
-def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> Material:
+def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportData:
     """Read a prediction table of this or another program.
 
     Raises:
         UserError: If it is missing or no prediction table.
     """
     rows = tuple(read_run_predictions(table))
-    return Material(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
+    return ReportData(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
 
 
 def part_names(rows: Sequence[Prediction]) -> list[str]:
@@ -181,11 +181,11 @@ def scored_parts(
     }
 
 
-def with_line(material: Material, line: Line | None, costs: Costs | None, ng_rate: float | None = None) -> Material:
+def with_line(material: ReportData, line: Line | None, costs: Costs | None, ng_rate: float | None = None) -> ReportData:
     return replace(material, line=line, costs=costs, line_ng_rate=ng_rate)
 
 
-def setting(material: Material, key: str) -> Any:
+def setting(material: ReportData, key: str) -> Any:
     """A value of the training's configuration by its dotted key, references resolved; None where there is none."""
     return _setting(material.settings, key)
 

@@ -11,7 +11,7 @@ from fancnn.pages.figure_style import Drawing
 from fancnn.report.learning_curves import learning_curves
 from fancnn.report.probability_plots import histogram, reliability_diagram, threshold_rates
 from fancnn.report.ranking_plots import confusion_matrix, precision_recall, roc
-from fancnn.report.report_data import Material
+from fancnn.report.report_data import ReportData
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Figures:
         return (*self.confusion, *self.curves, *self.chances, *self.course)
 
 
-def figures_of(material: Material) -> Figures:
+def figures_of(material: ReportData) -> Figures:
     """Every figure that the material has something for."""
     labels, chances = material.arrays
     course = _course(material)
@@ -58,7 +58,7 @@ def figures_of(material: Material) -> Figures:
     )
 
 
-def _course(material: Material) -> tuple[Drawing, ...]:
+def _course(material: ReportData) -> tuple[Drawing, ...]:
     if not material.history:
         return ()
     chosen = int(material.about.get("epoch") or len(material.history))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.defect_types import naming
@@ -19,7 +19,7 @@ from fancnn.pages.score_table import PART_NAMES, score_rows
 from fancnn.plurals import plural
 from fancnn.report import provenance as origins
 from fancnn.report.breakdown import by_group, by_type
-from fancnn.report.report_data import Material
+from fancnn.report.report_data import ReportData
 from fancnn.report.report_figures import Figures
 from fancnn.report.report_warnings import ENOUGH, cautions, independent_ng, ng_groups, proof, rests_on
 from fancnn.settings.groups import ALL, PARTS
@@ -39,7 +39,7 @@ ScoreRow = tuple[str, str, list[tuple[str, str]]]
 """Name, meaning, and for each part the value and where it may lie."""
 
 
-def report_page(material: Material, figures: Figures) -> str:
+def report_page(material: ReportData, figures: Figures) -> str:
     """The whole page; the same material gives the same bytes."""
     groups, rates = by_group(material.judged, material.thresholds), _rates(material)
     shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
@@ -76,7 +76,7 @@ def report_page(material: Material, figures: Figures) -> str:
     )
 
 
-def mix(material: Material) -> str:
+def mix(material: ReportData) -> str:
     """Which mix of parts a probability is for, and what one of 0.5 means on the line, as far as they are known."""
     rate = (material.about.get("calibration") or {}).get("ng_rate")
     if rate is not None:
@@ -86,7 +86,7 @@ def mix(material: Material) -> str:
     return f"For which mix of GO and NG parts P(NG) was meant is not known.{here}"
 
 
-def certificate(material: Material) -> str:
+def certificate(material: ReportData) -> str:
     """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
     said = str(material.about.get("decision") or "")
     ours = material.own_thresholds and material.pictures  # evaluate's folder may be about other thresholds
@@ -145,16 +145,16 @@ def interval_notes(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{PART_NAMES.get(name, name)}: {note}." for name, note in notes.items() if note]
 
 
-def _rates(material: Material) -> Mapping[str, Interval | None]:
+def _rates(material: ReportData) -> Mapping[str, Interval | None]:
     groups = natural_groups([row.group for row in material.judged])
     return rate_intervals(*material.arrays, material.thresholds, groups)
 
 
-def _origin(material: Material) -> str:
+def _origin(material: ReportData) -> str:
     return "run" if material.about else "table"
 
 
-def _forecast(material: Material) -> list[tuple[str, str, str]]:
+def _forecast(material: ReportData) -> list[tuple[str, str, str]]:
     """What the line may expect; empty where the line or one of the classes is not known."""
     counts, thresholds, costs = material.counts, material.thresholds, material.costs
     if material.line is None or not counts.ng or not counts.go:
@@ -178,13 +178,13 @@ def _forecast(material: Material) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pictures(material: Material) -> Sequence[Picture]:
+def _pictures(material: ReportData) -> Sequence[LabeledImage]:
     """The run's pictures, or what the table says of its own."""
     if material.pictures:
         return material.pictures
     known = [row for row in material.rows if row.label is not None]
     return [
-        Picture(
+        LabeledImage(
             path=row.path,
             class_name=row.class_name or NAMES[row.label or 0],
             label=row.label or 0,
@@ -196,7 +196,7 @@ def _pictures(material: Material) -> Sequence[Picture]:
     ]
 
 
-def _counts(material: Material) -> tuple[list[str], list[tuple[str, list[int]]]]:
+def _counts(material: ReportData) -> tuple[list[str], list[tuple[str, list[int]]]]:
     """Names of the parts, and for each class how many pictures are in each."""
     pictures = _pictures(material)
     parts = [part for part in (*PARTS, ALL) if any(picture.split == part for picture in pictures)]

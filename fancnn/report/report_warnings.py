@@ -12,7 +12,7 @@ from fancnn.metrics.rounding import percent_at_most
 from fancnn.pages.formatting import percent
 from fancnn.pages.gallery import Thumbnail, kind_of
 from fancnn.plurals import plural
-from fancnn.report.report_data import Material
+from fancnn.report.report_data import ReportData
 from fancnn.runs.looks import NOT_KNOWN, Looks
 from fancnn.settings.groups import ALL
 from fancnn.training.diagnosis import diagnose
@@ -29,7 +29,7 @@ PROVENANCE = {
 }
 
 
-def rests_on(material: Material) -> str:
+def rests_on(material: ReportData) -> str:
     """Which pictures the headline is about, and what else they were used for."""
     counts, part = material.counts, material.part
     sizes = f"{plural(counts.go + counts.ng, 'picture')}, {counts.go:,} GO and {counts.ng:,} NG"
@@ -55,20 +55,20 @@ def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
     return f"; {looks.in_words()}, so {'earlier' if looks.before else 'later'} results may have guided choices"
 
 
-def cautions(material: Material, shown: Iterable[Thumbnail] = ()) -> list[str]:
+def cautions(material: ReportData, shown: Iterable[Thumbnail] = ()) -> list[str]:
     """Sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
     sources = (_of_the_part, _of_numbers, _of_the_training, _of_the_split, _of_files)
     return [*(sentence for source in sources for sentence in source(material)), *_of_pictures(shown)]
 
 
-def ng_groups(material: Material) -> int | None:
+def ng_groups(material: ReportData) -> int | None:
     """How many groups the NG parts are of, where groups are what is independent; else None."""
     if natural_groups([row.group for row in material.judged]) is None:
         return None
     return len({row.group for row in material.judged if row.label == 1})
 
 
-def independent_ng(material: Material) -> int:
+def independent_ng(material: ReportData) -> int:
     """NG parts that are independent of each other: one for each group, where there are groups."""
     groups = ng_groups(material)
     return material.counts.ng if groups is None else groups
@@ -88,7 +88,7 @@ def proof(ng: int, groups: int | None = None) -> str:
     return f"The most that {parts} can prove, if none escapes, is an escape rate{of} of at most {best}: {needed}."
 
 
-def _of_the_part(material: Material) -> Iterator[str]:
+def _of_the_part(material: ReportData) -> Iterator[str]:
     if material.part == "val":
         yield (
             "Only validation numbers are known, and validation chose the epoch: expect somewhat worse on new parts. "
@@ -107,7 +107,7 @@ def _of_the_part(material: Material) -> Iterator[str]:
         yield f"{plural(unknown, 'picture')} of unknown truth are left out."
 
 
-def _seen(material: Material) -> Iterator[str]:
+def _seen(material: ReportData) -> Iterator[str]:
     """Of images that the model has seen, beyond what the part says without."""
     roles = Counter(role for row in material.judged for role in row.roles or ())
     for sentence in seen_sentences(roles, len(material.judged), material.part):
@@ -118,7 +118,7 @@ def _seen(material: Material) -> Iterator[str]:
         yield f"No one model is what is shown here: {material.about['scored_by']}."
 
 
-def _of_numbers(material: Material) -> Iterator[str]:
+def _of_numbers(material: ReportData) -> Iterator[str]:
     counts = material.counts
     for count, name, lost in ((counts.ng, "NG", "escapes"), (counts.go, "GO", "overkills")):
         if count == 0:
@@ -133,7 +133,7 @@ def _of_numbers(material: Material) -> Iterator[str]:
         )
 
 
-def _of_the_training(material: Material) -> Iterator[str]:
+def _of_the_training(material: ReportData) -> Iterator[str]:
     labels = Counter(picture.label for picture in material.pictures if picture.split == "train")
     few, many = sorted((labels[0], labels[1]))
     if few and many / few >= IMBALANCE:
@@ -154,7 +154,7 @@ def _of_the_training(material: Material) -> Iterator[str]:
         yield "The last epoch was the best: longer training (trainer.max_epochs) may still help."
 
 
-def _of_the_split(material: Material) -> Iterator[str]:
+def _of_the_split(material: ReportData) -> Iterator[str]:
     if copies := copies_across_parts(material.pictures):
         yield f"{plural(copies, 'picture')} have a copy of the same pixels in another part: the scores are too good."
     parts: dict[str, set[str]] = defaultdict(set)
@@ -172,7 +172,7 @@ def _of_the_split(material: Material) -> Iterator[str]:
         yield f"Never seen in training: {', '.join(unseen[:5])}{' and others' if len(unseen) > 5 else ''}."
 
 
-def _of_files(material: Material) -> Iterator[str]:
+def _of_files(material: ReportData) -> Iterator[str]:
     if material.skipped:
         first = material.skipped[0]
         yield (
@@ -196,7 +196,7 @@ def _of_pictures(shown: Iterable[Thumbnail]) -> Iterator[str]:
         yield f"Of {plural(len(once), 'picture')} on this page {gone:,} cannot be shown: missing or unreadable now."
 
 
-def _chosen_on(material: Material, part: str) -> bool:
+def _chosen_on(material: ReportData, part: str) -> bool:
     about = material.about
     fitted = not str(about.get("decision") or "fixed").startswith(("fixed", "as configured"))  # the latter: before
     return bool(fitted and about.get("decision_part") == part and material.own_thresholds)

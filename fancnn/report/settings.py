@@ -6,12 +6,12 @@ from fancnn.errors import UserError, collected
 from fancnn.settings.groups import LineSettings
 from fancnn.settings.validation import (
     TABLE_EXPECTED,
-    check_asked_thresholds,
-    check_earlier,
-    check_file,
-    check_folder,
-    check_line,
-    check_written,
+    validate_asked_thresholds,
+    validate_earlier,
+    validate_file,
+    validate_folder,
+    validate_line,
+    validate_written,
 )
 
 
@@ -29,14 +29,14 @@ class ReportSettings:
     output_dir: str
 
 
-def check_reporting(settings: ReportSettings) -> None:
+def validate_reporting(settings: ReportSettings) -> None:
     with collected() as check:
-        check(lambda: check_line(settings.line))
-        check(lambda: check_asked_thresholds(settings.threshold, settings.recheck))
-        check(lambda: check_folder("root", settings.root, "one that the paths are relative to"))
-        check(lambda: check_written("output", settings.output))
-        check(lambda: check_earlier("run", settings.run))
-        check(lambda: check_file("table", settings.table, TABLE_EXPECTED))
+        check(lambda: validate_line(settings.line))
+        check(lambda: validate_asked_thresholds(settings.threshold, settings.recheck))
+        check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
+        check(lambda: validate_written("output", settings.output))
+        check(lambda: validate_earlier("run", settings.run))
+        check(lambda: validate_file("table", settings.table, TABLE_EXPECTED))
         if (settings.run is None) == (settings.table is None):
             said = "both are said" if settings.run else "neither is said"
             raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")

@@ -12,7 +12,7 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | preprocess | image_size, resize, background, mean, std |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
-| calibration | as `Calibration.as_plain` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
+| calibration | as `Calibration.to_dict` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
 | decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
@@ -42,7 +42,7 @@ from torch import Tensor, nn
 import fancnn
 from fancnn.cli.kept_settings import with_moved_classes
 from fancnn.data.label_modes import ONE
-from fancnn.data.labeled_images import Picture, read_split, split_hash
+from fancnn.data.labeled_images import LabeledImage, read_split, split_hash
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.decisions.model_metadata import (
@@ -61,12 +61,12 @@ from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.plain_data import number_between, optional, plain, record, shown, text, truth, validate, whole
 from fancnn.files.regular_files import size_of_regular
-from fancnn.files.seals import NotAsWrittenError, check_archive
+from fancnn.files.seals import NotAsWrittenError, validate_archive
 from fancnn.files.trusted_classes import trust as let_be_named
 from fancnn.images.preprocess import Preprocess
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
-from fancnn.networks.registry import UnknownNetwork, check_weights, network_from_dict
+from fancnn.networks.registry import UnknownNetwork, network_from_dict, validate_weight_shapes
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
 from fancnn.settings.groups import PARTS, ImageLimits
@@ -97,7 +97,7 @@ def describe(
         "classes": list(model.classes),
         "go_class": model.go_class,
         "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.as_plain(),
+        "calibration": model.calibration.to_dict(),
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
         "seen": seen.to_dict(),
@@ -126,9 +126,9 @@ def describe_pretraining(
     }
 
 
-def seen_in_training(pictures: Iterable[Picture]) -> SeenImages:
+def seen_in_training(pictures: Iterable[LabeledImage]) -> SeenImages:
     """What a training sees: its training images teach the weights, its validation images choose the epoch."""
-    by_part: dict[str, list[Picture]] = {part: [] for part in PARTS}
+    by_part: dict[str, list[LabeledImage]] = {part: [] for part in PARTS}
     for picture in pictures:
         by_part[picture.split].append(picture)
     return SeenImages.of(weights=by_part["train"], epoch=by_part["val"])
@@ -221,7 +221,7 @@ def load(
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"{path} is damaged: {error!r}") from error
-    check_finite(weights, path)
+    validate_finite(weights, path)
     if not why and path.name == BEST and path.parent.name == FOLDER:
         validate_weights(run_folder(path), model.weights_sha256)
     return model.eval().to(device)
@@ -274,7 +274,7 @@ def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tenso
         if weights is not None:
             prefix = "network."
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-            check_weights(about["network"], own)
+            validate_weight_shapes(about["network"], own)
         return network_from_dict(about["network"])
     except UnknownNetwork as error:
         raise UserError(f"{path}: {error}") from error
@@ -282,7 +282,7 @@ def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tenso
         raise UserError(f"{path} is damaged: its weights do not fit the network it describes ({error})") from error
 
 
-def check_finite(weights: Mapping[str, Any], path: Path) -> None:
+def validate_finite(weights: Mapping[str, Any], path: Path) -> None:
     """Refuse weights that are NaN or infinite: whatever they decide says nothing of a part.
 
     Raises:
@@ -314,7 +314,7 @@ def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         "version": VERSION,
         "complete": True,
         "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.as_plain(),
+        "calibration": model.calibration.to_dict(),
         "seen": model.seen_images.to_dict(),
         **facts,
     }
@@ -331,7 +331,7 @@ def store_complete(path: Path) -> None:
 def _decision(about: Mapping[str, Any]) -> tuple[Thresholds, Calibration]:
     if about["version"] == 1:
         return Thresholds.single(about["threshold"]), UNCALIBRATED
-    return Thresholds(*about["thresholds"]), Calibration.from_plain(about["calibration"])
+    return Thresholds(*about["thresholds"]), Calibration.from_dict(about["calibration"])
 
 
 def find(run: str | Path, names: Sequence[str]) -> Path:
@@ -398,7 +398,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         size_of_regular(path, MOST_BYTES)
         with path.open("rb") as file:
-            check_archive(file)
+            validate_archive(file)
             file.seek(0)
             found = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that is damaged raises whatever its makers raise
@@ -407,7 +407,7 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
         raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
     version = _checked_version(about, path)
-    _check_tensors(found.get("state_dict"), path)
+    _validate_tensors(found.get("state_dict"), path)
     if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(found["state_dict"])):
         raise UserError(
             f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
@@ -442,7 +442,7 @@ def _checked_version(about: Mapping[str, Any], path: Path) -> int:
     return version
 
 
-def _check_tensors(state: Any, path: Path) -> None:
+def _validate_tensors(state: Any, path: Path) -> None:
     """Refuse weights that are no plain tensors, or larger than what the file holds for them."""
     if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
         raise UserError(f"{path} is damaged: it has no weights by name")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from fancnn.assembly import read_pictures
 from fancnn.cli.command import kept_settings
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
 from fancnn.errors import UserError
 from fancnn.model import Model
 from fancnn.networks.channel_importance import Batch
-from fancnn.networks.dependency_groups import ChannelGroup, channel_groups
+from fancnn.networks.dependency_groups import DependencyGroup, channel_groups
 from fancnn.runs import checkpoints
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.training import TrainSettings
@@ -35,9 +35,9 @@ class EarlierRun:
 
     folder: Path
     model: Model
-    groups: list[ChannelGroup]
+    groups: list[DependencyGroup]
     settings: TrainSettings
-    data: PictureDataModule
+    data: ImageDataModule
 
     def batches(self, part: str) -> list[Batch]:
         """Pictures and labels of a part, where the model is."""

@@ -18,7 +18,7 @@ from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST, LAST
 from fancnn.training.layer_freezing import Freezing
 from fancnn.training.output_bias import set_output_bias
-from fancnn.training.transfer import carry_over, fitting_layers, layer_names, layers_in_words
+from fancnn.training.transfer import fitting_layers, layer_names, layers_in_words, load_matching_layers
 
 PREFIX = "model.network."
 
@@ -46,7 +46,7 @@ def find_origin(settings: TrainSettings) -> Origin | None:
     if "runs" in about:
         raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
-    checkpoints.check_finite(weights, path)
+    checkpoints.validate_finite(weights, path)
     if why := checkpoints.why_incomplete(path, about):
         say(f"warning: init={settings.init}: {why}. It starts with the weights that are there")
     if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
@@ -72,7 +72,7 @@ def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, cou
     if tuple(origin.about.get("outputs", ONE)) != fresh.outputs:
         keep |= set(_last_linear(network))
     try:
-        carried = carry_over(network, origin.weights, keep)
+        carried = load_matching_layers(network, origin.weights, keep)
     except UserError as error:
         raise UserError(f"init={settings.init}: {error}") from error
     if settings.model.output_bias is not None:
@@ -115,7 +115,7 @@ def _last_linear(network: nn.Module) -> list[str]:
     return [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear)][-1:]
 
 
-def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
+def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
     """Which layers came over and which start fresh, and whether pictures are prepared otherwise than there."""
     names = layer_names(fresh.network)
     new = [name for name in names if name not in layers]
@@ -135,7 +135,7 @@ def tell_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: Tr
         say("warning: which images those layers have seen is not recorded: scores on any of them would be too good")
 
 
-def tell_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
+def print_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
     """Which layers are held and until when, and whether anything has taught them; nothing where none are held.
 
     Args:

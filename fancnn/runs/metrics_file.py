@@ -12,7 +12,7 @@ Format version 3:
 | decision, decision_part | what the thresholds were chosen for, in words, and on which part |
 | decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
 | decided_again | whether thresholds were chosen anew after test images had been scored; absent before and at first |
-| calibration | how logits became probabilities, as `Calibration.as_plain` gives it |
+| calibration | how logits became probabilities, as `Calibration.to_dict` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
 | root | where the pictures were |
 | split_sha256 | which split the run was trained on |
@@ -134,7 +134,7 @@ def part_metrics(
         "interval_note": found.note,
         "seen": {role: sum(role in (row.roles or ()) for row in rows) for role in ROLES},
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
-        "types": None if (named := naming(rows, thresholds)) is None else named.as_plain(),
+        "types": None if (named := naming(rows, thresholds)) is None else named.to_dict(),
         "forecast": _forecast(rows, counts, thresholds, line, costs),
     }
 

@@ -55,7 +55,7 @@ def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train"
     """
     path, checkpoint = _latest(checkpoints.find(ckpt, (LAST, BEST)))
     earlier = checkpoint["fancnn"]
-    checkpoints.check_finite(checkpoint["state_dict"], path)
+    checkpoints.validate_finite(checkpoint["state_dict"], path)
     if "runs" in earlier:
         raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
     if type(earlier["epoch"]) is not int or not set(RESUMED) <= set(checkpoint):

@@ -4,16 +4,16 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.folders import kinds_in_words
-from fancnn.data.labeled_images import Picture, copies_across_parts
+from fancnn.data.labeled_images import LabeledImage, copies_across_parts
 from fancnn.errors import argument
 from fancnn.plurals import plural
 from fancnn.settings.groups import PARTS
 from fancnn.system.console import print_table, say
 
 
-def tell_data(data: PictureDataModule) -> None:
+def print_data(data: ImageDataModule) -> None:
     """What was found in the folder, and what deserves a warning."""
     say(f"pictures: {len(data.pictures)} in {data.root}")
     rows = []
@@ -27,7 +27,7 @@ def tell_data(data: PictureDataModule) -> None:
         say(f"warning: {warning}")
 
 
-def data_warnings(data: PictureDataModule) -> list[str]:
+def data_warnings(data: ImageDataModule) -> list[str]:
     """Sentences on what may make the scores untrue or the training poor."""
     found = []
     if data.skipped:
@@ -46,7 +46,7 @@ def data_warnings(data: PictureDataModule) -> list[str]:
     return found
 
 
-def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
+def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
     """Where things are, and the commands that use them."""
     shown = _short(run)
     say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
@@ -62,7 +62,7 @@ def tell_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boar
         say(f"  curves       tensorboard --logdir {shlex.quote(str(shown))}")
 
 
-def tell_interrupted(
+def print_interrupted(
     run: Path, command: str = "train", part_of: tuple[str, str] | None = None, epochs: int = 0
 ) -> None:
     """How to go on with a run that was stopped, or with the command and folder that it is a part of.
@@ -84,7 +84,7 @@ def tell_interrupted(
         say("\ninterrupted before the end of the first epoch: nothing to go on from")
 
 
-def _in_two_classes(pictures: Sequence[Picture]) -> int:
+def _in_two_classes(pictures: Sequence[LabeledImage]) -> int:
     labels: dict[str, set[int]] = {}
     for picture in pictures:
         labels.setdefault(picture.content, set()).add(picture.label)

@@ -33,7 +33,7 @@ def shown_scores(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {**ALONE, **titles}
 
 
-def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
+def print_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
     """A row a score with its 95 % interval, and the confusion counts in words."""
     rows = [
         [said, *(_with_interval(metrics, name) for metrics in parts.values())]
@@ -46,7 +46,7 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
         for sentence in seen_sentences(metrics.get("seen", {}), metrics["pictures"], part):
             say(f"  warning: {sentence}")
         if metrics["recheck_rate"]:
-            _tell_recheck(counts)
+            _print_recheck(counts)
         if metrics["interval_unit"] == "group":
             say(f"  intervals are for parts and rest on {metrics['groups']:,} groups, whose parts may be alike")
         if metrics["interval_note"]:
@@ -55,9 +55,9 @@ def tell_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
         if escaping and len(metrics["by_type"]) > 1:
             say(f"  {worst_type(escaping[0], len(metrics['by_type']))}")
         if metrics.get("types"):
-            tell_types(metrics["types"])
+            print_types(metrics["types"])
         if metrics["forecast"]:
-            tell_forecast(metrics["forecast"])
+            print_forecast(metrics["forecast"])
 
 
 def worst_type(item: Mapping[str, Any], types: int) -> str:
@@ -69,7 +69,7 @@ def worst_type(item: Mapping[str, Any], types: int) -> str:
     return f"worst defect type: {item['defect_type']}, {parts} ({bound} for all {types} types at once)"
 
 
-def _tell_recheck(counts: Confusion) -> None:
+def _print_recheck(counts: Confusion) -> None:
     looked, everything = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
     alone = f"{everything - looked:,} of {everything:,} parts alone"
     undefined = "; scores of its own decisions are undefined" if looked == everything else ""
@@ -77,7 +77,7 @@ def _tell_recheck(counts: Confusion) -> None:
     say(f"  scores marked {IF_RIGHT!r} take that person never to miss")
 
 
-def tell_types(named: Mapping[str, Any]) -> None:
+def print_types(named: Mapping[str, Any]) -> None:
     """How the NG parts that were found are named: a row a true type."""
     rows = []
     for name, found in named["confusion"].items():
@@ -89,7 +89,7 @@ def tell_types(named: Mapping[str, Any]) -> None:
     say(f"  types: {named['right']} of {named['of']} NG parts that were found are named rightly {between}".rstrip())
 
 
-def tell_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
+def print_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
     """What the line may expect, with where it may lie."""
     known = {name: values for name, values in expected.items() if values is not None}
     rows = [

@@ -9,10 +9,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.image_files import pictures_below
-from fancnn.images.reading import UnreadablePicture, pixel_hash
+from fancnn.images.reading import UnreadableImage, pixel_hash
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.metrics.thresholds import DECISIONS, Decision
@@ -32,7 +32,7 @@ class Expected:
     probability: float | None = None
 
 
-def check_golden(model: ExportedModel, folder: Path) -> int:
+def validate_golden(model: ExportedModel, folder: Path) -> int:
     """Decide the golden pictures anew.
 
     Returns:
@@ -85,14 +85,14 @@ def known_golden(model: ExportedModel, folder: Path) -> str:
     return ""
 
 
-def _hashes_of(model: ExportedModel, path: Path) -> Picture:
+def _hashes_of(model: ExportedModel, path: Path) -> LabeledImage:
     """A picture by its hashes alone; without any where it cannot be read, which the check itself will say."""
     try:
         with model.gate.content(path) as content:
             pixels = pixel_hash(model.read(content))
-            return Picture(path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixels)
-    except UnreadablePicture:
-        return Picture(path.name, "", 0)
+            return LabeledImage(path.name, "", 0, sha256=hashlib.sha256(content).hexdigest(), pixel_sha256=pixels)
+    except UnreadableImage:
+        return LabeledImage(path.name, "", 0)
 
 
 def _of_folder(folder: Path, path: Path) -> Expected:
@@ -116,7 +116,7 @@ def _fault(model: ExportedModel, expected: Expected) -> str:
     """What is wrong with the decision on one picture, in words; empty if nothing."""
     try:
         found = model.score([model.read(expected.path)])
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return f"{expected.path.name} cannot be read: {error}"
     except NotFiniteError:
         return f"{expected.path.name}: {NOT_FINITE}"

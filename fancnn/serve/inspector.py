@@ -52,7 +52,7 @@ class Inspector:
         """
         several = len(files) > 1
         if several:
-            self._check_together(files)
+            self._validate_together(files)
         found = []
         for file in files:
             if time.monotonic() > until:
@@ -64,7 +64,7 @@ class Inspector:
                 raise NotFiniteError([file.name or "the image"], len(files)) from error
         return found
 
-    def _check_together(self, files: Sequence[File]) -> None:
+    def _validate_together(self, files: Sequence[File]) -> None:
         """Before any is decoded: small files can hold more pixels than there is memory or time for."""
         pixels = 0
         for file in files:

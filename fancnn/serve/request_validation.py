@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fancnn.errors import UserError
-from fancnn.images.reading import UnreadablePicture, opened
+from fancnn.images.reading import UnreadableImage, opened
 from fancnn.inference.exported_model import ExportedModel
 
 
@@ -42,7 +42,7 @@ def admitted(model: ExportedModel, content: bytes, formats: Sequence[str]) -> It
     try:
         with model.reading(content, formats) as picture:
             yield picture
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         raise _refused(error) from None
 
 
@@ -54,9 +54,9 @@ def size_of(model: ExportedModel, content: bytes, formats: Sequence[str]) -> tup
     """
     try:
         return opened(content, model.gate.limits, formats, model.scoring_bytes).size
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         raise _refused(error) from None
 
 
-def _refused(error: UnreadablePicture) -> Refused:
+def _refused(error: UnreadableImage) -> Refused:
     return Refused(413 if error.too_large else 415 if error.unknown else 422, str(error))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.serve.hosts import is_local
-from fancnn.serve.settings import ServeSettings, check_serving
+from fancnn.serve.settings import ServeSettings, validate_serving
 from fancnn.system import interruption
 from fancnn.system.console import say
 
@@ -28,7 +28,7 @@ def serve(settings: ServeSettings) -> None:
     Raises:
         UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
     """
-    check_serving(settings)
+    validate_serving(settings)
     model = ExportedModel(settings.model_file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:
@@ -59,7 +59,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
             f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]", or, where there is to '
             "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart"
         ) from error
-    from fancnn.serve.golden_images import check_golden, known_golden
+    from fancnn.serve.golden_images import known_golden, validate_golden
     from fancnn.serve.inspector import Inspector
     from fancnn.serve.service import Service
 
@@ -70,7 +70,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
         # a slip of the keyboard is told here, and not by a server that never decides
         if warning := known_golden(model, folder):
             say(f"warning: {warning}")
-        golden = partial(check_golden, model, folder)
+        golden = partial(validate_golden, model, folder)
     service = Service(
         Inspector(model, limits.formats, limits.request_megapixels),
         workers=settings.workers,
@@ -91,7 +91,7 @@ def _self_check(model: ExportedModel) -> str:
     A server that never becomes ready is what a load balancer understands; one that ends at once is started again.
     """
     try:
-        model.check_finite()
+        model.validate_finite()
     except NotFiniteError as error:
         print(f"nothing is decided: {error}", file=sys.stderr, flush=True)
         return f"{error} and restart the server"

@@ -20,7 +20,7 @@ class FansSettings:
 
 @dataclass
 class DataSettings:
-    """Pictures, their parts and their pixels; see `PictureDataModule`, `SplitPlan` and `Preprocess`."""
+    """Pictures, their parts and their pixels; see `ImageDataModule`, `SplitPlan` and `Preprocess`."""
 
     root: str | None
     go_class: str

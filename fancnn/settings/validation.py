@@ -58,73 +58,73 @@ OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and w
 MONITORABLE = ("loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision")
 
 
-def check_training(settings: TrainSettings) -> None:
+def validate_training(settings: TrainSettings) -> None:
     """Whatever of a training's configuration can be checked without building anything."""
     with collected() as check:
-        check(lambda: check_scores(settings.monitor, settings.objective))
-        check(lambda: check_trainer(settings.trainer))
-        check(lambda: check_decision(settings.decision, settings.line))
-        check(lambda: check_promise(settings.decision))
-        check(lambda: check_calibration(settings.calibration))
-        check(lambda: check_data(settings.data))
-        check(lambda: check_regularization(settings.regularization.l1, settings.regularization.l2))
-        check(lambda: _check_model(settings.model))
-        check(lambda: check_seed(settings.seed))
-        check(lambda: check_image_limits(settings.image_limits))
-        check(lambda: check_augment(settings.augment))
-        check(lambda: _check_preview(settings))
-        check(lambda: check_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer))
-        check(lambda: check_named("callbacks", settings.callbacks))
-        check(lambda: check_named("logger", settings.logger))
-        check(lambda: check_earlier("ckpt", settings.ckpt))
-        check(lambda: check_earlier("init", settings.init))
+        check(lambda: validate_scores(settings.monitor, settings.objective))
+        check(lambda: validate_trainer(settings.trainer))
+        check(lambda: validate_decision(settings.decision, settings.line))
+        check(lambda: validate_promise(settings.decision))
+        check(lambda: validate_calibration(settings.calibration))
+        check(lambda: validate_data(settings.data))
+        check(lambda: validate_regularization(settings.regularization.l1, settings.regularization.l2))
+        check(lambda: _validate_model(settings.model))
+        check(lambda: validate_seed(settings.seed))
+        check(lambda: validate_image_limits(settings.image_limits))
+        check(lambda: validate_augment(settings.augment))
+        check(lambda: _validate_preview(settings))
+        check(lambda: validate_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer))
+        check(lambda: validate_named("callbacks", settings.callbacks))
+        check(lambda: validate_named("logger", settings.logger))
+        check(lambda: validate_earlier("ckpt", settings.ckpt))
+        check(lambda: validate_earlier("init", settings.init))
 
 
-def check_data(data: DataSettings) -> None:
+def validate_data(data: DataSettings) -> None:
     with collected() as check:
-        check(lambda: check_preprocess(data.image_size, data.resize, data.background, data.mean, data.std))
-        check(lambda: check_split(data.split, data.group))
-        check(lambda: check_fractions(data.val_fraction, data.test_fraction))
-        check(lambda: check_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
-        check(lambda: check_sampler(data.sampler))
-        check(lambda: check_cache(data.cache))
-        check(lambda: check_file("data.split_file", data.split_file, "the split.csv of an earlier run"))
+        check(lambda: validate_preprocess(data.image_size, data.resize, data.background, data.mean, data.std))
+        check(lambda: validate_split_method(data.split, data.group))
+        check(lambda: validate_fractions(data.val_fraction, data.test_fraction))
+        check(lambda: validate_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
+        check(lambda: validate_sampler(data.sampler))
+        check(lambda: validate_cache(data.cache))
+        check(lambda: validate_file("data.split_file", data.split_file, "the split.csv of an earlier run"))
         if data.root is not None:
-            check(lambda: check_root(str(data.root), data.go_class))
+            check(lambda: validate_root(str(data.root), data.go_class))
         elif (fans := data.fans) is not None:
-            check(lambda: check_fans("data.fans.", fans))
+            check(lambda: validate_fans("data.fans.", fans))
 
 
-def _check_model(model: ModelSettings) -> None:
+def _validate_model(model: ModelSettings) -> None:
     with collected() as check:
         if model.output_bias is not None:
-            check(lambda: check_choice("model.output_bias", str(model.output_bias), ("balanced",)))
-        check(lambda: check_choice("model.outputs", model.outputs, OUTPUTS))
+            check(lambda: validate_choice("model.output_bias", str(model.output_bias), ("balanced",)))
+        check(lambda: validate_choice("model.outputs", model.outputs, OUTPUTS))
         if (count := model.network.get("outputs")) is not None:
             raise UserError(f"model.network.outputs={count}: say model.outputs=one, two or types; the number follows")
 
 
-def _check_preview(settings: TrainSettings) -> None:
+def _validate_preview(settings: TrainSettings) -> None:
     if settings.augment is None and settings.augment_preview:
         raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
 
 
-def check_augment(augment: AugmentSettings | None) -> None:
+def validate_augment(augment: AugmentSettings | None) -> None:
     if augment is not None:
         with collected() as check:
-            check(lambda: check_border(augment.border))
-            check(lambda: check_named("augment.transforms", augment.transforms))
+            check(lambda: validate_border(augment.border))
+            check(lambda: validate_named("augment.transforms", augment.transforms))
 
 
-def check_named(group: str, nodes: Mapping[str, Any]) -> None:
+def validate_named(group: str, nodes: Mapping[str, Any]) -> None:
     """Objects of a group, each a `_target_` and its arguments, or null."""
     with collected() as check:
         for name, node in nodes.items():
             if node is not None:
-                check(partial(check_described, f"{group}.{name}", node))
+                check(partial(validate_described, f"{group}.{name}", node))
 
 
-def check_described(key: str, node: object, *, later: bool = False) -> None:
+def validate_described(key: str, node: object, *, later: bool = False) -> None:
     """A description of an object: its class or function, and arguments for it.
 
     Args:
@@ -148,7 +148,7 @@ def _refuse_reserved(key: str, value: object) -> None:
     raise UserError(f"{key}={value} is no argument: say arguments by their names, beside _target_")
 
 
-def check_freeze(layers: object, until_epoch: int | None, trainer: Mapping[str, Any]) -> None:
+def validate_freeze(layers: object, until_epoch: int | None, trainer: Mapping[str, Any]) -> None:
     max_epochs = trainer.get("max_epochs")
     counted = isinstance(layers, int) and not isinstance(layers, bool) and layers >= 1
     if not (layers is None or layers == "all_but_last" or counted):
@@ -161,7 +161,7 @@ def check_freeze(layers: object, until_epoch: int | None, trainer: Mapping[str, 
     if layers is None:
         raise UserError(f"freeze.until_epoch={until_epoch} freezes nothing: say which layers, e.g. freeze.layers=2")
     if not is_count(max_epochs):
-        return  # said by `check_trainer`
+        return  # said by `validate_trainer`
     if not 1 <= until_epoch < max_epochs:
         raise UserError(
             f"freeze.until_epoch={until_epoch} should be from 1 to below trainer.max_epochs={max_epochs}, the epochs "
@@ -169,28 +169,28 @@ def check_freeze(layers: object, until_epoch: int | None, trainer: Mapping[str, 
         )
 
 
-def check_monitor(monitor: str) -> None:
+def validate_monitor(monitor: str) -> None:
     names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
     if monitor not in names:
         precision = " (precision is undefined while nothing is called NG)" if monitor.endswith("/precision") else ""
         raise UserError(f"monitor={monitor!r} is no score that every epoch has{precision}. Scores: {', '.join(names)}")
 
 
-def check_scores(monitor: str, objective: str) -> None:
-    check_monitor(monitor)
+def validate_scores(monitor: str, objective: str) -> None:
+    validate_monitor(monitor)
     names = [f"val/{name}" for name in MONITORABLE]
     if objective not in names:
         raise UserError(f"objective={objective!r} is no score of validation. Scores: {', '.join(names)}")
 
 
-def check_trainer(trainer: Mapping[str, Any]) -> None:
+def validate_trainer(trainer: Mapping[str, Any]) -> None:
     precision, epochs = str(trainer.get("precision", "auto")), trainer.get("max_epochs")
     with collected() as check:
-        check(lambda: check_described("trainer", trainer))
+        check(lambda: validate_described("trainer", trainer))
         for name in trainer:
             if name in OWN_TRAINER:
                 check(partial(_refuse_own, name, trainer[name]))
-        check(lambda: _check_something_left(trainer))
+        check(lambda: _validate_something_left(trainer))
         if (every := trainer.get("check_val_every_n_epoch", 1)) != 1:
             raise UserError(
                 f"trainer.check_val_every_n_epoch={every}: each epoch is validated, since the best is kept. Leave it "
@@ -210,7 +210,7 @@ def _refuse_own(name: str, value: object) -> None:
     raise UserError(f"trainer.{name}={value} would change nothing: {OWN_TRAINER[name]}. Leave it out")
 
 
-def _check_something_left(trainer: Mapping[str, Any]) -> None:
+def _validate_something_left(trainer: Mapping[str, Any]) -> None:
     if trainer.get("fast_dev_run"):
         raise UserError("trainer.fast_dev_run leaves no model: for a quick look say trainer.max_epochs=1")
     for name in ("limit_train_batches", "limit_val_batches", "max_steps"):
@@ -226,27 +226,27 @@ def at_most(value: object, most: int) -> str:
     return f", {most:,} at most" if is_number(value) and value > most else ""
 
 
-def check_decision(decision: DecisionSettings, line: LineSettings) -> None:
+def validate_decision(decision: DecisionSettings, line: LineSettings) -> None:
     """The rule, and that the line says what it needs."""
     with collected() as check:
-        check(lambda: check_rule(decision))
-        check(lambda: check_line(line))
-        check(lambda: _check_costs(decision.rule, line))
+        check(lambda: validate_rule(decision))
+        check(lambda: validate_line(line))
+        check(lambda: _validate_costs(decision.rule, line))
 
 
-def check_rule(decision: DecisionSettings) -> None:
+def validate_rule(decision: DecisionSettings) -> None:
     with collected() as check:
-        check(lambda: check_choice("decision.rule", decision.rule, RULES))
-        check(lambda: check_choice("decision.part", decision.part, PARTS))
-        check(lambda: check_thresholds(decision.threshold, decision.recheck))
-        check(lambda: check_share("decision.escape_rate", decision.escape_rate))
-        check(lambda: check_share("decision.confidence", decision.confidence))
-        check(lambda: check_unit("decision.", decision.unit, decision.largest_group))
-        check(lambda: _check_of_rule(decision))
-        check(lambda: _check_most_rechecked(decision.most_rechecked))
+        check(lambda: validate_choice("decision.rule", decision.rule, RULES))
+        check(lambda: validate_choice("decision.part", decision.part, PARTS))
+        check(lambda: validate_thresholds(decision.threshold, decision.recheck))
+        check(lambda: validate_share("decision.escape_rate", decision.escape_rate))
+        check(lambda: validate_share("decision.confidence", decision.confidence))
+        check(lambda: validate_unit("decision.", decision.unit, decision.largest_group))
+        check(lambda: _validate_of_rule(decision))
+        check(lambda: _validate_most_rechecked(decision.most_rechecked))
 
 
-def _check_of_rule(decision: DecisionSettings) -> None:
+def _validate_of_rule(decision: DecisionSettings) -> None:
     """That a key of one rule is not said with another, which would do without it."""
     if decision.recheck is not None and decision.rule != "fixed":
         raise UserError(
@@ -258,12 +258,12 @@ def _check_of_rule(decision: DecisionSettings) -> None:
             raise UserError(f"decision.{name}={value} is for decision.rule=escape: leave it out")
 
 
-def _check_most_rechecked(share: float) -> None:
+def _validate_most_rechecked(share: float) -> None:
     if not 0 <= share <= 1:
         raise UserError(f"decision.most_rechecked={share} should be a share from 0 to 1")
 
 
-def _check_costs(rule: str, line: LineSettings) -> None:
+def _validate_costs(rule: str, line: LineSettings) -> None:
     """That the line says what decision.rule=cost needs."""
     if rule != "cost":
         return
@@ -280,11 +280,11 @@ def _check_costs(rule: str, line: LineSettings) -> None:
         )
 
 
-def check_unit(key: str, unit: str | None, largest_group: int | None) -> None:
+def validate_unit(key: str, unit: str | None, largest_group: int | None) -> None:
     """What a claim on escapes counts; `key` is what the keys begin with."""
     with collected() as check:
         if unit is not None:
-            check(lambda: check_choice(f"{key}unit", unit, UNITS))
+            check(lambda: validate_choice(f"{key}unit", unit, UNITS))
         if largest_group is not None and not 1 <= largest_group <= MOST_PARTS:
             raise UserError(
                 f"{key}largest_group={largest_group}: expected the most NG parts that one group (lot, panel, patient) "
@@ -292,13 +292,13 @@ def check_unit(key: str, unit: str | None, largest_group: int | None) -> None:
             )
 
 
-def check_looks(looks: int | None) -> None:
+def validate_looks(looks: int | None) -> None:
     if looks is not None and not 1 <= looks <= MOST_LOOKS:
         more = at_most(looks, MOST_LOOKS)
         raise UserError(f"looks={looks}: expected how many looks are planned, 1 or more{more}; null leaves it open")
 
 
-def check_promise(decision: DecisionSettings) -> None:
+def validate_promise(decision: DecisionSettings) -> None:
     """Refuse a promise from test images: it would get round the ledger of looks."""
     if decision.rule == "escape" and decision.part == "test":
         raise UserError(
@@ -308,49 +308,49 @@ def check_promise(decision: DecisionSettings) -> None:
         )
 
 
-def check_calibration(method: str) -> None:
-    check_choice("calibration", method, CALIBRATIONS)
+def validate_calibration(method: str) -> None:
+    validate_choice("calibration", method, CALIBRATIONS)
 
 
-def check_thresholds(threshold: float, recheck: float | None = None) -> None:
+def validate_thresholds(threshold: float, recheck: float | None = None) -> None:
     if not 0 <= threshold <= 1:
         raise UserError(f"decision.threshold={threshold} should be in [0, 1]: it is compared with P(NG)")
     if recheck is not None and not 0 <= recheck <= threshold:
         raise UserError(f"decision.recheck={recheck} should be from 0 to decision.threshold={threshold}")
 
 
-def check_share(key: str, value: object) -> None:
+def validate_share(key: str, value: object) -> None:
     if not is_number(value) or not 0 < value < 1:
         raise UserError(f"{key}={value!r}: expected a share above 0 and below 1, e.g. 0.01: one in a hundred")
 
 
-def check_line(line: LineSettings) -> None:
+def validate_line(line: LineSettings) -> None:
     """Values that are said; None is none of them."""
     with collected() as check:
         if line.ng_rate is not None:
-            check(lambda: check_share("line.ng_rate", line.ng_rate))
+            check(lambda: validate_share("line.ng_rate", line.ng_rate))
         if line.parts_per_shift is not None:
-            check(lambda: check_parts_per_shift(line.parts_per_shift))
+            check(lambda: validate_parts_per_shift(line.parts_per_shift))
         if line.shifts_per_month is not None:
-            check(lambda: check_shifts_per_month(line.shifts_per_month))
+            check(lambda: validate_shifts_per_month(line.shifts_per_month))
         for name in ("escape", "overkill", "look"):
             if (cost := getattr(line.costs, name)) is not None:
-                check(partial(check_cost, name, cost))
+                check(partial(validate_cost, name, cost))
 
 
-def check_parts_per_shift(count: object) -> None:
+def validate_parts_per_shift(count: object) -> None:
     if not is_count(count) or count > MOST_PARTS:
         expected = f"a whole number of parts, at least 1, e.g. 4000{at_most(count, MOST_PARTS)}"
         raise UserError(f"line.parts_per_shift={count!r}: expected {expected}")
 
 
-def check_shifts_per_month(count: object) -> None:
+def validate_shifts_per_month(count: object) -> None:
     if not is_number(count) or not 0 < count <= MOST_SHIFTS:
         expected = f"a number above 0, e.g. 63 for three shifts on 21 days{at_most(count, MOST_SHIFTS)}"
         raise UserError(f"line.shifts_per_month={count!r}: expected {expected}")
 
 
-def check_cost(name: str, cost: object) -> None:
+def validate_cost(name: str, cost: object) -> None:
     if not is_number(cost) or not 0 <= cost <= MOST_COST:
         expected = f"the cost of a part, a number from 0, e.g. 2.5{at_most(cost, MOST_COST)}"
         raise UserError(f"line.costs.{name}={cost!r}: expected {expected}")
@@ -362,7 +362,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def check_image_size(image_size: Sequence[int]) -> None:
+def validate_image_size(image_size: Sequence[int]) -> None:
     if len(image_size) != 2 or not all(is_count(side) and side <= 4096 for side in image_size):
         raise UserError(
             f"data.image_size={list(image_size)} should be two whole numbers from 1 to 4096, height and width, "
@@ -370,7 +370,7 @@ def check_image_size(image_size: Sequence[int]) -> None:
         )
 
 
-def check_image_limits(limits: ImageLimits) -> None:
+def validate_image_limits(limits: ImageLimits) -> None:
     side = limits.max_side
     if not isinstance(side, int) or isinstance(side, bool) or side < 1:
         raise UserError(f"image_limits.max_side={side!r} should be a whole number of pixels, 1 or more, e.g. 65535")
@@ -384,13 +384,13 @@ def check_image_limits(limits: ImageLimits) -> None:
         )
 
 
-def check_preprocess(
+def validate_preprocess(
     image_size: Sequence[int], resize: str, background: str, mean: Sequence[float], std: Sequence[float]
 ) -> None:
     with collected() as check:
-        check(lambda: check_image_size(image_size))
-        check(lambda: check_choice("data.resize", resize, RESIZES))
-        check(lambda: check_choice("data.background", background, BACKGROUNDS))
+        check(lambda: validate_image_size(image_size))
+        check(lambda: validate_choice("data.resize", resize, RESIZES))
+        check(lambda: validate_choice("data.background", background, BACKGROUNDS))
         numbers = len(mean) == len(std) == 3 and all(map(is_number, (*mean, *std)))
         if not numbers or not all(1e-6 <= value <= 1e6 for value in std) or not all(abs(of) <= 1e6 for of in mean):
             raise UserError(
@@ -398,11 +398,11 @@ def check_preprocess(
             )
 
 
-def check_split(method: str, group: str | None) -> None:
+def validate_split_method(method: str, group: str | None) -> None:
     with collected() as check:
-        check(lambda: check_choice("data.split", method, SPLITS))
+        check(lambda: validate_choice("data.split", method, SPLITS))
         if group is not None:
-            check(lambda: check_pattern(group))
+            check(lambda: validate_pattern(group))
         if method == "grouped" and not group:
             raise UserError(
                 "data.split=grouped needs data.group: a regular expression on the relative path that names the lot, "
@@ -410,7 +410,7 @@ def check_split(method: str, group: str | None) -> None:
             )
 
 
-def check_pattern(pattern: str) -> re.Pattern[str]:
+def validate_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression that names groups."""
     try:
         return re.compile(pattern)
@@ -421,34 +421,34 @@ def check_pattern(pattern: str) -> re.Pattern[str]:
         ) from error
 
 
-def check_batches(on_bad_file: str, batch_size: int, eval_batch_size: int) -> None:
+def validate_batches(on_bad_file: str, batch_size: int, eval_batch_size: int) -> None:
     with collected() as check:
-        check(lambda: check_choice("data.on_bad_file", on_bad_file, ON_BAD_FILE))
-        check(lambda: _check_batch("batch_size", batch_size))
-        check(lambda: _check_batch("eval_batch_size", eval_batch_size))
+        check(lambda: validate_choice("data.on_bad_file", on_bad_file, ON_BAD_FILE))
+        check(lambda: _validate_batch("batch_size", batch_size))
+        check(lambda: _validate_batch("eval_batch_size", eval_batch_size))
 
 
-def _check_batch(name: str, size: int) -> None:
+def _validate_batch(name: str, size: int) -> None:
     if not is_count(size) or size > MOST_IN_BATCH:
         raise UserError(f"data.{name}={size} should be 1 or more{at_most(size, MOST_IN_BATCH)}")
 
 
-def check_sampler(sampler: str) -> None:
-    check_choice("data.sampler", sampler, SAMPLERS)
+def validate_sampler(sampler: str) -> None:
+    validate_choice("data.sampler", sampler, SAMPLERS)
 
 
-def check_regularization(l1: float, l2: float) -> None:
+def validate_regularization(l1: float, l2: float) -> None:
     for name, value in (("l1", l1), ("l2", l2)):
         if not is_number(value) or value < 0:
             raise UserError(f"regularization.{name}={value} should be 0 (none) or above, e.g. 1e-4")
 
 
-def check_seed(seed: int) -> None:
+def validate_seed(seed: int) -> None:
     if not 0 <= seed < 2**32:
         raise UserError(f"seed={seed} should be from 0 to {2**32 - 1}")
 
 
-def check_fractions(val_fraction: float, test_fraction: float) -> None:
+def validate_fractions(val_fraction: float, test_fraction: float) -> None:
     """Shares of the images for validation and test, which folders or a table may say instead of them."""
     with collected() as check:
         if not is_number(test_fraction) or not 0 <= test_fraction < 1:
@@ -478,36 +478,36 @@ def is_there(place: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
         return False
 
 
-def check_file(key: str, path: str | None, what: str) -> None:
+def validate_file(key: str, path: str | None, what: str) -> None:
     """A file that is there, or None."""
     if path is not None and not is_there(place_of(key, path), Path.is_file):
         raise UserError(f"{key}={path!r} is no file. Expected {what}")
 
 
-def check_folder(key: str, path: str | None, what: str) -> None:
+def validate_folder(key: str, path: str | None, what: str) -> None:
     """A folder that is there, or None."""
     if path is not None and not (path and is_there(place_of(key, path), Path.is_dir)):
         raise UserError(f"{key}={path!r} is no folder. Expected {what}")
 
 
-def check_written(key: str, path: str | None) -> None:
+def validate_written(key: str, path: str | None) -> None:
     """A file to write, in a folder that can be made, or None."""
     if path is None:
         return
     place = place_of(key, path)
     if not path or is_there(place, Path.is_dir):
         raise UserError(f"{key}={path!r} is a folder. Expected the name of a file to write")
-    check_writable(key, path, place.parent)
+    validate_writable(key, path, place.parent)
 
 
-def check_writable(key: str, path: str, folder: Path) -> None:
+def validate_writable(key: str, path: str, folder: Path) -> None:
     """A folder to write into, which is there or can be made."""
     there = next((place for place in (folder, *folder.absolute().parents) if is_there(place)), folder)
     if not is_there(there, Path.is_dir):
         raise UserError(f"{key}={path!r}: {there} is a file, and nothing can be written into it")
 
 
-def check_exported(key: str, path: str | None) -> None:
+def validate_exported(key: str, path: str | None) -> None:
     """A file that `export` wrote and that is there, or None."""
     if path is not None and not (path and is_there(place_of(key, path))):
         raise UserError(f"{_named(key, path)} does not exist. Expected a file that `python -m fancnn.export` wrote")
@@ -518,7 +518,7 @@ def _named(key: str, path: str) -> str:
     return path if path and key in ("run", "model") else f"{key}={path!r}"
 
 
-def check_input(wanted: str | None) -> None:
+def validate_input(wanted: str | None) -> None:
     """A file, a folder, a pattern that matches something, or - for standard input; None where it may be left out."""
     if wanted is None or wanted == "-":
         return
@@ -530,23 +530,23 @@ def check_input(wanted: str | None) -> None:
         raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
 
 
-def check_device(device: str) -> None:
+def validate_device(device: str) -> None:
     if not re.fullmatch(r"auto|(cpu|cuda|mps|xpu)(:\d{1,3})?", device):
         raise UserError(f"device={device!r} is none of auto, cpu, cuda, mps, xpu, or one of several: cuda:1")
 
 
-def check_count(key: str, value: object, least: int = 1, most: int = 10**6) -> None:
+def validate_count(key: str, value: object, least: int = 1, most: int = 10**6) -> None:
     """A whole number from `least` to `most`, both of which are said where they are passed."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise UserError(f"{key}={value} should be {least} or more{at_most(value, most)}")
 
 
-def check_cache(cache: str | None) -> None:
+def validate_cache(cache: str | None) -> None:
     if cache is not None and (not cache or is_there(place_of("data.cache", cache), Path.is_file)):
         raise UserError(f"data.cache={cache!r} is no folder. Expected auto, the path of a folder, or null for none")
 
 
-def check_earlier(key: str, path: str | None) -> None:
+def validate_earlier(key: str, path: str | None) -> None:
     """A run folder or a checkpoint file that is there, or None."""
     if path is not None and not (path and is_there(place_of(key, path))):
         raise UserError(
@@ -555,7 +555,7 @@ def check_earlier(key: str, path: str | None) -> None:
         )
 
 
-def check_fans(key: str, fans: FansSettings) -> None:
+def validate_fans(key: str, fans: FansSettings) -> None:
     """What is rendered; `key` is what the keys begin with."""
     with collected() as check:
         for name, least, most, range_, example in (
@@ -574,20 +574,20 @@ def _expect(key: str, fans: FansSettings, name: str, least: float, most: float, 
         raise UserError(f"{key}{name}={value!r} is out of range: {expected}")
 
 
-def check_border(border: object) -> None:
+def validate_border(border: object) -> None:
     if border not in BORDERS and not (is_number(border) and 0 <= border <= 1):
         raise UserError(f"augment.border={border!r} is none of {', '.join(BORDERS)}, or a grey level from 0 to 1")
 
 
-def check_pictures_root(root: str | Path) -> None:
-    check_folder("data.root", str(root), "one with pictures in it or below it")
+def validate_pictures_root(root: str | Path) -> None:
+    validate_folder("data.root", str(root), "one with pictures in it or below it")
 
 
-def check_root(root: str | Path, go_class: str) -> None:
-    check_folder("data.root", str(root), f"a folder of class folders, e.g. {go_class}/ and NG/")
+def validate_root(root: str | Path, go_class: str) -> None:
+    validate_folder("data.root", str(root), f"a folder of class folders, e.g. {go_class}/ and NG/")
 
 
-def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
+def validate_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise UserError(f"{key}={value!r} is none of {', '.join(choices)}")
 
@@ -595,12 +595,12 @@ def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
 TABLE_EXPECTED = "a prediction table: columns path, label, probability"
 
 
-def check_split_name(key: str, part: str | None) -> None:
+def validate_split_name(key: str, part: str | None) -> None:
     if part is not None:
-        check_choice(key, part, PARTS)
+        validate_choice(key, part, PARTS)
 
 
-def check_asked_thresholds(threshold: float | None, recheck: float | None) -> None:
+def validate_asked_thresholds(threshold: float | None, recheck: float | None) -> None:
     """Thresholds of this command line; where one alone is said, the other is the run's own."""
     for key, value in (("threshold", threshold), ("recheck", recheck)):
         if value is not None and not 0 <= value <= 1:
@@ -612,7 +612,7 @@ def check_asked_thresholds(threshold: float | None, recheck: float | None) -> No
 MOST_FOLDS = 1000
 
 
-def check_folds(folds: int) -> None:
+def validate_folds(folds: int) -> None:
     if not 3 <= folds <= MOST_FOLDS:
         more = at_most(folds, MOST_FOLDS)
         raise UserError(f"folds={folds} should be 3 or more{more}: one tests, one validates, the others train")

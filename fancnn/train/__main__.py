@@ -2,11 +2,11 @@
 
 from fancnn.cli.command import command
 from fancnn.settings.training import TrainSettings
-from fancnn.settings.validation import check_training
+from fancnn.settings.validation import validate_training
 from fancnn.train.settings import build
 
 
-@command("train", TrainSettings, validate=check_training, build=build, goes_on_with="ckpt")
+@command("train", TrainSettings, validate=validate_training, build=build, goes_on_with="ckpt")
 def main(settings: TrainSettings) -> float | None:
     from fancnn.train.train import train  # lazy: --help must not wait for torch
 

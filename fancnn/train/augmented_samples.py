@@ -11,8 +11,8 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
 from fancnn.augmentation import Augment
-from fancnn.data.datamodule import PictureDataModule
-from fancnn.data.labeled_images import Picture
+from fancnn.data.datamodule import ImageDataModule
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.contact_sheet import contact_sheet
 
 
@@ -29,14 +29,14 @@ class ShowSamples(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         board = next((logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)), None)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
-        if board is None or not trainer.is_global_zero or not isinstance(data, PictureDataModule):
+        if board is None or not trainer.is_global_zero or not isinstance(data, ImageDataModule):
             return
         for part in ("train", "val"):
             board.experiment.add_image(f"samples/{part}", self._sheet(data, part), 0, dataformats="HWC")
         images, _ = data.dataset("val")[torch.tensor([0])]
         board.experiment.add_graph(pl_module, images.to(pl_module.device))
 
-    def _sheet(self, data: PictureDataModule, part: str) -> NDArray[np.uint8]:
+    def _sheet(self, data: ImageDataModule, part: str) -> NDArray[np.uint8]:
         pictures = data.part(part)
         rows = _first_of_each(pictures, self.count)
         pixels, _ = data.dataset(part)[torch.tensor(rows)]
@@ -44,7 +44,7 @@ class ShowSamples(pl.Callback):
 
 
 def augmented_sheet(
-    data: PictureDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
+    data: ImageDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
 ) -> NDArray[np.uint8]:
     """Rows of training pictures, each as it is and then as `augment` shows it; global random state is left alone.
 
@@ -81,7 +81,7 @@ def _share(label: Tensor, share: Tensor) -> str:
     return "" if torch.equal(label, share) else f"{float(share):.0%} NG"
 
 
-def _first_of_each(pictures: Sequence[Picture], count: int) -> list[int]:
+def _first_of_each(pictures: Sequence[LabeledImage], count: int) -> list[int]:
     """Half of `count` spread over the GO pictures, half over the NG pictures."""
     rows: list[int] = []
     for label in (0, 1):
@@ -91,5 +91,5 @@ def _first_of_each(pictures: Sequence[Picture], count: int) -> list[int]:
     return rows
 
 
-def _caption(picture: Picture) -> str:
+def _caption(picture: LabeledImage) -> str:
     return "/".join(filter(None, (picture.class_name, picture.defect_type)))

@@ -19,7 +19,7 @@ def findings_of(trainer: Trainer) -> list[Finding]:
     return diagnose(history, dynamics)
 
 
-def tell_findings(trainer: Trainer) -> None:
+def print_findings(trainer: Trainer) -> None:
     """Warn of what was not sure enough to be said while training."""
     watching: list[History | Dynamics] = [*_of_kind(trainer, History), *_of_kind(trainer, Dynamics)]
     told = {kind for callback in watching for kind in callback.told}

@@ -18,17 +18,17 @@ from torch import Tensor
 
 from fancnn import assembly
 from fancnn.cli.command import in_sweep
-from fancnn.data.datamodule import PictureDataModule
-from fancnn.data.labeled_images import Picture, split_hash, write_split
+from fancnn.data.datamodule import ImageDataModule
+from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decide.decide import (
-    check_pictures,
     choose,
     chosen_part,
     decision_facts,
     fitted_calibration,
     model_facts,
-    tell_decision,
+    print_decision,
+    validate_images,
 )
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.files import run_folders
@@ -41,25 +41,25 @@ from fancnn.runs.init_run import (
     earlier_origin,
     find_origin,
     inherited,
+    print_frozen,
+    print_start,
     seen_by_earlier,
     seen_by_origin,
     start_from,
-    tell_frozen,
-    tell_start,
 )
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import part_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat
-from fancnn.runs.run_summary import tell_data, tell_interrupted, tell_next
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.run_summary import print_data, print_interrupted, print_next
+from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import PARTS
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.augmented_samples import augmented_sheet
-from fancnn.train.findings import findings_of, tell_findings
+from fancnn.train.findings import findings_of, print_findings
 from fancnn.training.checkpointing import BEST, NoMoreEpochs, take_best_along
 from fancnn.training.classifier import Classifier
 from fancnn.training.quiet_lightning import quiet_lightning
@@ -99,9 +99,9 @@ def train(
     assembly.check(settings)
     origin = find_origin(settings)
     data = assembly.read_pictures(settings)
-    check_pictures(settings.decision, data.pictures)
+    validate_images(settings.decision, data.pictures)
     batch = min(settings.data.batch_size, len(data.part("train")))
-    assembly.check_memory(settings.model.network, len(data.outputs), batch)
+    assembly.validate_memory(settings.model.network, len(data.outputs), batch)
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
     if weights is not None:
         fresh.network.load_state_dict(weights)
@@ -117,10 +117,10 @@ def train(
     if trainer.is_global_zero:
         run_folders.begin(run, part_of[0] if part_of else "train", part=part_of is not None)
         leave_data(data, run)
-        tell_data(data)
+        print_data(data)
         if origin is not None:
-            tell_start(origin, fresh, about["init"]["layers"], settings)
-        tell_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
+            print_start(origin, fresh, about["init"]["layers"], settings)
+        print_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview and classifier.augment is not None:
             _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
@@ -135,11 +135,11 @@ def train(
             write_report(run)
     run_folders.finish(run)
     kept, board = (run / checkpoints.FOLDER).is_dir(), bool(boards_of(trainer))
-    tell_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
+    print_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
 
 
-def leave_data(data: PictureDataModule, run: Path) -> None:
+def leave_data(data: ImageDataModule, run: Path) -> None:
     write_split(data.pictures, run / "split.csv")
     if data.skipped:
         with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
@@ -158,7 +158,7 @@ def _leave_preview(trainer: Trainer, sheet: NDArray[np.uint8], path: Path) -> No
 def _fit(
     trainer: Trainer,
     classifier: Classifier,
-    data: PictureDataModule,
+    data: ImageDataModule,
     earlier: EarlierTraining | None,
     settings: TrainSettings,
     part_of: tuple[str, str] | None,
@@ -172,14 +172,14 @@ def _fit(
     try:
         fit(trainer, classifier, data, earlier, run)
     except SystemExit:  # Lightning's own codes are 0 for SIGTERM and 1 for Ctrl-C
-        tell_interrupted(run, part_of=part_of, epochs=trainer.current_epoch)
+        print_interrupted(run, part_of=part_of, epochs=trainer.current_epoch)
         sys.exit(143 if trainer.received_sigterm else 130)
 
 
 def fit(
     trainer: Trainer,
     module: LightningModule,
-    data: PictureDataModule,
+    data: ImageDataModule,
     earlier: EarlierTraining | None,
     run: Path,
 ) -> None:
@@ -204,7 +204,7 @@ def fit(
 
 
 def _judge(
-    settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: PictureDataModule, run: Path, command: str
+    settings: TrainSettings, trainer: Trainer, classifier: Classifier, data: ImageDataModule, run: Path, command: str
 ) -> dict[str, dict[str, Any]]:
     """Calibrate the best epoch, choose its thresholds, state what it is worth; leave tables and TensorBoard's table.
 
@@ -260,12 +260,12 @@ def _judge(
     }
     write_metrics(run / "metrics.json", parts, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
-    tell_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
+    print_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
     if looks is not None:
         say(f"test: {looks.in_words()}")
     elif data.part("test") and settings.score_test is None and "test" not in parts:
         say("the test split is not scored in a sweep: score_test=true scores it")
-    tell_findings(trainer)
+    print_findings(trainer)
     _log_hyperparameters(trainer, settings, parts)
     return parts
 
@@ -276,7 +276,7 @@ def _scores_test(settings: TrainSettings) -> bool:
 
 
 def _decide(
-    model: Model, settings: TrainSettings, data: PictureDataModule, logits: Mapping[str, NDArray[np.float64]]
+    model: Model, settings: TrainSettings, data: ImageDataModule, logits: Mapping[str, NDArray[np.float64]]
 ) -> str:
     """Give `model` its calibration, its thresholds and the images that it owes them to; the reason, in words."""
     labels = {part: [picture.label for picture in data.part(part)] for part in logits}
@@ -294,7 +294,7 @@ def _decide(
     model.thresholds = chosen.thresholds
     if decision.rule != "fixed":
         model.seen_images = model.seen_images.merged(SeenImages.of(thresholds=data.part(part)))
-        tell_decision(chosen, part)
+        print_decision(chosen, part)
     elif model.calibration.intercept and 0 < decision.threshold < 1:  # what 0.5 means has moved with it
         own = (float(logit(decision.threshold)) - model.calibration.intercept) / model.calibration.slope
         say(
@@ -304,7 +304,7 @@ def _decide(
     return chosen.reason
 
 
-def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
+def _found(model: Model, data: ImageDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
     """Logits and likeliest types of the pictures of a part.
 
     Raises:
@@ -325,7 +325,7 @@ def _found(model: Model, data: PictureDataModule, part: str) -> tuple[NDArray[np
 def _predictions(
     model: Model,
     weights: str,
-    pictures: Sequence[Picture],
+    pictures: Sequence[LabeledImage],
     logits: NDArray[np.float64],
     guesses: Sequence[TypeGuess],
 ) -> list[Prediction]:

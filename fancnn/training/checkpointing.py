@@ -15,7 +15,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
-from fancnn.settings.validation import check_monitor, is_count
+from fancnn.settings.validation import is_count, validate_monitor
 from fancnn.system.interruption import uncut
 from fancnn.training.epoch_scores import direction
 
@@ -88,7 +88,7 @@ class BestAndLast(ModelCheckpoint):
     """
 
     def __init__(self, dirpath: str, monitor: str) -> None:
-        check_monitor(monitor)
+        validate_monitor(monitor)
         super().__init__(
             dirpath=dirpath,
             filename=Path(BEST).stem,
@@ -176,7 +176,7 @@ class NoMoreEpochs(pl.Callback):
 
 def early_stopping(monitor: str, patience: int, min_delta: float = 0.0) -> EarlyStopping:
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs."""
-    check_monitor(monitor)
+    validate_monitor(monitor)
     if not is_count(patience):
         raise ValueError(f"patience={patience} should be 1 or more epochs; null in place of the callback never stops")
     return EarlyStopping(monitor, min_delta=min_delta, patience=patience, mode=direction(monitor))

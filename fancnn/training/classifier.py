@@ -16,7 +16,7 @@ from fancnn.data.datasets import Batch
 from fancnn.data.samplers import epoch_seed
 from fancnn.model import Model
 from fancnn.networks.outputs import logit_of_ng, share_of_ng
-from fancnn.training.divergence import check_finite
+from fancnn.training.divergence import validate_finite
 from fancnn.training.epoch_scores import EpochScores, epoch_scores
 from fancnn.training.regularization import optimizer_of
 from fancnn.training.schedules import scheduled, step_plateaus
@@ -122,14 +122,14 @@ class Classifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         logits, labels = self.val_scores.take()
-        check_finite("training", self.current_epoch + 1, self.model, logits)
+        validate_finite("training", self.current_epoch + 1, self.model, logits)
         self._log_scores("val", logits, labels)
 
     def on_train_epoch_end(self) -> None:
         logits, labels = self.train_scores.take()
         if self.trainer.world_size > 1:
             logits, labels = (torch.as_tensor(self.all_gather(part)).flatten() for part in (logits, labels))
-        check_finite("training", self.current_epoch + 1, self.model, logits)
+        validate_finite("training", self.current_epoch + 1, self.model, logits)
         self._log_scores("train", logits, labels)
         self._log({"lr": torch.tensor(self.rate)})
         if self.criteria:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from fancnn.errors import UserError
 
 
-def check_finite(what: str, epoch: int, module: nn.Module, *results: Tensor) -> None:
+def validate_finite(what: str, epoch: int, module: nn.Module, *results: Tensor) -> None:
     """Refuse weights, or results of a network, that are infinite or no numbers.
 
     Args:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 ARGUMENTS_REFUSED = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, ArithmeticError)
 
 
-def check_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
+def validate_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
     """Make both once, for nothing, and let the optimizer take a step.
 
     Args:
@@ -32,12 +32,12 @@ def check_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
     sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     with collected() as check:
         if optimizer is not None:
-            check(lambda: _check_optimizer(optimizer, network))
+            check(lambda: _validate_optimizer(optimizer, network))
         if schedule is not None:
-            check(lambda: _tried("schedule", schedule, lambda: _check_schedule(schedule, sgd)))
+            check(lambda: _tried("schedule", schedule, lambda: _validate_schedule(schedule, sgd)))
 
 
-def _check_optimizer(make: Any, network: nn.Module) -> None:
+def _validate_optimizer(make: Any, network: nn.Module) -> None:
     _tried("model.optimizer", make, lambda: optimizer_of(network, make))
     made = _tried("model.optimizer", make, lambda: _stepped(make))
     if made is not None and not bool(made.isfinite().all()):
@@ -55,7 +55,7 @@ def _stepped(make: Any) -> Tensor:
     return weight.detach()
 
 
-def _check_schedule(make: Any, optimizer: Optimizer) -> None:
+def _validate_schedule(make: Any, optimizer: Optimizer) -> None:
     made = scheduled(make, optimizer, lambda: 100)["scheduler"]
     if not isinstance(made, LRScheduler | ReduceLROnPlateau):
         raise TypeError(f"it makes a {type(made).__name__}. Expected an LRScheduler")
@@ -71,7 +71,7 @@ def _tried(key: str, make: Any, attempt: Callable[[], T]) -> T:
         raise UserError(f"{key}: {error}{accepted(error, getattr(make, 'func', make))}") from error
 
 
-def check_loss(loss: nn.Module, outputs: int) -> None:
+def validate_loss(loss: nn.Module, outputs: int) -> None:
     """Let a loss judge two images, for nothing.
 
     Raises:
@@ -86,7 +86,7 @@ def check_loss(loss: nn.Module, outputs: int) -> None:
         )
 
 
-def check_network(network: nn.Module, image_size: Sequence[int], outputs: int) -> None:
+def validate_network(network: nn.Module, image_size: Sequence[int], outputs: int) -> None:
     """Let a network judge an empty image, for nothing.
 
     Raises:
@@ -105,7 +105,7 @@ def check_network(network: nn.Module, image_size: Sequence[int], outputs: int) -
         )
 
 
-def check_takes_outputs(network: Any, outputs: int) -> None:
+def validate_takes_outputs(network: Any, outputs: int) -> None:
     """Refuse a class of networks that cannot be told how many logits to give.
 
     Raises:

@@ -13,7 +13,7 @@ from pytorch_lightning import Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from fancnn.settings.validation import check_monitor
+from fancnn.settings.validation import validate_monitor
 from fancnn.training.epoch_scores import direction
 
 
@@ -78,7 +78,7 @@ def step_decay(optimizer: Optimizer, every: int, factor: float = 0.1) -> LambdaL
     """
     if every < 1:
         raise ValueError(f"every={every} should be 1 or more epochs")
-    _check_inside(factor=factor)
+    _validate_inside(factor=factor)
     return LambdaLR(optimizer, lambda epoch: factor ** floor(epoch / every))
 
 
@@ -97,7 +97,7 @@ def cosine_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, f
     Raises:
         ValueError: If a share is outside [0, 1).
     """
-    _check_share(warmup=warmup, final=final)
+    _validate_share(warmup=warmup, final=final)
     rising = round(warmup * total_steps)
 
     def factor(step: int) -> float:
@@ -126,7 +126,7 @@ def one_cycle(
     Raises:
         ValueError: If a share is outside (0, 1).
     """
-    _check_inside(rising=rising, start=start, final=final)
+    _validate_inside(rising=rising, start=start, final=final)
     top = rising * total_steps - 1
 
     def factor(step: int) -> float:
@@ -155,8 +155,8 @@ class Plateau(ReduceLROnPlateau):
     def __init__(
         self, optimizer: Optimizer, monitor: str, factor: float = 0.1, patience: int = 2, min_lr: float = 0.0
     ) -> None:
-        check_monitor(monitor)
-        _check_inside(factor=factor)
+        validate_monitor(monitor)
+        _validate_inside(factor=factor)
         if patience < 0 or min_lr < 0:
             raise ValueError(f"patience={patience} and min_lr={min_lr} should be 0 or above")
         mode: Any = direction(monitor)
@@ -169,13 +169,13 @@ def _falling(progress: float) -> float:
     return (1 + cos(pi * min(1.0, progress))) / 2
 
 
-def _check_inside(**shares: float) -> None:
+def _validate_inside(**shares: float) -> None:
     for name, value in shares.items():
         if not 0 < value < 1:
             raise ValueError(f"{name}={value} should be above 0 and below 1")
 
 
-def _check_share(**shares: float) -> None:
+def _validate_share(**shares: float) -> None:
     for name, value in shares.items():
         if not 0 <= value < 1:
             raise ValueError(f"{name}={value} should be from 0 to below 1")

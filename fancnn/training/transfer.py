@@ -18,7 +18,7 @@ class Carried:
     sha256: str
 
 
-def carry_over(network: nn.Module, weights: Mapping[str, Tensor], keep: Collection[str] = ()) -> Carried:
+def load_matching_layers(network: nn.Module, weights: Mapping[str, Tensor], keep: Collection[str] = ()) -> Carried:
     """Give `network` the layers of `weights` whose tensors all fit by name and shape, up to the first that does not.
 
     By layers, since a bias without its kernel, or statistics without the norm they are of, mean nothing. A layer is
@@ -35,7 +35,7 @@ def carry_over(network: nn.Module, weights: Mapping[str, Tensor], keep: Collecti
 
     Example:
         >>> source, target = (nn.Sequential(nn.Linear(3, 4), nn.Linear(4, k)) for k in (2, 1))
-        >>> carried = carry_over(target, source.state_dict())
+        >>> carried = load_matching_layers(target, source.state_dict())
         >>> carried.layers, carried.fresh
         (('0',), ('1',))
     """

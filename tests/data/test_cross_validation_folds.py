@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.data.cross_validation_folds import crossed
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 
 
-def pictures(go: int, ng: int, a_group: int = 1) -> list[Picture]:
+def pictures(go: int, ng: int, a_group: int = 1) -> list[LabeledImage]:
     made = []
     for name, count in (("GO", go), ("NG", ng)):
         for i in range(count):
             group = f"{name}-{i // a_group}"
-            made.append(Picture(f"{name}/{i}", name, int(name == "NG"), sha256=f"{name}{i}", group=group))
+            made.append(LabeledImage(f"{name}/{i}", name, int(name == "NG"), sha256=f"{name}{i}", group=group))
     return made
 
 
@@ -38,7 +38,7 @@ def test_groups_and_copies_stay_together(seed: int) -> None:
         for picture in plan:
             parts[picture.group].add(picture.split)
         assert all(len(found) == 1 for found in parts.values())
-    twins = [*pictures(10, 10), Picture("GO/copy", "GO", 0, sha256="GO3")]
+    twins = [*pictures(10, 10), LabeledImage("GO/copy", "GO", 0, sha256="GO3")]
     for plan in crossed(twins, 3, seed, grouped=False):
         assert len({picture.split for picture in plan if picture.sha256 == "GO3"}) == 1
 

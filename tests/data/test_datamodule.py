@@ -10,7 +10,7 @@ from samples import compose_train, write_pictures
 
 from fancnn import assembly
 from fancnn.data import datamodule
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.datasets import FileDataset, PixelDataset
 from fancnn.data.labeled_images import copies_across_parts, read_split, split_hash, write_split
 from fancnn.data.samplers import EpochBatches
@@ -20,8 +20,8 @@ from fancnn.images.image_gate import DEFAULT_GATE
 from fancnn.images.preprocess import Preprocess
 
 
-def module(root: Path, plan: SplitPlan | None = None, **options: object) -> PictureDataModule:
-    data = PictureDataModule(root, "GO", Preprocess((8, 8)), plan or SplitPlan(), **options)  # type: ignore[arg-type]
+def module(root: Path, plan: SplitPlan | None = None, **options: object) -> ImageDataModule:
+    data = ImageDataModule(root, "GO", Preprocess((8, 8)), plan or SplitPlan(), **options)  # type: ignore[arg-type]
     data.setup()
     return data
 

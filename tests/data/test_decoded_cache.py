@@ -192,9 +192,9 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # a file may not grow further, as on a full disk
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
-data = PictureDataModule(sys.argv[1], "GO", Preprocess((6, 8)), SplitPlan(), cache=Path(sys.argv[2]))
+data = ImageDataModule(sys.argv[1], "GO", Preprocess((6, 8)), SplitPlan(), cache=Path(sys.argv[2]))
 data.setup()
 print(len(data.pictures))
 """

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from samples import write_pictures
 
-from fancnn.data.folders import Listing, check_for_training, list_pictures
+from fancnn.data.folders import Listing, list_pictures, validate_for_training
 from fancnn.errors import UserError
 
 
 def listed(root: Path, go_class: str = "GO") -> Listing:
     listing = list_pictures(root, go_class)
-    check_for_training(listing, go_class)
+    validate_for_training(listing, go_class)
     return listing
 
 

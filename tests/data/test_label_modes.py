@@ -1,15 +1,15 @@
 import pytest
 
 from fancnn.data.label_modes import known_type, output_index, output_names
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 
 CLASSES = ("GO", "NG")
 NAMES = ("GO", "chip", "dent", "NG")
 
 
-def picture(class_name: str, defect_type: str = "") -> Picture:
-    return Picture("a.png", class_name, int(class_name != "GO"), "train", "", "", defect_type)
+def picture(class_name: str, defect_type: str = "") -> LabeledImage:
+    return LabeledImage("a.png", class_name, int(class_name != "GO"), "train", "", "", defect_type)
 
 
 def test_outputs_are_called_after_folders_in_ng_and_what_lies_beside_them_after_ng() -> None:

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.data.seen_images import ROLES, SeenImages
 
 HASHES = st.lists(st.integers(1, 2**64 - 1).map(lambda number: f"{number:016x}" + "00" * 24), max_size=20)
 
 
-def images(hashes: list[str]) -> list[Picture]:
-    return [Picture(f"{index}.png", "GO", 0, sha256=text) for index, text in enumerate(hashes)]
+def images(hashes: list[str]) -> list[LabeledImage]:
+    return [LabeledImage(f"{index}.png", "GO", 0, sha256=text) for index, text in enumerate(hashes)]
 
 
 @given(HASHES, HASHES, HASHES)
@@ -35,19 +35,19 @@ def test_a_record_survives_json_and_a_union_has_both(first: list[str], second: l
 
 
 def test_pixels_tell_a_copy_in_another_file_format() -> None:
-    png = Picture("a.png", "GO", 0, sha256="1a" * 32, pixel_sha256="2b" * 32)
-    bmp = Picture("a.bmp", "GO", 0, sha256="3c" * 32, pixel_sha256="2b" * 32)
-    other = Picture("b.bmp", "GO", 0, sha256="4d" * 32, pixel_sha256="5e" * 32)
+    png = LabeledImage("a.png", "GO", 0, sha256="1a" * 32, pixel_sha256="2b" * 32)
+    bmp = LabeledImage("a.bmp", "GO", 0, sha256="3c" * 32, pixel_sha256="2b" * 32)
+    other = LabeledImage("b.bmp", "GO", 0, sha256="4d" * 32, pixel_sha256="5e" * 32)
     assert SeenImages.of(epoch=[png]).roles_of_all([bmp, other]) == [("epoch",), ()]
 
 
 def test_an_image_without_hashes_is_never_taken_for_another_one() -> None:
-    unknown = Picture("a.png", "GO", 0)
+    unknown = LabeledImage("a.png", "GO", 0)
     assert SeenImages.of(weights=[unknown]).roles_of(unknown) == ()
 
 
 def test_what_is_not_recorded_in_full_is_not_called_unseen() -> None:
-    image = Picture("a.png", "GO", 0, sha256="1a" * 32)
+    image = LabeledImage("a.png", "GO", 0, sha256="1a" * 32)
     assert SeenImages().column([image]) == ["none"]
     assert SeenImages(complete=False).column([image]) == [""]
     assert SeenImages.of(weights=[image]).merged(SeenImages(complete=False)).column([image]) == ["weights"]

@@ -100,7 +100,7 @@ def test_uncalibrated_leaves_logits_as_they_are_in_float64() -> None:
 
 @given(calibrations())
 def test_a_calibration_survives_json(calibration: Calibration) -> None:
-    assert Calibration.from_plain(json.loads(json.dumps(calibration.as_plain()))) == calibration
+    assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration
 
 
 ISOTONIC = {"logits": [0.0, 1.0], "calibrated": [0.0, 1.0], "slope": 1.0, "method": "isotonic"}
@@ -136,15 +136,15 @@ ISOTONIC = {"logits": [0.0, 1.0], "calibrated": [0.0, 1.0], "slope": 1.0, "metho
     ],
 )
 def test_a_malformed_calibration_is_refused(change: dict[str, Any], text: str) -> None:
-    assert Calibration.from_plain(ISOTONIC).method == "isotonic"
+    assert Calibration.from_dict(ISOTONIC).method == "isotonic"
     with pytest.raises(ValueError, match=text):
-        Calibration.from_plain({**ISOTONIC, **change})
+        Calibration.from_dict({**ISOTONIC, **change})
 
 
 @pytest.mark.parametrize("plain", [None, [], "none", {}, {"slope": 1.0}])
 def test_what_is_no_calibration_is_refused(plain: Any) -> None:
     with pytest.raises(ValueError, match="expected logits, calibrated, slope, method of a calibration"):
-        Calibration.from_plain(plain)
+        Calibration.from_dict(plain)
 
 
 def smoothed_loss(logits: NDArray[np.float64], labels: NDArray[np.int64], slope: float) -> float:
@@ -204,7 +204,7 @@ def test_logits_that_tell_nothing_stay_as_they_are() -> None:
 @given(pictures)
 def test_isotonic_knots_rise_and_can_be_stored(table: Pictures) -> None:
     fitted = fit_isotonic(*columns(table))
-    assert Calibration.from_plain(fitted.as_plain()) == fitted
+    assert Calibration.from_dict(fitted.to_dict()) == fitted
     assert (fitted.method == "isotonic") == (len(fitted.logits) > 1)
     assert fitted.slope == fit_temperature(*columns(table)).slope
 
@@ -405,9 +405,9 @@ def test_files_of_before_load_as_they_did(method: str) -> None:
         "isotonic": ISOTONIC,
         "none": {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"},
     }[method]
-    found = Calibration.from_plain(before)
+    found = Calibration.from_dict(before)
     assert found.ng_rate is None
-    assert {name: value for name, value in found.as_plain().items() if name != "ng_rate"} == before
+    assert {name: value for name, value in found.to_dict().items() if name != "ng_rate"} == before
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_drawing_first_weights_leaves_the_random_state(trained_run: Path) -> Non
 
 def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
     model = checkpoints.load(trained_run)
-    model.network = Ensemble([model.network], [model.calibration.as_plain()])
+    model.network = Ensemble([model.network], [model.calibration.to_dict()])
     model.about["runs"] = ["outputs/train/a", "outputs/train/b"]
     with pytest.raises(UserError, match="explain one of them, run=outputs/train/a or run=outputs/train/b"):
         _refuse_ensembles(model)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fancnn.explain.heat_panels import Subject, decision_words, heat_plate
+from fancnn.explain.heat_panels import ExplainedImage, decision_words, heat_plate
 from fancnn.metrics.predictions import TypeGuess
 
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 GREY = np.full((40, 30, 3), 90, np.uint8)
 
 
-def subject(logit: float, *, label: int | None = 1, probability: float = 0.5, decision: str = "GO") -> Subject:
-    return Subject("a.png", "Escape", "NG" if label else "GO", label, logit, probability, decision, GREY, GREY)
+def subject(logit: float, *, label: int | None = 1, probability: float = 0.5, decision: str = "GO") -> ExplainedImage:
+    return ExplainedImage("a.png", "Escape", "NG" if label else "GO", label, logit, probability, decision, GREY, GREY)
 
 
 @given(st.floats(-30, 30), st.sampled_from([0, 1]), st.floats(0, 1))
@@ -46,11 +46,11 @@ def test_logits_of_any_size_are_put_into_words(logit: float) -> None:
 
 def test_the_found_type_is_named_with_its_share() -> None:
     guess = TypeGuess("scratch", 0.87)
-    found = Subject("a", "", "NG", 1, 2.0, 0.9, "NG", GREY, GREY, guess=guess)
+    found = ExplainedImage("a", "", "NG", 1, 2.0, 0.9, "NG", GREY, GREY, guess=guess)
     assert "so NG, most likely of the type scratch (87 % of P(NG)). Loss of GO against NG 0.127" in decision_words(
         found
     )
-    passed = Subject("a", "", "NG", 1, -2.0, 0.1, "GO", GREY, GREY, guess=guess)
+    passed = ExplainedImage("a", "", "NG", 1, -2.0, 0.1, "GO", GREY, GREY, guess=guess)
     assert "so GO; were it NG, most likely of the type scratch (87 % of P(NG))." in decision_words(passed)
     assert "type" not in decision_words(subject(2.0, decision="NG"))
 

@@ -4,7 +4,7 @@ import pytest
 from fancnn.fans.defects import DEFECTS, LABEL_TURN, Flaws, draw_flaw
 from fancnn.fans.fan import draw_fan
 from fancnn.fans.raster import look
-from fancnn.fans.rendered_image import TOLERANCE, Picture, render_picture
+from fancnn.fans.rendered_image import TOLERANCE, RenderedImage, render_picture
 from fancnn.fans.scene import FAN_TURN, Scene, draw_scene, paint
 
 SIZE = 96
@@ -16,7 +16,7 @@ def scene_and_flaw(kind: str, index: int, severity: float = 1.0) -> tuple[Scene,
     return scene, draw_flaw(kind, scene.fan, np.random.default_rng((index, 1)), severity)
 
 
-def defective(kind: str, index: int, severity: float = 1.0) -> tuple[Picture, np.ndarray]:
+def defective(kind: str, index: int, severity: float = 1.0) -> tuple[RenderedImage, np.ndarray]:
     picture = render_picture(0, index, kind, SIZE, severity)
     assert picture.mask is not None
     return picture, picture.mask

@@ -10,7 +10,7 @@ import pytest
 from samples import compose_command, compose_train, write_pictures
 
 from fancnn.cli.kept_settings import replayed
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
@@ -56,7 +56,7 @@ EXPECTED = {
 @pytest.mark.parametrize("cached", [True, False])
 def test_training_names_them_or_lists_what_it_skipped(root: Path, tmp_path: Path, cached: bool) -> None:
     cache = tmp_path / "cache" if cached else None
-    make: Callable[..., PictureDataModule] = lambda **more: PictureDataModule(  # noqa: E731
+    make: Callable[..., ImageDataModule] = lambda **more: ImageDataModule(  # noqa: E731
         root, "GO", Preprocess((8, 8)), SplitPlan(), cache=cache, **more
     )
     with pytest.raises(UserError, match=f"4 of 16 files under .* cannot be read:(.|\n)*  NG/shut: {SHUT}"):
@@ -99,7 +99,7 @@ def test_a_class_that_a_broken_link_stands_for_is_missed(tmp_path: Path) -> None
     root = write_pictures(tmp_path / "set", {"GO": 4, "NG": 4})
     (root / "bad").symlink_to(tmp_path / "not mounted")
     with pytest.raises(UserError, match="bad is a link that leads nowhere: mend or remove it"):
-        PictureDataModule(root, "GO", Preprocess((8, 8)), SplitPlan()).setup()
+        ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan()).setup()
 
 
 def test_a_list_without_an_end_is_no_list(monkeypatch: pytest.MonkeyPatch) -> None:

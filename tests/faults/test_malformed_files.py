@@ -32,8 +32,8 @@ from fancnn.decide.decide import rule_of
 from fancnn.decisions.calibration import UNCALIBRATED
 from fancnn.decisions.growing_table import Look, Looks, read_looks, write_looks
 from fancnn.errors import UserError
-from fancnn.inference.export_metadata import ExportedFacts
-from fancnn.metrics.predictions import check_each_once, read_predictions, with_truth
+from fancnn.inference.export_metadata import ExportMetadata
+from fancnn.metrics.predictions import read_predictions, validate_each_once, with_truth
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.report import provenance as origins
 from fancnn.report import report_warnings as cautions
@@ -242,7 +242,7 @@ def test_tables_of_a_run(run: Path, name: str, data: st.DataObject) -> None:
 
 def scored(table: Path) -> None:
     rows = read_predictions(table)
-    check_each_once(rows)
+    validate_each_once(rows)
     if with_truth(rows):
         part_metrics(rows, Thresholds(0.2, 0.6))
     content_hashes(row.content for row in rows)
@@ -305,13 +305,13 @@ def test_looks_at_a_certificate(tmp_path: Path, data: st.DataObject) -> None:
 
 def facts() -> Mapping[str, Any]:
     line = {"ng_rate": 0.1, "parts_per_shift": None, "shifts_per_month": None}
-    whole = ExportedFacts(
+    whole = ExportMetadata(
         classes=["GO", "NG"],
         go_class="GO",
         outputs=["GO", "chip", "dent"],
         thresholds=(0.2, 0.7),
         preprocess={"image_size": [8, 8], "resize": "pad", "background": "white", "mean": [0.0] * 3, "std": [1.0] * 3},
-        calibration=UNCALIBRATED.as_plain(),
+        calibration=UNCALIBRATED.to_dict(),
         weights_sha256="a",
         checkpoint_sha256="b",
         split_sha256=None,
@@ -330,7 +330,7 @@ def test_what_an_exported_file_says_of_itself(data: st.DataObject) -> None:
     text = data.draw(changed_json(facts())).decode("utf-8", "surrogateescape")
 
     def use() -> None:
-        found = ExportedFacts.from_text(text, "x.onnx", sealed=True)
+        found = ExportMetadata.from_text(text, "x.onnx", sealed=True)
         assert found.types is not None
         assert found.seen_images is not None
         assert Thresholds(*found.thresholds).in_words()

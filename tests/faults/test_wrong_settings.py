@@ -15,7 +15,7 @@ from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import training_bytes
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
-from fancnn.training.divergence import check_finite
+from fancnn.training.divergence import validate_finite
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +154,9 @@ def test_a_training_that_diverges_ends_in_words_and_keeps_no_such_weights(
 
 def test_infinite_weights_and_results_are_refused() -> None:
     layer = torch.nn.Linear(1, 1)
-    check_finite("training", 1, layer, torch.zeros(1))
+    validate_finite("training", 1, layer, torch.zeros(1))
     with pytest.raises(UserError, match="training diverged in epoch 2: "):
-        check_finite("training", 2, layer, torch.tensor([float("nan")]))
+        validate_finite("training", 2, layer, torch.tensor([float("nan")]))
     torch.nn.init.constant_(layer.weight, float("inf"))
     with pytest.raises(UserError, match="Lower model.optimizer.lr"):
-        check_finite("training", 2, layer)
+        validate_finite("training", 2, layer)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fancnn.data.labeled_images import Picture, read_split, split_hash, write_split
+from fancnn.data.labeled_images import LabeledImage, read_split, split_hash, write_split
 from fancnn.errors import UserError
 from fancnn.files.tables import as_cell, read_table, table_writer
 
@@ -64,7 +64,7 @@ def test_two_names_are_never_one_cell(names: list[str]) -> None:
 
 def test_the_hash_of_a_split_is_that_of_its_names(tmp_path: Path) -> None:
     names = ("=1+1/GO/a.png", "'=x", "@NG/b.png", "-2.png", "GO/c.png")
-    pictures = [Picture(name, "=GO", 0, "train", sha256="ab", defect_type="+cmd|' /C calc'!A0") for name in names]
+    pictures = [LabeledImage(name, "=GO", 0, "train", sha256="ab", defect_type="+cmd|' /C calc'!A0") for name in names]
     write_split(pictures, tmp_path / "split.csv")
     assert read_split(tmp_path / "split.csv") == pictures
     assert split_hash(read_split(tmp_path / "split.csv")) == split_hash(pictures)

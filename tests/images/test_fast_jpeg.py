@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fancnn.images import reading
-from fancnn.images.reading import UnreadablePicture, as_rgb, read_picture
+from fancnn.images.reading import UnreadableImage, as_rgb, read_picture
 from fancnn.settings.groups import ImageLimits
 
 OPTIONS = {
@@ -35,7 +35,7 @@ def by_pillow(content):
 def answer(read, content):
     try:
         return read(content).tobytes()
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return str(error)
 
 

@@ -25,7 +25,7 @@ from fancnn.images.decoding import decode_file
 from fancnn.images.image_gate import ImageGate, Room
 from fancnn.images.image_headers import decoding_bytes
 from fancnn.images.preprocess import Preprocess, resized
-from fancnn.images.reading import UnreadablePicture, opened, read_picture
+from fancnn.images.reading import UnreadableImage, opened, read_picture
 from fancnn.settings.groups import ImageLimits
 
 Image.init()
@@ -87,14 +87,14 @@ def test_what_claims_too_much_is_refused_before_a_pixel_is_decoded(
         raise AssertionError(f"{image.size} decoded")
 
     monkeypatch.setattr(reading, "as_rgb", loaded)
-    with pytest.raises(UnreadablePicture) as caught:
+    with pytest.raises(UnreadableImage) as caught:
         read_picture(content)
     assert reason in str(caught.value)
 
 
 def test_all_bounds_that_an_image_exceeds_are_named_with_the_keys_that_move_them() -> None:
     limits = ImageLimits(max_side=50, megapixels=0.001, megabytes=1, decoding_megabytes=0.05)
-    with pytest.raises(UnreadablePicture) as caught:
+    with pytest.raises(UnreadableImage) as caught:
         opened(saved("PNG", size=(60, 40)), limits, work=lambda height, width: 100_000)
     assert str(caught.value) == (
         "60x40: a side of more than 50 pixels; 0.0024 megapixels, more than 0.001; 0 MB of memory to decode it, more "
@@ -107,7 +107,7 @@ def test_an_indexed_png_without_a_palette_is_damaged_and_no_fault_of_the_program
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 4, 8, 3, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(bytes(20)))
     for order in (pixels + header, chunk(b"PLTE", b"") + header + pixels):
-        with pytest.raises(UnreadablePicture, match="damaged|cut off"):
+        with pytest.raises(UnreadableImage, match="damaged|cut off"):
             read_picture(b"\x89PNG\r\n\x1a\n" + order + chunk(b"IEND", b""))
 
 
@@ -125,7 +125,7 @@ def test_metadata_that_claim_more_than_there_is_say_nothing_against_the_pixels()
 
 def test_large_texts_of_a_png_take_no_memory() -> None:
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**7), 9))
-    with pytest.raises(UnreadablePicture, match="damaged"):
+    with pytest.raises(UnreadableImage, match="damaged"):
         read_picture(png(4, 4, text))
 
 
@@ -137,7 +137,7 @@ def test_limits_let_through_what_is_within_them_and_say_which_key_allows_more() 
         (saved("PNG", size=(40, 31)), "image_limits.megapixels=1 allows it"),
         (saved("PNG", "RGBA"), r"of memory to decode, more than 0.02; image_limits.decoding_megabytes=1 allows it"),
     ):
-        with pytest.raises(UnreadablePicture, match=reason) as caught:
+        with pytest.raises(UnreadableImage, match=reason) as caught:
             read_picture(content, gate=ImageGate(limits))
         assert caught.value.too_large
         read_picture(content)
@@ -156,7 +156,7 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "zeros.png").symlink_to("/dev/zero")
     for name, kind in (("pipe.png", "a named pipe"), ("zeros.png", "a device")):
-        with pytest.raises(UnreadablePicture, match=f"cannot be read: {kind}, not a regular file"):
+        with pytest.raises(UnreadableImage, match=f"cannot be read: {kind}, not a regular file"):
             read_picture(tmp_path / name)
 
 

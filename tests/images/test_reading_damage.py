@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from fancnn.images.reading import UnreadablePicture, read_picture
+from fancnn.images.reading import UnreadableImage, read_picture
 
 RGB = np.random.default_rng(0).integers(0, 256, (11, 7, 3), dtype=np.uint8)
 ALPHA = RGB[..., 1]
@@ -52,7 +52,7 @@ def oriented(picture, orientation, **options):
 def pixels_or_reason(content):
     try:
         pixels = read_picture(content)
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return str(error) or pytest.fail("no reason given")
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 3
@@ -66,18 +66,18 @@ EVERY = {name: saved(SMOOTH, **options) for name, options in KINDS.items()}
 def test_an_empty_file_is_named_so(tmp_path):
     path = tmp_path / "a.jpg"
     path.touch()
-    with pytest.raises(UnreadablePicture, match=r"^empty \(0 bytes\)$"):
+    with pytest.raises(UnreadableImage, match=r"^empty \(0 bytes\)$"):
         read_picture(path)
 
 
 @pytest.mark.parametrize("content", [b"not a picture", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0", bytes(5000)])
 def test_other_content_is_no_picture(content):
-    with pytest.raises(UnreadablePicture, match=r"^not a picture, or of a kind not read here .*JPEG, PNG"):
+    with pytest.raises(UnreadableImage, match=r"^not a picture, or of a kind not read here .*JPEG, PNG"):
         read_picture(content)
 
 
 def test_a_missing_file_is_named_so(tmp_path):
-    with pytest.raises(UnreadablePicture, match=r"^no such file: was it moved or deleted\?$"):
+    with pytest.raises(UnreadableImage, match=r"^no such file: was it moved or deleted\?$"):
         read_picture(tmp_path / "gone.png")
 
 
@@ -86,7 +86,7 @@ def test_a_forbidden_file_is_named_so(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(saved(RGB, format="PNG"))
     path.chmod(0)
-    with pytest.raises(UnreadablePicture, match=r"^no permission to read it$"):
+    with pytest.raises(UnreadableImage, match=r"^no permission to read it$"):
         read_picture(path)
 
 
@@ -102,12 +102,12 @@ def test_errors_of_the_file_system_are_told_in_words(error, text, monkeypatch):
         raise error
 
     monkeypatch.setattr("fancnn.files.regular_files.os.stat", fail)
-    with pytest.raises(UnreadablePicture, match=text):
+    with pytest.raises(UnreadableImage, match=text):
         read_picture("a.png")
 
 
 def test_a_folder_is_no_picture(tmp_path):
-    with pytest.raises(UnreadablePicture, match=r"^(a folder, not a file|no permission to read it)$"):
+    with pytest.raises(UnreadableImage, match=r"^(a folder, not a file|no permission to read it)$"):
         read_picture(tmp_path)
 
 
@@ -125,13 +125,13 @@ def test_a_cut_file_is_refused_unless_every_pixel_is_there(name):
 def test_a_file_cut_among_its_pixels_is_called_cut_off(name, share):
     noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = saved(noise, **KINDS[name])
-    with pytest.raises(UnreadablePicture, match=r"^cut off: the file ends before its pixels do$"):
+    with pytest.raises(UnreadableImage, match=r"^cut off: the file ends before its pixels do$"):
         read_picture(content[: int(len(content) * share)])
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "gif"])
 def test_a_file_cut_in_its_header_is_called_so(name):
-    with pytest.raises(UnreadablePicture, match=r"^(damaged or )?cut off: "):
+    with pytest.raises(UnreadableImage, match=r"^(damaged or )?cut off: "):
         read_picture(EVERY[name][:12])
 
 
@@ -139,13 +139,13 @@ def test_a_flipped_byte_among_the_pixels_of_a_png_is_noticed():
     content = saved(RGB, format="PNG")
     middle = content.index(b"IDAT") + 40
     broken = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
-    with pytest.raises(UnreadablePicture, match=r"^(damaged|cut off): "):
+    with pytest.raises(UnreadableImage, match=r"^(damaged|cut off): "):
         read_picture(broken)
 
 
 def test_a_picture_of_too_many_pixels_is_refused_with_their_number():
     header = b"P6\n20000 20000\n255\n"
-    with pytest.raises(UnreadablePicture, match=r"^400 megapixels: more than any image may have"):
+    with pytest.raises(UnreadableImage, match=r"^400 megapixels: more than any image may have"):
         read_picture(header + bytes(10))
 
 

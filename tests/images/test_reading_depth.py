@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fancnn.images.reading import UnreadablePicture, as_rgb, read_picture
+from fancnn.images.reading import UnreadableImage, as_rgb, read_picture
 
 RGB = np.random.default_rng(0).integers(0, 256, (11, 7, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -128,12 +128,12 @@ def test_sixteen_bit_negatives_are_turned_round():
 @pytest.mark.parametrize("levels", [[70000, 0], [-1, 5], [-32768, 32767]])
 def test_whole_numbers_without_a_white_level_are_refused(levels):
     content = saved(np.array([levels], np.int32), format="TIFF")
-    with pytest.raises(UnreadablePicture, match=f"from {min(levels)} to {max(levels)} have no known white"):
+    with pytest.raises(UnreadableImage, match=f"from {min(levels)} to {max(levels)} have no known white"):
         read_picture(content)
 
 
 def test_floating_point_pixels_are_refused():
-    with pytest.raises(UnreadablePicture, match="floating-point pixels have no known white level"):
+    with pytest.raises(UnreadableImage, match="floating-point pixels have no known white level"):
         read_picture(saved(GREY.astype(np.float32), format="TIFF"))
 
 

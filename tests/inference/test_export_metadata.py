@@ -4,15 +4,15 @@ import pytest
 
 from fancnn.decisions.calibration import UNCALIBRATED
 from fancnn.errors import UserError
-from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.inference.export_metadata import ExportMetadata
 
-FACTS = ExportedFacts(
+FACTS = ExportMetadata(
     classes=["GO", "NG"],
     go_class="GO",
     outputs=["GO", "Kratzer", "汚れ"],
     thresholds=(0.2, 0.7),
     preprocess={"image_size": [16, 16], "resize": "pad", "background": "white", "mean": [0.0] * 3, "std": [1.0] * 3},
-    calibration=UNCALIBRATED.as_plain(),
+    calibration=UNCALIBRATED.to_dict(),
     weights_sha256="a",
     checkpoint_sha256="b",
     split_sha256=None,
@@ -21,20 +21,20 @@ FACTS = ExportedFacts(
 
 
 def test_facts_that_were_written_are_read() -> None:
-    found = ExportedFacts.from_text(FACTS.as_text(), "x.onnx")
+    found = ExportMetadata.from_text(FACTS.as_text(), "x.onnx")
     assert (found.types, tuple(found.thresholds)) == (["Kratzer", "汚れ"], (0.2, 0.7))
     assert found.as_text() == FACTS.as_text()
 
 
 def test_keys_of_a_later_fancnn_with_the_same_format_are_passed_over() -> None:
     later = json.dumps({**json.loads(FACTS.as_text()), "mood": "good"})
-    assert ExportedFacts.from_text(later, "x.onnx").classes == FACTS.classes
+    assert ExportMetadata.from_text(later, "x.onnx").classes == FACTS.classes
 
 
 @pytest.mark.parametrize("text", [None, "", "{}", "[]", "no JSON"])
 def test_a_file_of_another_program_is_refused(text: str | None) -> None:
     with pytest.raises(UserError, match="x.onnx was not exported by fancnn.*Expected a file that"):
-        ExportedFacts.from_text(text, "x.onnx")
+        ExportMetadata.from_text(text, "x.onnx")
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_a_file_of_another_program_is_refused(text: str | None) -> None:
 )
 def test_facts_that_cannot_be_used_are_told(change: dict[str, object], text: str) -> None:
     with pytest.raises(UserError, match=text):
-        ExportedFacts.from_text(json.dumps({**json.loads(FACTS.as_text()), **change}), "x.onnx")
+        ExportMetadata.from_text(json.dumps({**json.loads(FACTS.as_text()), **change}), "x.onnx")
 
 
 def test_a_file_without_types_gives_three_tensors() -> None:
-    one = ExportedFacts.from_text(FACTS.as_text().replace(', "\\u6c5a"', "").replace(', "汚れ"', ""), "x")
+    one = ExportMetadata.from_text(FACTS.as_text().replace(', "\\u6c5a"', "").replace(', "汚れ"', ""), "x")
     assert one.types == []
     assert one.tensors == ["probability", "logit", "pixels"]
     assert FACTS.tensors[-1] == "type_shares"

@@ -11,7 +11,7 @@ from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.export.run_metadata import described
 from fancnn.export.writing import write
 from fancnn.images.preprocess import Preprocess
-from fancnn.inference.export_module import Deployed
+from fancnn.inference.export_module import ExportModule
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
@@ -31,7 +31,7 @@ def network(outputs: int = 1) -> nn.Module:
 
 
 def ensemble(outputs: int) -> nn.Module:
-    plain = [calibration.as_plain() for calibration in (ISOTONIC, TEMPERATURE)]
+    plain = [calibration.to_dict() for calibration in (ISOTONIC, TEMPERATURE)]
     return Ensemble([network(outputs), network(outputs)], plain, outputs=outputs)
 
 
@@ -66,7 +66,7 @@ KINDS = {
     "ensemble": lambda: made(ensemble(1), calibration=TEMPERATURE),
     "ensemble with types": lambda: made(ensemble(4), TYPES, TEMPERATURE),
     "ensemble with an intercept": lambda: made(
-        Ensemble([network(), network()], [PLATT.as_plain(), TEMPERATURE.as_plain()]), calibration=PLATT
+        Ensemble([network(), network()], [PLATT.to_dict(), TEMPERATURE.to_dict()]), calibration=PLATT
     ),
 }
 
@@ -75,7 +75,7 @@ KINDS = {
 def test_the_graph_says_what_the_model_says(kind: str) -> None:
     torch.manual_seed(0)
     model = KINDS[kind]()
-    deployed = Deployed(model)
+    deployed = ExportModule(model)
     for picture in pictures():
         expected = reference(model, picture[None])
         with torch.inference_mode():
@@ -89,7 +89,7 @@ def test_the_graph_says_what_the_model_says(kind: str) -> None:
 def test_making_a_graph_leaves_the_model_as_it_is() -> None:
     model = made(network())
     model.train()
-    Deployed(model)
+    ExportModule(model)
     assert model.training
     assert model.network.training
 

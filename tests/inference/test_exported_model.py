@@ -28,7 +28,7 @@ def test_a_file_says_what_the_run_says(inspector: ExportedModel, model: fancnn.M
     facts = inspector.facts
     assert (facts.classes, facts.go_class, facts.outputs) == (["GO", "NG"], "GO", ["NG"])
     assert inspector.thresholds == model.thresholds
-    assert facts.calibration == model.calibration.as_plain()
+    assert facts.calibration == model.calibration.to_dict()
     assert facts.split_sha256 == model.about["split_sha256"]
     assert facts.epoch == model.about["epoch"]
     assert facts.preprocess["image_size"] == [16, 16]

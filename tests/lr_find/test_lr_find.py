@@ -12,7 +12,7 @@ from fancnn.assembly import read_pictures
 from fancnn.errors import UserError
 from fancnn.lr_find.lr_find import find_rate
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate
-from fancnn.lr_find.settings import LrFindSettings, check_range_test
+from fancnn.lr_find.settings import LrFindSettings, validate_range_test
 from fancnn.training.quiet_lightning import quiet_lightning
 
 
@@ -99,7 +99,7 @@ def test_an_earlier_run_is_not_touched(trained_run: Path, pictures: Path, tmp_pa
     find_rate(settings_of(tmp_path / "out", pictures, f"data.split_file={trained_run / 'split.csv'}"))
     assert content() == before
     with pytest.raises(UserError, match="a range test starts from fresh weights; leave ckpt out"):
-        check_range_test(settings_of(tmp_path / "out", pictures, f"ckpt={trained_run}"))
+        validate_range_test(settings_of(tmp_path / "out", pictures, f"ckpt={trained_run}"))
 
 
 def test_where_the_loss_falls_nowhere_that_is_said(pictures: Path, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_where_the_loss_falls_nowhere_that_is_said(pictures: Path, tmp_path: Pat
 )
 def test_a_range_that_is_none_is_refused(mistake: str, text: str, pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=text):
-        check_range_test(settings_of(tmp_path, pictures, mistake))
+        validate_range_test(settings_of(tmp_path, pictures, mistake))

@@ -53,7 +53,7 @@ def test_the_confusion_is_scikit_learns_of_the_ng_parts_that_were_found(table: l
         assert matrix == confusion_matrix(truth, said, labels=TYPES).tolist()
     assert (found.right, found.of) == (np.trace(matrix), len(seen))
     assert set(found.confusion) == set(Counter(row.true_type for row in known))
-    plain = found.as_plain()
+    plain = found.to_dict()
     assert plain["share"] == (found.right / found.of if found.of else None)
     assert (plain["interval"] is None) == (found.of == 0)
 

@@ -44,7 +44,7 @@ def test_a_method_that_the_middle_of_the_picture_beats_fails() -> None:
 def test_few_pictures_prove_nothing() -> None:
     few = localisation(places(9, 1.0, 0.2))
     assert not few.beats_chance
-    assert few.outcome == few.as_plain()["outcome"] == "too few"
+    assert few.outcome == few.to_dict()["outcome"] == "too few"
     said = verdict("grad_cam", few)
     assert said.startswith("Grad-CAM is neither shown right nor wrong: 9 pictures are too few to tell (10 or more")
     assert "fails" not in said
@@ -64,7 +64,7 @@ def test_values_lie_in_their_intervals_and_the_file_has_plain_numbers(count: int
     for one in (found.share, found.pointing, found.untrained_pointing):
         if one.interval is not None:
             assert one.interval.low - 1e-12 <= one.value <= one.interval.high + 1e-12
-    plain = found.as_plain()
+    plain = found.to_dict()
     low_high = plain["pointing"]["interval"]
     assert low_high == [found.pointing.interval.low, found.pointing.interval.high]  # type: ignore[union-attr]
     assert plain["hits"] == found.hits

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
-from fancnn.metrics.predictions import Prediction, check_each_once, read_predictions, scored, write_predictions
+from fancnn.metrics.predictions import Prediction, read_predictions, scored, validate_each_once, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
@@ -69,7 +69,7 @@ def test_tables_are_read_as_other_programs_write_them(content: bytes, tmp_path: 
 def test_a_picture_that_stands_twice_is_named() -> None:
     rows = [Prediction("a", 0.5), Prediction("b", 0.5), Prediction("a", 0.6)]
     with pytest.raises(UserError, match="^a stands 2 times in the table: each picture counts once"):
-        check_each_once(rows)
+        validate_each_once(rows)
 
 
 def test_rows_without_truth_or_probability_are_not_scored() -> None:

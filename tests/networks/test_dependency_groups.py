@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from fancnn.networks import ConvNet, Ensemble, ResidualNet
 from fancnn.networks.dependency_groups import (
-    ChannelGroup,
+    DependencyGroup,
     channel_groups,
-    check_separable,
     silenced,
     smaller_arguments,
+    validate_separable,
     without_others,
 )
 
-Kept = dict[ChannelGroup, list[int]]
+Kept = dict[DependencyGroup, list[int]]
 WIDTHS = st.lists(st.integers(1, 6), min_size=1, max_size=3)
 CONVNETS = st.fixed_dictionaries(
     {
@@ -68,7 +68,7 @@ def chosen(network: nn.Module, draw: Any) -> Kept:
     return kept
 
 
-def silenced_output(network: nn.Module, kept: Mapping[ChannelGroup, Sequence[int]], images: Tensor) -> Tensor:
+def silenced_output(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]], images: Tensor) -> Tensor:
     with ExitStack() as stack:
         for group, channels in kept.items():
             others = [channel for channel in range(group.width(network)) if channel not in channels]
@@ -136,4 +136,4 @@ def test_what_cannot_be_taken_apart_is_refused_in_words() -> None:
         channel_groups(Ensemble([ConvNet((20, 20))], [plain]))
     for norm in ("layer", "group"):
         with pytest.raises(ValueError, match="Networks with norm=batch or norm=none can be pruned"):
-            check_separable(ResidualNet((20, 20), norm=norm))
+            validate_separable(ResidualNet((20, 20), norm=norm))

@@ -24,18 +24,18 @@ def test_calibration_is_that_of_numpy(raw: list[float], rises: list[tuple[float,
 def test_the_logit_is_that_of_the_mean_probability() -> None:
     torch.manual_seed(0)
     members = [ConvNet((16, 16), filters=(4,), hidden=(8,)) for _ in range(3)]
-    half = Calibration((0.0,), (0.0,), 0.5, "temperature").as_plain()
+    half = Calibration((0.0,), (0.0,), 0.5, "temperature").to_dict()
     images = torch.rand(5, 3, 16, 16)
-    joined = Ensemble(members, [UNCALIBRATED.as_plain(), half, half])
+    joined = Ensemble(members, [UNCALIBRATED.to_dict(), half, half])
     chances = [member(images) * factor for member, factor in zip(members, (1, 0.5, 0.5), strict=True)]
     torch.testing.assert_close(joined(images).sigmoid(), torch.stack(chances).sigmoid().mean(0))
 
 
 def test_members_that_are_certain_do_not_round_to_infinity() -> None:
-    joined = Ensemble([nn.Flatten(0), nn.Flatten(0)], [UNCALIBRATED.as_plain()] * 2)
+    joined = Ensemble([nn.Flatten(0), nn.Flatten(0)], [UNCALIBRATED.to_dict()] * 2)
     assert joined(torch.tensor([[200.0], [-200.0]])).tolist() == pytest.approx([200.0, -200.0])
 
 
 def test_each_member_needs_its_calibration() -> None:
     with pytest.raises(ValueError, match="2 members and 1 calibrations: expected one for each"):
-        Ensemble([nn.Flatten(0), nn.Flatten(0)], [UNCALIBRATED.as_plain()])
+        Ensemble([nn.Flatten(0), nn.Flatten(0)], [UNCALIBRATED.to_dict()])

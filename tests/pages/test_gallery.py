@@ -6,7 +6,7 @@ from made_up import rows_of, write_files
 from PIL import Image
 from samples import write_pictures
 
-from fancnn.data.labeled_images import Picture
+from fancnn.data.labeled_images import LabeledImage
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.pages.gallery import SHOWN, SIDE, Thumbnail, samples, shelves, thumbnails
@@ -46,7 +46,7 @@ def test_a_damaged_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
 
 def test_samples_show_every_kind_good_ones_first(tmp_path: Path) -> None:
     rows = rows_of(40)
-    pictures = [Picture(row.path, row.class_name, row.label or 0, defect_type=row.defect_type) for row in rows]
+    pictures = [LabeledImage(row.path, row.class_name, row.label or 0, defect_type=row.defect_type) for row in rows]
     found = samples(pictures, write_files(tmp_path, rows), each=3)
     assert [(shelf.name, shelf.total, len(shelf.pictures)) for shelf in found] == [
         ("GO", 20, 3),

@@ -10,8 +10,8 @@ from PIL import Image
 
 from fancnn.explain.filter_panels import FILTERS_SHOWN, filter_plates, maps_plate, relative_changes
 from fancnn.pages.panels import (
-    Plate,
-    Tile,
+    ImageCell,
+    Panel,
     heat_as_colours,
     map_as_colours,
     outlined,
@@ -96,7 +96,7 @@ def test_an_outline_and_a_ring_leave_what_is_inside() -> None:
 
 
 def test_a_sheet_has_every_tile_unsmoothed() -> None:
-    tiles = tuple(Tile(np.full((3, 3, 3), 40 * index, np.uint8), str(index)) for index in range(5))
-    sheet = np.asarray(Image.open(io.BytesIO(Plate("a", "A", "Says.", "convolution", tiles).png())))
+    tiles = tuple(ImageCell(np.full((3, 3, 3), 40 * index, np.uint8), str(index)) for index in range(5))
+    sheet = np.asarray(Image.open(io.BytesIO(Panel("a", "A", "Says.", "convolution", tiles).png())))
     for index in range(5):
         assert (sheet == 40 * index).all(-1).sum() >= 159 * 159

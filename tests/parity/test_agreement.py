@@ -18,7 +18,7 @@ from fancnn.export.run_metadata import described
 from fancnn.export.writing import write
 from fancnn.images.preprocess import Preprocess
 from fancnn.inference import export_module as graph
-from fancnn.inference.export_metadata import ExportedFacts
+from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.parity import runtimes
 from fancnn.parity.agreement import TOLERANCE, agreements
@@ -205,7 +205,7 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path, exported: Path) -> None:
         (tmp_path / name).write_text("text")
         with pytest.raises(UserError, match=text or "is damaged or no file of torch.export"):
             facts_of(tmp_path / name)
-    assert isinstance(facts_of(exported), ExportedFacts)
+    assert isinstance(facts_of(exported), ExportMetadata)
 
 
 SEVERAL_TIMES = """

@@ -14,7 +14,7 @@ from fancnn.report.breakdown import by_type
 from fancnn.report.report_data import of_run
 from fancnn.report.report_figures import figures_of
 from fancnn.report.report_page import report_page
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.scoring import print_scores
 
 
 def in_groups(rows: list[Prediction]) -> list[Prediction]:
@@ -46,7 +46,7 @@ def test_page_console_and_file_state_the_same_bounds(
     page = report_page(material, figures_of(material))
     assert f"NG parts by type; the bound is of {unit}s" in page
     assert ("though the thresholds were chosen on these very pictures" in page) == (chosen_on == "test")
-    tell_scores("made up", {"test": stored})
+    print_scores("made up", {"test": stored})
     console = capsys.readouterr().out
     (said,) = re.findall(r"at most ([\d.]+ %) of (\w+)s, with 95 % confidence", console)
     worst = next(kind for kind in shown if kind.escapes.escapes)

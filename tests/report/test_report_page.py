@@ -13,7 +13,7 @@ from made_up import ABOUT, rows_of, write_files, write_run, write_table
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.report.report_data import Material, of_run, of_table, with_line
+from fancnn.report.report_data import ReportData, of_run, of_table, with_line
 from fancnn.report.report_figures import figures_of
 from fancnn.report.report_page import report_page
 
@@ -47,7 +47,7 @@ def words(page: str) -> str:
     return " ".join(" ".join(seen(re.sub("<style>.*?</style>", "", page, flags=re.DOTALL)).text).split())
 
 
-def page_of(material: Material) -> str:
+def page_of(material: ReportData) -> str:
     return report_page(material, figures_of(material))
 
 
@@ -67,7 +67,7 @@ def recheck_page(run: Path) -> str:
     return page_of(of_run(run, Thresholds(0.3, 0.7), None))
 
 
-def of_rows(tmp_path: Path, rows: Sequence[Prediction], thresholds: Thresholds | None = None) -> Material:
+def of_rows(tmp_path: Path, rows: Sequence[Prediction], thresholds: Thresholds | None = None) -> ReportData:
     table = write_table(tmp_path / "table.csv", rows)
     return of_table(table, thresholds or Thresholds.single(0.5), None)
 

@@ -5,28 +5,30 @@ from pathlib import Path
 import pytest
 from made_up import rows_of, write_run
 
-from fancnn.data.labeled_images import Picture
-from fancnn.report.report_data import Material, of_run
+from fancnn.data.labeled_images import LabeledImage
+from fancnn.report.report_data import ReportData, of_run
 from fancnn.report.report_warnings import cautions, proof, rests_on
 from fancnn.runs.looks import Looks
 
-Make = Callable[..., Material]
+Make = Callable[..., ReportData]
 
 
 @pytest.fixture
-def material(tmp_path: Path) -> Material:
+def material(tmp_path: Path) -> ReportData:
     return of_run(write_run(tmp_path / "run", [*rows_of(part="val", seed=1), *rows_of()]), None, None)
 
 
-def said(material: Material) -> str:
+def said(material: ReportData) -> str:
     return " ".join(cautions(material))
 
 
-def pictures(split: str, count: int, label: int, **more: str) -> tuple[Picture, ...]:
-    return tuple(Picture(f"{split}{label}{i}", "NG", label, split, f"{split}{label}{i}", **more) for i in range(count))
+def pictures(split: str, count: int, label: int, **more: str) -> tuple[LabeledImage, ...]:
+    return tuple(
+        LabeledImage(f"{split}{label}{i}", "NG", label, split, f"{split}{label}{i}", **more) for i in range(count)
+    )
 
 
-def test_few_bad_parts_are_told_with_what_they_can_prove(material: Material) -> None:
+def test_few_bad_parts_are_told_with_what_they_can_prove(material: ReportData) -> None:
     assert (
         "at most 14 %: at a single look an escape rate of at most 1 % takes 299 NG parts without one escape, 0.1 % "
         "takes 2,995" in said(material)
@@ -64,20 +66,20 @@ def test_validation_alone_is_called_optimistic(tmp_path: Path) -> None:
     ],
 )
 def test_the_test_split_chose_nothing_only_where_nobody_has_looked(
-    material: Material, looks: Looks | None, text: str
+    material: ReportData, looks: Looks | None, text: str
 ) -> None:
     sentence = rests_on(replace(material, looks=looks))
     assert text in sentence
     assert ("used to choose nothing" in sentence) == (looks is not None and looks.alone)
 
 
-def test_thresholds_that_were_chosen_on_the_test_part_are_no_test(material: Material) -> None:
+def test_thresholds_that_were_chosen_on_the_test_part_are_no_test(material: ReportData) -> None:
     assert "the thresholds were chosen" not in rests_on(material)
     on_test = replace(material, about={**material.about, "decision": "the greatest F1, 0.9", "decision_part": "test"})
     assert "on which the thresholds were chosen" in rests_on(on_test)
 
 
-def test_skipped_files_are_counted_and_the_first_is_named(material: Material) -> None:
+def test_skipped_files_are_counted_and_the_first_is_named(material: ReportData) -> None:
     skipped = ({"path": "GO/x.png", "reason": "it is cut short"}, {"path": "y", "reason": "z"})
     assert (
         "2 files could not be read and were left out; skipped.csv lists them, first GO/x.png (it is cut short)"
@@ -85,35 +87,35 @@ def test_skipped_files_are_counted_and_the_first_is_named(material: Material) ->
     )
 
 
-def test_classes_of_very_different_size_are_told(material: Material) -> None:
+def test_classes_of_very_different_size_are_told(material: ReportData) -> None:
     uneven = replace(material, pictures=(*pictures("train", 40, 0), *pictures("train", 10, 1)))
     assert "4.0 times as many pictures of one class as of the other (10 NG)" in said(uneven)
     assert "times as many" not in said(material)
 
 
-def test_a_gap_between_training_and_validation_is_told(material: Material) -> None:
+def test_a_gap_between_training_and_validation_is_told(material: ReportData) -> None:
     assert "the loss is 0.500 on training and 0.900 on validation" in said(material)
     together = replace(material, history=({"epoch": 2, "train/loss": 0.5, "val/loss": 0.52},))
     assert "the loss is" not in said(together)
 
 
-def test_groups_and_copies_in_several_parts_are_told(material: Material) -> None:
+def test_groups_and_copies_in_several_parts_are_told(material: ReportData) -> None:
     torn = (*pictures("train", 2, 0, group="lot 1"), *pictures("test", 1, 0, group="lot 1"))
     assert "Groups in several parts: 1 of 1." in said(replace(material, pictures=torn))
-    copied = (Picture("a", "GO", 0, "train", "same"), Picture("b", "GO", 0, "test", "same"))
+    copied = (LabeledImage("a", "GO", 0, "train", "same"), LabeledImage("b", "GO", 0, "test", "same"))
     assert "2 pictures have a copy of the same pixels in another part" in said(replace(material, pictures=copied))
 
 
-def test_a_defect_type_that_training_never_saw_is_named(material: Material) -> None:
+def test_a_defect_type_that_training_never_saw_is_named(material: ReportData) -> None:
     assert "Never seen in training: NG/scratch, NG/stain" in said(replace(material, pictures=pictures("train", 3, 1)))
 
 
-def test_a_best_epoch_at_the_end_asks_for_more(material: Material) -> None:
+def test_a_best_epoch_at_the_end_asks_for_more(material: ReportData) -> None:
     assert "longer training" not in said(material)
     assert "longer training" in said(replace(material, about={**material.about, "epoch": 3}))
 
 
-def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itself(material: Material) -> None:
+def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itself(material: ReportData) -> None:
     rows = tuple({"epoch": i, "lr": 1e-7, "train/loss": 0.69 - 1e-5 * i, "val/loss": 0.69} for i in range(1, 6))
     assert "Raise model.optimizer.lr" in said(replace(material, history=rows))
     known = {**material.about, "warnings": ["Since epoch 2 it is dead."]}

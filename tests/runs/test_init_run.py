@@ -18,7 +18,7 @@ from fancnn.lr_find.lr_find import find_rate
 from fancnn.lr_find.settings import LrFindSettings
 from fancnn.networks.weights import weights_hash
 from fancnn.pretrain.pretrain import pretrain
-from fancnn.runs.init_run import find_origin, start_from, tell_frozen
+from fancnn.runs.init_run import find_origin, print_frozen, start_from
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
@@ -119,7 +119,7 @@ def test_layers_that_nothing_has_taught_are_told_where_they_are_held(
         fresh = assembly.model(settings, ("GO", "NG"))
         about = start_from(find_origin(settings), fresh, settings, (1, 1))
         capsys.readouterr()
-        tell_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
+        print_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
         said = capsys.readouterr().out
         assert "freeze: blocks.0.0 to hidden.1.0 stay as they start to the end" in said
         assert f"warning: freeze: {untaught} start at random" in said

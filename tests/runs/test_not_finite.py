@@ -36,7 +36,7 @@ from fancnn.predict.settings import PredictSettings
 from fancnn.report.report import report
 from fancnn.report.settings import ReportSettings
 from fancnn.runs import checkpoints
-from fancnn.serve.golden_images import check_golden
+from fancnn.serve.golden_images import validate_golden
 from fancnn.serve.serve import application
 from fancnn.serve.settings import ServeSettings
 from fancnn.settings.training import TrainSettings
@@ -307,10 +307,10 @@ def test_a_golden_image_without_a_number_is_named(exported: Path, pictures: Path
         name = f"{path.parent.name}-{path.name}"
         rows.append(Prediction(name, float(found.probabilities[0]), decision=found.decisions[0]))
     write_predictions(rows, golden / "predictions.csv")
-    assert check_golden(whole, golden) == 3
+    assert validate_golden(whole, golden) == 3
     damaged = ExportedModel(nan_where_white(exported, tmp_path / "some.onnx"))
     with pytest.raises(UserError, match=f"1 of 3 golden pictures: .*white.png: .*{NO_NUMBER}"):
-        check_golden(damaged, golden)
+        validate_golden(damaged, golden)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.metrics_file import part_metrics
-from fancnn.runs.scoring import tell_scores
+from fancnn.runs.scoring import print_scores
 
 
 @pytest.mark.parametrize(("stain", "said"), [(0.9, ""), (0.1, "worst defect type: stain, 1 of 2 escape")])
@@ -19,7 +19,7 @@ def test_the_worst_defect_type_is_one_that_escapes_or_none(
         for i, chance in enumerate(of_kind)
     ]
     rows.append(Prediction("good.png", 0.1, label=0))
-    tell_scores("made up", {"val": part_metrics(rows, Thresholds.single(0.5))})
+    print_scores("made up", {"val": part_metrics(rows, Thresholds.single(0.5))})
     found = capsys.readouterr().out
     assert said in found
     assert ("worst defect type" in found) == bool(said)
@@ -36,7 +36,7 @@ def rows_of(thresholds: Thresholds, chances: list[float], group: str = "") -> di
 def test_with_recheck_the_machine_alone_comes_first_and_the_person_is_a_condition(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tell_scores("made up", rows_of(Thresholds(0.3, 0.7), [0.1, 0.9, 0.5, 0.5, 0.9, 0.9, 0.1, 0.6]))
+    print_scores("made up", rows_of(Thresholds(0.3, 0.7), [0.1, 0.9, 0.5, 0.5, 0.9, 0.9, 0.1, 0.6]))
     found = capsys.readouterr().out
     assert (
         found.index("decided alone")
@@ -49,7 +49,7 @@ def test_with_recheck_the_machine_alone_comes_first_and_the_person_is_a_conditio
 
 
 def test_who_sends_everything_to_a_person_is_not_told_to_be_perfect(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_scores("made up", rows_of(Thresholds(0, 1), [0.1, 0.9] * 4))
+    print_scores("made up", rows_of(Thresholds(0, 1), [0.1, 0.9] * 4))
     found = capsys.readouterr().out
     assert "the machine decides 0 of 8 parts alone, a person 8; scores of its own decisions are undefined" in found
     lines = {line.split("\u2502")[1].strip(): line for line in found.splitlines() if "\u2502" in line}
@@ -59,14 +59,14 @@ def test_who_sends_everything_to_a_person_is_not_told_to_be_perfect(capsys: pyte
 
 
 def test_without_recheck_scores_are_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_scores("made up", rows_of(Thresholds.single(0.5), [0.1, 0.9] * 4))
+    print_scores("made up", rows_of(Thresholds.single(0.5), [0.1, 0.9] * 4))
     found = capsys.readouterr().out
     assert "person" not in found
     assert "alone" not in found
 
 
 def test_the_console_says_what_intervals_count(capsys: pytest.CaptureFixture[str]) -> None:
-    tell_scores("made up", rows_of(Thresholds.single(0.5), [0.1, 0.9, 0.6, 0.4] * 8, "lot"))
+    print_scores("made up", rows_of(Thresholds.single(0.5), [0.1, 0.9, 0.6, 0.4] * 8, "lot"))
     found = " ".join(capsys.readouterr().out.split())
     assert "intervals are for parts and rest on 8 groups, whose parts may be alike" in found
     assert "note: groups are few (NG parts of 8 and GO parts of 8)" in found

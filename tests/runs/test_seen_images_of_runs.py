@@ -17,7 +17,7 @@ from fancnn.certify.certify import certify
 from fancnn.certify.settings import CertifySettings
 from fancnn.crossval.crossval import crossval
 from fancnn.crossval.settings import CrossvalSettings
-from fancnn.data.labeled_images import Picture, copies_across_parts, read_split
+from fancnn.data.labeled_images import LabeledImage, copies_across_parts, read_split
 from fancnn.decide.decide import decide
 from fancnn.decide.settings import DecideSettings
 from fancnn.ensemble.ensemble import ensemble
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_before_has_it_from_its_split(trained_run: Path, tmp_pat
     torch.save(content, path)
     assert roles(run, "train") == {("weights",)}
     assert not fancnn.load(run).seen_images.complete  # by bytes alone: copies in other formats are not known
-    assert set(fancnn.load(run).seen_images.column([Picture("a", "GO", 0, sha256="1" * 64)])) == {""}
+    assert set(fancnn.load(run).seen_images.column([LabeledImage("a", "GO", 0, sha256="1" * 64)])) == {""}
     (run / "split.csv").unlink()
     assert not fancnn.load(run).seen_images.complete
     assert not checkpoints.seen_by(path, {**content["fancnn"], "runs": ["a", "b"]}).complete

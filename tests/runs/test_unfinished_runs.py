@@ -256,7 +256,7 @@ def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
     def learned(run: Path, *more: str) -> None:
         pretrain(compose_command("pretrain", PretrainSettings, *given, f"output_dir={run}", *more))
 
-    stopped_at("pretrain.pretrain._tell_result", lambda: learned(tmp_path / "start"))
+    stopped_at("pretrain.pretrain._print_result", lambda: learned(tmp_path / "start"))
     for run, _ in killed_everywhere(
         tmp_path / "start", tmp_path / "killed", lambda run: learned(run, f"ckpt={run}"), monkeypatch
     ):

@@ -21,7 +21,7 @@ from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.model import Model
 from fancnn.serve.app import Routes, server_app
-from fancnn.serve.golden_images import check_golden
+from fancnn.serve.golden_images import validate_golden
 from fancnn.serve.inspector import Inspector
 from fancnn.serve.service import Service
 
@@ -43,7 +43,7 @@ def golden(tmp_path_factory: pytest.TempPathFactory, inspector: Model, exported:
 
 
 def test_the_file_that_was_exported_passes(reader: ExportedModel, golden: Path) -> None:
-    assert check_golden(reader, golden) == len(list(golden.rglob("*.png")))
+    assert validate_golden(reader, golden) == len(list(golden.rglob("*.png")))
 
 
 def _weight(proto: Any) -> None:
@@ -85,7 +85,7 @@ def test_a_swapped_part_of_the_file_fails(swap: str, exported: Path, golden: Pat
     SWAPS[swap](proto)
     save_sealed(proto, tmp_path / "swapped.onnx")
     with pytest.raises(UserError, match=" golden pictures: .*should "):
-        check_golden(ExportedModel(tmp_path / "swapped.onnx"), golden)
+        validate_golden(ExportedModel(tmp_path / "swapped.onnx"), golden)
 
 
 def test_another_resize_fails(inspector: Model, exported: Path, golden: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_another_resize_fails(inspector: Model, exported: Path, golden: Path, tm
     finally:
         inspector.preprocess = kept
     with pytest.raises(UserError, match=" golden pictures: .*should "):
-        check_golden(ExportedModel(tmp_path / "padded.onnx"), golden)
+        validate_golden(ExportedModel(tmp_path / "padded.onnx"), golden)
 
 
 def test_folders_say_what_to_decide_where_there_is_no_table(
@@ -107,11 +107,11 @@ def test_folders_say_what_to_decide_where_there_is_no_table(
         decision = reader.score([reader.read(path)]).decisions[0]
         (tmp_path / decision).mkdir(exist_ok=True)
         shutil.copy(path, tmp_path / decision / path.name)
-    assert check_golden(reader, tmp_path) > 2
+    assert validate_golden(reader, tmp_path) > 2
     first = sorted((tmp_path / "GO").iterdir())[0]
     first.rename(tmp_path / "NG" / first.name)
     with pytest.raises(UserError, match=f"1 of .* {first.name} should be NG and was GO"):
-        check_golden(reader, tmp_path)
+        validate_golden(reader, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_folder_that_says_too_little_is_told(
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
     with pytest.raises(UserError, match=text):
-        check_golden(reader, tmp_path)
+        validate_golden(reader, tmp_path)
 
 
 @pytest.fixture

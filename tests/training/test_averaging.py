@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from samples import write_pictures
 from torch import Tensor, nn
 
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
@@ -26,9 +26,9 @@ Weights = dict[str, Tensor]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PictureDataModule:
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageDataModule:
     root = write_pictures(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
-    return PictureDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8)
+    return ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8)
 
 
 def classifier(*, norm: bool = False) -> Classifier:
@@ -62,7 +62,7 @@ def copied(module: nn.Module) -> Weights:
 
 
 def fitted(
-    module: Classifier, data: PictureDataModule, folder: Path, averaging: WeightAveraging | None, epochs: int = 3
+    module: Classifier, data: ImageDataModule, folder: Path, averaging: WeightAveraging | None, epochs: int = 3
 ) -> Watch:
     watch = Watch()
     quiet_lightning()
@@ -88,7 +88,7 @@ def by_hand(steps: list[Weights], share: Callable[[int], float]) -> Weights:
     return average
 
 
-def test_ema_is_its_recursion_and_what_is_scored_and_kept(data: PictureDataModule, tmp_path: Path) -> None:
+def test_ema_is_its_recursion_and_what_is_scored_and_kept(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier(norm=True)
     watch = fitted(module, data, tmp_path, ema(0.8))
     expected = by_hand(watch.steps, lambda t: 1 - min(0.8, (1 + t) / (10 + t)))
@@ -101,7 +101,7 @@ def test_ema_is_its_recursion_and_what_is_scored_and_kept(data: PictureDataModul
     assert not any("preprocess" in name for name in kept["raw_weights"]), "what is fixed is not averaged"
 
 
-def test_the_logged_loss_of_validation_is_that_of_the_average(data: PictureDataModule, tmp_path: Path) -> None:
+def test_the_logged_loss_of_validation_is_that_of_the_average(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier()
     watch = fitted(module, data, tmp_path, ema(0.9))
     module.eval()
@@ -112,7 +112,7 @@ def test_the_logged_loss_of_validation_is_that_of_the_average(data: PictureDataM
 
 @pytest.mark.parametrize("make", [lambda: ema(0.9), lambda: swa(2)], ids=["ema", "swa"])
 def test_training_itself_goes_on_as_if_nothing_were_averaged(
-    make: Callable[[], WeightAveraging], data: PictureDataModule, tmp_path: Path
+    make: Callable[[], WeightAveraging], data: ImageDataModule, tmp_path: Path
 ) -> None:
     plain = fitted(classifier(norm=True), data, tmp_path / "plain", None)
     averaged = fitted(classifier(norm=True), data, tmp_path / "averaged", make())
@@ -120,7 +120,7 @@ def test_training_itself_goes_on_as_if_nothing_were_averaged(
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: PictureDataModule, tmp_path: Path) -> None:
+def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier()
     watch = fitted(module, data, tmp_path, swa(2), epochs=4)
     ends = watch.steps[3::4]
@@ -131,7 +131,7 @@ def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: Pic
     torch.testing.assert_close(copied(module), watch.validated[3], rtol=0, atol=0)
 
 
-def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: PictureDataModule, tmp_path: Path) -> None:
+def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier(norm=True)
     fitted(module, data, tmp_path, swa(1))
     convolution, norm = module.model.network[0], module.model.network[1]
@@ -144,7 +144,7 @@ def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: Pict
     assert int(norm.num_batches_tracked) == 12
 
 
-def test_an_average_that_would_begin_after_the_last_epoch_is_refused(data: PictureDataModule, tmp_path: Path) -> None:
+def test_an_average_that_would_begin_after_the_last_epoch_is_refused(data: ImageDataModule, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"start_epoch=9 is after the last epoch.*averaging.start_epoch=3"):
         fitted(classifier(), data, tmp_path, swa(9))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fancnn.data.folders import check_for_training, list_pictures
+from fancnn.data.folders import list_pictures, validate_for_training
 from fancnn.data.split_plan import SplitPlan
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -14,7 +14,7 @@ PATIENT = r"(person\d+|IM-\d+)"
 @pytest.mark.shared
 def test_x_rays_of_a_patient_stay_in_one_part_and_both_classes_in_their_shares() -> None:
     listing = list_pictures(SHARED / "chest_xray", "NORMAL")
-    check_for_training(listing, "NORMAL")
+    validate_for_training(listing, "NORMAL")
     pictures = SplitPlan("grouped", group=PATIENT).assign(listing.pictures)
     counts = {part: [0, 0] for part in ("train", "val", "test")}
     for picture in pictures:

@@ -11,7 +11,7 @@ import torch
 from samples import write_pictures
 from torch import Tensor, nn
 
-from fancnn.data.datamodule import PictureDataModule
+from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
 from fancnn.images.preprocess import Preprocess
 from fancnn.model import Model
@@ -25,9 +25,9 @@ RATE = 0.05
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> PictureDataModule:
+def data(tmp_path_factory: pytest.TempPathFactory) -> ImageDataModule:
     root = write_pictures(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
-    return PictureDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8, eval_batch_size=3)
+    return ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8, eval_batch_size=3)
 
 
 def network() -> nn.Sequential:
@@ -37,7 +37,7 @@ def network() -> nn.Sequential:
 
 
 def fitted(
-    data: PictureDataModule, *callbacks: pl.Callback, epochs: int = 3, net: nn.Module | None = None, **more: Any
+    data: ImageDataModule, *callbacks: pl.Callback, epochs: int = 3, net: nn.Module | None = None, **more: Any
 ) -> Model:
     model = Model(net or network(), Preprocess((8, 8)), classes=("GO", "NG"), go_class="GO")
     module = Classifier(model, CrossEntropy(), lambda weights: torch.optim.SGD(weights, lr=RATE, momentum=0.9))
@@ -143,7 +143,7 @@ def test_activations_that_can_be_below_zero_have_no_dead_units() -> None:
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_looking_changes_no_weight(averaged: bool, data: PictureDataModule, tmp_path: Path) -> None:
+def test_looking_changes_no_weight(averaged: bool, data: ImageDataModule, tmp_path: Path) -> None:
     def weights(*callbacks: pl.Callback) -> list[Tensor]:
         averaging: list[WeightAveraging] = [ema(decay=0.9)] if averaged else []
         return [weight.detach() for weight in fitted(data, *averaging, *callbacks).parameters()]
@@ -152,19 +152,19 @@ def test_looking_changes_no_weight(averaged: bool, data: PictureDataModule, tmp_
     assert all(torch.equal(*pair) for pair in zip(weights(), seen, strict=True))
 
 
-def test_every_nth_epoch_has_its_rows(data: PictureDataModule, tmp_path: Path) -> None:
+def test_every_nth_epoch_has_its_rows(data: ImageDataModule, tmp_path: Path) -> None:
     fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=2), epochs=4)
     rows = rows_of(tmp_path / "d.csv")
     assert [(row["epoch"], row["layer"]) for row in rows] == [(e, n) for e in "13" for n in ("0", "3", "5", "1", "4")]
 
 
-def test_gathered_gradients_are_looked_at_when_a_step_is_done(data: PictureDataModule, tmp_path: Path) -> None:
+def test_gathered_gradients_are_looked_at_when_a_step_is_done(data: ImageDataModule, tmp_path: Path) -> None:
     fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=1), epochs=1, accumulate_grad_batches=4)
     assert float(rows_of(tmp_path / "d.csv")[0]["update_ratio"]) > 0
 
 
 def test_a_dead_layer_is_told_while_training_and_once(
-    data: PictureDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: ImageDataModule, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net = network()
     nn.init.constant_(net[3].bias, -1e3)

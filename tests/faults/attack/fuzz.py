@@ -123,7 +123,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
     from fancnn.data.labeled_images import read_split
     from fancnn.files.tables import read_table
     from fancnn.images.reading import read_picture
-    from fancnn.inference.export_metadata import ExportedFacts
+    from fancnn.inference.export_metadata import ExportMetadata
     from fancnn.metrics.predictions import read_predictions
     from fancnn.runs import checkpoints
     from fancnn.runs.metrics_file import read_metrics
@@ -149,7 +149,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
         "tables": of_file("t.csv", lambda path: read_table(path, ("path",), 1), read_split, read_predictions),
         "metrics": of_file("metrics.json", read_metrics),
         "checkpoints": of_file("best.ckpt", checkpoints.read, checkpoints.load),
-        "exported": lambda content: ExportedFacts.from_text(content.decode("utf-8", "replace"), "it"),
+        "exported": lambda content: ExportMetadata.from_text(content.decode("utf-8", "replace"), "it"),
     }
 
 

@@ -83,14 +83,14 @@ def read_checkpoint(folder: Path) -> int | None:
     """The number in the last one, which is never ahead of the best."""
     import torch
 
-    from fancnn.files.seals import check_archive
+    from fancnn.files.seals import validate_archive
 
     numbers = []
     for path in (folder / f"checkpoints/{name}.ckpt" for name in ("best", "last")):
         number = 0
         if path.exists():
             with path.open("rb") as file:
-                assert check_archive(file), f"{path} has no seal"
+                assert validate_archive(file), f"{path} has no seal"
             number = int(torch.load(path, weights_only=True)["fancnn"]["number"])
         numbers.append(number)
     assert numbers[0] >= numbers[1]
