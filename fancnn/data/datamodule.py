@@ -33,6 +33,7 @@ from fancnn.system.console import say, track
 
 OnBadFile = Literal["error", "skip"]
 MEMORY_SHARE = 0.25  # of the machine's memory that decoded pictures may take where they cannot be cached
+MOST_NAMED = 100  # of the files that cannot be read
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ImageDataModule(pl.LightningDataModule):
         preprocess: Gives the size and the background; the model has the same one.
         plan: Which picture is in which part.
         cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
-        on_bad_file: `error` refuses unreadable files, naming all; `skip` leaves them out (see `skipped`).
+        on_bad_file: `error` refuses unreadable files, naming them; `skip` leaves them out (see `skipped`).
         sampler: Which training pictures an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
             whatever the types.
         kinds: What labels tell apart, see `fancnn.metrics.defect_types`: `one` and `two` GO (0) and NG (1), `types`
@@ -231,9 +232,13 @@ def _say_waiting() -> None:
 
 
 def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:
-    lines = "\n".join(f"  {item.path}: {item.reason}" for item in skipped)
-    return (
-        f"{len(skipped)} of {plural(total, 'file')} under {root} cannot be read:\n{lines}\nMend or remove them, "
-        "or leave them "
-        "out with data.on_bad_file=skip"
+    lines = [f"  {item.path}: {item.reason}" for item in skipped[:MOST_NAMED]]
+    if len(skipped) > MOST_NAMED:
+        lines.append(f"  and {len(skipped) - MOST_NAMED:,} more; after data.on_bad_file=skip, skipped.csv lists all")
+    return "\n".join(
+        [
+            f"{len(skipped):,} of {plural(total, 'file')} under {root} cannot be read:",
+            *lines,
+            "Mend or remove them, or leave them out with data.on_bad_file=skip",
+        ]
     )

@@ -10,7 +10,7 @@ from samples import compose_train, write_pictures
 
 from fancnn import assembly
 from fancnn.data import datamodule
-from fancnn.data.datamodule import ImageDataModule
+from fancnn.data.datamodule import MOST_NAMED, ImageDataModule
 from fancnn.data.datasets import FileDataset, PixelDataset
 from fancnn.data.labeled_images import copies_across_parts, read_split, split_hash, write_split
 from fancnn.data.samplers import EpochBatches
@@ -59,6 +59,17 @@ def test_unreadable_files_are_all_named_with_reasons(root: Path) -> None:
     assert text.startswith(f"2 of 30 files under {root} cannot be read:\n  GO/001.png: empty")
     assert "\n  NG/002.png: not a picture" in text
     assert "data.on_bad_file=skip" in text
+
+
+def test_many_files_that_cannot_be_read_do_not_flood_the_console(tmp_path: Path) -> None:
+    root = write_pictures(tmp_path / "photos", {"GO": 3, "NG": 3})
+    for number in range(MOST_NAMED + 7):
+        (root / f"NG/bad{number:03}.png").touch()
+    with pytest.raises(UserError) as caught:
+        module(root).setup()
+    lines = str(caught.value).splitlines()
+    assert len(lines) == MOST_NAMED + 3
+    assert lines[-2] == "  and 7 more; after data.on_bad_file=skip, skipped.csv lists all"
 
 
 def test_skipped_files_are_kept_with_reasons_and_the_rest_is_split(root: Path) -> None:
