@@ -107,7 +107,7 @@ def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
     return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
 
 
-def read_pictures(settings: TrainSettings) -> ImageDataModule:
+def read_images(settings: TrainSettings) -> ImageDataModule:
     """The pictures that the configuration names, read and split."""
     if settings.data.root is not None:
         root = Path(settings.data.root).expanduser()
@@ -319,7 +319,7 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
         num_sanity_val_steps=0,  # data and model were checked; the first epoch validates anyway
         enable_progress_bar=False,  # ours is cheaper and is silent in a log file
         enable_model_summary=False,
-        use_distributed_sampler=False,  # EpochBatches shares training pictures out; validation is not shared
+        use_distributed_sampler=False,  # SeededBatchSampler shares training pictures out; validation is not shared
     )
     if in_sweep():
         _refuse_processes_in_a_sweep(made)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from samples import SMALL, compose_command, compose_train, write_pictures
+from samples import SMALL, compose_command, compose_train, write_images
 
 from fancnn.export.settings import ExportSettings
 from fancnn.settings.training import TrainSettings
@@ -64,7 +64,7 @@ def train_settings(tmp_path: Path, pictures: Path) -> Callable[..., TrainSetting
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 GO and 30 NG pictures of two defect types."""
-    return write_pictures(tmp_path_factory.mktemp("pictures"), {"GO": 40, "NG/scratch": 20, "NG/stain": 10})
+    return write_images(tmp_path_factory.mktemp("pictures"), {"GO": 40, "NG/scratch": 20, "NG/stain": 10})
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import part_metrics, write_metrics
+from fancnn.runs.metrics_file import split_metrics, write_metrics
 
 TYPES = ("scratch", "stain")
 HALF = Thresholds.single(0.5)
@@ -66,7 +66,7 @@ def write_run(
     (hydra / "config.yaml").write_text(json.dumps(CONFIGURATION))  # JSON is YAML
     names = {row.split for row in rows}
     parts = {
-        name: part_metrics([row for row in rows if row.split == name], thresholds, searched=name == searched)
+        name: split_metrics([row for row in rows if row.split == name], thresholds, searched=name == searched)
         for name in names
     }
     write_metrics(

@@ -21,7 +21,7 @@ S = TypeVar("S")
 REPOSITORY = Path(__file__).parents[1]
 
 
-def write_pictures(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (24, 20), seed: int = 0) -> Path:
+def write_images(root: Path, counts: Mapping[str, int], size: tuple[int, int] = (24, 20), seed: int = 0) -> Path:
     """Class folders of noisy PNGs; those outside `GO` have a bright square, so that there is something to learn."""
     random = np.random.default_rng(seed)
     for name, count in counts.items():

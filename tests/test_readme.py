@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from samples import REPOSITORY, run_command, write_pictures
+from samples import REPOSITORY, run_command, write_images
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```\w*\n(.*?)```", README, re.DOTALL)
@@ -32,9 +32,9 @@ QUICKER = {
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the pictures that the README speaks of, a finished run, another one and a cross-validation."""
     folder = tmp_path_factory.mktemp("readme")
-    write_pictures(folder / "photos", {"100": 10, "60": 10})
-    write_pictures(folder / "photos2", {"GO": 4, "NG": 4})
-    write_pictures(folder / "new/pictures", {".": 3})
+    write_images(folder / "photos", {"100": 10, "60": 10})
+    write_images(folder / "photos2", {"GO": 4, "NG": 4})
+    write_images(folder / "new/pictures", {".": 3})
     answer = run_command("fancnn.train", *QUICK, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     (run,) = (folder / "outputs/train").iterdir()
@@ -88,7 +88,7 @@ def test_the_readmes_network_can_be_added_as_it_says(tmp_path: Path) -> None:
     (written,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(written.replace("MyNet", "ConvNet"))
-    pictures = write_pictures(tmp_path / "pictures", {"GO": 8, "NG": 8})
+    pictures = write_images(tmp_path / "pictures", {"GO": 8, "NG": 8})
     arguments = ["fancnn.train", "--config-dir", str(tmp_path), "model=mine", f"data.root={pictures}", *QUICK[:2]]
     answer = run_command(*arguments, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr

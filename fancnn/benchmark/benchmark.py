@@ -77,7 +77,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
         bench = _Bench(settings, Path(scratch))
         for part in settings.parts:
             say(f"measuring: {part}")
-            found = PARTS[part](bench)
+            found = SPLIT_NAMES[part](bench)
             print_table(part, ["", "median", "from", "ratio"], [result.cells() for result in found])
             results += found
             _write(Path(settings.output), results)
@@ -143,7 +143,7 @@ def _serving(bench: _Bench) -> list[Result]:
     return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
 
 
-PARTS: dict[str, Callable[[_Bench], list[Result]]] = {
+SPLIT_NAMES: dict[str, Callable[[_Bench], list[Result]]] = {
     "machine": _machine,
     "start": _start,
     "training": _training,

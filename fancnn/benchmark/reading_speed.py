@@ -7,7 +7,7 @@ from pathlib import Path
 from fancnn.data.decoded_cache import decoded_files
 from fancnn.images.decoding import decode
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import read_picture
+from fancnn.images.reading import read_image
 from fancnn.model import Model
 from fancnn.system.timing import Result, in_turn, seconds
 
@@ -22,7 +22,7 @@ def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> li
         lambda: len(files) / _cold_build(scratch, root, names, preprocess),
         lambda: len(files) / seconds(lambda: _exhaust(model.score_files(files))),
     )
-    (one_core,) = in_turn(1, lambda: len(files[:300]) / seconds(lambda: [read_picture(path) for path in files[:300]]))
+    (one_core,) = in_turn(1, lambda: len(files[:300]) / seconds(lambda: [read_image(path) for path in files[:300]]))
     (warm,) = in_turn(
         repeats,
         lambda: len(files) / seconds(lambda: decoded_files(scratch / "warm", root, names, preprocess)),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fancnn import assembly
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.datasets import PixelDataset
-from fancnn.data.samplers import EpochBatches
+from fancnn.data.samplers import SeededBatchSampler
 from fancnn.images.decoding import decode
 from fancnn.settings.training import TrainSettings
 from fancnn.system.timing import Result, in_turn, seconds
@@ -67,7 +67,7 @@ def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -
     dataset = data.dataset("train")
     assert isinstance(dataset, PixelDataset), "the benchmark's pictures fit into memory"
     dataset, loss = dataset.on(device), nn.BCEWithLogitsLoss()
-    batches = EpochBatches(len(dataset), settings.data.batch_size, seed=0)
+    batches = SeededBatchSampler(len(dataset), settings.data.batch_size, seed=0)
 
     def epoch() -> None:
         for indices in batches:

@@ -17,7 +17,7 @@ from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.rounding import percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.metrics_file import file_hash, read_metrics, read_run_predictions, validate_rows
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
 
 CHOSEN_HERE = "optimistic: this threshold was chosen on these images; without threshold=run the search is in the claim"
@@ -191,7 +191,7 @@ def _unread_ng_files(run: Path, metrics: dict[str, Any], part: str) -> int:
     found = 0
     for line in read_table(skipped, ("path", "reason"), 1):
         folders = PurePosixPath(line["path"]).parts
-        of_part = folders[0] if folders[0] in PARTS and folders[0] not in classes else ""
+        of_part = folders[0] if folders[0] in SPLIT_NAMES and folders[0] not in classes else ""
         name = folders[1] if of_part and len(folders) > 1 else folders[0]
         found += name in classes and (not of_part or part in ("", of_part))
     return found

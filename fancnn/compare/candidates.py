@@ -14,7 +14,7 @@ from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.plurals import plural
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions
-from fancnn.settings.groups import ALL, PARTS
+from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 FEW_GROUPS = 10  # of a class: a test or an interval of fewer says little
 
@@ -162,8 +162,8 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
         UserError: If a candidate has nothing of the split, or no image is common.
     """
     chosen = split or next((name for name in ("test", "val") if all(_of(item, name) for item in candidates)), ALL)
-    if chosen not in (*PARTS, ALL):
-        raise UserError(f"part={chosen!r} is none of {', '.join((*PARTS, ALL))}")
+    if chosen not in (*SPLIT_NAMES, ALL):
+        raise UserError(f"part={chosen!r} is none of {', '.join((*SPLIT_NAMES, ALL))}")
     scored = [_of(item, chosen) for item in candidates]
     for item, rows in zip(candidates, scored, strict=True):
         if not rows:

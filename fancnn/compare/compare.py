@@ -58,7 +58,7 @@ from fancnn.files.tables import replacing, table_writer
 from fancnn.metrics.replacement import Verdict
 from fancnn.pages.score_table import score_rows, score_title
 from fancnn.plurals import plural
-from fancnn.runs.metrics_file import part_metrics
+from fancnn.runs.metrics_file import split_metrics
 from fancnn.runs.recorded_looks import record_look, weights_of
 from fancnn.settings.groups import ALL
 from fancnn.system.console import print_table, say
@@ -102,7 +102,7 @@ def compare(settings: CompareSettings) -> Compared:
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]
     common = common_images(candidates, settings.part)
     scores = {
-        item.letter: part_metrics(rows, item.thresholds) for item, rows in zip(candidates, common.rows, strict=True)
+        item.letter: split_metrics(rows, item.thresholds) for item, rows in zip(candidates, common.rows, strict=True)
     }
     comparisons = pairwise_comparisons(
         candidates,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import (
     place_of,
     validate_choice,
@@ -42,7 +42,7 @@ def validate_comparing(settings: CompareSettings) -> None:
             if (margin := getattr(settings, key)) is not None:
                 check(partial(validate_share, key, margin))
         if settings.part is not None:
-            check(lambda: validate_choice("part", str(settings.part), (*PARTS, "all")))
+            check(lambda: validate_choice("part", str(settings.part), (*SPLIT_NAMES, "all")))
         check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
         check(lambda: validate_writable("output", settings.output, place_of("output", settings.output)))
 

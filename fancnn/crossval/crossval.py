@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from fancnn import assembly
-from fancnn.assembly import read_pictures
+from fancnn.assembly import read_images
 from fancnn.crossval.settings import CrossvalSettings
 from fancnn.data.cross_validation_folds import crossed
 from fancnn.data.labeled_images import LabeledImage, read_split, split_hash, write_split
@@ -28,7 +28,7 @@ from fancnn.metrics.scores import score
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import metrics_of_part, part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.metrics_file import metrics_of_split, read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.scoring import print_scores, shown_scores
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import print_table, say
@@ -53,7 +53,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
         UserError: As training, or if the pictures cannot be divided so, or differ from those of finished folds.
     """
     run = Path(settings.output_dir)
-    data = read_pictures(settings)
+    data = read_images(settings)
     pool = [picture for picture in data.pictures if picture.split != "test"]
     if left := len(data.pictures) - len(pool):
         say(f"{left} pictures of the test part are left alone")
@@ -114,7 +114,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     tests = []
     for folder in folders:
         rows += [row for row in read_run_predictions(folder / "predictions.csv") if row.split == "test"]
-        tests.append(metrics_of_part(folder / "metrics.json", "test"))
+        tests.append(metrics_of_split(folder / "metrics.json", "test"))
     rows.sort(key=lambda row: row.path)
     chosen = _chosen_together(settings, rows)
     part = None if chosen.reason.startswith("fixed") else "test"
@@ -123,7 +123,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
     ]
     write_predictions(rows, run / "predictions.csv")
-    parts = {"test": part_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
+    parts = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
     means = {
         name: mean_over_folds([test.get(name) for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES
     }

@@ -18,10 +18,10 @@ from fancnn.data.cache_index import Line
 from fancnn.data.class_weights import ClassCounts
 from fancnn.data.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
 from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
-from fancnn.data.folders import Listing, list_pictures, list_unlabelled, validate_for_training
+from fancnn.data.folders import Listing, list_images, list_unlabelled, validate_for_training
 from fancnn.data.label_modes import FRESH, output_index, output_names
 from fancnn.data.labeled_images import LabeledImage
-from fancnn.data.samplers import SAMPLERS, EpochBatches
+from fancnn.data.samplers import SAMPLERS, SeededBatchSampler
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.images.image_gate import ImageGate
@@ -113,7 +113,7 @@ class ImageDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         if self.pictures:  # Lightning asks again for each stage; the pictures are read once
             return
-        listing = list_pictures(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
+        listing = list_images(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
         if self.labelled:
             validate_for_training(listing, self.go_class)
         pictures, rows = self._read(listing)
@@ -137,7 +137,7 @@ class ImageDataModule(pl.LightningDataModule):
         dataset, device = self._near("train"), self._device()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         draw = SAMPLERS[self.sampler](self._labels_of("train").clamp(max=1))
-        batches = EpochBatches(draw, self.batch_size, self.seed, rank, world_size)
+        batches = SeededBatchSampler(draw, self.batch_size, self.seed, rank, world_size)
         return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
 
     def val_dataloader(self) -> DataLoader[Batch]:

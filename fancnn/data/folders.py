@@ -13,9 +13,9 @@ from torchvision.datasets import ImageFolder
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
-from fancnn.images.image_files import pictures_below
-from fancnn.images.reading import is_hidden, is_picture
-from fancnn.settings.groups import PARTS
+from fancnn.images.image_files import iter_image_files
+from fancnn.images.reading import is_hidden, is_image_file
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import validate_pictures_root, validate_root
 
 
@@ -40,7 +40,7 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no t
         return [
             (str(Path(directory, name, picture)), index)
             for name, index in class_to_idx.items()
-            for picture in pictures_below(Path(directory, name), self.ignored)
+            for picture in iter_image_files(Path(directory, name), self.ignored)
         ]
 
 
@@ -54,11 +54,11 @@ class Listing:
     ignored: Counter[str] = field(default_factory=Counter)
 
     @property
-    def has_parts(self) -> bool:
+    def has_splits(self) -> bool:
         return any(picture.split for picture in self.pictures)
 
 
-def list_pictures(root: str | Path, go_class: str) -> Listing:
+def list_images(root: str | Path, go_class: str) -> Listing:
     """List the pictures under `root`; a picture of the class folder `go_class` has label 0, others 1.
 
     Raises:
@@ -91,8 +91,8 @@ def list_unlabelled(root: str | Path) -> Listing:
     top, ignored = Path(root).expanduser(), Counter[str]()
     validate_pictures_root(top)
     folders = set(_folders_in(top))
-    parts = folders if folders and folders <= set(PARTS) else set[str]()
-    paths = list(pictures_below(top, ignored))
+    parts = folders if folders and folders <= set(SPLIT_NAMES) else set[str]()
+    paths = list(iter_image_files(top, ignored))
     pictures = [LabeledImage(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
     if parts:  # a picture beside the parts is in none of them
         pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
@@ -123,13 +123,13 @@ def validate_for_training(listing: Listing, go_class: str) -> None:
             f"{', '.join(listing.classes)}. Say which of them holds the good parts, e.g. "
             f"data.go_class={listing.classes[0]}"
         )
-    if listing.has_parts:
+    if listing.has_splits:
         _validate_parts(listing)
     _validate_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
 
 
 def _validate_parts(listing: Listing) -> None:
-    by_part = {part: [p for p in listing.pictures if p.split == part] for part in PARTS}
+    by_part = {part: [p for p in listing.pictures if p.split == part] for part in SPLIT_NAMES}
     if not by_part["train"]:
         raise UserError(f"{listing.root} has no pictures in train/. Expected train/ beside val/ and test/")
     known = {picture.class_name for picture in by_part["train"]}
@@ -151,7 +151,7 @@ def _validate_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequ
         )
 
 
-def has_parts(root: Path) -> bool:
+def has_splits(root: Path) -> bool:
     """Whether `root` is divided into `train/`, `val/`, `test/` by folders.
 
     Raises:
@@ -181,8 +181,8 @@ def _folders_in(folder: Path) -> list[str]:
 def _parts_in(root: Path) -> list[str]:
     """Which of train, val, test the root has; none where it holds class folders."""
     folders = _folders_in(root)
-    parts = [part for part in PARTS if part in folders]
-    classes = [name for name in folders if name not in PARTS]
+    parts = [part for part in SPLIT_NAMES if part in folders]
+    classes = [name for name in folders if name not in SPLIT_NAMES]
     if parts and classes:
         raise UserError(
             f"{root} mixes two layouts: {', '.join(parts)} for parts of the data, and beside them "
@@ -208,7 +208,7 @@ def _picture(relative: Path, part: str, go_class: str) -> LabeledImage:
 
 def _nothing_found(listing: Listing) -> str:
     if not listing.classes:
-        loose = sum(is_picture(PurePath(entry.name)) for entry in listing.root.iterdir() if entry.is_file())
+        loose = sum(is_image_file(PurePath(entry.name)) for entry in listing.root.iterdir() if entry.is_file())
         also = f", but {loose} pictures beside them" if loose else ""
         return (
             f"{listing.root} holds no class folders{also}. Expected one folder per class with the pictures inside, "

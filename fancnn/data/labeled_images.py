@@ -23,7 +23,7 @@ from pathlib import Path
 
 from fancnn.errors import UserError
 from fancnn.files.tables import read_table, table_writer
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 
 VERSION = 1
 COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type", "pixel_sha256")
@@ -63,10 +63,10 @@ def read_split(path: Path) -> list[LabeledImage]:
     """
     rows = read_table(path, required=("path", "class", "label", "split", "sha256"), version=VERSION)
     for line, row in enumerate(rows, start=2):
-        if row["split"] not in PARTS or row["label"] not in ("0", "1"):
+        if row["split"] not in SPLIT_NAMES or row["label"] not in ("0", "1"):
             raise UserError(
                 f"{path}, line {line}: split={row['split']!r} and label={row['label']!r} should be one of "
-                f"{', '.join(PARTS)} and 0 or 1"
+                f"{', '.join(SPLIT_NAMES)} and 0 or 1"
             )
     optional = ("group", "defect_type", "pixel_sha256")
     return [
@@ -106,7 +106,7 @@ def validate_split(pictures: Iterable[LabeledImage], path: Path, stated: str | N
         )
 
 
-def copies_across_parts(pictures: Sequence[LabeledImage]) -> int:
+def copies_across_splits(pictures: Sequence[LabeledImage]) -> int:
     """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
     parts = defaultdict(set)
     for picture in pictures:

@@ -58,7 +58,7 @@ SAMPLERS: dict[str, Callable[[Tensor], Draw]] = {
 }
 
 
-class EpochBatches(Sampler[Tensor]):
+class SeededBatchSampler(Sampler[Tensor]):
     """Batches of indices, drawn afresh each epoch; `rank` of `world_size` processes takes every so-many-th index.
 
     Lightning calls `set_epoch` before each epoch. With several processes the few indices that do not

@@ -29,7 +29,7 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import costs_of, known_line, line_of
-from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
@@ -64,12 +64,12 @@ def decide(settings: DecideSettings) -> Thresholds:
     chosen = choose_on(settings.decision, line, part)
     if metrics.get("scored_by") and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
-    if chosen_part(settings.decision) == "test":
+    if chosen_split(settings.decision) == "test":
         looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
         if looks is not None:
             say(f"test: {looks.in_words()}")
-    print_decision(chosen, chosen_part(settings.decision))
-    checkpoint = keep(run, chosen, chosen_part(settings.decision), line, settings.decision)
+    print_decision(chosen, chosen_split(settings.decision))
+    checkpoint = keep(run, chosen, chosen_split(settings.decision), line, settings.decision)
     say(f"\nkept in {checkpoint}; predictions.csv and metrics.json of the run follow")
     return chosen.thresholds
 
@@ -119,7 +119,7 @@ def _kept(
     write_predictions(rows, run / "predictions.csv")
     names = list(about.pop("parts"))
     parts = {
-        name: part_metrics(
+        name: split_metrics(
             [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == part
         )
         for name in names
@@ -257,7 +257,7 @@ def validate_images(decision: DecisionSettings, pictures: Sequence[LabeledImage]
         )
 
 
-def chosen_part(decision: DecisionSettings) -> str | None:
+def chosen_split(decision: DecisionSettings) -> str | None:
     """The part that the rule looks at; None where it looks at none."""
     return None if decision.rule == "fixed" else decision.part
 

@@ -16,7 +16,7 @@ from fancnn.files.plain_data import (
     whole,
 )
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import BACKGROUNDS, RESIZES, RULES, UNITS
 
 MOST_CLASSES = 100_000
@@ -89,7 +89,7 @@ LINE = record(
 DECISION_RULE = record(
     {
         "rule": one_of(*RULES),
-        "part": one_of(*PARTS),
+        "part": one_of(*SPLIT_NAMES),
         "threshold": number_between(0, 1),
         "recheck": optional(number_between(0, 1)),
         "most_rechecked": number_between(0, 1),

@@ -15,7 +15,7 @@ from fancnn.data.labeled_images import read_split, write_split
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decide.decide import (
     choose_on,
-    chosen_part,
+    chosen_split,
     decision_facts,
     fitted_calibration,
     model_facts,
@@ -31,11 +31,11 @@ from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line, line_of
-from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions, write_metrics
+from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.run_summary import print_next
 from fancnn.runs.scoring import print_scores
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import validate_calibration, validate_decision, validate_promise
 from fancnn.system.console import say
 from fancnn.system.installation import versions
@@ -71,7 +71,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if not one_split and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
     joined.thresholds = chosen.thresholds
-    if chosen_part(settings.decision):
+    if chosen_split(settings.decision):
         chosen_on = [row for row in rows if row.split == looked_at]
         joined.seen_images = joined.seen_images.merged(SeenImages.of(thresholds=chosen_on))
     if one_split:  # each row has the mean of all members; elsewhere that of one, which had not seen it
@@ -80,7 +80,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
         row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
         for row in rows
     ]
-    part = looked_at if chosen_part(settings.decision) else None
+    part = looked_at if chosen_split(settings.decision) else None
     facts = decision_facts(chosen.reason, part, line, settings.decision)
     print_decision(chosen, part)
     run_folders.begin(run, "ensemble")
@@ -89,10 +89,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if one_split:
         write_split(read_split(members[0] / "split.csv"), run / "split.csv")
     parts = {
-        name: part_metrics(
+        name: split_metrics(
             [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == part
         )
-        for name in PARTS
+        for name in SPLIT_NAMES
         if any(row.split == name for row in rows)
     }
     about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}

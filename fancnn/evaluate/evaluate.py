@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fancnn.data.folders import has_parts, list_pictures
+from fancnn.data.folders import has_splits, list_images
 from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.decide.decide import model_facts
@@ -20,7 +20,7 @@ from fancnn.model import Model
 from fancnn.plurals import plural
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import say, track
 from fancnn.system.devices import chosen_device
 from fancnn.system.memory import keep_freed_memory
@@ -47,8 +47,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     if known:
         validate_split(known, table, model.about.get("split_sha256"))
     root = Path(settings.data.root or model.about["root"]).expanduser()
-    own = not elsewhere or (settings.split is not None and not has_parts(root))
-    pictures = _own_part(known, settings.split) if own else _other_pictures(root, model, settings)
+    own = not elsewhere or (settings.split is not None and not has_splits(root))
+    pictures = _own_split(known, settings.split) if own else _other_pictures(root, model, settings)
     files = model.score_files(root / picture.path for picture in pictures)
     scores = list(track(files, "scoring pictures", len(pictures)))
     if own:
@@ -89,8 +89,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     return state(settings, title, rows, model.thresholds, line, about)
 
 
-def _own_part(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:
-    present = [part for part in PARTS if any(picture.split == part for picture in known)]
+def _own_split(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:
+    present = [part for part in SPLIT_NAMES if any(picture.split == part for picture in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
         raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
@@ -100,7 +100,7 @@ def _own_part(known: Sequence[LabeledImage], split: str | None) -> list[LabeledI
 def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[LabeledImage]:
     """The pictures of another folder, their classes by the names that the model knows."""
     names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
-    listing = list_pictures(root, model.go_class)
+    listing = list_images(root, model.go_class)
     if unknown := [name for name in names.values() if name not in model.classes]:
         raise UserError(
             f"data.class_names: the run has no class {', '.join(unknown)}. It has: {', '.join(model.classes)}"

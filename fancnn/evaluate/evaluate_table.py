@@ -10,10 +10,10 @@ from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
 from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import part_metrics, read_run_predictions, write_metrics
+from fancnn.runs.metrics_file import read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.scoring import print_scores
-from fancnn.settings.groups import ALL, PARTS, LineSettings
+from fancnn.settings.groups import ALL, SPLIT_NAMES, LineSettings
 from fancnn.settings.validation import validate_thresholds
 from fancnn.system.console import say
 from fancnn.system.installation import versions
@@ -84,7 +84,7 @@ def state(
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, output / "predictions.csv")
     parts = {
-        part: part_metrics(
+        part: split_metrics(
             [row for row in rows if (row.split or ALL) == part],
             thresholds,
             *line_of(line),
@@ -106,7 +106,7 @@ def state(
 
 
 def _parts(rows: Sequence[Prediction]) -> list[str]:
-    return [part for part in (*PARTS, ALL) if any((row.split or ALL) == part for row in rows)]
+    return [part for part in (*SPLIT_NAMES, ALL) if any((row.split or ALL) == part for row in rows)]
 
 
 _ABOUT = (

@@ -11,7 +11,7 @@ from torch import Tensor
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.errors import UserError
 from fancnn.explain.explained_filters import exciting, first_filters, first_network, maps
-from fancnn.explain.explained_images import ActivationStats, masks_of, own_part, subjects, survey, telling
+from fancnn.explain.explained_images import ActivationStats, masks_of, own_split, subjects, survey, telling
 from fancnn.explain.explanation_files import cautions, facts, write_numbers, write_page
 from fancnn.explain.explanation_page import Checked, Explanation
 from fancnn.explain.feature_maps import MapLayer, chosen_layer, map_layers
@@ -116,7 +116,7 @@ def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledIm
         if settings.input is None:
             raise UserError(f"{run} has no split.csv, so its pictures are not known: say input=PICTURE_OR_FOLDER")
         return "", []
-    part, pictures = own_part(read_split(table), settings.split)
+    part, pictures = own_split(read_split(table), settings.split)
     say(f"looking through {plural(len(pictures), 'picture')} of the {part} part")
     return part, pictures
 

@@ -14,7 +14,7 @@ from fancnn.explain.contributions_chart import contributions_chart
 from fancnn.explain.explained_images import ActivationStats
 from fancnn.explain.feature_maps import MapLayer, feature_maps, first_convolution, separating
 from fancnn.explain.filter_panels import Excited, exciting_plate, filter_plates, maps_plate, relative_changes
-from fancnn.images.reading import read_picture
+from fancnn.images.reading import read_image
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.pages.figure_style import Drawing
@@ -116,7 +116,7 @@ def _favourites(
     shown = []
     for row in order.tolist():
         picture = found.pictures[row]
-        original = torch.from_numpy(read_picture(root / picture.path, model.preprocess.background, model.gate))
+        original = torch.from_numpy(read_image(root / picture.path, model.preprocess.background, model.gate))
         pixels = model.preprocess.fit(original.permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
         down, right = found.places[row, index].tolist()
         truth = kind_of(picture.class_name, picture.defect_type)

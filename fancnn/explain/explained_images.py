@@ -16,12 +16,12 @@ from fancnn.explain.feature_maps import MapLayer, feature_maps, peaks
 from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.files.tables import read_table
 from fancnn.images.decoding import decode
-from fancnn.images.reading import UnreadableImage, read_picture
+from fancnn.images.reading import UnreadableImage, read_image
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.full_float32 import full_float32
 from fancnn.pages.gallery import kind_of
 from fancnn.pages.panels import Pixels
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 
 LARGEST = 1200  # pixels: the longer side that a picture is shown with at most
 
@@ -45,13 +45,13 @@ class ActivationStats:
     left_out: int
 
 
-def own_part(known: Sequence[LabeledImage], split: str | None) -> tuple[str, list[LabeledImage]]:
+def own_split(known: Sequence[LabeledImage], split: str | None) -> tuple[str, list[LabeledImage]]:
     """The part that an explanation is about, and its pictures.
 
     Raises:
         UserError: If the run has no such part.
     """
-    present = [part for part in PARTS if any(picture.split == part for picture in known)]
+    present = [part for part in SPLIT_NAMES if any(picture.split == part for picture in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
         raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
@@ -114,7 +114,7 @@ def subjects(
     shown, inputs, unread = [], [], ""
     for picture, why in chosen:
         try:
-            original = read_picture(root / picture.path, model.preprocess.background, model.gate)
+            original = read_image(root / picture.path, model.preprocess.background, model.gate)
         except UnreadableImage as error:
             unread = f"{root / picture.path}: {error}"
             continue
@@ -156,7 +156,7 @@ def masks_of(root: Path) -> dict[str, Path]:
 
 def mask_of(path: Path) -> Tensor:
     """A mask, `(height, width)` bool."""
-    return torch.from_numpy(read_picture(path)[..., 0] > 127)
+    return torch.from_numpy(read_image(path)[..., 0] > 127)
 
 
 def _mask(path: Path | None, size: tuple[int, ...]) -> NDArray[np.bool_] | None:

@@ -12,7 +12,7 @@ from fancnn.explain.explained_images import mask_of
 from fancnn.explain.explanation_page import Checked
 from fancnn.explain.heatmaps import heat_map
 from fancnn.explain.pointing_game import PointingGameSample, by_chance, located, restored
-from fancnn.images.reading import read_picture
+from fancnn.images.reading import read_image
 from fancnn.metrics.localization import Place, localisation
 from fancnn.model import Model
 from fancnn.system.console import track
@@ -97,7 +97,7 @@ def _heats(
     masks: Sequence[torch.Tensor],
 ) -> dict[str, list[PointingGameSample]]:
     originals = [
-        torch.from_numpy(read_picture(root / picture.path, model.preprocess.background, model.gate))
+        torch.from_numpy(read_image(root / picture.path, model.preprocess.background, model.gate))
         for picture in pictures
     ]
     fitted = torch.cat([model.preprocess.fit(original.permute(2, 0, 1)[None]) for original in originals])

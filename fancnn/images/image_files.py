@@ -8,7 +8,7 @@ from glob import has_magic
 from pathlib import Path
 
 from fancnn.errors import UserError
-from fancnn.images.reading import is_hidden, is_picture
+from fancnn.images.reading import is_hidden, is_image_file
 
 MOST_FOLDERS, MOST_FILES = 200_000, 2_000_000
 SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")  # without an end, and without pictures
@@ -16,7 +16,7 @@ SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")  # without an end, and without pictur
 Identity = tuple[int, int]  # of a folder, whatever path leads there: device and inode
 
 
-def pictures_below(root: Path, others: Counter[str] | None = None) -> Iterator[Path]:
+def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator[Path]:
     """Paths relative to `root`, by folder and name; hidden ones are passed over.
 
     Links are followed, and each folder is looked into once, whatever paths lead there: under its own where that lies
@@ -39,18 +39,18 @@ def pictures_below(root: Path, others: Counter[str] | None = None) -> Iterator[P
             yield relative
             continue
         for name in names:
-            if is_picture(relative / name):
+            if is_image_file(relative / name):
                 yield relative / name
             elif others is not None and not is_hidden(relative / name):
                 others[Path(name).suffix.lower() or name] += 1
         pending += [relative / name for name in sorted(folders.get(relative, ()), reverse=True)]
 
 
-def pictures_matching(pattern: Path) -> list[Path]:
+def matching_image_files(pattern: Path) -> list[Path]:
     """Paths of pictures that a pattern means: `*`, `?` and `[...]` in names, `**` for any folders, links as above.
 
     Raises:
-        UserError: As `pictures_below`.
+        UserError: As `iter_image_files`.
     """
     found: list[Path] = []
     parts = pattern.parts
@@ -59,10 +59,10 @@ def pictures_matching(pattern: Path) -> list[Path]:
     while pending:
         base, left = pending.popleft()
         if not left:
-            found += [base] if is_picture(Path(base.name)) and not base.is_dir() and os.path.lexists(base) else []
+            found += [base] if is_image_file(Path(base.name)) and not base.is_dir() and os.path.lexists(base) else []
         elif left[0] == "**":
-            below = pictures_below(base) if base.is_dir() else ()
-            found += [base / path for path in below if _fits(path, left) or not is_picture(path)]
+            below = iter_image_files(base) if base.is_dir() else ()
+            found += [base / path for path in below if _fits(path, left) or not is_image_file(path)]
         elif not has_magic(left[0]):
             pending.append((base / left[0], left[1:]))
         elif (listing := _listed(base)) is None:

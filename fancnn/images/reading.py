@@ -71,12 +71,12 @@ def is_hidden(relative: PurePath) -> bool:
     return any(part.startswith(".") or part.casefold() in _LITTER for part in relative.parts)
 
 
-def is_picture(relative: PurePath) -> bool:
+def is_image_file(relative: PurePath) -> bool:
     """Tell by the name alone whether a file is to be read as a picture; `relative` as in `is_hidden`."""
     return relative.suffix.lower() in SUFFIXES and not is_hidden(relative)
 
 
-def read_picture(
+def read_image(
     source: str | os.PathLike[str] | bytes, background: str = "white", gate: ImageGate = DEFAULT_GATE
 ) -> NDArray[np.uint8]:
     """Read a picture as it is meant to be seen: upright, opaque, in RGB; of several pages the first.
@@ -115,17 +115,17 @@ def decoded(
     formats: Sequence[str] = FORMATS,
     work: Work = lambda height, width: 0,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Decode the content of a file as `read_picture` does, once there is room for it, which is then held.
+    """Decode the content of a file as `read_image` does, once there is room for it, which is then held.
 
     Args:
         content: Of a file.
-        background: As for `read_picture`.
+        background: As for `read_image`.
         gate: What is let in.
         formats: Pillow's names of the kinds that are tried.
         work: From height and width to the bytes that are taken besides the pixels while something is done with them.
 
     Raises:
-        UnreadableImage: As `read_picture`.
+        UnreadableImage: As `read_image`.
     """
     _validate_background(background)
     image = opened(content, gate.limits, formats, work)
@@ -169,7 +169,7 @@ def opened(
 def as_rgb(
     image: Image.Image, background: str = "white", limits: ImageLimits = DEFAULT_GATE.limits
 ) -> NDArray[np.uint8]:
-    """Convert an opened Pillow image as `read_picture` does.
+    """Convert an opened Pillow image as `read_image` does.
 
     Pass a file's image before its pixels are loaded: Pillow forgets then that greys have 12 bits only.
 
@@ -211,7 +211,7 @@ def pixel_hash(picture: NDArray[np.uint8]) -> str:
     """SHA-256 over the shape and the pixels of a decoded picture: what a copy in another file format shares with it.
 
     Args:
-        picture: `(height, width, 3)`, as `read_picture` gives it.
+        picture: `(height, width, 3)`, as `read_image` gives it.
     """
     digest = hashlib.sha256(repr(picture.shape).encode())
     digest.update(np.ascontiguousarray(picture).data)

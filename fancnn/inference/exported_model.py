@@ -19,7 +19,7 @@ from fancnn.files.seals import Content, NotAsWrittenError, is_sealed
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.image_headers import validate_size
 from fancnn.images.parallel_map import spread
-from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_picture
+from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_image
 from fancnn.inference.export_metadata import INPUT, KEY, ExportMetadata
 from fancnn.metrics.predictions import FileScore, TypeGuess
 from fancnn.metrics.thresholds import Decision, Thresholds
@@ -160,7 +160,7 @@ class ExportedModel:
         Raises:
             UnreadableImage: If it is no whole picture or too large a one, with the reason in short words.
         """
-        return read_picture(source, self.facts.preprocess["background"], self.gate)
+        return read_image(source, self.facts.preprocess["background"], self.gate)
 
     @contextmanager
     def reading(self, content: bytes, formats: Sequence[str] = FORMATS) -> Iterator[NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from fancnn import assembly
-from fancnn.assembly import read_pictures
+from fancnn.assembly import read_images
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file
 from fancnn.files.tables import table_writer
@@ -35,7 +35,7 @@ def find_rate(settings: LrFindSettings) -> float:
     quiet_lightning()
     assembly.check(settings)
     origin = find_origin(settings)
-    data = read_pictures(settings)
+    data = read_images(settings)
     counts = data.class_counts()
     fresh = assembly.model(settings, data.classes, counts, data.outputs)
     start_from(origin, fresh, settings, counts)

@@ -105,11 +105,11 @@ def silenced(network: nn.Module, group: DependencyGroup, channels: Sequence[int]
             hook.remove()
 
 
-def without_others(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, Tensor]:
+def prune_state_dict(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, Tensor]:
     """The weights of the network that has the channels `kept` alone, of every group that is named.
 
     Its outputs are those of `network` with all other channels silenced. Load them into a network that was made with
-    `smaller_arguments`.
+    `pruned_kwargs`.
 
     Args:
         network: Left as it is.
@@ -129,7 +129,7 @@ def without_others(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[i
     return weights
 
 
-def smaller_arguments(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, list[int]]:
+def pruned_kwargs(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, list[int]]:
     """The arguments of the network that has the channels `kept` alone, where they say how many there are.
 
     Args:
@@ -138,7 +138,7 @@ def smaller_arguments(network: nn.Module, kept: Mapping[DependencyGroup, Sequenc
 
     Example:
         >>> network = ConvNet((80, 80))
-        >>> smaller_arguments(network, {channel_groups(network)[1]: range(10)})
+        >>> pruned_kwargs(network, {channel_groups(network)[1]: range(10)})
         {'filters': [32, 10], 'hidden': [128]}
     """
     widths: dict[str, dict[int, int]] = {}

@@ -23,11 +23,11 @@ def logit_of_ng(outputs: Tensor) -> Tensor:
     return outputs if outputs.ndim == 1 else torch.logsumexp(outputs[:, 1:], 1) - outputs[:, 0]
 
 
-def share_of_ng(labels: Tensor) -> Tensor:
+def probability_of_ng(labels: Tensor) -> Tensor:
     """How much of each picture is NG, in [0, 1]: `(batch,)` from that itself, or from `(batch, k)` shares, GO first.
 
     Example:
-        >>> share_of_ng(torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25]]))
+        >>> probability_of_ng(torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25]]))
         tensor([0.0000, 0.7500])
     """
     return labels if labels.ndim == 1 else 1 - labels[:, 0]

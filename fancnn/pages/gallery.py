@@ -11,7 +11,7 @@ from PIL import Image
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.image_gate import DEFAULT_GATE
-from fancnn.images.reading import UnreadableImage, read_picture
+from fancnn.images.reading import UnreadableImage, read_image
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 
@@ -136,7 +136,7 @@ def _thumbnail(
 
 
 def _address(file: bytes) -> str:
-    image = Image.fromarray(read_picture(file))
+    image = Image.fromarray(read_image(file))
     image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY, optimize=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from fancnn.data.labeled_images import read_split
 from fancnn.decisions.calibration import Calibration
 from fancnn.errors import UserError
-from fancnn.images.reading import UnreadableImage, read_picture
+from fancnn.images.reading import UnreadableImage, read_image
 from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.metrics.rounding import printed_threshold
 from fancnn.metrics.thresholds import Thresholds
@@ -176,7 +176,7 @@ def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
     """The pictures among files, under their paths; what cannot be read is said and left out."""
     for path in files:
         try:
-            yield str(path), read_picture(path, model.preprocess.background, model.gate)
+            yield str(path), read_image(path, model.preprocess.background, model.gate)
         except UnreadableImage as error:
             say(f"{path} is left out: {error}")
 

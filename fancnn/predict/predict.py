@@ -10,7 +10,7 @@ from typing import Protocol, TextIO
 
 from fancnn.data.seen_images import SeenImages
 from fancnn.errors import NOT_FINITE, UserError
-from fancnn.images.image_files import MOST_FILES, pictures_below, pictures_matching
+from fancnn.images.image_files import MOST_FILES, iter_image_files, matching_image_files
 from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
@@ -139,11 +139,11 @@ def input_files(wanted: str) -> list[Path]:
     if os.path.lexists(path) and not path.is_dir():  # whatever it is: who reads it says what is wrong with it
         return [path]
     if path.is_dir():
-        found = sorted(path / picture for picture in pictures_below(path))
+        found = sorted(path / picture for picture in iter_image_files(path))
         if not found:
             raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
         return found
-    files = pictures_matching(path)
+    files = matching_image_files(path)
     if not files:
         raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
     return files

@@ -31,7 +31,7 @@ from fancnn.pretrain.settings import validate_pretraining
 from fancnn.runs import checkpoints
 from fancnn.runs.resume import EarlierTraining, earlier_training
 from fancnn.runs.run_summary import print_interrupted
-from fancnn.settings.groups import PARTS, DataSettings
+from fancnn.settings.groups import SPLIT_NAMES, DataSettings
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.validation import validate_image_size, validate_seed
 from fancnn.system.console import say
@@ -223,7 +223,7 @@ def reconstruction_sheet(task: Autoencoder, data: ImageDataModule, count: int = 
 
 
 def _print_pictures(data: ImageDataModule) -> None:
-    counts = ", ".join(f"{len(data.part(part))} {part}" for part in PARTS if data.part(part))
+    counts = ", ".join(f"{len(data.part(part))} {part}" for part in SPLIT_NAMES if data.part(part))
     say(f"pictures: {len(data.pictures)} in {data.root}, labels not looked at ({counts})")
     if data.part("test"):
         say("those of test/ are left alone")

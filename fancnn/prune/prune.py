@@ -28,14 +28,14 @@ from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.model import Model
 from fancnn.networks.channel_importance import CRITERIA, measured
-from fancnn.networks.dependency_groups import DependencyGroup, smaller_arguments, validate_separable, without_others
+from fancnn.networks.dependency_groups import DependencyGroup, prune_state_dict, pruned_kwargs, validate_separable
 from fancnn.networks.registry import network_from_dict
 from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
 from fancnn.prune.settings import PruneSettings
 from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import EarlierRun, read_run
 from fancnn.runs.known_line import known_line
-from fancnn.runs.metrics_file import metrics_of_part
+from fancnn.runs.metrics_file import metrics_of_split
 from fancnn.runs.run_summary import print_next
 from fancnn.settings.groups import FreezeSettings
 from fancnn.settings.training import TrainSettings
@@ -137,8 +137,8 @@ def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Sma
     kept: dict[DependencyGroup, Sequence[int]] = {
         group: sorted(order[: kept_count(len(order), share)].tolist()) for group, order in orders.items()
     }
-    described = {**source.settings.model.network, **smaller_arguments(network, kept)}
-    return _Smaller(described, {name: value.cpu() for name, value in without_others(network, kept).items()})
+    described = {**source.settings.model.network, **pruned_kwargs(network, kept)}
+    return _Smaller(described, {name: value.cpu() for name, value in prune_state_dict(network, kept).items()})
 
 
 def _model_of(original: Model, smaller: _Smaller) -> Model:
@@ -220,7 +220,7 @@ def _tuning(
 
 
 def _known_scores(run: Path) -> Mapping[str, Any]:
-    return scores_of(metrics_of_part(run / "metrics.json", PART, SCORES))
+    return scores_of(metrics_of_split(run / "metrics.json", PART, SCORES))
 
 
 def _held_against(
@@ -270,5 +270,5 @@ def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: 
 
 
 def _in_words(network: Any, smaller: Mapping[str, Any]) -> str:
-    now = smaller_arguments(network, {})
+    now = pruned_kwargs(network, {})
     return ", ".join(f"{name} {widths} to {smaller[name]}" for name, widths in now.items())

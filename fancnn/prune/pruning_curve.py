@@ -23,7 +23,7 @@ from fancnn.files.atomic_files import write_atomically
 from fancnn.files.tables import replacing
 from fancnn.metrics.scores import confusion, score
 from fancnn.model import BATCH_SIZE, Model
-from fancnn.networks.dependency_groups import smaller_arguments
+from fancnn.networks.dependency_groups import pruned_kwargs
 from fancnn.networks.summary import facts
 from fancnn.prune.pruning_figure import pruning_drawing
 from fancnn.prune.settings import PruneSettings
@@ -66,7 +66,7 @@ class Point:
 def point_of(keep: float, run: Path, model: Model, tuned: Mapping[str, Any], pruned: Mapping[str, Any] | None) -> Point:
     found = facts(model.network, model.preprocess.image_size)
     size = sum(value.numel() * value.element_size() for value in model.network.state_dict().values())
-    widths = smaller_arguments(model.network, {})
+    widths = pruned_kwargs(model.network, {})
     return Point(keep, run, model, widths, found.parameters, size, found.flops, pruned, tuned)
 
 

@@ -20,8 +20,8 @@ from fancnn.metrics.predictions import Prediction, columns, with_truth
 from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.looks import Looks
-from fancnn.runs.metrics_file import part_metrics, read_metrics, read_run_predictions
-from fancnn.settings.groups import ALL, PARTS
+from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics
+from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
     saved = metrics["parts"]
     whole = {"interval_unit", "groups", "accuracy", "intervals"}
     current = all(whole <= set(part) for part in saved.values())  # else of an older version, scored less well
-    known = used == own and set(saved) == set(part_names(rows)) and current
+    known = used == own and set(saved) == set(split_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
     settings = _tree(trained / ".hydra" / "config.yaml")
     table = run / "split.csv"
@@ -121,7 +121,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
         place=run,
         rows=rows,
         thresholds=used,
-        parts=saved if known else scored_parts(rows, used, metrics.get("decision_part") if used == own else None),
+        parts=saved if known else scored_splits(rows, used, metrics.get("decision_part") if used == own else None),
         root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
         about={key: value for key, value in metrics.items() if key != "parts"},
         pictures=tuple(pictures),
@@ -160,22 +160,22 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportDa
         UserError: If it is missing or no prediction table.
     """
     rows = tuple(read_run_predictions(table))
-    return ReportData(table, rows, thresholds, scored_parts(rows, thresholds), root or Path(), own_thresholds=False)
+    return ReportData(table, rows, thresholds, scored_splits(rows, thresholds), root or Path(), own_thresholds=False)
 
 
-def part_names(rows: Sequence[Prediction]) -> list[str]:
+def split_names(rows: Sequence[Prediction]) -> list[str]:
     """The parts that occur, in their order; `all` for rows that name none."""
     found = {row.split or ALL for row in rows}
-    return [part for part in (*PARTS, ALL, *sorted(found - {*PARTS, ALL})) if part in found]
+    return [part for part in (*SPLIT_NAMES, ALL, *sorted(found - {*SPLIT_NAMES, ALL})) if part in found]
 
 
-def scored_parts(
+def scored_splits(
     rows: Sequence[Prediction], thresholds: Thresholds, chosen_on: str | None = None
 ) -> dict[str, dict[str, Any]]:
     """Counts, scores and intervals of each part that has images of known truth; one may have chosen the thresholds."""
-    parts = {name: [row for row in rows if (row.split or ALL) == name] for name in part_names(rows)}
+    parts = {name: [row for row in rows if (row.split or ALL) == name] for name in split_names(rows)}
     return {
-        name: part_metrics(of_part, thresholds, searched=name == chosen_on)
+        name: split_metrics(of_part, thresholds, searched=name == chosen_on)
         for name, of_part in parts.items()
         if with_truth(of_part)
     }

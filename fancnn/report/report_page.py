@@ -22,7 +22,7 @@ from fancnn.report.breakdown import by_group, by_type
 from fancnn.report.report_data import ReportData
 from fancnn.report.report_figures import Figures
 from fancnn.report.report_warnings import ENOUGH, cautions, independent_ng, ng_groups, proof, rests_on
-from fancnn.settings.groups import ALL, PARTS
+from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 FORECAST = {
     "escapes_per_million": "bad parts passed, of a million made",
@@ -199,7 +199,7 @@ def _pictures(material: ReportData) -> Sequence[LabeledImage]:
 def _counts(material: ReportData) -> tuple[list[str], list[tuple[str, list[int]]]]:
     """Names of the parts, and for each class how many pictures are in each."""
     pictures = _pictures(material)
-    parts = [part for part in (*PARTS, ALL) if any(picture.split == part for picture in pictures)]
+    parts = [part for part in (*SPLIT_NAMES, ALL) if any(picture.split == part for picture in pictures)]
     counted = Counter((picture.label, picture.class_name, picture.split) for picture in pictures)
     classes = sorted({(label, name) for label, name, _ in counted})
     rows = [(f"{name} ({NAMES[label]})", [counted[label, name, part] for part in parts]) for label, name in classes]

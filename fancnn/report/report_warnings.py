@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from fancnn.data.labeled_images import copies_across_parts
+from fancnn.data.labeled_images import copies_across_splits
 from fancnn.data.seen_images import seen_sentences
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.intervals import parts_needed, upper_bound
@@ -155,7 +155,7 @@ def _of_the_training(material: ReportData) -> Iterator[str]:
 
 
 def _of_the_split(material: ReportData) -> Iterator[str]:
-    if copies := copies_across_parts(material.pictures):
+    if copies := copies_across_splits(material.pictures):
         yield f"{plural(copies, 'picture')} have a copy of the same pixels in another part: the scores are too good."
     parts: dict[str, set[str]] = defaultdict(set)
     for picture in material.pictures:

@@ -69,7 +69,7 @@ from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, network_from_dict, validate_weight_shapes
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
-from fancnn.settings.groups import PARTS, ImageLimits
+from fancnn.settings.groups import SPLIT_NAMES, ImageLimits
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
@@ -128,7 +128,7 @@ def describe_pretraining(
 
 def seen_in_training(pictures: Iterable[LabeledImage]) -> SeenImages:
     """What a training sees: its training images teach the weights, its validation images choose the epoch."""
-    by_part: dict[str, list[LabeledImage]] = {part: [] for part in PARTS}
+    by_part: dict[str, list[LabeledImage]] = {part: [] for part in SPLIT_NAMES}
     for picture in pictures:
         by_part[picture.split].append(picture)
     return SeenImages.of(weights=by_part["train"], epoch=by_part["val"])

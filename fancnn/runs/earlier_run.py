@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from fancnn.assembly import read_pictures
+from fancnn.assembly import read_images
 from fancnn.cli.command import kept_settings
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
@@ -83,7 +83,7 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
         cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
     )
     settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)
-    data = read_pictures(settings)
+    data = read_images(settings)
     if split_hash(data.pictures) != model.about["split_sha256"]:
         raise UserError(
             f"the pictures under {data.root} are not those that {run} was trained on: some were changed or are "

@@ -103,7 +103,7 @@ MIXED = (
 )
 
 
-def part_metrics(
+def split_metrics(
     predictions: Iterable[Prediction],
     thresholds: Thresholds,
     line: Line | None = None,
@@ -174,7 +174,7 @@ def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     return {**dict.fromkeys(("decision_part", "calibration", "root", "line")), "decision": "", **found}
 
 
-def metrics_of_part(path: Path, part: str, needed: Iterable[str] = ()) -> dict[str, Any]:
+def metrics_of_split(path: Path, part: str, needed: Iterable[str] = ()) -> dict[str, Any]:
     """Read what a `metrics.json` has of one part.
 
     Raises:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.folders import kinds_in_words
-from fancnn.data.labeled_images import LabeledImage, copies_across_parts
+from fancnn.data.labeled_images import LabeledImage, copies_across_splits
 from fancnn.errors import argument
 from fancnn.plurals import plural
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
 
 
@@ -17,7 +17,7 @@ def print_data(data: ImageDataModule) -> None:
     """What was found in the folder, and what deserves a warning."""
     say(f"pictures: {len(data.pictures)} in {data.root}")
     rows = []
-    for part in PARTS:
+    for part in SPLIT_NAMES:
         if pictures := data.part(part):
             counts = [str(sum(picture.class_name == name for picture in pictures)) for name in data.classes]
             rows.append([part, *counts, str(len(pictures))])
@@ -36,7 +36,7 @@ def data_warnings(data: ImageDataModule) -> list[str]:
         found.append(f"files of other kinds lie among the pictures and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:
         found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
-    if copies := copies_across_parts(data.pictures):
+    if copies := copies_across_splits(data.pictures):
         found.append(
             f"{copies} pictures have a copy in another part, of the same bytes or the same pixels: its scores are too "
             "good"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
-from fancnn.images.image_files import pictures_below
+from fancnn.images.image_files import iter_image_files
 from fancnn.images.reading import UnreadableImage, pixel_hash
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.predictions import Prediction, read_predictions
@@ -57,7 +57,7 @@ def golden_pictures(folder: Path) -> list[Expected]:
     """
     if not folder.is_dir():
         raise UserError(f"golden={folder} is no folder. Expected one with GO/ and NG/, or with {TABLE}")
-    relative = sorted(pictures_below(folder))
+    relative = sorted(iter_image_files(folder))
     if (folder / TABLE).is_file():
         rows = read_predictions(folder / TABLE)
         expected = [_of_table(folder, path, rows) for path in relative]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-PARTS = ("train", "val", "test")
+SPLIT_NAMES = ("train", "val", "test")
 ALL = "all"  # images that name no split
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import (
-    PARTS,
+    SPLIT_NAMES,
     AugmentSettings,
     DataSettings,
     DecisionSettings,
@@ -237,7 +237,7 @@ def validate_decision(decision: DecisionSettings, line: LineSettings) -> None:
 def validate_rule(decision: DecisionSettings) -> None:
     with collected() as check:
         check(lambda: validate_choice("decision.rule", decision.rule, RULES))
-        check(lambda: validate_choice("decision.part", decision.part, PARTS))
+        check(lambda: validate_choice("decision.part", decision.part, SPLIT_NAMES))
         check(lambda: validate_thresholds(decision.threshold, decision.recheck))
         check(lambda: validate_share("decision.escape_rate", decision.escape_rate))
         check(lambda: validate_share("decision.confidence", decision.confidence))
@@ -597,7 +597,7 @@ TABLE_EXPECTED = "a prediction table: columns path, label, probability"
 
 def validate_split_name(key: str, part: str | None) -> None:
     if part is not None:
-        validate_choice(key, part, PARTS)
+        validate_choice(key, part, SPLIT_NAMES)
 
 
 def validate_asked_thresholds(threshold: float | None, recheck: float | None) -> None:

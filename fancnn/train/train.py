@@ -23,7 +23,7 @@ from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decide.decide import (
     choose,
-    chosen_part,
+    chosen_split,
     decision_facts,
     fitted_calibration,
     model_facts,
@@ -48,12 +48,12 @@ from fancnn.runs.init_run import (
     start_from,
 )
 from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import part_metrics, write_metrics
+from fancnn.runs.metrics_file import split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat
 from fancnn.runs.run_summary import print_data, print_interrupted, print_next
 from fancnn.runs.scoring import print_scores
-from fancnn.settings.groups import PARTS
+from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.installation import versions
@@ -98,7 +98,7 @@ def train(
     quiet_lightning()
     assembly.check(settings)
     origin = find_origin(settings)
-    data = assembly.read_pictures(settings)
+    data = assembly.read_images(settings)
     validate_images(settings.decision, data.pictures)
     batch = min(settings.data.batch_size, len(data.part("train")))
     assembly.validate_memory(settings.model.network, len(data.outputs), batch)
@@ -211,7 +211,7 @@ def _judge(
     `command` is the one that trains; a look at the test split is written down in its name.
     """
     best = run / checkpoints.FOLDER / BEST
-    names = [part for part in PARTS[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
+    names = [part for part in SPLIT_NAMES[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
     try:
         model = checkpoints.load(best, unfinished=True) if best.is_file() else classifier.model.eval()
         model.seen_images = inherited(model.seen_images)  # it may have been decided before, in a shorter training
@@ -224,7 +224,7 @@ def _judge(
         ) from error
     logits = {part: of_part for part, (of_part, _) in found.items()}
     reason = _decide(model, settings, data, logits)
-    facts = decision_facts(reason, chosen_part(settings.decision), settings.line, settings.decision)
+    facts = decision_facts(reason, chosen_split(settings.decision), settings.line, settings.decision)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     weights = model.weights_sha256
@@ -232,15 +232,15 @@ def _judge(
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
     looks = None
     if command != "crossval":  # a fold's own test part is not what is kept for the last look
-        if chosen_part(settings.decision) == "test":
+        if chosen_split(settings.decision) == "test":
             judged = predictions.get("test") or _predictions(model, weights, data.part("test"), *found["test"])
             looks = record_look(command, judged, weights, choice(settings.decision))
         if "test" in predictions:
             looks = record_look(command, predictions["test"], weights)
     line, costs = line_of(settings.line)
-    searched = chosen_part(settings.decision)
+    searched = chosen_split(settings.decision)
     parts = {
-        part: part_metrics(rows, model.thresholds, line, costs, searched=part == searched)
+        part: split_metrics(rows, model.thresholds, line, costs, searched=part == searched)
         for part, rows in predictions.items()
     }
     epochs = trainer.current_epoch

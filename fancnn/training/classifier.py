@@ -15,7 +15,7 @@ from fancnn.augmentation import Augment
 from fancnn.data.datasets import Batch
 from fancnn.data.samplers import epoch_seed
 from fancnn.model import Model
-from fancnn.networks.outputs import logit_of_ng, share_of_ng
+from fancnn.networks.outputs import logit_of_ng, probability_of_ng
 from fancnn.training.divergence import validate_finite
 from fancnn.training.epoch_scores import EpochScores, epoch_scores
 from fancnn.training.regularization import optimizer_of
@@ -101,7 +101,7 @@ class Classifier(pl.LightningModule):
             pixels, labels = self.augment(self.model.preprocess.scaled(images), labels)
             outputs = self.model.network(self.model.preprocess.normalised(pixels))
         outputs = outputs.float()  # the loss in float32 where the network ran in bfloat16
-        self.train_scores.update(logit_of_ng(outputs), share_of_ng(labels))
+        self.train_scores.update(logit_of_ng(outputs), probability_of_ng(labels))
         loss: Tensor = self.loss(outputs, labels)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import compose_command, write_pictures
+from samples import compose_command, write_images
 
 from fancnn.cache.cache import look_after
 from fancnn.cache.settings import CacheSettings
@@ -14,7 +14,7 @@ from fancnn.images.preprocess import Preprocess
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """A cache with the decoded pictures of one folder; returns that cache folder."""
-    root, preprocess = write_pictures(tmp_path / "pictures", {"GO": 5}), Preprocess((6, 8))
+    root, preprocess = write_images(tmp_path / "pictures", {"GO": 5}), Preprocess((6, 8))
     folder = tmp_path / "cache/decoded" / cache_name(root, preprocess)
     decoded_files(folder, root, [f"GO/00{i}.png" for i in range(5)], preprocess)
     return folder

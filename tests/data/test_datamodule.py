@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import compose_train, write_pictures
+from samples import compose_train, write_images
 
 from fancnn import assembly
 from fancnn.data import datamodule
 from fancnn.data.datamodule import MOST_NAMED, ImageDataModule
 from fancnn.data.datasets import FileDataset, PixelDataset
-from fancnn.data.labeled_images import copies_across_parts, read_split, split_hash, write_split
-from fancnn.data.samplers import EpochBatches
+from fancnn.data.labeled_images import copies_across_splits, read_split, split_hash, write_split
+from fancnn.data.samplers import SeededBatchSampler
 from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.images.image_gate import DEFAULT_GATE
@@ -28,7 +28,7 @@ def module(root: Path, plan: SplitPlan | None = None, **options: object) -> Imag
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_pictures(tmp_path / "pictures", {"GO": 20, "NG": 10})
+    return write_images(tmp_path / "pictures", {"GO": 20, "NG": 10})
 
 
 def test_a_fifth_of_each_class_validates_by_default(root: Path) -> None:
@@ -44,7 +44,7 @@ def test_batches_hold_the_pixels_and_labels_of_their_pictures(root: Path) -> Non
     images, labels = zip(*data.train_dataloader(), strict=True)
     assert [len(batch) for batch in images] == [7, 7, 7, 3]
     expected = data.dataset("train")[torch.arange(24)]
-    order = torch.cat(list(EpochBatches(24, 7, seed=0)))
+    order = torch.cat(list(SeededBatchSampler(24, 7, seed=0)))
     assert torch.equal(torch.cat(images), expected[0][order])
     assert torch.equal(torch.cat(labels), expected[1][order])
     assert expected[1].tolist() == [picture.label for picture in data.part("train")]
@@ -62,7 +62,7 @@ def test_unreadable_files_are_all_named_with_reasons(root: Path) -> None:
 
 
 def test_many_files_that_cannot_be_read_do_not_flood_the_console(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "photos", {"GO": 3, "NG": 3})
+    root = write_images(tmp_path / "photos", {"GO": 3, "NG": 3})
     for number in range(MOST_NAMED + 7):
         (root / f"NG/bad{number:03}.png").touch()
     with pytest.raises(UserError) as caught:
@@ -88,18 +88,18 @@ def test_a_class_whose_files_are_all_skipped_is_said(root: Path) -> None:
 
 def test_a_class_too_small_to_split_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="at least 2 pictures.*NG has 1"):
-        module(write_pictures(tmp_path, {"GO": 5, "NG": 1}))
+        module(write_images(tmp_path, {"GO": 5, "NG": 1}))
 
 
 def test_copies_of_a_picture_stay_in_one_part(root: Path) -> None:
     for index in range(8):
         shutil.copy(root / "GO/000.png", root / f"GO/copy{index}.png")
-    assert copies_across_parts(module(root).pictures) == 0
-    assert copies_across_parts(module(root, SplitPlan("ordered", val_fraction=0.2)).pictures) == 9
+    assert copies_across_splits(module(root).pictures) == 0
+    assert copies_across_splits(module(root, SplitPlan("ordered", val_fraction=0.2)).pictures) == 9
 
 
 def test_parts_given_by_folders_stay_and_val_is_taken_from_train(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path, {"train/GO": 10, "train/NG": 10, "test/GO": 4, "test/NG": 3})
+    root = write_images(tmp_path, {"train/GO": 10, "train/NG": 10, "test/GO": 4, "test/NG": 3})
     data = module(root)
     assert [len(data.part(part)) for part in ("train", "val", "test")] == [16, 4, 7]
     assert all(picture.path.startswith("test/") for picture in data.part("test"))
@@ -108,7 +108,7 @@ def test_parts_given_by_folders_stay_and_val_is_taken_from_train(tmp_path: Path)
 def test_a_group_is_in_one_part_and_in_the_table(tmp_path: Path) -> None:
     root = tmp_path / "pictures"
     for lot in range(10):
-        write_pictures(root, {f"GO/lot{lot}": 3, f"NG/lot{lot}": 2}, seed=lot)
+        write_images(root, {f"GO/lot{lot}": 3, f"NG/lot{lot}": 2}, seed=lot)
     data = module(root, SplitPlan("grouped", group=r"lot\d"))
     parts = {group: {p.split for p in data.pictures if p.group == group} for group in {p.group for p in data.pictures}}
     assert len(parts) == 10
@@ -161,7 +161,7 @@ def test_processes_share_an_epoch_without_overlap_and_another_epoch_has_another_
 ) -> None:
     shares = []
     for rank in range(world):
-        sampler = EpochBatches(size, batch_size, seed, rank, world)
+        sampler = SeededBatchSampler(size, batch_size, seed, rank, world)
         sampler.set_epoch(epoch)
         batches = [batch.tolist() for batch in sampler if len(batch)]
         assert len(batches) == len(sampler)
@@ -172,7 +172,7 @@ def test_processes_share_an_epoch_without_overlap_and_another_epoch_has_another_
     assert len(set(together)) == len(together)
     if world == 1:
         assert sorted(together) == list(range(size))
-    later = EpochBatches(size, batch_size, seed, 0, world)
+    later = SeededBatchSampler(size, batch_size, seed, 0, world)
     later.set_epoch(epoch + 1)
     if size // world > 20:
         assert torch.cat(list(later)).tolist() != shares[0]

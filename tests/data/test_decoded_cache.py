@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from samples import process_environment, write_pictures
+from samples import process_environment, write_images
 
 from fancnn.data import decoded_cache as cache
 from fancnn.data.cache_index import Line, read_index
@@ -33,7 +33,7 @@ def pixels_of(found: DecodedFiles) -> torch.Tensor:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_pictures(tmp_path / "pictures", {"GO": 12, "NG/deep": 8})
+    return write_images(tmp_path / "pictures", {"GO": 12, "NG/deep": 8})
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_files_cut_anywhere_by_a_crash_give_the_same_pixels(
     cut: int, rows: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = tmp_path_factory.mktemp("crash")
-    root = write_pictures(place / "pictures", {"GO": 12, "NG": 8})
+    root = write_images(place / "pictures", {"GO": 12, "NG": 8})
     cached(place, root)
     index = place / "cache/index.csv"
     header = len(b"pixels-1.u8\r\n")

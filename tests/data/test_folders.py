@@ -1,26 +1,26 @@
 from pathlib import Path
 
 import pytest
-from samples import write_pictures
+from samples import write_images
 
-from fancnn.data.folders import Listing, list_pictures, validate_for_training
+from fancnn.data.folders import Listing, list_images, validate_for_training
 from fancnn.errors import UserError
 
 
 def listed(root: Path, go_class: str = "GO") -> Listing:
-    listing = list_pictures(root, go_class)
+    listing = list_images(root, go_class)
     validate_for_training(listing, go_class)
     return listing
 
 
 def test_folder_names_decide_labels_whatever_their_order(tmp_path: Path) -> None:
     """`100` sorts before `60` as a string: the original called bad parts GO."""
-    listing = listed(write_pictures(tmp_path, {"100": 2, "60": 3}), go_class="100")
+    listing = listed(write_images(tmp_path, {"100": 2, "60": 3}), go_class="100")
     assert {(picture.class_name, picture.label) for picture in listing.pictures} == {("100", 0), ("60", 1)}
 
 
 def test_every_other_folder_is_ng_and_folders_inside_are_defect_types(tmp_path: Path) -> None:
-    listing = listed(write_pictures(tmp_path, {"GO": 1, "NG/scratch/deep": 1, "NG": 1, "broken": 1}))
+    listing = listed(write_images(tmp_path, {"GO": 1, "NG/scratch/deep": 1, "NG": 1, "broken": 1}))
     found = [(picture.path, picture.label, picture.defect_type) for picture in listing.pictures]
     assert found == [
         ("GO/000.png", 0, ""),
@@ -32,7 +32,7 @@ def test_every_other_folder_is_ng_and_folders_inside_are_defect_types(tmp_path: 
 
 def test_what_systems_leave_among_pictures_is_neither_class_nor_picture(tmp_path: Path) -> None:
     hidden_parent = tmp_path / ".cache" / "set"  # a hidden folder above the root hides nothing
-    root = write_pictures(hidden_parent, {"GO": 2, "NG": 2, ".git": 1, "__MACOSX": 1, "NG/.trash": 1})
+    root = write_images(hidden_parent, {"GO": 2, "NG": 2, ".git": 1, "__MACOSX": 1, "NG/.trash": 1})
     for name in (".DS_Store", "GO/._000.png", "GO/Thumbs.db", "GO/desktop.ini", "NG/.hidden.jpg"):
         (root / name).write_bytes(b"litter")
     listing = listed(root)
@@ -42,15 +42,15 @@ def test_what_systems_leave_among_pictures_is_neither_class_nor_picture(tmp_path
 
 
 def test_visible_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path, {"GO": 1, "NG": 1})
+    root = write_images(tmp_path, {"GO": 1, "NG": 1})
     (root / "GO/notes.txt").write_text("fine")
     (root / "GO/photo.HEIC").write_bytes(b"x")
     assert listed(root).ignored == {".txt": 1, ".heic": 1}
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "set", {"GO": 2, "NG": 2})
-    elsewhere = write_pictures(tmp_path / "elsewhere", {"more": 3})
+    root = write_images(tmp_path / "set", {"GO": 2, "NG": 2})
+    elsewhere = write_images(tmp_path / "elsewhere", {"more": 3})
     (root / "GO/up").symlink_to(root)
     (root / "GO/self").symlink_to(root / "GO")
     (root / "NG/more").symlink_to(elsewhere / "more")
@@ -60,12 +60,12 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
 
 
 def test_names_in_any_script(tmp_path: Path) -> None:
-    listing = listed(write_pictures(tmp_path, {"良品": 1, "брак": 1}), go_class="良品")
+    listing = listed(write_images(tmp_path, {"良品": 1, "брак": 1}), go_class="良品")
     assert {picture.path: picture.label for picture in listing.pictures} == {"брак/000.png": 1, "良品/000.png": 0}
 
 
 def test_parts_are_taken_as_they_are(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path, {"train/GO": 2, "train/NG/dent": 2, "test/GO": 1, "test/NG": 1})
+    root = write_images(tmp_path, {"train/GO": 2, "train/NG/dent": 2, "test/GO": 1, "test/NG": 1})
     found = {
         (picture.path, picture.split, picture.class_name, picture.defect_type) for picture in listed(root).pictures
     }
@@ -92,14 +92,14 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("counts", "go_class", "text"), MISTAKES, ids=[text for *_, text in MISTAKES])
 def test_what_cannot_be_trained_on_is_said(counts: dict[str, int], go_class: str, text: str, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path, counts)
+    root = write_images(tmp_path, counts)
     with pytest.raises(UserError, match=text):
         listed(root, go_class)
 
 
 def test_a_missing_root_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data.root='.*nowhere' is no folder. Expected a folder of class folders"):
-        list_pictures(tmp_path / "nowhere", "GO")
+        list_images(tmp_path / "nowhere", "GO")
 
 
 def test_folders_of_other_kinds_of_files_are_said_with_the_kinds(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_folders_of_other_kinds_of_files_are_said_with_the_kinds(tmp_path: Path)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(UserError, match=r"no pictures .* only files of other kinds: .heic \(2\), .txt \(1\)"):
-        list_pictures(tmp_path, "GO")
+        list_images(tmp_path, "GO")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fancnn.data.samplers import SAMPLERS, Draw, EpochBatches
+from fancnn.data.samplers import SAMPLERS, Draw, SeededBatchSampler
 
 counts = st.tuples(st.integers(1, 40), st.integers(1, 40))
 
@@ -14,7 +14,7 @@ def labels_of(go: int, ng: int) -> Tensor:
 
 
 def drawn(draw: Draw, epoch: int, seed: int = 0, rank: int = 0, world: int = 1) -> list[int]:
-    batches = EpochBatches(draw, 7, seed, rank, world)
+    batches = SeededBatchSampler(draw, 7, seed, rank, world)
     batches.set_epoch(epoch)
     found = [batch.tolist() for batch in batches if len(batch)]
     assert len(found) == len(batches)

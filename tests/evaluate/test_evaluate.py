@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import compose_command, write_pictures
+from samples import compose_command, write_images
 
 from fancnn.decide.decide import decide
 from fancnn.decide.settings import DecideSettings
@@ -52,7 +52,7 @@ def test_test_is_taken_where_there_is_one(run_evaluate: Evaluate, tmp_path: Path
 def test_another_folder_is_scored_by_the_names_the_run_knows(
     run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = write_pictures(tmp_path / "other", {"GO": 5, "NG": 4, "unknown": 3})
+    root = write_images(tmp_path / "other", {"GO": 5, "NG": 4, "unknown": 3})
     assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 9
     assert "left out, since the run has no such class: unknown (3)" in capsys.readouterr().out
 
@@ -61,13 +61,13 @@ def test_another_folder_is_scored_by_the_names_the_run_knows(
 def test_a_folder_of_another_mix_is_told(
     ng: int, said: bool, run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_evaluate(f"data.root={write_pictures(tmp_path / 'other', {'GO': 20, 'NG': ng})}")
+    run_evaluate(f"data.root={write_images(tmp_path / 'other', {'GO': 20, 'NG': ng})}")
     expected = "note: P(NG) is for parts mixed like the validation images, 0.429 NG, and here 0.0909 are: loss, Brier"
     assert (expected in capsys.readouterr().out) == said
 
 
 def test_names_of_another_folder_can_be_translated(run_evaluate: Evaluate, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "other", {"OK": 5, "bad": 4})
+    root = write_images(tmp_path / "other", {"OK": 5, "bad": 4})
     found = run_evaluate(f"data.root={root}", "data.class_names={OK: GO, bad: NG}")["all"]
     assert (found["go"], found["ng"]) == (5, 4)
 
@@ -101,7 +101,7 @@ def test_thresholds_of_the_command_line_carry_no_proof_of_those_they_replace(
 def test_a_folder_with_good_parts_alone_has_undefined_scores(
     run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = run_evaluate(f"data.root={write_pictures(tmp_path / 'other', {'GO': 5})}")["all"]
+    found = run_evaluate(f"data.root={write_images(tmp_path / 'other', {'GO': 5})}")["all"]
     assert found["recall"] is None
     assert "no NG pictures among them" in capsys.readouterr().out
     assert found["auroc"] is None
@@ -109,13 +109,13 @@ def test_a_folder_with_good_parts_alone_has_undefined_scores(
 
 
 def test_a_part_of_another_folder(run_evaluate: Evaluate, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "other", {"train/GO": 2, "train/NG": 2, "test/GO": 3, "test/NG": 1})
+    root = write_images(tmp_path / "other", {"train/GO": 2, "train/NG": 2, "test/GO": 3, "test/NG": 1})
     assert run_evaluate(f"data.root={root}", "split=test")["test"]["pictures"] == 4
     assert set(run_evaluate(f"data.root={root}")) == {"train", "test"}
 
 
 def test_unreadable_files_of_another_folder_have_a_row_with_the_reason(run_evaluate: Evaluate, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "other", {"GO": 3, "NG": 3})
+    root = write_images(tmp_path / "other", {"GO": 3, "NG": 3})
     (root / "NG/001.png").write_bytes(b"")
     assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 5
     rows = {row.path: row for row in read_predictions(tmp_path / "out/predictions.csv")}
@@ -141,7 +141,7 @@ def test_the_runs_part_is_found_again_where_its_pictures_have_moved(
 
 def test_a_checkpoint_alone_scores_another_folder(trained_run: Path, tmp_path: Path) -> None:
     alone = shutil.copy(trained_run / "checkpoints/best.ckpt", tmp_path / "model.ckpt")
-    root = write_pictures(tmp_path / "other", {"GO": 5, "NG": 4})
+    root = write_images(tmp_path / "other", {"GO": 5, "NG": 4})
     given = [f"run={alone}", f"data.root={root}", f"output_dir={tmp_path / 'out'}"]
     found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
     assert found.parts["all"]["pictures"] == 9
@@ -177,7 +177,7 @@ def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, pic
 
 
 def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: Evaluate, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "other", {"OK": 2, "bad": 2})
+    root = write_images(tmp_path / "other", {"OK": 2, "bad": 2})
     with pytest.raises(UserError, match=r"Found: OK \(2\), bad \(2\).*'data.class_names={OK: GO, bad: NG}'"):
         run_evaluate(f"data.root={root}")
 

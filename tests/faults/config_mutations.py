@@ -23,7 +23,7 @@ from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
-from samples import write_pictures
+from samples import write_images
 
 from fancnn.__main__ import commands
 from fancnn.cli.command import composing_mistake, conf_dir, option_groups
@@ -87,7 +87,7 @@ class Place:
     root: Path
 
     def made(self) -> "Place":
-        write_pictures(self.root / "images", {"GO": 3, "NG": 3})
+        write_images(self.root / "images", {"GO": 3, "NG": 3})
         (self.root / "run/checkpoints").mkdir(parents=True, exist_ok=True)
         for name in ("run/checkpoints/best.ckpt", "inspector.onnx", "table.csv"):
             (self.root / name).touch()

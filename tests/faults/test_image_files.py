@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from samples import compose_command, compose_train, write_pictures
+from samples import compose_command, compose_train, write_images
 
 from fancnn.cli.kept_settings import replayed
 from fancnn.data.datamodule import ImageDataModule
@@ -30,7 +30,7 @@ NARROW = ImageLimits(max_side=22)
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Class folders of 24x20 images; in NG a folder that may not be listed, a pipe, /dev/zero and a broken link."""
-    root = write_pictures(tmp_path / "set", {"GO": 6, "NG": 6, "NG/shut": 3})
+    root = write_images(tmp_path / "set", {"GO": 6, "NG": 6, "NG/shut": 3})
     os.mkfifo(root / "NG/pipe.png")
     (root / "NG/zeros.png").symlink_to("/dev/zero")
     (root / "NG/broken.png").symlink_to(tmp_path / "gone")
@@ -96,7 +96,7 @@ def test_evaluate_counts_them_on_another_folder(root: Path, trained_run: Path, t
 
 
 def test_a_class_that_a_broken_link_stands_for_is_missed(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "set", {"GO": 4, "NG": 4})
+    root = write_images(tmp_path / "set", {"GO": 4, "NG": 4})
     (root / "bad").symlink_to(tmp_path / "not mounted")
     with pytest.raises(UserError, match="bad is a link that leads nowhere: mend or remove it"):
         ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan()).setup()

@@ -26,7 +26,7 @@ from fancnn.cli.command import kept_settings, with_earlier_overrides
 from fancnn.compare.candidates import read_candidate
 from fancnn.data.cache_index import read_index
 from fancnn.data.decoded_cache import read_about
-from fancnn.data.labeled_images import copies_across_parts, read_split, split_hash
+from fancnn.data.labeled_images import copies_across_splits, read_split, split_hash
 from fancnn.data.seen_images import SeenImages, content_hashes
 from fancnn.decide.decide import rule_of
 from fancnn.decisions.calibration import UNCALIBRATED
@@ -42,7 +42,7 @@ from fancnn.report.report_data import of_run
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line
 from fancnn.runs.looks import Ledger, Question
-from fancnn.runs.metrics_file import part_metrics
+from fancnn.runs.metrics_file import split_metrics
 from fancnn.settings.training import TrainSettings
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
@@ -234,7 +234,7 @@ def test_tables_of_a_run(run: Path, name: str, data: st.DataObject) -> None:
         if name == "predictions.csv":
             read_or_refused(lambda: scored(run / name))
         if name == "split.csv":
-            read_or_refused(lambda: copies_across_parts(read_split(run / name)))
+            read_or_refused(lambda: copies_across_splits(read_split(run / name)))
             read_or_refused(lambda: split_hash(read_split(run / name)))
     finally:
         (run / name).write_bytes(content)
@@ -244,7 +244,7 @@ def scored(table: Path) -> None:
     rows = read_predictions(table)
     validate_each_once(rows)
     if with_truth(rows):
-        part_metrics(rows, Thresholds(0.2, 0.6))
+        split_metrics(rows, Thresholds(0.2, 0.6))
     content_hashes(row.content for row in rows)
 
 

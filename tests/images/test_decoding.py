@@ -4,18 +4,18 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from samples import write_pictures
+from samples import write_images
 
 from fancnn.images.decoding import AHEAD, decode
 from fancnn.images.preprocess import Preprocess
-from fancnn.images.reading import read_picture
+from fancnn.images.reading import read_image
 
 
 def test_results_come_in_order_with_the_pixels_of_one_picture_at_a_time(tmp_path: Path) -> None:
-    paths = sorted(write_pictures(tmp_path, {"a": 60}).rglob("*.png"))
+    paths = sorted(write_images(tmp_path, {"a": 60}).rglob("*.png"))
     preprocess = Preprocess((10, 12), "pad", "black")
     for path, found in zip(paths, decode(paths, preprocess, workers=3), strict=True):
-        alone = preprocess.fit(torch.from_numpy(read_picture(path)).permute(2, 0, 1)[None])[0]
+        alone = preprocess.fit(torch.from_numpy(read_image(path)).permute(2, 0, 1)[None])[0]
         assert found.path == path
         assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert found.pixels is not None
@@ -23,7 +23,7 @@ def test_results_come_in_order_with_the_pixels_of_one_picture_at_a_time(tmp_path
 
 
 def test_threads_resize_alone_and_the_callers_number_of_threads_stays(tmp_path: Path) -> None:
-    paths = sorted(write_pictures(tmp_path, {"a": 12}).rglob("*.png"))
+    paths = sorted(write_images(tmp_path, {"a": 12}).rglob("*.png"))
     before, seen = torch.get_num_threads(), []
 
     class Watched(Preprocess):
@@ -46,7 +46,7 @@ def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_is_a_result_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
-    paths = sorted(write_pictures(tmp_path, {"a": 3}).rglob("*.png"))
+    paths = sorted(write_images(tmp_path, {"a": 3}).rglob("*.png"))
     paths[1].write_bytes(b"no picture")
     found = list(decode([*paths, tmp_path / "gone.png"], Preprocess((4, 4))))
     assert [item.pixels is None for item in found] == [False, True, False, True]
@@ -56,7 +56,7 @@ def test_a_bad_file_is_a_result_with_its_reason_and_stops_nothing(tmp_path: Path
 
 def test_files_are_read_only_so_far_ahead(tmp_path: Path) -> None:
     """What keeps memory flat over any number of files."""
-    (path,) = write_pictures(tmp_path, {"a": 1}).rglob("*.png")
+    (path,) = write_images(tmp_path, {"a": 1}).rglob("*.png")
     asked = 0
 
     def many() -> Iterator[Path]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fancnn.errors import UserError
 from fancnn.files.regular_files import read_regular
 from fancnn.images import image_files as walking
-from fancnn.images.image_files import pictures_below, pictures_matching
+from fancnn.images.image_files import iter_image_files, matching_image_files
 
 
 def touched(root: Path, *names: str) -> Path:
@@ -23,13 +23,13 @@ def touched(root: Path, *names: str) -> Path:
 
 
 def below(root: Path) -> list[str]:
-    return [path.as_posix() for path in pictures_below(root)]
+    return [path.as_posix() for path in iter_image_files(root)]
 
 
 def test_paths_come_by_folder_and_name(tmp_path: Path) -> None:
     others: Counter[str] = Counter()
     root = touched(tmp_path, "b/2.png", "b/10.png", "a/z/1.png", "a/1.png", "9.png", "b/notes.txt", ".hidden/1.png")
-    assert [str(path) for path in pictures_below(root, others)] == [
+    assert [str(path) for path in iter_image_files(root, others)] == [
         "9.png", "a/1.png", "a/z/1.png", "b/10.png", "b/2.png"
     ]  # fmt: skip
     assert others == {".txt": 1}
@@ -57,7 +57,7 @@ def test_folders_that_link_to_each_other_are_looked_into_once(tmp_path: Path) ->
     found = below(root)
     assert len(found) == 13
     assert found == below(root)
-    assert len(pictures_matching(root / "**/*.png")) == 13
+    assert len(matching_image_files(root / "**/*.png")) == 13
 
 
 def test_a_link_to_a_folder_above_brings_in_no_other_class(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_listed_is_one_of_the_paths(tmp_path: Path, monk
     assert below(root) == ["a/1.png", "shut"]
     assert below(root / "shut") == ["."]
     for pattern in ("**/*.png", "*/*.png"):
-        assert pictures_matching(root / pattern) == [root / "a/1.png", root / "shut"]
+        assert matching_image_files(root / pattern) == [root / "a/1.png", root / "shut"]
     with pytest.raises(IsADirectoryError, match="a folder that cannot be looked into: Permission denied"):
         read_regular(root / "shut", 10)
 
@@ -107,7 +107,7 @@ def test_broken_links_and_pipes_with_the_name_of_an_image_are_among_the_paths(tm
     os.mkfifo(root / "pipe.png")
     expected = ["1.png", "broken.png", "pipe.png", "round.png"]
     assert below(root) == expected
-    assert [path.name for path in pictures_matching(root / "*.png")] == expected
+    assert [path.name for path in matching_image_files(root / "*.png")] == expected
 
 
 def test_a_tree_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_a_tree_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         below(tmp_path)
     monkeypatch.setattr(walking, "MOST_FILES", 2)
     with pytest.raises(UserError, match="has more than 2 files"):
-        pictures_matching(tmp_path / "*/*.png")
+        matching_image_files(tmp_path / "*/*.png")
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
@@ -146,4 +146,4 @@ def test_patterns_mean_what_they_mean_elsewhere(
             touched(root, str(path.relative_to(root)))
     expected = [Path(name) for name in glob(str(root.joinpath(*pattern)), recursive=True)]  # noqa: PTH207
     wanted = {path for path in expected if path.is_file() and path.suffix == ".png"}
-    assert pictures_matching(root.joinpath(*pattern)) == sorted(wanted)
+    assert matching_image_files(root.joinpath(*pattern)) == sorted(wanted)

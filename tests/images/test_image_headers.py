@@ -25,7 +25,7 @@ from fancnn.images.decoding import decode_file
 from fancnn.images.image_gate import ImageGate, Room
 from fancnn.images.image_headers import decoding_bytes
 from fancnn.images.preprocess import Preprocess, resized
-from fancnn.images.reading import UnreadableImage, opened, read_picture
+from fancnn.images.reading import UnreadableImage, opened, read_image
 from fancnn.settings.groups import ImageLimits
 
 Image.init()
@@ -88,7 +88,7 @@ def test_what_claims_too_much_is_refused_before_a_pixel_is_decoded(
 
     monkeypatch.setattr(reading, "as_rgb", loaded)
     with pytest.raises(UnreadableImage) as caught:
-        read_picture(content)
+        read_image(content)
     assert reason in str(caught.value)
 
 
@@ -108,39 +108,39 @@ def test_an_indexed_png_without_a_palette_is_damaged_and_no_fault_of_the_program
     pixels = chunk(b"IDAT", zlib.compress(bytes(20)))
     for order in (pixels + header, chunk(b"PLTE", b"") + header + pixels):
         with pytest.raises(UnreadableImage, match="damaged|cut off"):
-            read_picture(b"\x89PNG\r\n\x1a\n" + order + chunk(b"IEND", b""))
+            read_image(b"\x89PNG\r\n\x1a\n" + order + chunk(b"IEND", b""))
 
 
 def test_a_jpeg_with_a_film_behind_it_is_an_image_as_before() -> None:
     """Telephones put one there; its bytes are no scans."""
     content = saved("JPEG")
-    assert (read_picture(content + b"\xff\xda" * 5_000) == read_picture(content)).all()
+    assert (read_image(content + b"\xff\xda" * 5_000) == read_image(content)).all()
 
 
 def test_metadata_that_claim_more_than_there_is_say_nothing_against_the_pixels() -> None:
     exif = tiff((0x0112, 3, 1, 6), *((40_000 + index, 1, 60, 0) for index in range(9)))
-    assert read_picture(saved("PNG", exif=exif)).shape == (30, 40, 3)
-    assert read_picture(saved("PNG", exif=tiff((0x0112, 3, 1, 6)))).shape == (40, 30, 3)
+    assert read_image(saved("PNG", exif=exif)).shape == (30, 40, 3)
+    assert read_image(saved("PNG", exif=tiff((0x0112, 3, 1, 6)))).shape == (40, 30, 3)
 
 
 def test_large_texts_of_a_png_take_no_memory() -> None:
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**7), 9))
     with pytest.raises(UnreadableImage, match="damaged"):
-        read_picture(png(4, 4, text))
+        read_image(png(4, 4, text))
 
 
 def test_limits_let_through_what_is_within_them_and_say_which_key_allows_more() -> None:
     limits = ImageLimits(max_side=40, megapixels=0.0012, megabytes=1, decoding_megabytes=0.02)
-    assert read_picture(saved("PNG"), gate=ImageGate(limits)).shape == (30, 40, 3)
+    assert read_image(saved("PNG"), gate=ImageGate(limits)).shape == (30, 40, 3)
     for content, reason in (
         (saved("PNG", size=(41, 2)), "image_limits.max_side=41 allows it"),
         (saved("PNG", size=(40, 31)), "image_limits.megapixels=1 allows it"),
         (saved("PNG", "RGBA"), r"of memory to decode, more than 0.02; image_limits.decoding_megabytes=1 allows it"),
     ):
         with pytest.raises(UnreadableImage, match=reason) as caught:
-            read_picture(content, gate=ImageGate(limits))
+            read_image(content, gate=ImageGate(limits))
         assert caught.value.too_large
-        read_picture(content)
+        read_image(content)
 
 
 def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "zeros.png").symlink_to("/dev/zero")
     for name, kind in (("pipe.png", "a named pipe"), ("zeros.png", "a device")):
         with pytest.raises(UnreadableImage, match=f"cannot be read: {kind}, not a regular file"):
-            read_picture(tmp_path / name)
+            read_image(tmp_path / name)
 
 
 def test_the_configuration_begins_with_the_limits_of_python() -> None:
@@ -231,9 +231,9 @@ def test_strips_are_converted_to_the_pixels_of_the_whole(mode: str, monkeypatch:
         file = io.BytesIO()
         Image.fromarray(np.random.default_rng(0).integers(0, 65536, (30, 40), dtype=np.uint16)).save(file, "PNG")
         content = file.getvalue()
-    whole = read_picture(content)
+    whole = read_image(content)
     monkeypatch.setattr(reading, "STRIP", 100)
-    assert (read_picture(content) == whole).all()
+    assert (read_image(content) == whole).all()
 
 
 PEAK = """

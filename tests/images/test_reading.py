@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fancnn.errors import UserError
-from fancnn.images.reading import SUFFIXES, as_rgb, is_hidden, is_picture, read_picture
+from fancnn.images.reading import SUFFIXES, as_rgb, is_hidden, is_image_file, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (11, 7, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
@@ -54,12 +54,12 @@ def over(colours, alpha, background):
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPG", "ファン 1.png", "x/вентилятор.Tiff", "a.b.jpeg", "ฝ.webp"])
 def test_a_known_suffix_makes_a_picture_in_any_case_and_script(name):
-    assert is_picture(PurePosixPath(name))
+    assert is_image_file(PurePosixPath(name))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.part", "split.csv", "a.", "a.svg"])
 def test_other_suffixes_are_no_pictures(name):
-    assert not is_picture(PurePosixPath(name))
+    assert not is_image_file(PurePosixPath(name))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_other_suffixes_are_no_pictures(name):
 )
 def test_what_systems_leave_behind_is_hidden(name):
     assert is_hidden(PurePosixPath(name))
-    assert not is_picture(PurePosixPath(name))
+    assert not is_image_file(PurePosixPath(name))
 
 
 def test_every_suffix_is_lower_case_and_known_to_pillow():
@@ -82,12 +82,12 @@ def test_every_suffix_is_lower_case_and_known_to_pillow():
 
 @pytest.mark.parametrize("options", LOSSLESS.values(), ids=LOSSLESS)
 def test_lossless_files_give_their_very_pixels(options):
-    np.testing.assert_array_equal(read_picture(saved(RGB, **options)), RGB)
+    np.testing.assert_array_equal(read_image(saved(RGB, **options)), RGB)
 
 
 @pytest.mark.parametrize("options", LOSSY.values(), ids=LOSSY)
 def test_lossy_files_give_nearly_their_pixels(options):
-    pixels = read_picture(saved(SMOOTH, **options))
+    pixels = read_image(saved(SMOOTH, **options))
     assert np.abs(pixels.astype(int) - SMOOTH).max() <= 12
 
 
@@ -95,7 +95,7 @@ def test_the_result_is_contiguous_writable_and_the_same_from_path_and_content(tm
     path = tmp_path / "ファン 1 – ok.png"
     path.write_bytes(saved(RGB, format="PNG"))
     for source in (path, str(path), path.read_bytes()):
-        pixels = read_picture(source)
+        pixels = read_image(source)
         np.testing.assert_array_equal(pixels, RGB)
         assert pixels.dtype == np.uint8
         assert pixels.flags.c_contiguous
@@ -105,31 +105,31 @@ def test_the_result_is_contiguous_writable_and_the_same_from_path_and_content(tm
 def test_the_suffix_may_lie_about_the_kind(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(saved(RGB, format="PNG"))
-    np.testing.assert_array_equal(read_picture(path), RGB)
+    np.testing.assert_array_equal(read_image(path), RGB)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "GIF"])
 def test_grey_files_have_three_equal_channels(kind):
-    np.testing.assert_array_equal(read_picture(saved(GREY, format=kind)), grey_as_rgb(GREY))
+    np.testing.assert_array_equal(read_image(saved(GREY, format=kind)), grey_as_rgb(GREY))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 def test_one_bit_files_are_black_and_white(kind):
     bits = GREY > 128
-    np.testing.assert_array_equal(read_picture(saved(bits, format=kind)), grey_as_rgb(bits * 255))
+    np.testing.assert_array_equal(read_image(saved(bits, format=kind)), grey_as_rgb(bits * 255))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF"])
 def test_palette_files_show_their_colours(kind):
     palette = Image.fromarray(RGB).quantize(16)
     colours = np.asarray(palette.convert("RGB"))
-    np.testing.assert_array_equal(read_picture(saved(palette, format=kind)), colours)
+    np.testing.assert_array_equal(read_image(saved(palette, format=kind)), colours)
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("CMYK", "JPEG"), ("CMYK", "TIFF"), ("LAB", "TIFF")])
 def test_other_colour_spaces_come_out_as_rgb(mode, kind):
     flat = np.full((8, 8, 3), (200, 100, 50), np.uint8)  # CMYK JPEGs hold Adobe's inverted values
-    pixels = read_picture(saved(Image.fromarray(flat).convert(mode), format=kind))
+    pixels = read_image(saved(Image.fromarray(flat).convert(mode), format=kind))
     assert np.abs(pixels.astype(int) - flat).max() <= 2
 
 
@@ -154,13 +154,13 @@ def test_alpha_lets_the_background_through(name, background, level):
     colour = np.dstack([RGB, ALPHA])
     grey = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)])
     for picture, opaque in ((colour, RGB), (grey, grey_as_rgb(GREY))):
-        pixels = read_picture(saved(picture, **options), background)
+        pixels = read_image(saved(picture, **options), background)
         np.testing.assert_array_equal(pixels, over(opaque, ALPHA, level))
 
 
 def test_white_is_the_default_background():
     clear = Image.new("RGBA", (2, 2), (9, 9, 9, 0))
-    assert (read_picture(saved(clear, format="PNG")) == 255).all()
+    assert (read_image(saved(clear, format="PNG")) == 255).all()
 
 
 @pytest.mark.parametrize(
@@ -171,14 +171,14 @@ def test_palettes_may_hold_transparency(kind, transparency, alphas):
     indices = Image.fromarray(GREY % 3)
     indices.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     colours = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]])
-    pixels = read_picture(saved(indices, format=kind, transparency=transparency))
+    pixels = read_image(saved(indices, format=kind, transparency=transparency))
     np.testing.assert_array_equal(pixels, over(colours[GREY % 3], np.array(alphas)[GREY % 3], 255))
 
 
 @pytest.mark.parametrize("background", ["grey", "", "White"])
 def test_another_background_is_refused(background):
     with pytest.raises(UserError, match=f"background={background!r}: expected white or black"):
-        read_picture(saved(RGB, format="PNG"), background)
+        read_image(saved(RGB, format="PNG"), background)
 
 
 # Orientation and pages
@@ -204,14 +204,14 @@ def oriented(picture, orientation, **options):
 @pytest.mark.parametrize("options", [LOSSLESS[name] for name in ("png", "tiff", "lzw", "webp")])
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_pictures_are_turned_upright(orientation, options):
-    pixels = read_picture(oriented(RGB, orientation, **options))
+    pixels = read_image(oriented(RGB, orientation, **options))
     np.testing.assert_array_equal(pixels, UPRIGHT[orientation](RGB))
     assert pixels.flags.c_contiguous
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_jpegs_are_turned_upright(orientation):
-    pixels = read_picture(oriented(SMOOTH, orientation, **LOSSY["jpeg"]))
+    pixels = read_image(oriented(SMOOTH, orientation, **LOSSY["jpeg"]))
     assert np.abs(pixels.astype(int) - UPRIGHT[orientation](SMOOTH)).max() <= 12
 
 
@@ -223,24 +223,24 @@ def test_pictures_of_any_mode_are_turned_upright(mode):
         else Image.fromarray(RGB).convert(mode)
     )
     expected = np.rot90(as_rgb(picture), -1)
-    np.testing.assert_array_equal(read_picture(oriented(picture, 6, format="PNG")), expected)
+    np.testing.assert_array_equal(read_image(oriented(picture, 6, format="PNG")), expected)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 60000])
 def test_an_unknown_orientation_leaves_the_picture_as_it_is(orientation):
-    np.testing.assert_array_equal(read_picture(oriented(RGB, orientation, format="PNG")), RGB)
+    np.testing.assert_array_equal(read_image(oriented(RGB, orientation, format="PNG")), RGB)
 
 
 @pytest.mark.parametrize("exif", [b"", b"II*\0\x08\0\0\0\xff\xff\x12\x01", b"nonsense", b"x"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_damaged_metadata_leave_the_picture_as_it_is(exif, kind):
-    assert read_picture(saved(SMOOTH, format=kind, exif=b"Exif\0\0" + exif)).shape == SMOOTH.shape
+    assert read_image(saved(SMOOTH, format=kind, exif=b"Exif\0\0" + exif)).shape == SMOOTH.shape
 
 
 @pytest.mark.parametrize("options", [{"format": kind} for kind in ("GIF", "TIFF", "PNG", "WEBP", "MPO")])
 def test_of_several_frames_the_first_is_read(options):
     frames = [np.full((8, 8, 3), level, np.uint8) for level in (50, 150, 250)]
     content = saved(frames[0], save_all=True, append_images=list(map(Image.fromarray, frames[1:])), **options)
-    pixels = read_picture(content)
+    pixels = read_image(content)
     assert pixels.shape == (8, 8, 3)
     assert np.abs(pixels.astype(int) - 50).max() <= 3

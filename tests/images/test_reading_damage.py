@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from fancnn.images.reading import UnreadableImage, read_picture
+from fancnn.images.reading import UnreadableImage, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (11, 7, 3), dtype=np.uint8)
 ALPHA = RGB[..., 1]
@@ -51,7 +51,7 @@ def oriented(picture, orientation, **options):
 
 def pixels_or_reason(content):
     try:
-        pixels = read_picture(content)
+        pixels = read_image(content)
     except UnreadableImage as error:
         return str(error) or pytest.fail("no reason given")
     assert pixels.dtype == np.uint8
@@ -67,18 +67,18 @@ def test_an_empty_file_is_named_so(tmp_path):
     path = tmp_path / "a.jpg"
     path.touch()
     with pytest.raises(UnreadableImage, match=r"^empty \(0 bytes\)$"):
-        read_picture(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize("content", [b"not a picture", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0", bytes(5000)])
 def test_other_content_is_no_picture(content):
     with pytest.raises(UnreadableImage, match=r"^not a picture, or of a kind not read here .*JPEG, PNG"):
-        read_picture(content)
+        read_image(content)
 
 
 def test_a_missing_file_is_named_so(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^no such file: was it moved or deleted\?$"):
-        read_picture(tmp_path / "gone.png")
+        read_image(tmp_path / "gone.png")
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="here every file may be read")
@@ -87,7 +87,7 @@ def test_a_forbidden_file_is_named_so(tmp_path):
     path.write_bytes(saved(RGB, format="PNG"))
     path.chmod(0)
     with pytest.raises(UnreadableImage, match=r"^no permission to read it$"):
-        read_picture(path)
+        read_image(path)
 
 
 @pytest.mark.parametrize(
@@ -103,18 +103,18 @@ def test_errors_of_the_file_system_are_told_in_words(error, text, monkeypatch):
 
     monkeypatch.setattr("fancnn.files.regular_files.os.stat", fail)
     with pytest.raises(UnreadableImage, match=text):
-        read_picture("a.png")
+        read_image("a.png")
 
 
 def test_a_folder_is_no_picture(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^(a folder, not a file|no permission to read it)$"):
-        read_picture(tmp_path)
+        read_image(tmp_path)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_cut_file_is_refused_unless_every_pixel_is_there(name):
     content = EVERY[name]
-    whole = read_picture(content)
+    whole = read_image(content)
     for length in range(1, len(content)):
         pixels = pixels_or_reason(content[:length])
         assert isinstance(pixels, str) or np.array_equal(pixels, whole)
@@ -126,13 +126,13 @@ def test_a_file_cut_among_its_pixels_is_called_cut_off(name, share):
     noise = np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     content = saved(noise, **KINDS[name])
     with pytest.raises(UnreadableImage, match=r"^cut off: the file ends before its pixels do$"):
-        read_picture(content[: int(len(content) * share)])
+        read_image(content[: int(len(content) * share)])
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "gif"])
 def test_a_file_cut_in_its_header_is_called_so(name):
     with pytest.raises(UnreadableImage, match=r"^(damaged or )?cut off: "):
-        read_picture(EVERY[name][:12])
+        read_image(EVERY[name][:12])
 
 
 def test_a_flipped_byte_among_the_pixels_of_a_png_is_noticed():
@@ -140,13 +140,13 @@ def test_a_flipped_byte_among_the_pixels_of_a_png_is_noticed():
     middle = content.index(b"IDAT") + 40
     broken = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
     with pytest.raises(UnreadableImage, match=r"^(damaged|cut off): "):
-        read_picture(broken)
+        read_image(broken)
 
 
 def test_a_picture_of_too_many_pixels_is_refused_with_their_number():
     header = b"P6\n20000 20000\n255\n"
     with pytest.raises(UnreadableImage, match=r"^400 megapixels: more than any image may have"):
-        read_picture(header + bytes(10))
+        read_image(header + bytes(10))
 
 
 # Warnings and threads
@@ -168,20 +168,20 @@ def test_remarks_of_pillow_are_no_errors_and_no_noise():
         Image.open(io.BytesIO(content)).load()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        np.testing.assert_array_equal(read_picture(content), RGB)
+        np.testing.assert_array_equal(read_image(content), RGB)
     assert not seen
 
 
 def test_a_large_picture_within_the_limit_is_read_without_remarks(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
-    np.testing.assert_array_equal(read_picture(saved(RGB, format="PNG")), RGB)
+    np.testing.assert_array_equal(read_image(saved(RGB, format="PNG")), RGB)
 
 
 def test_many_threads_read_the_same_as_one():
     contents = [*EVERY.values(), odd_but_readable()] * 20
     with ThreadPoolExecutor(8) as pool:
-        for pixels, content in zip(pool.map(read_picture, contents), contents, strict=True):
-            np.testing.assert_array_equal(pixels, read_picture(content))
+        for pixels, content in zip(pool.map(read_image, contents), contents, strict=True):
+            np.testing.assert_array_equal(pixels, read_image(content))
 
 
 # Any damage

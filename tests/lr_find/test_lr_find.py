@@ -8,7 +8,7 @@ import torch
 from samples import SMALL, compose_command, run_command
 
 from fancnn import assembly
-from fancnn.assembly import read_pictures
+from fancnn.assembly import read_images
 from fancnn.errors import UserError
 from fancnn.lr_find.lr_find import find_rate
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate
@@ -56,7 +56,7 @@ def test_the_losses_are_those_of_training_steps_at_those_rates(pictures: Path, t
     """The first steps by hand, with the optimiser alone."""
     settings = settings_of(tmp_path, pictures, "trainer.precision=32", "optimizer=sgd", "min_lr=1e-2", "steps=20")
     find_rate(settings)
-    data = read_pictures(settings)
+    data = read_images(settings)
     model = assembly.model(settings, data.classes)
     optimizer = assembly.build(settings.model.optimizer, "model.optimizer", later=True)(model.parameters())
     loss = torch.nn.BCEWithLogitsLoss()
@@ -74,7 +74,7 @@ def test_the_weights_are_afterwards_what_they_were_and_the_command_can_be_repeat
 ) -> None:
     settings = settings_of(tmp_path, pictures)
     quiet_lightning()
-    data = read_pictures(settings)
+    data = read_images(settings)
     model = assembly.model(settings, data.classes)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     trainer = assembly.trainer(settings)

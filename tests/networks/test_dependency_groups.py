@@ -14,10 +14,10 @@ from fancnn.networks import ConvNet, Ensemble, ResidualNet
 from fancnn.networks.dependency_groups import (
     DependencyGroup,
     channel_groups,
+    prune_state_dict,
+    pruned_kwargs,
     silenced,
-    smaller_arguments,
     validate_separable,
-    without_others,
 )
 
 Kept = dict[DependencyGroup, list[int]]
@@ -86,8 +86,8 @@ def test_a_network_without_some_filters_gives_what_it_gave_with_their_outputs_ze
     make: Any = ConvNet if "filters" in arguments else ResidualNet
     network = any_weights(make(SIZE, **arguments))
     kept = chosen(network, data.draw)
-    smaller = make(SIZE, **{**arguments, **smaller_arguments(network, kept)}).double().eval()
-    smaller.load_state_dict(without_others(network, kept))  # every shape fits
+    smaller = make(SIZE, **{**arguments, **pruned_kwargs(network, kept)}).double().eval()
+    smaller.load_state_dict(prune_state_dict(network, kept))  # every shape fits
     images = torch.rand(3, 3, *SIZE, dtype=torch.float64)
     expected = silenced_output(network, kept, images)
     torch.testing.assert_close(smaller(images), expected, rtol=1e-11, atol=1e-11)
@@ -117,8 +117,8 @@ def test_filters_that_a_sum_adds_up_belong_together() -> None:
 def test_what_is_kept_whole_is_the_network_itself() -> None:
     network = ResidualNet((20, 20), widths=(4, 8))
     kept = {group: range(group.width(network)) for group in channel_groups(network)}
-    assert smaller_arguments(network, kept) == {"widths": [4, 8]}
-    torch.testing.assert_close(without_others(network, kept), dict(network.state_dict()), rtol=0, atol=0)
+    assert pruned_kwargs(network, kept) == {"widths": [4, 8]}
+    torch.testing.assert_close(prune_state_dict(network, kept), dict(network.state_dict()), rtol=0, atol=0)
 
 
 def test_silence_ends_with_its_block_and_a_network_that_is_made_smaller_stays_as_it_is() -> None:
@@ -126,7 +126,7 @@ def test_silence_ends_with_its_block_and_a_network_that_is_made_smaller_stays_as
     before, (group,) = network(images), channel_groups(network)
     with silenced(network, group, [0, 1, 2, 3]):
         torch.testing.assert_close(network(images), network.logit.bias.expand(2))
-    without_others(network, {group: [1]})["blocks.0.0.weight"].zero_()
+    prune_state_dict(network, {group: [1]})["blocks.0.0.weight"].zero_()
     torch.testing.assert_close(network(images), before, rtol=0, atol=0)
 
 

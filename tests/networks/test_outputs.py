@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from fancnn.metrics.cross_entropy import sigmoid, softmax
 from fancnn.networks.ensemble_network import Ensemble
-from fancnn.networks.outputs import logit_of_ng, share_of_ng
+from fancnn.networks.outputs import logit_of_ng, probability_of_ng
 
 PLAIN = {"logits": [0.0], "calibrated": [0.0], "slope": 1.0, "method": "none"}
 HALVED = {**PLAIN, "slope": 0.5, "method": "temperature"}
@@ -34,7 +34,7 @@ def test_logits_of_any_size_stay_numbers() -> None:
 @given(rows)
 def test_the_share_of_ng_is_all_but_that_of_go(found: list[list[float]]) -> None:
     shares = torch.tensor(softmax(found))
-    torch.testing.assert_close(share_of_ng(shares), shares[:, 1:].sum(1))
+    torch.testing.assert_close(probability_of_ng(shares), shares[:, 1:].sum(1))
 
 
 class Given(torch.nn.Module):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from made_up import rows_of, write_files
 from PIL import Image
-from samples import write_pictures
+from samples import write_images
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.metrics.predictions import Prediction
@@ -29,8 +29,8 @@ def test_the_worst_mistakes_come_first_and_nothing_is_on_two_shelves(tmp_path: P
 
 
 def test_a_thumbnail_is_small_keeps_its_shape_and_is_never_enlarged(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"GO": 1}, size=(400, 800))
-    write_pictures(tmp_path, {"NG": 1}, size=(24, 20))
+    write_images(tmp_path, {"GO": 1}, size=(400, 800))
+    write_images(tmp_path, {"NG": 1}, size=(24, 20))
     rows = [Prediction("GO/000.png", 0.1, label=0), Prediction("NG/000.png", 0.9, label=1)]
     large, small = map(opened, thumbnails(rows, tmp_path, Thresholds.single(0.5)))
     assert large.size == (SIDE, SIDE // 2)

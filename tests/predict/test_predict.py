@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from samples import compose_command, write_pictures
+from samples import compose_command, write_images
 
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction, read_predictions
@@ -46,7 +46,7 @@ def test_decisions_are_those_of_the_run(run_predict: Predict, pictures: Path, tr
 
 
 def test_a_bad_file_has_a_row_with_its_reason_and_is_counted(run_predict: Predict, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "new", {"x": 3})
+    root = write_images(tmp_path / "new", {"x": 3})
     (root / "x/001.png").write_bytes(b"")
     counts, rows = run_predict(str(root))
     assert counts.unread == 1
@@ -135,7 +135,7 @@ def test_a_list_on_standard_input_keeps_its_order(
 
 
 def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / ".hidden above", {"a": 1, ".b": 1, "__MACOSX": 1})
+    root = write_images(tmp_path / ".hidden above", {"a": 1, ".b": 1, "__MACOSX": 1})
     (root / "a/._000.png").write_bytes(b"litter")
     assert input_files(str(root)) == [root / "a/000.png"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from samples import SMALL, compose_command, run_command, write_pictures
+from samples import SMALL, compose_command, run_command, write_images
 
 import fancnn
 from fancnn.data.labeled_images import read_split
@@ -68,7 +68,7 @@ def test_reconstructions_no_better_than_a_flat_colour_are_warned_of_and_the_next
 
 
 def test_labels_and_folders_are_not_looked_at(tmp_path: Path, pretrain_settings: Settings) -> None:
-    named = write_pictures(tmp_path / "named", {"GO": 12, "NG/scratch": 8})
+    named = write_images(tmp_path / "named", {"GO": 12, "NG/scratch": 8})
     mixed = tmp_path / "mixed"
     for place, path in enumerate(sorted(named.rglob("*.png"))):
         target = mixed / ("deep/er" if place % 2 else ".") / f"{place:03}.png"
@@ -83,7 +83,7 @@ def test_labels_and_folders_are_not_looked_at(tmp_path: Path, pretrain_settings:
 def test_parts_that_a_folder_has_are_kept_and_its_test_pictures_are_not_learnt_from(
     tmp_path: Path, pretrain_settings: Settings
 ) -> None:
-    root = write_pictures(tmp_path / "parts", {"train/GO": 6, "train/NG": 6, "val/GO": 3, "val/NG": 1, "test/GO": 5})
+    root = write_images(tmp_path / "parts", {"train/GO": 6, "train/NG": 6, "val/GO": 3, "val/NG": 1, "test/GO": 5})
     pretrain(pretrain_settings(f"data.root={root}", "trainer.max_epochs=1"))
     assert {
         part: sum(p.split == part for p in read_split(tmp_path / "run/split.csv")) for part in ("train", "val")

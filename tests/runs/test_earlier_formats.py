@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from samples import compose_command, compose_train, write_pictures
+from samples import compose_command, compose_train, write_images
 
 import fancnn
 from fancnn.inference.exported_model import ExportedModel
@@ -19,7 +19,7 @@ FORMATS = Path(__file__).with_name("earlier_formats")
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The images that they were trained and scored on."""
-    return write_pictures(tmp_path_factory.mktemp("images"), {"GO": 12, "NG/scratch": 6, "NG/stain": 6}, (16, 16))
+    return write_images(tmp_path_factory.mktemp("images"), {"GO": 12, "NG/scratch": 6, "NG/stain": 6}, (16, 16))
 
 
 def probabilities(version: int) -> dict[str, float]:

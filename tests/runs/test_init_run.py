@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from samples import SMALL, compose_command, compose_train, write_pictures
+from samples import SMALL, compose_command, compose_train, write_images
 
 import fancnn
 from fancnn import assembly
@@ -226,7 +226,7 @@ def test_hand_made_filters_that_stay_are_kept_and_an_output_bias_too(
 def test_a_last_layer_that_tells_other_types_apart_starts_fresh(train_settings: Settings, tmp_path: Path) -> None:
     """Two runs that tell as many types apart, of other names."""
     still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", "model.outputs=types"]
-    roots = [write_pictures(tmp_path / kind, {"GO": 10, f"NG/{kind}": 8, "NG/x": 8}) for kind in ("chip", "dent")]
+    roots = [write_images(tmp_path / kind, {"GO": 10, f"NG/{kind}": 8, "NG/x": 8}) for kind in ("chip", "dent")]
     runs = [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
     train(train_settings(*still, f"data.root={roots[0]}", "seed=5", output=runs[0]))
     for root, run in zip(roots, runs[1:], strict=True):

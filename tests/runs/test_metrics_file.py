@@ -7,7 +7,7 @@ from fancnn.decisions.line_costs import Line
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import part_metrics, read_metrics, write_metrics
+from fancnn.runs.metrics_file import read_metrics, split_metrics, write_metrics
 
 HALF = Thresholds.single(0.5)
 
@@ -25,7 +25,7 @@ def lots(*, named: bool = True) -> list[Prediction]:
 
 def test_parts_of_lots_have_wider_intervals_and_say_their_unit(tmp_path: Path) -> None:
     line = Line(ng_rate=0.02, parts_per_shift=1000, shifts_per_month=40)
-    grouped, alone = (part_metrics(lots(named=named), HALF, line) for named in (True, False))
+    grouped, alone = (split_metrics(lots(named=named), HALF, line) for named in (True, False))
     assert (grouped["interval_unit"], alone["interval_unit"]) == ("group", "image")
     assert alone["interval_note"] is None
     for name in ("recall", "escape_rate", "accuracy", "f1", "auroc", "average_precision", "brier"):

@@ -4,7 +4,7 @@ import pytest
 
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import part_metrics
+from fancnn.runs.metrics_file import split_metrics
 from fancnn.runs.scoring import print_scores
 
 
@@ -19,7 +19,7 @@ def test_the_worst_defect_type_is_one_that_escapes_or_none(
         for i, chance in enumerate(of_kind)
     ]
     rows.append(Prediction("good.png", 0.1, label=0))
-    print_scores("made up", {"val": part_metrics(rows, Thresholds.single(0.5))})
+    print_scores("made up", {"val": split_metrics(rows, Thresholds.single(0.5))})
     found = capsys.readouterr().out
     assert said in found
     assert ("worst defect type" in found) == bool(said)
@@ -30,7 +30,7 @@ def rows_of(thresholds: Thresholds, chances: list[float], group: str = "") -> di
         Prediction(f"{i}.png", chance, label=i % 2, group=group and f"{group} {i // 4}")
         for i, chance in enumerate(chances)
     ]
-    return {"test": part_metrics(rows, thresholds)}
+    return {"test": split_metrics(rows, thresholds)}
 
 
 def test_with_recheck_the_machine_alone_comes_first_and_the_person_is_a_condition(

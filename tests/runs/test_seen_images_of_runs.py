@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import SMALL, compose_command, write_pictures
+from samples import SMALL, compose_command, write_images
 
 import fancnn
 from fancnn.certify.certify import certify
 from fancnn.certify.settings import CertifySettings
 from fancnn.crossval.crossval import crossval
 from fancnn.crossval.settings import CrossvalSettings
-from fancnn.data.labeled_images import LabeledImage, copies_across_parts, read_split
+from fancnn.data.labeled_images import LabeledImage, copies_across_splits, read_split
 from fancnn.decide.decide import decide
 from fancnn.decide.settings import DecideSettings
 from fancnn.ensemble.ensemble import ensemble
@@ -70,7 +70,7 @@ def test_a_training_knows_what_its_images_were_used_for(trained_run: Path, tmp_p
 def test_a_copy_in_another_format_is_recognised(
     trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = write_pictures(tmp_path / "new", {"GO": 3, "NG": 3}, seed=9)
+    root = write_images(tmp_path / "new", {"GO": 3, "NG": 3}, seed=9)
     taught = next(image for image in read_split(trained_run / "split.csv") if image.split == "train")
     Image.open(pictures / taught.path).save(root / "NG/copy.bmp")
     found = evaluated(trained_run, root, tmp_path / "out")
@@ -83,7 +83,7 @@ def test_a_copy_in_another_format_is_recognised(
 def test_weights_bring_along_what_they_have_seen(
     train_settings: Settings, trained_run: Path, pictures: Path, tmp_path: Path
 ) -> None:
-    other = write_pictures(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
+    other = write_images(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
     run = train(train_settings(f"init={trained_run}", f"data.root={other}", output=tmp_path / "run")).run
     origin = {image.path: image.split for image in read_split(trained_run / "split.csv")}
     expected = {"train": ("weights",), "val": ("epoch",), "test": ()}
@@ -95,7 +95,7 @@ def test_weights_bring_along_what_they_have_seen(
 
 
 def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, pictures: Path, tmp_path: Path) -> None:
-    unlabelled = write_pictures(tmp_path / "unlabelled", {".": 12}, size=(32, 32), seed=7)
+    unlabelled = write_images(tmp_path / "unlabelled", {".": 12}, size=(32, 32), seed=7)
     given = ["model=tiny", "data.image_size=[16,16]", "trainer.max_epochs=1", "trainer.accelerator=cpu", "overrides=[]"]
     given += [f"data.root={unlabelled}", f"output_dir={tmp_path / 'pre'}"]
     pretrain(compose_command("pretrain", PretrainSettings, *given))
@@ -129,7 +129,7 @@ def test_an_ensemble_of_folds_has_seen_every_image(
 def test_a_pruned_model_has_seen_what_its_original_had(
     train_settings: Settings, pictures: Path, tmp_path: Path
 ) -> None:
-    other = write_pictures(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
+    other = write_images(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
     first = train(train_settings(output=tmp_path / "first")).run
     second = train(train_settings(f"init={first}", f"data.root={other}", output=tmp_path / "second")).run
     given = [f"run={second}", "keep=0.5", "epochs=1", "device=cpu", f"output_dir={tmp_path / 'pruned'}"]
@@ -188,13 +188,13 @@ def test_a_checkpoint_of_before_has_it_from_its_split(trained_run: Path, tmp_pat
 
 
 def test_copies_stay_in_one_part_whatever_their_format_and_group(train_settings: Settings, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "lots", {f"{name}/lot{lot}": 4 for name in ("GO", "NG") for lot in range(8)})
+    root = write_images(tmp_path / "lots", {f"{name}/lot{lot}": 4 for name in ("GO", "NG") for lot in range(8)})
     for name in ("GO", "NG"):
         for lot in range(0, 8, 2):  # every other lot shares an image with its neighbour, as a BMP
             Image.open(root / f"{name}/lot{lot}/000.png").save(root / f"{name}/lot{lot + 1}/copy.bmp")
     for number, split in enumerate((["data.split=grouped", r"data.group='lot\d+'"], ["data.split=stratified"])):
         run = train(train_settings(f"data.root={root}", *split, output=tmp_path / f"run{number}")).run
-        assert copies_across_parts(read_split(run / "split.csv")) == 0
+        assert copies_across_splits(read_split(run / "split.csv")) == 0
 
 
 def test_a_model_is_asked_where_a_table_does_not_say_what_it_has_seen(

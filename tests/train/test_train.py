@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import SMALL, process_environment, write_pictures
+from samples import SMALL, process_environment, write_images
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import fancnn
@@ -124,7 +124,7 @@ def test_resuming_with_other_settings_is_refused(train_settings: Settings, train
 
 def test_resuming_on_other_pictures_is_refused(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings("trainer.max_epochs=1", output=tmp_path / "one"))
-    others = write_pictures(tmp_path / "others", {"GO": 9, "NG": 9})
+    others = write_images(tmp_path / "others", {"GO": 9, "NG": 9})
     with pytest.raises(UserError, match="was trained on other pictures or another split: .*others.*split.csv"):
         train(train_settings(f"ckpt={tmp_path / 'one'}", f"data.root={others}"))
 
@@ -195,7 +195,7 @@ def test_the_split_of_an_earlier_run_can_be_used_again(
 
 
 def test_skipped_files_are_listed_in_the_run(train_settings: Settings, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "pictures", {"GO": 12, "NG": 12})
+    root = write_images(tmp_path / "pictures", {"GO": 12, "NG": 12})
     (root / "GO/003.png").write_bytes(b"no picture")
     train(train_settings(f"data.root={root}", "data.on_bad_file=skip"))
     with (tmp_path / "run/skipped.csv").open() as file:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import SMALL, compose_train, write_pictures
+from samples import SMALL, compose_train, write_images
 
 import fancnn
 from fancnn import assembly
@@ -138,7 +138,7 @@ def test_with_the_output_bias_the_first_loss_is_the_entropy_of_the_classes_share
 
 
 def test_balanced_weights_come_from_the_training_part(train_settings: Settings, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "rare", {"GO": 40, "NG": 10})
+    root = write_images(tmp_path / "rare", {"GO": 40, "NG": 10})
     settings = train_settings(f"data.root={root}", "model.loss.pos_weight=balanced")
     data = assembly.datamodule(settings.data, root, 0)
     data.setup()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import SMALL, compose_command, compose_train, write_pictures
+from samples import SMALL, compose_command, compose_train, write_images
 
 import fancnn
 from fancnn import assembly
@@ -133,7 +133,7 @@ def evaluated(run: Path, output: Path, *overrides: str) -> list[Prediction]:
 def test_types_that_the_model_does_not_know_are_scored_as_ng_and_said(
     typed_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = write_pictures(tmp_path / "new", {"GO": 4, "NG/stain": 3, "NG/burr": 5, "NG": 2}, seed=5)
+    root = write_images(tmp_path / "new", {"GO": 4, "NG/stain": 3, "NG/burr": 5, "NG": 2}, seed=5)
     rows = evaluated(typed_run, tmp_path / "out", f"data.root={root}")
     assert (
         "the model knows no such types: NG (2), burr (5). They can be found, not named. It knows: scratch, stain"
@@ -244,6 +244,6 @@ def test_an_ensemble_names_types_where_its_members_have_the_same(
 
 
 def test_one_kind_of_ng_alone_is_refused_before_training(train_settings: Settings, tmp_path: Path) -> None:
-    root = write_pictures(tmp_path / "plain", {"GO": 10, "NG": 10})
+    root = write_images(tmp_path / "plain", {"GO": 10, "NG": 10})
     with pytest.raises(UserError, match="all NG pictures for training are of one type, NG"):
         train(train_settings(*QUICK, f"data.root={root}", TYPES))

@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from samples import write_pictures
+from samples import write_images
 from torch import Tensor, nn
 
 from fancnn.data.datamodule import ImageDataModule
@@ -27,7 +27,7 @@ Weights = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageDataModule:
-    root = write_pictures(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
+    root = write_images(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
     return ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fancnn.data.folders import list_pictures, validate_for_training
+from fancnn.data.folders import list_images, validate_for_training
 from fancnn.data.split_plan import SplitPlan
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -13,7 +13,7 @@ PATIENT = r"(person\d+|IM-\d+)"
 
 @pytest.mark.shared
 def test_x_rays_of_a_patient_stay_in_one_part_and_both_classes_in_their_shares() -> None:
-    listing = list_pictures(SHARED / "chest_xray", "NORMAL")
+    listing = list_images(SHARED / "chest_xray", "NORMAL")
     validate_for_training(listing, "NORMAL")
     pictures = SplitPlan("grouped", group=PATIENT).assign(listing.pictures)
     counts = {part: [0, 0] for part in ("train", "val", "test")}
@@ -28,5 +28,5 @@ def test_x_rays_of_a_patient_stay_in_one_part_and_both_classes_in_their_shares()
 
 @pytest.mark.shared
 def test_boards_are_two_classes_of_a_thousand() -> None:
-    listing = list_pictures(SHARED / "pcb" / "train", "GO")
+    listing = list_images(SHARED / "pcb" / "train", "GO")
     assert [sum(picture.label == label for picture in listing.pictures) for label in (0, 1)] == [992, 1000]

@@ -122,7 +122,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
     """Return the readers by target; each takes the content of a file."""
     from fancnn.data.labeled_images import read_split
     from fancnn.files.tables import read_table
-    from fancnn.images.reading import read_picture
+    from fancnn.images.reading import read_image
     from fancnn.inference.export_metadata import ExportMetadata
     from fancnn.metrics.predictions import read_predictions
     from fancnn.runs import checkpoints
@@ -145,7 +145,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
         return read
 
     return {
-        "pictures": read_picture,
+        "pictures": read_image,
         "tables": of_file("t.csv", lambda path: read_table(path, ("path",), 1), read_split, read_predictions),
         "metrics": of_file("metrics.json", read_metrics),
         "checkpoints": of_file("best.ckpt", checkpoints.read, checkpoints.load),

@@ -23,7 +23,7 @@ from faults.attack.forks import Ended, run_command
 from faults.attack.injection import HOW, Injection, Plan
 from faults.attack.outcomes import FAILED, Journal, Outcome, attempted
 from PIL import Image
-from samples import SMALL, process_environment, write_pictures
+from samples import SMALL, process_environment, write_images
 
 TINY = (*SMALL, "data.batch_size=8", "callbacks.early_stopping=null")
 SECONDS = 300.0  # after which a command is said to hang
@@ -148,7 +148,7 @@ class Bench:
         if (self.folder / "template/done").is_file():
             return self
         shutil.rmtree(self.folder, ignore_errors=True)
-        write_pictures(self.images, COUNTS)
+        write_images(self.images, COUNTS)
         self.work.mkdir(parents=True)
         more = ("model.optimizer.lr=0.01", *TINY, *DATA)
         self.runs("train", "hydra.run.dir=runs/a", *more)

@@ -192,10 +192,10 @@ WRITERS = (
 
 def attack(folder: Path, count: int, only: str, seed: int, journal: Journal) -> Iterator[Outcome]:
     """Make the tries that the journal has not, and yield what they come to; 0 is every point in every way."""
-    from samples import write_pictures
+    from samples import write_images
 
     shutil.rmtree(folder, ignore_errors=True)
-    write_pictures(folder, {"images/GO": 2}, (8, 8))
+    write_images(folder, {"images/GO": 2}, (8, 8))
     for place, path in enumerate(sorted((folder / "images/GO").iterdir())):
         path.rename(folder / f"images/{place}.png")
     chosen = [writer for writer in WRITERS if not only or writer.name in only.split(",")]
