@@ -7,7 +7,7 @@ from fancnn.describe.settings import DescribeSettings, validate_describing
 def build(settings: DescribeSettings) -> None:
     from fancnn.describe.describe import network_of  # lazy, as below
 
-    check_describing(settings)  # what it refuses cannot be built
+    validate_describing(settings)  # what it refuses cannot be built
     network_of(settings)
 
 
