@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from faults.attack.outcomes import Journal, Outcome, table
 
-SPLIT_NAMES = ("writers", "kills", "hostile", "settings", "fuzz", "requests")
+PARTS = ("writers", "kills", "hostile", "settings", "fuzz", "requests")
 
 
 def main() -> int:
@@ -81,7 +81,7 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
         from faults.attack import traffic
 
         return traffic.attack(output / "requests", options.requests, options.seed, journal)
-    raise SystemExit(f"parts={part} is none of {', '.join(SPLIT_NAMES)}")
+    raise SystemExit(f"parts={part} is none of {', '.join(PARTS)}")
 
 
 def settings(output: Path, seconds: float, journal: Journal) -> Iterable[Outcome]:
@@ -113,7 +113,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     """Read `key=value` arguments, as the program's own commands take them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     defaults = {
-        **{"output": "outputs/attack", "parts": ",".join(SPLIT_NAMES), "seed": 0, "minutes": 120.0},
+        **{"output": "outputs/attack", "parts": ",".join(PARTS), "seed": 0, "minutes": 120.0},
         **{"writers": 0, "kills": 400, "hostile": 500, "fuzz_minutes": 60.0, "requests": 100_000},
         **{"only": "", "point": 0, "how": "kill"},
     }
