@@ -1,4 +1,4 @@
-"""Train, judge and deploy inspectors of parts from a folder of pictures per class.
+"""Train, judge and deploy inspectors of parts from a folder of images per class.
 
 Example:
     >>> import fancnn

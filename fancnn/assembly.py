@@ -37,7 +37,7 @@ from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettin
 from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.settings.validation import (
-    OUTPUTS,
+    LABELS,
     is_count,
     validate_choice,
     validate_described,
@@ -108,14 +108,14 @@ def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
 
 
 def read_images(settings: TrainSettings) -> ImageDataModule:
-    """The pictures that the configuration names, read and split."""
+    """The images that the configuration names, read and split."""
     if settings.data.root is not None:
         root = Path(settings.data.root).expanduser()
     elif settings.data.fans is not None:
         root = cached_fans(settings.data.fans)
     else:
-        raise UserError("data.root says where your pictures are: a folder of class folders, e.g. data.root=/photos")
-    data = datamodule(settings.data, root, settings.seed, settings.model.outputs, image_limits=settings.image_limits)
+        raise UserError("data.root says where your images are: a folder of class folders, e.g. data.root=/photos")
+    data = datamodule(settings.data, root, settings.seed, settings.model.labels, image_limits=settings.image_limits)
     data.setup()
     return data
 
@@ -124,14 +124,14 @@ def datamodule(
     data: DataSettings,
     root: Path,
     seed: int,
-    kinds: str = "one",
+    labels: str = "binary",
     *,
     labelled: bool = True,
     image_limits: ImageLimits | None = None,
 ) -> ImageDataModule:
-    """The pictures under `root`, not read yet."""
+    """The images under `root`, not read yet."""
     plan = SplitPlan(
-        method=data.split,  # type: ignore[arg-type]  # checked there
+        method=data.split_method,  # type: ignore[arg-type]  # checked there
         val_fraction=data.val_fraction,
         test_fraction=data.test_fraction,
         group=data.group,
@@ -146,7 +146,7 @@ def datamodule(
         cache=_decoded_folder(data.cache),
         on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
         sampler=data.sampler,
-        kinds=kinds,
+        labels=labels,
         batch_size=data.batch_size,
         eval_batch_size=data.eval_batch_size,
         seed=seed,
@@ -217,8 +217,8 @@ def model(
     counts: ClassCounts | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Model:
-    """A fresh model; its first weights depend on the seed alone, its output bias on the training part if asked for."""
-    names = tuple(outputs or FRESH[settings.model.outputs])
+    """A fresh model; its first weights depend on the seed alone, its output bias on the training split if asked for."""
+    names = tuple(outputs or FRESH[settings.model.labels])
     torch.manual_seed(settings.seed)
     fresh = network(settings.model.network, len(names))
     if settings.model.output_bias is not None:
@@ -242,7 +242,7 @@ def thresholds(decision: DecisionSettings) -> Thresholds:
 def classifier(
     settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts | None = None
 ) -> Classifier:
-    """The training of `fresh` on a part with so many GO and NG, or of each type."""
+    """The training of `fresh` on a split with so many GO and NG, or of each type."""
     strength = settings.regularization
     loss = with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs))
     with collected() as check:
@@ -283,7 +283,7 @@ def _loss(config: Mapping[str, Any], outputs: int) -> nn.Module:
 
 
 def augment(settings: AugmentSettings | None) -> Augment | None:
-    """What training pictures go through, if anything; a transform of null is left out."""
+    """What training images go through, if anything; a transform of null is left out."""
     if settings is None:
         return None
     return Augment(_each(settings.transforms, "augment.transforms", object), settings.border)
@@ -319,7 +319,7 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
         num_sanity_val_steps=0,  # data and model were checked; the first epoch validates anyway
         enable_progress_bar=False,  # ours is cheaper and is silent in a log file
         enable_model_summary=False,
-        use_distributed_sampler=False,  # SeededBatchSampler shares training pictures out; validation is not shared
+        use_distributed_sampler=False,  # SeededBatchSampler shares training images out; validation is not shared
     )
     if in_sweep():
         _refuse_processes_in_a_sweep(made)
@@ -334,7 +334,7 @@ def precision(settings: TrainSettings | PretrainSettings) -> tuple[str, str]:
 
 
 def check(settings: TrainSettings) -> None:
-    """Refuse a configuration that cannot train, before pictures are read and not after the first epoch.
+    """Refuse a configuration that cannot train, before images are read and not after the first epoch.
 
     Raises:
         UserError: Naming the key, what it says and what it may say.
@@ -344,7 +344,7 @@ def check(settings: TrainSettings) -> None:
         check(lambda: datamodule(settings.data, Path(), settings.seed))
         check(lambda: trainer(settings))
         fresh = check(lambda: _model(settings))
-        check(lambda: classifier(settings, fresh or _stand_in(settings.model.outputs), {}))
+        check(lambda: classifier(settings, fresh or _stand_in(settings.model.labels), {}))
         if fresh is not None:
             check(lambda: _validate_frozen(settings, fresh.network))
 
@@ -355,9 +355,9 @@ def _validate_frozen(settings: TrainSettings, network: nn.Module) -> None:
         callback.held(network)
 
 
-def _stand_in(outputs: str) -> Model:
+def _stand_in(labels: str) -> Model:
     """For what acts on a model, where there is none for a mistake in it."""
-    return Model(nn.Linear(1, 1), Preprocess((1, 1)), classes=(), go_class="", outputs=FRESH.get(outputs, ONE))
+    return Model(nn.Linear(1, 1), Preprocess((1, 1)), classes=(), go_class="", outputs=FRESH.get(labels, ONE))
 
 
 def _model(settings: TrainSettings) -> Model | None:
@@ -365,7 +365,7 @@ def _model(settings: TrainSettings) -> Model | None:
     try:
         validate_image_size(settings.data.image_size)
         validate_seed(settings.seed)
-        validate_choice("model.outputs", settings.model.outputs, OUTPUTS)
+        validate_choice("model.labels", settings.model.labels, LABELS)
         validate_thresholds(settings.decision.threshold, settings.decision.recheck)
     except UserError:
         return None

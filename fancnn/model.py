@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fancnn.data.label_modes import ONE, known_type
-from fancnn.data.labeled_images import LabeledImage as ListedPicture
+from fancnn.data.labeled_images import LabeledImage as ListedImage
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
@@ -33,10 +33,10 @@ from fancnn.plurals import plural
 from fancnn.settings.groups import ImageLimits
 
 FORMS = (
-    "A picture should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
+    "An image should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
     "(3, height, width)"
 )
-BATCH_SIZE = 32  # pictures scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
+BATCH_SIZE = 32  # images scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
 
 T = TypeVar("T")
 LabeledImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
@@ -44,7 +44,7 @@ LabeledImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some pictures, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`.
+    """What a model says of some images, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`.
 
     `types` has the likeliest type of each that is not GO; empty for GO, and throughout where a model has no types.
     """
@@ -58,9 +58,9 @@ class Model(nn.Module):
     """Preprocessing, network, calibration, classes and thresholds in one: all that a decision needs.
 
     Args:
-        network: Takes `(batch, 3, height, width)` float pictures, gives `(batch,)` logits of NG, or `(batch, k)`
+        network: Takes `(batch, 3, height, width)` float images, gives `(batch,)` logits of NG, or `(batch, k)`
             logits of GO and of k - 1 kinds of NG.
-        preprocess: Takes uint8 pictures of any size to what the network wants.
+        preprocess: Takes uint8 images of any size to what the network wants.
         classes: Names of the class folders it was trained on.
         go_class: The one of them that holds good parts.
         outputs: What the network's outputs are called: `NG` alone, or `GO` and `NG`, or `GO` and each type.
@@ -93,7 +93,7 @@ class Model(nn.Module):
         image_limits: ImageLimits | None = None,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the pictures
+        self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the images
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.go_class = go_class
@@ -129,9 +129,9 @@ class Model(nn.Module):
         rate: float | None = line.get("ng_rate")
         return rate
 
-    def true_type(self, picture: ListedPicture) -> str:
-        """What the model calls the true type of a picture; empty for GO, and for types that it does not know."""
-        return known_type(picture, self.classes, self.outputs)
+    def true_type(self, image: ListedImage) -> str:
+        """What the model calls the true type of an image; empty for GO, and for types that it does not know."""
+        return known_type(image, self.classes, self.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.of_pixels(self.preprocess.scaled(images))
@@ -141,7 +141,7 @@ class Model(nn.Module):
         return logit_of_ng(self.network(self.preprocess.normalised(pixels)))
 
     def logits(self, images: Tensor) -> NDArray[np.float64]:
-        """Logits of NG of uint8 pictures `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
+        """Logits of NG of uint8 images `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
 
         Raises:
             NotFiniteError: If one is NaN or infinite.
@@ -149,7 +149,7 @@ class Model(nn.Module):
         return self.logits_and_types(images)[0]
 
     def logits_and_types(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-        """The same, and the likeliest type of each picture, were it NG; a calibration changes nothing about these.
+        """The same, and the likeliest type of each image, were it NG; a calibration changes nothing about these.
 
         Raises:
             NotFiniteError: If an output of the network is NaN or infinite.
@@ -177,18 +177,18 @@ class Model(nn.Module):
         return logits, guesses, finite.cpu().numpy()
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
-        """P(NG) of uint8 pictures `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
+        """P(NG) of uint8 images `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
 
         Raises:
             NotFiniteError: If an output of the network is NaN or infinite.
         """
         return self.calibration.probabilities(self.logits(images))
 
-    def predict(self, pictures: LabeledImage | Iterable[LabeledImage]) -> Predictions:
-        """Score pictures, a batch at a time.
+    def predict(self, images: LabeledImage | Iterable[LabeledImage]) -> Predictions:
+        """Score images, a batch at a time.
 
         Args:
-            pictures: One picture or many: paths, PIL images, uint8 RGB or grey arrays `(h, w[, 3])`, or
+            images: One image or many: paths, PIL images, uint8 RGB or grey arrays `(h, w[, 3])`, or
                 uint8 tensors `(3, h, w)`; sizes may differ.
 
         Raises:
@@ -202,7 +202,7 @@ class Model(nn.Module):
             >>> found.probabilities.shape, found.decisions[0] in ("GO", "NG")
             ((2,), True)
         """
-        items = _as_list(pictures)
+        items = _as_list(images)
         files = [Path(item) for item in items if isinstance(item, str | os.PathLike)]
         scores = list(self.score_files(files))
         if unread := [f"{score.path}: {score.error}" for score in scores if score.error and not score.not_finite]:
@@ -258,27 +258,27 @@ class Model(nn.Module):
             for item, (chance, guess), error in zip(batch, found, errors, strict=True)
         ]
 
-    def _score_pixels(self, pictures: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
+    def _score_pixels(self, images: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
         """P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
-        for batch in _in_batches(pictures):
+        for batch in _in_batches(images):
             logits, guesses, finite = self._outputs(torch.stack(batch))
             chances = self.calibration.probabilities(logits).tolist()
             for chance, guess, is_finite in zip(chances, guesses, finite, strict=True):
                 yield (chance, guess) if is_finite else (None, TypeGuess())
 
-    def _pixels(self, picture: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
-        """One picture as `(3, *image_size)` uint8."""
-        if isinstance(picture, Image.Image):
-            picture = as_rgb(picture, self.preprocess.background, self.gate.limits)
-        if isinstance(picture, np.ndarray):
-            rgb = np.repeat(picture[..., None], 3, axis=-1) if picture.ndim == 2 else picture
+    def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
+        """One image as `(3, *image_size)` uint8."""
+        if isinstance(image, Image.Image):
+            image = as_rgb(image, self.preprocess.background, self.gate.limits)
+        if isinstance(image, np.ndarray):
+            rgb = np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
             tensor = torch.from_numpy(np.array(rgb)).permute(2, 0, 1) if rgb.ndim == 3 else torch.empty(0)
         else:
-            tensor = picture
+            tensor = image
         if not isinstance(tensor, Tensor):
-            raise UserError(f"{FORMS}; got {type(picture).__name__}")
+            raise UserError(f"{FORMS}; got {type(image).__name__}")
         if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8 or tensor.numel() == 0:
-            raise UserError(f"{FORMS}; got {type(picture).__name__} {tuple(picture.shape)} {picture.dtype}")
+            raise UserError(f"{FORMS}; got {type(image).__name__} {tuple(image.shape)} {image.dtype}")
         return self.preprocess.fit(tensor[None].cpu())[0]
 
 
@@ -288,10 +288,10 @@ def _in_batches(items: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
-def _as_list(pictures: LabeledImage | Iterable[LabeledImage]) -> list[LabeledImage]:
-    single = isinstance(pictures, str | os.PathLike | Image.Image) or (
-        isinstance(pictures, np.ndarray | Tensor) and pictures.ndim <= 3
+def _as_list(images: LabeledImage | Iterable[LabeledImage]) -> list[LabeledImage]:
+    single = isinstance(images, str | os.PathLike | Image.Image) or (
+        isinstance(images, np.ndarray | Tensor) and images.ndim <= 3
     )
-    if not single and (isinstance(pictures, bytes) or not isinstance(pictures, Iterable)):
-        raise UserError(f"expected a picture or many, got {type(pictures).__name__}. {FORMS}")
-    return [pictures] if single else list(pictures)  # type: ignore[list-item, arg-type]  # narrowed by `single`
+    if not single and (isinstance(images, bytes) or not isinstance(images, Iterable)):
+        raise UserError(f"expected an image or many, got {type(images).__name__}. {FORMS}")
+    return [images] if single else list(images)  # type: ignore[list-item, arg-type]  # narrowed by `single`

@@ -1,4 +1,4 @@
-"""What tests share: a cache of their own, pictures, and a finished run."""
+"""What tests share: a cache of their own, images, and a finished run."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("simulation") and "simulation" not in config.getoption("-m"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m simulation"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():
-            item.add_marker(pytest.mark.skip(reason="needs the real pictures in ../shared"))
+            item.add_marker(pytest.mark.skip(reason="needs the real images in ../shared"))
         if item.get_closest_marker("gpu"):
             import torch
 
@@ -52,29 +52,29 @@ def fresh_ledger(cache: Path) -> None:
 
 
 @pytest.fixture
-def train_settings(tmp_path: Path, pictures: Path) -> Callable[..., TrainSettings]:
+def train_settings(tmp_path: Path, image_folder: Path) -> Callable[..., TrainSettings]:
     """Settings of a training that takes a second, in `tmp_path / "run"`; with `report=true` it takes four."""
 
     def make(*overrides: str, output: Path = tmp_path / "run") -> TrainSettings:
-        return compose_train(output, *SMALL, "report=false", f"data.root={pictures}", *overrides)
+        return compose_train(output, *SMALL, "report=false", f"data.root={image_folder}", *overrides)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 GO and 30 NG pictures of two defect types."""
-    return write_images(tmp_path_factory.mktemp("pictures"), {"GO": 40, "NG/scratch": 20, "NG/stain": 10})
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 GO and 30 NG images of two defect types."""
+    return write_images(tmp_path_factory.mktemp("images"), {"GO": 40, "NG/scratch": 20, "NG/stain": 10})
 
 
 @pytest.fixture(scope="session")
-def trained_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
-    """A finished run on `pictures`; tests read it and leave it as it is."""
+def trained_run(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
+    """A finished run on `images`; tests read it and leave it as it is."""
     from fancnn.train.train import train
 
     output = tmp_path_factory.mktemp("trained") / "run"
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=8"]
-    train(compose_train(output, *SMALL, *learns, f"data.root={pictures}", "data.test_fraction=0.2"))
+    train(compose_train(output, *SMALL, *learns, f"data.root={image_folder}", "data.test_fraction=0.2"))
     return output
 
 

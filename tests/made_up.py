@@ -22,7 +22,7 @@ TYPES = ("scratch", "stain")
 HALF = Thresholds.single(0.5)
 
 
-def rows_of(count: int = 40, *, seed: int = 0, part: str = "test", shift: float = 2.0) -> list[Prediction]:
+def rows_of(count: int = 40, *, seed: int = 0, split: str = "test", shift: float = 2.0) -> list[Prediction]:
     """Half GO, half NG of two types; a larger `shift` tells them apart better."""
     random = np.random.default_rng(seed)
     rows = []
@@ -32,7 +32,8 @@ def rows_of(count: int = 40, *, seed: int = 0, part: str = "test", shift: float 
         kind = TYPES[index // 2 % 2] if label else ""
         path = f"NG/{kind}/{index:03}.png" if label else f"GO/{index:03}.png"
         chance = float(1 / (1 + np.exp(-logit)))
-        rows.append(Prediction(path, chance, split=part, class_name=("GO", "NG")[label], label=label, defect_type=kind))
+        name = ("GO", "NG")[label]
+        rows.append(Prediction(path, chance, split=split, class_name=name, label=label, defect_type=kind))
     return rows
 
 
@@ -48,14 +49,14 @@ def write_table(path: Path, rows: Sequence[Prediction]) -> Path:
 def write_run(
     folder: Path, rows: Sequence[Prediction], thresholds: Thresholds = HALF, searched: str | None = None, **about: Any
 ) -> Path:
-    """A run folder with everything but checkpoints; 20 more pictures that were trained on; no picture files.
+    """A run folder with everything but checkpoints; 20 more images that were trained on; no image files.
 
-    `searched` is the part whose metrics say that the thresholds were chosen on it.
+    `searched` is the split whose metrics say that the thresholds were chosen on it.
     """
     folder.mkdir(parents=True)
     write_predictions(decided(rows, thresholds), folder / "predictions.csv")
     trained = [replace(row, path=f"{row.path}.train", split="train") for row in rows_of(20, seed=9)]
-    images = [_picture(row) for row in (*rows, *trained)]
+    images = [_image(row) for row in (*rows, *trained)]
     write_split(images, folder / "split.csv")
     with table_writer(folder / "metrics.csv", ("epoch", "seconds", "lr", "train/loss", "val/loss", "val/f1"), 1) as add:
         for epoch in (1, 2, 3):
@@ -65,13 +66,13 @@ def write_run(
     (hydra / "overrides.yaml").write_text("- seed=3\n- data.root=/my parts\n")
     (hydra / "config.yaml").write_text(json.dumps(CONFIGURATION))  # JSON is YAML
     names = {row.split for row in rows}
-    parts = {
+    splits = {
         name: split_metrics([row for row in rows if row.split == name], thresholds, searched=name == searched)
         for name in names
     }
     write_metrics(
         folder / "metrics.json",
-        parts,
+        splits,
         {
             **{**ABOUT, "split_sha256": split_hash(images), "thresholds": [thresholds.lower, thresholds.upper]},
             **about,
@@ -81,7 +82,7 @@ def write_run(
 
 
 def write_files(root: Path, rows: Sequence[Prediction]) -> Path:
-    """The small picture of each row, as the `split.csv` of `write_run` knows it."""
+    """The small image of each row, as the `split.csv` of `write_run` knows it."""
     for row in rows:
         path = root / row.path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,14 +91,14 @@ def write_files(root: Path, rows: Sequence[Prediction]) -> Path:
 
 
 def content_of(path: str) -> bytes:
-    """The file of a picture: for each path another one."""
+    """The file of an image: for each path another one."""
     random = np.random.default_rng(zlib.crc32(path.encode()))
     file = io.BytesIO()
     Image.fromarray(random.integers(0, 255, (24, 20, 3), dtype=np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
-def _picture(row: Prediction) -> LabeledImage:
+def _image(row: Prediction) -> LabeledImage:
     sha256 = hashlib.sha256(content_of(row.path)).hexdigest()
     return LabeledImage(row.path, row.class_name, row.label or 0, row.split, sha256, row.group, row.defect_type)
 
@@ -113,7 +114,7 @@ ABOUT: dict[str, Any] = {
     "epochs": 3,
     "monitor": "val/loss",
     "decision": "as configured",
-    "decision_part": "val",
+    "decision_split": "val",
     "calibration": {"method": "temperature", "slope": 0.5, "logits": [0.0], "calibrated": [0.0]},
     "go_class": "GO",
     "classes": ["GO", "NG"],

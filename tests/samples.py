@@ -1,4 +1,4 @@
-"""Small folders of pictures, and settings as a command composes them."""
+"""Small folders of images, and settings as a command composes them."""
 
 import os
 import subprocess

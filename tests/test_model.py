@@ -15,8 +15,8 @@ def model(trained_run: Path) -> fancnn.Model:
     return fancnn.load(trained_run)
 
 
-def test_paths_images_arrays_and_tensors_of_one_picture_score_the_same(model: fancnn.Model, pictures: Path) -> None:
-    path = pictures / "NG/scratch/000.png"
+def test_paths_images_arrays_and_tensors_of_one_image_score_the_same(model: fancnn.Model, image_folder: Path) -> None:
+    path = image_folder / "NG/scratch/000.png"
     image = Image.open(path)
     array = np.asarray(image)
     tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)
@@ -26,28 +26,28 @@ def test_paths_images_arrays_and_tensors_of_one_picture_score_the_same(model: fa
         assert model.predict(single).probabilities == pytest.approx(found.probabilities[:1])
 
 
-def test_predictions_are_those_of_the_runs_table(model: fancnn.Model, trained_run: Path, pictures: Path) -> None:
+def test_predictions_are_those_of_the_runs_table(model: fancnn.Model, trained_run: Path, image_folder: Path) -> None:
     table = read_predictions(trained_run / "predictions.csv")
-    found = model.predict(pictures / row.path for row in table)
+    found = model.predict(image_folder / row.path for row in table)
     assert found.probabilities == pytest.approx([row.probability for row in table], abs=1e-6)
     assert found.decisions == [row.decision for row in table]
 
 
 def test_sizes_may_differ_and_batches_do_not_matter(model: fancnn.Model) -> None:
     random = np.random.default_rng(0)
-    pictures = [random.integers(0, 256, (10 + i % 7, 30 - i % 5, 3), dtype=np.uint8) for i in range(130)]
-    together = model.predict(pictures).probabilities
-    alone = [model.predict(picture).probabilities[0] for picture in pictures]
+    images = [random.integers(0, 256, (10 + i % 7, 30 - i % 5, 3), dtype=np.uint8) for i in range(130)]
+    together = model.predict(images).probabilities
+    alone = [model.predict(image).probabilities[0] for image in images]
     assert together == pytest.approx(alone, abs=1e-6)
 
 
-def test_a_batch_of_arrays_or_tensors_is_many_pictures(model: fancnn.Model) -> None:
+def test_a_batch_of_arrays_or_tensors_is_many_images(model: fancnn.Model) -> None:
     assert len(model.predict(np.zeros((5, 9, 9, 3), np.uint8)).decisions) == 5
     assert len(model.predict(torch.zeros(4, 3, 9, 9, dtype=torch.uint8)).decisions) == 4
     assert len(model.predict(np.zeros((9, 9), np.uint8)).decisions) == 1
 
 
-def test_no_pictures_give_no_predictions(model: fancnn.Model) -> None:
+def test_no_images_give_no_predictions(model: fancnn.Model) -> None:
     assert model.predict([]).decisions == []
 
 
@@ -60,7 +60,7 @@ def test_unreadable_files_are_named(model: fancnn.Model, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         np.zeros((0, 0, 3), np.uint8),
         [3],
@@ -69,14 +69,14 @@ def test_unreadable_files_are_named(model: fancnn.Model, tmp_path: Path) -> None
         torch.zeros(4, 4, 3, dtype=torch.uint8),
     ],
 )
-def test_arrays_of_another_form_are_refused(picture: object, model: fancnn.Model) -> None:
-    with pytest.raises(UserError, match="A picture should be a path, a PIL image, a uint8 array .*; got"):
-        model.predict(picture)  # type: ignore[arg-type]
+def test_arrays_of_another_form_are_refused(image: object, model: fancnn.Model) -> None:
+    with pytest.raises(UserError, match="An image should be a path, a PIL image, a uint8 array .*; got"):
+        model.predict(image)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [None, 3, b"content"])
-def test_what_is_no_picture_is_refused(wrong: object, model: fancnn.Model) -> None:
-    with pytest.raises(UserError, match="expected a picture or many, got .*A picture should be a path"):
+def test_what_is_no_image_is_refused(wrong: object, model: fancnn.Model) -> None:
+    with pytest.raises(UserError, match="expected an image or many, got .*An image should be a path"):
         model.predict(wrong)  # type: ignore[arg-type]
 
 

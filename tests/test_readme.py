@@ -23,18 +23,18 @@ QUICKER = {
     "fancnn.train": QUICK,
     "fancnn.crossval": QUICK,
     "fancnn.pretrain": ["trainer.max_epochs=1", "data.image_size=[32,32]"],
-    "fancnn.explain": ["pictures=1", "filters=1", "check=false"],
+    "fancnn.explain": ["images=1", "filters=1", "check=false"],
     "fancnn.prune": ["epochs=1"],
 }
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the pictures that the README speaks of, a finished run, another one and a cross-validation."""
+    """A folder with the images that the README speaks of, a finished run, another one and a cross-validation."""
     folder = tmp_path_factory.mktemp("readme")
     write_images(folder / "photos", {"100": 10, "60": 10})
     write_images(folder / "photos2", {"GO": 4, "NG": 4})
-    write_images(folder / "new/pictures", {".": 3})
+    write_images(folder / "new/images", {".": 3})
     answer = run_command("fancnn.train", *QUICK, cwd=folder)
     assert answer.returncode == 0, answer.stderr
     (run,) = (folder / "outputs/train").iterdir()
@@ -67,7 +67,7 @@ def runnable(command: str, place: Path) -> list[str]:
 )
 def test_every_command_of_the_readme_runs(command: str, place: Path) -> None:
     answer = run_command(*runnable(command, place), cwd=place)
-    # few pictures prove nothing
+    # few images prove nothing
     unproven = {"fancnn.certify run": 1, "fancnn.compare": 3}
     expected = next((code for name, code in unproven.items() if name in command), 0)
     assert answer.returncode == expected, answer.stderr
@@ -78,7 +78,7 @@ def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     stamp = sorted(path.name for path in (place / "outputs/train").iterdir() if (path / "metrics.json").is_file())[0]
     monkeypatch.chdir(place)
-    a, b = (str(place / f"new/pictures/00{i}.png") for i in range(2))
+    a, b = (str(place / f"new/images/00{i}.png") for i in range(2))
     names: dict[str, object] = {}
     exec(code.replace("<stamp>", stamp).replace("a.jpg", a).replace("b.png", b), names)
     assert len(names["found"].decisions) == 2  # type: ignore[attr-defined]
@@ -88,18 +88,18 @@ def test_the_readmes_network_can_be_added_as_it_says(tmp_path: Path) -> None:
     (written,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(written.replace("MyNet", "ConvNet"))
-    pictures = write_images(tmp_path / "pictures", {"GO": 8, "NG": 8})
-    arguments = ["fancnn.train", "--config-dir", str(tmp_path), "model=mine", f"data.root={pictures}", *QUICK[:2]]
+    images = write_images(tmp_path / "images", {"GO": 8, "NG": 8})
+    arguments = ["fancnn.train", "--config-dir", str(tmp_path), "model=mine", f"data.root={images}", *QUICK[:2]]
     answer = run_command(*arguments, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
 
 
-def test_the_picture_of_the_tree_has_every_room() -> None:
+def test_the_image_of_the_tree_has_every_room() -> None:
     (tree,) = [block for block in BLOCKS if block.startswith("conf/")]
     rooms = [path.name for path in (REPOSITORY / "fancnn").iterdir() if path.is_dir() and path.name != "__pycache__"]
     assert all(f"{room}/" in tree for room in rooms)
 
 
-def test_the_pictures_of_the_readme_are_there() -> None:
-    for picture in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README):
-        assert (REPOSITORY / picture).is_file(), picture
+def test_the_images_of_the_readme_are_there() -> None:
+    for image in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README):
+        assert (REPOSITORY / image).is_file(), image

@@ -35,10 +35,10 @@ def test_the_wheel_has_package_and_configuration_and_nothing_else(wheel: Path) -
 
 
 @pytest.mark.parametrize("start", ["module", "script"])
-def test_training_starts_from_another_folder(start: str, installed: Path, pictures: Path, tmp_path: Path) -> None:
+def test_training_starts_from_another_folder(start: str, installed: Path, image_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fancnn.train"] if start == "module" else [str(installed / "bin/fancnn-train")]
     finished = subprocess.run(
-        [*command, *SMALL, f"data.root={pictures}", "trainer.max_epochs=1"],
+        [*command, *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1"],
         cwd=tmp_path,
         env=process_environment(installed),
         capture_output=True,

@@ -1,4 +1,4 @@
-"""New pictures out of old ones, by the batch and only in training: torch only.
+"""New images out of old ones, by the batch and only in training: torch only.
 
 Each transform assumes that it leaves the label true; its docstring says what that takes.
 """

@@ -23,41 +23,41 @@ class Positions(Protocol):
 
 @runtime_checkable
 class Colours(Protocol):
-    """Gives `(count, 3, 4)` affine maps of colours for pictures of `(count, 3)` mean colours."""
+    """Gives `(count, 3, 4)` affine maps of colours for images of `(count, 3)` mean colours."""
 
     def colours(self, means: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class Surface(Protocol):
-    """Takes and gives contiguous `(batch, 3, height, width)` pictures, not clamped."""
+    """Takes and gives contiguous `(batch, 3, height, width)` images, not clamped."""
 
     def retouched(self, images: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class Mixing(Protocol):
-    """Takes and gives contiguous pictures and their labels."""
+    """Takes and gives contiguous images and their labels."""
 
     def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Augment(nn.Module):
-    r"""Each training picture a little different each time it is seen; nothing at all while not training.
+    r"""Each training image a little different each time it is seen; nothing at all while not training.
 
     Positions first, then colours, then surfaces, then mixing, and those of a kind in the order given. All maps of
     positions are one map, read once; all maps of colours are one, applied once; the result is clamped to [0, 1].
-    Everything is drawn for each picture from torch's global generator of the pictures' device, so that the
+    Everything is drawn for each image from torch's global generator of the images' device, so that the
     generator's state decides all. There are no weights.
 
     Args:
         transforms: Those of this package, or others with the methods of one of the protocols above.
-        border: What is seen beyond the edges of pictures that are moved: `reflection`, `edge` (the outermost pixel
+        border: What is seen beyond the edges of images that are moved: `reflection`, `edge` (the outermost pixel
             goes on) or a grey level from 0 to 1.
 
     Shape:
         - Input: `(batch, 3, height, width)` floats in [0, 1], and `(batch,)` float labels or `(batch, k)` shares.
-        - Output: the same, pictures channels last in memory. Labels are shares of NG where pictures were mixed.
+        - Output: the same, images channels last in memory. Labels are shares of NG where images were mixed.
 
     Raises:
         UserError: If a transform is none, or `border` is none of those.

@@ -1,4 +1,4 @@
-"""Transforms of colours: each gives an affine map of (red, green, blue) for each picture.
+"""Transforms of colours: each gives an affine map of (red, green, blue) for each image.
 
 `Augment` applies the maps of all at once, so that pixels are touched once and clamped once, at the end.
 """
@@ -22,7 +22,7 @@ class Brightness:
 
     Args:
         strength: From 0 to 1.
-        probability: Of each picture to be changed.
+        probability: Of each image to be changed.
     """
 
     strength: float = 0.1
@@ -38,13 +38,13 @@ class Brightness:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Multiply the distance from the picture's mean grey by a factor between 1 - strength and 1 + strength.
+    """Multiply the distance from the image's mean grey by a factor between 1 - strength and 1 + strength.
 
     Assumes that haze, gamma and stray light vary by so much, and that a pale defect stays one.
 
     Args:
         strength: From 0 to 1.
-        probability: Of each picture to be changed.
+        probability: Of each image to be changed.
     """
 
     strength: float = 0.1
@@ -61,11 +61,11 @@ class Contrast:
 class Saturation:
     """Multiply the distance from the pixel's grey by a factor between 1 - strength and 1 + strength.
 
-    Assumes that how vivid a colour is does not decide. Grey pictures stay as they are.
+    Assumes that how vivid a colour is does not decide. Grey images stay as they are.
 
     Args:
         strength: From 0 to 1.
-        probability: Of each picture to be changed.
+        probability: Of each image to be changed.
     """
 
     strength: float = 0.2
@@ -83,11 +83,11 @@ class ColourCast:
     """Multiply red, green and blue by a factor each, between 1 - strength and 1 + strength: another lamp.
 
     Hues keep their order, none is turned into another. Assumes that no defect is a tint (rust, a burn), and gives
-    grey pictures a tint that a grey camera never shows.
+    grey images a tint that a grey camera never shows.
 
     Args:
         strength: From 0 to 1.
-        probability: Of each picture to be changed.
+        probability: Of each image to be changed.
     """
 
     strength: float = 0.05
@@ -128,7 +128,7 @@ def after(first: Tensor, second: Tensor) -> Tensor:
 
 
 def recoloured(images: Tensor, colours: Tensor) -> Tensor:
-    """Map the colours of contiguous pictures `(batch, 3, height, width)` by `(batch, 3, 4)`; nothing is clamped."""
+    """Map the colours of contiguous images `(batch, 3, height, width)` by `(batch, 3, 4)`; nothing is clamped."""
     pixels = torch.baddbmm(colours[:, :, 3:], colours[:, :, :3], images.flatten(2))
     return pixels.view(images.shape)
 

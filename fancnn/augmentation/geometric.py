@@ -1,4 +1,4 @@
-"""Transforms of positions: each gives a map for each picture, see `sampling`; `Augment` reads once through all.
+"""Transforms of positions: each gives a map for each image, see `sampling`; `Augment` reads once through all.
 
 `exact` transforms move whole pixels, so that no grey level changes.
 """
@@ -24,7 +24,7 @@ class HorizontalFlip:
     sense of rotation, for chests (the heart lies left).
 
     Args:
-        probability: Of each picture to be flipped.
+        probability: Of each image to be flipped.
     """
 
     probability: float = 0.5
@@ -44,7 +44,7 @@ class VerticalFlip:
     Assumes what `HorizontalFlip` does, and that neither light nor gravity comes from one side.
 
     Args:
-        probability: Of each picture to be flipped.
+        probability: Of each image to be flipped.
     """
 
     probability: float = 0.5
@@ -61,13 +61,13 @@ class VerticalFlip:
 class SquareSymmetry:
     """One of the eight symmetries of a square (quarter turns, with and without a flip), each as likely.
 
-    In pictures that are not square, one of the four that keep their shape.
+    In images that are not square, one of the four that keep their shape.
 
     Assumes that the part has no up, no right and no handedness: true for crops of circuit boards and of surfaces,
     false wherever a part that lies the wrong way round is NG.
 
     Args:
-        probability: Of each picture to be moved; one in eight of these comes out as it was.
+        probability: Of each image to be moved; one in eight of these comes out as it was.
     """
 
     probability: float = 1.0
@@ -91,7 +91,7 @@ class Rotation:
 
     Args:
         degrees: From 0 to 180.
-        probability: Of each picture to be turned.
+        probability: Of each image to be turned.
     """
 
     degrees: float = 10.0
@@ -116,7 +116,7 @@ class Shift:
 
     Args:
         share: Of width and of height, from 0 to 1.
-        probability: Of each picture to be moved.
+        probability: Of each image to be moved.
     """
 
     share: float = 0.05
@@ -142,7 +142,7 @@ class Zoom:
     Args:
         least_factor: Below 1 smaller, from 0.5.
         most_factor: Above 1 larger, to 4.
-        probability: Of each picture to be scaled.
+        probability: Of each image to be scaled.
     """
 
     least_factor: float = 0.9
@@ -169,7 +169,7 @@ class Shear:
 
     Args:
         degrees: From 0 to 45.
-        probability: Of each picture to be slanted.
+        probability: Of each image to be slanted.
     """
 
     degrees: float = 5.0

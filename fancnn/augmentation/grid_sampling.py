@@ -1,8 +1,8 @@
-"""Moving pictures: one map of positions for each picture, read once.
+"""Moving images: one map of positions for each image, read once.
 
-A map is a `(3, 3)` matrix that takes a position in the new picture to the position in the old one that is seen
-there: `(x, y, 1)`, pixels from the middle of the picture, x to the right and y down. Pixels, not shares of a side,
-so that a rotation is one in pictures that are not square, too.
+A map is a `(3, 3)` matrix that takes a position in the new image to the position in the old one that is seen
+there: `(x, y, 1)`, pixels from the middle of the image, x to the right and y down. Pixels, not shares of a side,
+so that a rotation is one in images that are not square, too.
 """
 
 from typing import Literal
@@ -29,7 +29,7 @@ def maps(count: int, device: torch.device, **entries: Tensor) -> Tensor:
 
 
 def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> Tensor:
-    """Read each picture at the mapped positions, bilinearly between pixels.
+    """Read each image at the mapped positions, bilinearly between pixels.
 
     Not made for shrinking much: below half the size fine texture would alias.
 
@@ -40,12 +40,12 @@ def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> 
             for ever) or a grey level.
 
     Returns:
-        `(batch, 3, height, width)`, contiguous; a picture whose map is the identity comes back bit for bit.
+        `(batch, 3, height, width)`, contiguous; an image whose map is the identity comes back bit for bit.
     """
     grid = _grid(matrices.to(images.dtype), *images.shape[-2:])
     if isinstance(border, str):
         found = F.grid_sample(images, grid, padding_mode=MODES[border], align_corners=False)
-    else:  # zeros beyond the edges of pictures that are too dark by `border`
+    else:  # zeros beyond the edges of images that are too dark by `border`
         found = F.grid_sample(images - border, grid, align_corners=False).add_(border)
     resting = (matrices == torch.eye(3, device=matrices.device)).all(dim=(1, 2))
     # into `found`: a new tensor might take the order of `images` in memory, and cost a copy later
@@ -53,7 +53,7 @@ def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> 
 
 
 def rearranged(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move whole pixels: exact for maps that only flip and turn by quarters (these in square pictures only).
+    """Move whole pixels: exact for maps that only flip and turn by quarters (these in square images only).
 
     Args:
         images: `(batch, 3, height, width)`, of any type.

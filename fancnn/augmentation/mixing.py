@@ -1,8 +1,8 @@
-"""Transforms of pictures and labels: each picture is mixed with the one before it in the batch.
+"""Transforms of images and labels: each image is mixed with the one before it in the batch.
 
 The order of a batch is random already (see `fancnn.data.samplers`), so its neighbour is as good a partner as
-any, and never the picture itself, unless it is alone. A picture keeps at least half of itself: Beta(alpha, alpha)
-favours neither side, so that the mixtures are those of the papers, and no picture of an epoch goes unseen. Labels
+any, and never the image itself, unless it is alone. An image keeps at least half of itself: Beta(alpha, alpha)
+favours neither side, so that the mixtures are those of the papers, and no image of an epoch goes unseen. Labels
 become shares of NG, `(batch,)`, or where there are several classes shares of each, `(batch, k)`.
 """
 
@@ -17,14 +17,14 @@ from fancnn.augmentation.random_params import occasional, validate_range
 
 @dataclass(frozen=True)
 class MixUp:
-    """`share * picture + (1 - share) * partner`, labels too (Zhang et al. 2018, mixup, equation 1).
+    """`share * image + (1 - share) * partner`, labels too (Zhang et al. 2018, mixup, equation 1).
 
-    The share is the larger side of a draw from Beta(alpha, alpha), for each picture. Assumes that between a GO and
+    The share is the larger side of a draw from Beta(alpha, alpha), for each image. Assumes that between a GO and
     an NG part the network should change its mind evenly; defects become fainter, so the faintest may be lost.
 
     Args:
-        alpha: Above 0, to 10: small, and nearly all of one picture is seen; 1, and all shares are as likely.
-        probability: Of each picture to be mixed.
+        alpha: Above 0, to 10: small, and nearly all of one image is seen; 1, and all shares are as likely.
+        probability: Of each image to be mixed.
     """
 
     alpha: float = 0.2
@@ -43,13 +43,13 @@ class MixUp:
 class CutMix:
     """A rectangle of the partner pasted at its place; the label mixed by area (Yun et al. 2019, CutMix, section 3).
 
-    The rectangle has the picture's shape and the area 1 - share, share the larger side of a draw from Beta(alpha,
+    The rectangle has the image's shape and the area 1 - share, share the larger side of a draw from Beta(alpha,
     alpha), its middle anywhere; what reaches over the edge is cut off, and not counted. Assumes that what tells the
-    label is spread evenly over the picture: false where one small defect decides.
+    label is spread evenly over the image: false where one small defect decides.
 
     Args:
         alpha: Above 0, to 10; 1, and all areas are as likely.
-        probability: Of each picture to be mixed.
+        probability: Of each image to be mixed.
     """
 
     alpha: float = 1.0

@@ -1,4 +1,4 @@
-"""Transforms of pixels beside one another: noise, blur, erasing. Each takes and gives contiguous pictures."""
+"""Transforms of pixels beside one another: noise, blur, erasing. Each takes and gives contiguous images."""
 
 import math
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from fancnn.augmentation.random_params import chosen, occasional, uniform, valid
 
 @dataclass(frozen=True)
 class Noise:
-    """Add normal noise, the same to red, green and blue, so that grey pictures stay grey.
+    """Add normal noise, the same to red, green and blue, so that grey images stay grey.
 
     Assumes a sensor noisier by so much, and that no defect is as fine and as faint as the noise.
 
     Args:
         std: Standard deviation, 1 being white, from 0 to 0.5.
-        probability: Of each picture to be changed.
+        probability: Of each image to be changed.
     """
 
     std: float = 0.02
@@ -42,8 +42,8 @@ class Blur:
     Assumes a focus that varies by so much, and that a defect outlasts it: a hairline may not.
 
     Args:
-        sigma: The greatest, in pixels of the network's picture, above 0 to 3; each picture draws its own.
-        probability: Of each picture to be blurred.
+        sigma: The greatest, in pixels of the network's image, above 0 to 3; each image draws its own.
+        probability: Of each image to be blurred.
     """
 
     sigma: float = 0.8
@@ -60,15 +60,15 @@ class Blur:
 
 @dataclass(frozen=True)
 class Erasing:
-    """Cover a rectangle, up to twice as long as wide, with the picture's mean colour (Zhong et al. 2020).
+    """Cover a rectangle, up to twice as long as wide, with the image's mean colour (Zhong et al. 2020).
 
-    Assumes that what decides can be told from the rest of the picture. A small defect under the rectangle is gone,
+    Assumes that what decides can be told from the rest of the image. A small defect under the rectangle is gone,
     and the label then wrong: keep the area small where defects are.
 
     Args:
-        least_share: Of the picture's area, above 0.
-        most_share: Of the picture's area, to 0.5.
-        probability: Of each picture to lose a rectangle.
+        least_share: Of the image's area, above 0.
+        most_share: Of the image's area, to 0.5.
+        probability: Of each image to lose a rectangle.
     """
 
     least_share: float = 0.02
@@ -92,7 +92,7 @@ class Erasing:
 
 
 def blurred(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
-    """Pictures `(batch, channels, h, w)` blurred by `(batch,)` sigmas, pixels; 0 leaves one bit for bit as it is."""
+    """Images `(batch, channels, h, w)` blurred by `(batch,)` sigmas, pixels; 0 leaves one bit for bit as it is."""
     batch, channels, height, width = images.shape
     steps = torch.arange(-radius, radius + 1, device=images.device)
     # a sigma this small leaves the middle weight alone: exp(-5000) is 0

@@ -1,4 +1,4 @@
-"""What is drawn for each picture of a batch, from torch's global generator of the device, and what may be drawn."""
+"""What is drawn for each image of a batch, from torch's global generator of the device, and what may be drawn."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ def chosen(count: int, probability: float, device: torch.device) -> Tensor:
 
 
 def occasional(values: Tensor, neutral: float, probability: float) -> Tensor:
-    """`(count, ...)` values: those of each picture with `probability`, else `neutral`, which changes nothing."""
+    """`(count, ...)` values: those of each image with `probability`, else `neutral`, which changes nothing."""
     taken = chosen(len(values), probability, values.device)
     return torch.where(taken.view(-1, *[1] * (values.ndim - 1)), values, neutral)
 

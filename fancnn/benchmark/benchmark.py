@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.benchmark`: make pictures, measure part by part, print a table, write JSON.
+"""The story of `python -m fancnn.benchmark`: make images, measure part by part, print a table, write JSON.
 
 `benchmark.json`, version 1: `format` (`fancnn-benchmark`), `version`, `machine`, and `results`, each with name, unit,
 values, median, limit, against and ratio, as `fancnn.system.timing.Result` describes them.
@@ -39,17 +39,17 @@ from fancnn.training.quiet_lightning import quiet_lightning
 
 @dataclass
 class _Bench:
-    """What the parts share; pictures and cache are made by the first part that needs them."""
+    """What the parts share; images and cache are made by the first part that needs them."""
 
     settings: BenchmarkSettings
     scratch: Path
 
     def root(self) -> Path:
         own = self.settings.data.root
-        folder = Path(own) if own else self.scratch / "pictures"
+        folder = Path(own) if own else self.scratch / "images"
         if not folder.exists():
             height, width = self.settings.size
-            say(f"making {plural(self.settings.count, 'picture')} of {height}x{width}")
+            say(f"making {plural(self.settings.count, 'image')} of {height}x{width}")
             write_jpegs(folder, self.settings.count, (height, width))
         return folder
 
@@ -77,7 +77,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
         bench = _Bench(settings, Path(scratch))
         for part in settings.parts:
             say(f"measuring: {part}")
-            found = SPLIT_NAMES[part](bench)
+            found = BENCHMARKS[part](bench)
             print_table(part, ["", "median", "from", "ratio"], [result.cells() for result in found])
             results += found
             _write(Path(settings.output), results)
@@ -116,7 +116,7 @@ def _reading(bench: _Bench) -> list[Result]:
 
 def _runs(bench: _Bench) -> list[Result]:
     settings, root = bench.settings, bench.root()
-    found = run_results(root, bench.scratch, _options(settings), settings.epochs, settings.repeats, "small pictures")
+    found = run_results(root, bench.scratch, _options(settings), settings.epochs, settings.repeats, "small images")
     if settings.keras:
         epochs = epoch_results(settings, bench.data(), settings.repeats)
         found += original_results(Path(settings.keras), root, settings.count, settings.epochs, found[0], epochs)
@@ -125,7 +125,7 @@ def _runs(bench: _Bench) -> list[Result]:
 
 def _large(bench: _Bench) -> list[Result]:
     settings, root = bench.settings, bench.scratch / "large"
-    say(f"making {settings.large:,} pictures of 1600x1200")
+    say(f"making {settings.large:,} images of 1600x1200")
     write_jpegs(root, settings.large, (1200, 1600))
     found = run_results(root, bench.scratch, _options(settings), settings.epochs, 1, "1600x1200")
     if settings.keras:
@@ -139,11 +139,11 @@ def _scale(bench: _Bench) -> list[Result]:
 
 def _serving(bench: _Bench) -> list[Result]:
     assert bench.settings.exported is not None  # `validate_benchmark` has seen to it
-    pictures = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
-    return serving_results(Path(bench.settings.exported), pictures, bench.scratch, bench.settings.requests)
+    images = [path.read_bytes() for path in sorted(bench.root().rglob("*.jpg"))[:500]]
+    return serving_results(Path(bench.settings.exported), images, bench.scratch, bench.settings.requests)
 
 
-SPLIT_NAMES: dict[str, Callable[[_Bench], list[Result]]] = {
+BENCHMARKS: dict[str, Callable[[_Bench], list[Result]]] = {
     "machine": _machine,
     "start": _start,
     "training": _training,

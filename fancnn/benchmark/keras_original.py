@@ -59,7 +59,7 @@ def original_results(
         for item in epoch
     ]
     return [
-        Result("the original in Keras, epoch with validation", "pictures/s", rate),
+        Result("the original in Keras, epoch with validation", "images/s", rate),
         Result(f"the original in Keras, run of {epochs} epochs", "s", found["seconds"]),
         Result(f"{ours.name}, beside Keras", "s", [ours.median], found["seconds"], "the original"),
         *compared,

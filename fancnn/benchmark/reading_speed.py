@@ -37,14 +37,14 @@ def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> li
     ]
 
 
-def latency_results(model: Model, picture: Path, count: int = 200) -> list[Result]:
-    """Milliseconds from a file to a decision, one picture at a time."""
+def latency_results(model: Model, image: Path, count: int = 200) -> list[Result]:
+    """Milliseconds from a file to a decision, one image at a time."""
     for _ in range(20):
-        model.predict(picture)
-    times = sorted(seconds(lambda: model.predict(picture)) * 1000 for _ in range(count))
+        model.predict(image)
+    times = sorted(seconds(lambda: model.predict(image)) * 1000 for _ in range(count))
     return [
-        Result("one picture, p50", "ms", [times[count // 2]]),
-        Result("one picture, p99", "ms", [times[count * 99 // 100]]),
+        Result("one image, p50", "ms", [times[count // 2]]),
+        Result("one image, p99", "ms", [times[count * 99 // 100]]),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Pictures to measure on: noise over soft shapes, so that a JPEG of them is about as large as a photograph."""
+"""Images to measure on: noise over soft shapes, so that a JPEG of them is about as large as a photograph."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from PIL import Image, ImageFilter
 
 
 def write_jpegs(root: Path, count: int, size: tuple[int, int], seed: int = 0) -> Path:
-    """Class folders GO and NG with `count` pictures of `size` (height, width), half of each; NG has a bright spot.
+    """Class folders GO and NG with `count` images of `size` (height, width), half of each; NG has a bright spot.
 
-    Every picture is another one, but their backgrounds are cut from a few, since making noise takes longer than all
+    Every image is another one, but their backgrounds are cut from a few, since making noise takes longer than all
     that is measured.
     """
     random = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Cost against the number of pictures: is it a straight line, and does memory stay where it is?"""
+"""Cost against the number of images: is it a straight line, and does memory stay where it is?"""
 
 import shutil
 from collections.abc import Sequence
@@ -9,24 +9,24 @@ from fancnn.benchmark.start_up import probed_run
 from fancnn.system.console import say
 from fancnn.system.timing import Result
 
-# small pictures and few steps: what grows here is the number of files alone
+# small images and few steps: what grows here is the number of files alone
 QUICK = ("trainer.max_epochs=1", "+trainer.limit_train_batches=50", "+trainer.limit_val_batches=2", "score_test=false")
 
 
 def scale_results(scratch: Path, sizes: Sequence[int]) -> list[Result]:
-    """Seconds and megabytes of a run with so many pictures; seconds a thousand pictures show the line's slope."""
+    """Seconds and megabytes of a run with so many images; seconds a thousand images show the line's slope."""
     results: list[Result] = []
     first: float | None = None
     for size in sizes:
-        say(f"  {size:,} pictures")
+        say(f"  {size:,} images")
         root = write_jpegs(scratch / f"scale-{size}", size, (96, 96))
         cold = probed_run(scratch, scratch / f"scale-cache-{size}", [f"data.root={root}", *QUICK])
         warm = probed_run(scratch, scratch / f"scale-cache-{size}", [f"data.root={root}", *QUICK])
         first = warm["megabytes"] if first is None else first
         results += [
-            Result(f"{size:,} pictures, cold cache", "s", [cold["seconds"]]),
-            Result(f"{size:,} pictures, warm cache", "s", [warm["seconds"]]),
-            Result(f"{size:,} pictures, own memory", "MB", [warm["megabytes"]], [first], f"that of {sizes[0]:,}"),
+            Result(f"{size:,} images, cold cache", "s", [cold["seconds"]]),
+            Result(f"{size:,} images, warm cache", "s", [warm["seconds"]]),
+            Result(f"{size:,} images, own memory", "MB", [warm["megabytes"]], [first], f"that of {sizes[0]:,}"),
         ]
         shutil.rmtree(root)
         shutil.rmtree(scratch / f"scale-cache-{size}")

@@ -1,4 +1,4 @@
-"""A server under load: whole processes, real sockets, one picture a request."""
+"""A server under load: whole processes, real sockets, one image a request."""
 
 import asyncio
 import os
@@ -19,12 +19,12 @@ from fancnn.system.timing import Result
 WARM = 200  # requests that are not counted
 
 
-def serving_results(exported: Path, pictures: Sequence[bytes], scratch: Path, requests: int) -> list[Result]:
+def serving_results(exported: Path, images: Sequence[bytes], scratch: Path, requests: int) -> list[Result]:
     """Start to first answer, then latency, rate and memory at one client and at sixteen.
 
     Args:
         exported: The file that is served.
-        pictures: JPEG files, sent in turn.
+        images: JPEG files, sent in turn.
         scratch: Where the server runs.
         requests: Of the sixteen together; the one client sends a tenth.
 
@@ -33,13 +33,13 @@ def serving_results(exported: Path, pictures: Sequence[bytes], scratch: Path, re
     """
     found: list[Result] = []
     with _server(exported, scratch) as (port, started):
-        asyncio.run(load(port, pictures[:1], 1, 1))
+        asyncio.run(load(port, images[:1], 1, 1))
         found.append(Result("start to first answer", "s", [time.perf_counter() - started]))
-        asyncio.run(load(port, pictures, WARM, 16))
+        asyncio.run(load(port, images, WARM, 16))
         before = asyncio.run(resident_megabytes(port))
         for clients, share in ((1, 10), (16, 1)):
             begun = time.perf_counter()
-            taken = sorted(asyncio.run(load(port, pictures, max(requests // share, 100), clients)))
+            taken = sorted(asyncio.run(load(port, images, max(requests // share, 100), clients)))
             rate = len(taken) / (time.perf_counter() - begun)
             name = f"{clients} client{'s'[: clients > 1]}, {len(taken):,} requests"
             found.append(Result(f"{name}: rate", "requests/s", [rate]))
@@ -49,7 +49,7 @@ def serving_results(exported: Path, pictures: Sequence[bytes], scratch: Path, re
     return [*found, Result("memory before", "MB", [before]), Result("memory after", "MB", [after], [before], "before")]
 
 
-async def load(port: int, pictures: Sequence[bytes], requests: int, clients: int) -> list[float]:
+async def load(port: int, images: Sequence[bytes], requests: int, clients: int) -> list[float]:
     """Send `requests` from `clients` that each wait for their answer; seconds of each.
 
     Raises:
@@ -63,7 +63,7 @@ async def load(port: int, pictures: Sequence[bytes], requests: int, clients: int
         async with _connection(port) as (reader, writer):
             while not refused and (number := next(numbers)) < requests:
                 begun = time.perf_counter()
-                status, body = await _asked(reader, writer, "POST /predict", pictures[number % len(pictures)])
+                status, body = await _asked(reader, writer, "POST /predict", images[number % len(images)])
                 taken.append(time.perf_counter() - begun)
                 if status != 200:
                     text = body[:500].decode(errors="replace")

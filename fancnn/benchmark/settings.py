@@ -66,4 +66,4 @@ def _validate_sizes(size: list[int]) -> None:
 
 def _validate_scale(scale: list[int]) -> None:
     if not scale or not all(1 <= count <= 10**7 for count in scale):
-        raise UserError(f"scale={scale} should be numbers of pictures from 1 to 10,000,000, e.g. [1000,10000]")
+        raise UserError(f"scale={scale} should be numbers of images from 1 to 10,000,000, e.g. [1000,10000]")

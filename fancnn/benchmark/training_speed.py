@@ -1,4 +1,4 @@
-"""The step and the epoch: our training beside a bare loop with the same network, arithmetic and pictures in memory."""
+"""The step and the epoch: our training beside a bare loop with the same network, arithmetic and images in memory."""
 
 import time
 from collections import deque
@@ -20,7 +20,7 @@ from fancnn.system.timing import Result, in_turn, seconds
 
 
 def step_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Pictures a second of a training epoch, validation left out, for float32 and bfloat16."""
+    """Images a second of a training epoch, validation left out, for float32 and bfloat16."""
     results = []
     for precision in ("32", "bf16-mixed"):
         ours, bare = in_turn(
@@ -29,25 +29,25 @@ def step_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -
             lambda precision=precision: bare_epoch(settings, data, precision),  # type: ignore[misc]
         )
         name = f"training epoch, {precision}"
-        results.append(Result(name, "pictures/s", ours, bare, "a bare loop, pictures in memory"))
+        results.append(Result(name, "images/s", ours, bare, "a bare loop, images in memory"))
     return results
 
 
 def epoch_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Pictures a second of an epoch with validation, training pictures counted."""
+    """Images a second of an epoch with validation, training images counted."""
     results = []
     for precision in ("32", "bf16-mixed"):
         (values,) = in_turn(repeats, lambda precision=precision: our_epoch(settings, data, precision, validate=True))  # type: ignore[misc]
-        results.append(Result(f"epoch with validation, {precision}", "pictures/s", values))
+        results.append(Result(f"epoch with validation, {precision}", "images/s", values))
     return results
 
 
 def streamed_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Pictures a second of an epoch whose pictures are kept nowhere: workers decode while the loop trains.
+    """Images a second of an epoch whose images are kept nowhere: workers decode while the loop trains.
 
     The limit is doing one after the other on all cores: what either needs, the other has not.
     """
-    files, stream = [data.root / picture.path for picture in data.part("train")], data.undecoded()
+    files, stream = [data.root / image.path for image in data.images_of("train")], data.undecoded()
     ours, bare, decoded = in_turn(
         repeats,
         lambda: our_epoch(settings, stream, "32", validate=False),
@@ -55,17 +55,17 @@ def streamed_results(settings: TrainSettings, data: ImageDataModule, repeats: in
         lambda: len(files) / seconds(lambda: deque(decode(files, data.preprocess), maxlen=0)),
     )
     limit = [1 / (1 / step + 1 / decoding) for step, decoding in zip(bare, decoded, strict=True)]
-    return [Result("training epoch without a cache, 32", "pictures/s", ours, limit, "decoding, then a bare loop")]
+    return [Result("training epoch without a cache, 32", "images/s", ours, limit, "decoding, then a bare loop")]
 
 
 def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -> float:
-    """Pictures a second of the shortest loop that trains: gather, forward, backward, step."""
+    """Images a second of the shortest loop that trains: gather, forward, backward, step."""
     model = assembly.model(settings, data.classes)
     device = _device(settings)
     model.to(device).train()
     optimizer = assembly.build(settings.model.optimizer, "model.optimizer", later=True)(model.parameters())
     dataset = data.dataset("train")
-    assert isinstance(dataset, PixelDataset), "the benchmark's pictures fit into memory"
+    assert isinstance(dataset, PixelDataset), "the benchmark's images fit into memory"
     dataset, loss = dataset.on(device), nn.BCEWithLogitsLoss()
     batches = SeededBatchSampler(len(dataset), settings.data.batch_size, seed=0)
 
@@ -83,7 +83,7 @@ def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -
 
 
 def our_epoch(settings: TrainSettings, data: ImageDataModule, precision: str, *, validate: bool) -> float:
-    """Pictures a second of an epoch by our trainer, its scores, lines and (with `validate`) checkpoints included."""
+    """Images a second of an epoch by our trainer, its scores, lines and (with `validate`) checkpoints included."""
     clock = _Clock()
     fresh = assembly.model(settings, data.classes)
     options: dict[str, Any] = {**settings.trainer, "precision": precision, "max_epochs": 1}
@@ -94,7 +94,7 @@ def our_epoch(settings: TrainSettings, data: ImageDataModule, precision: str, *,
     trainer = assembly.trainer(asked)
     trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
     trainer.fit(assembly.classifier(asked, fresh, {}), data)
-    return len(data.part("train")) / clock.seconds
+    return len(data.images_of("train")) / clock.seconds
 
 
 class _Clock(pl.Callback):

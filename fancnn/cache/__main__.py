@@ -1,4 +1,4 @@
-"""List, verify or clear decoded pictures and rendered fans: `python -m fancnn.cache do=list`."""
+"""List, verify or clear decoded images and rendered fans: `python -m fancnn.cache do=list`."""
 
 import sys
 

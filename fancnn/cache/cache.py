@@ -33,7 +33,7 @@ def look_after(settings: CacheSettings) -> bool:
         remove_folder(folder)
     for parent in (top / "decoded", top / "fans"):
         remove_rest(parent)
-    say(f"cleared {len(found)} folders of decoded pictures and {len(fans)} of rendered fans in {top}")
+    say(f"cleared {len(found)} folders of decoded images and {len(fans)} of rendered fans in {top}")
     return True
 
 
@@ -47,7 +47,7 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
     rows += [
         [str(folder), "rendered fans", str(len(list(folder.rglob("*.jpg")))), _megabytes(folder)] for folder in fans
     ]
-    print_table(f"kept in {top}", ["pictures of", "as", "files", "MB"], rows)
+    print_table(f"kept in {top}", ["images of", "as", "files", "MB"], rows)
     if looks := Ledger(top / "looks").looks():
         say(
             f"and {plural(len(looks), 'look')} at test images in {top / 'looks'}, which no command removes or "

@@ -33,11 +33,11 @@ class _Source:
     """Where predictions come from.
 
     Attributes:
-        rows: Of the part.
+        rows: Of the split.
         table: That they were read from.
-        part: Its name.
+        split: Its name.
         own: Thresholds of the run, if one is named.
-        chosen_on: The part that chose these.
+        chosen_on: The split that chose these.
         scored_by: In words, where no one model scored the images; else empty.
         unread_ng_files: Files of NG classes that the run could not read and that have no row.
         checkpoint: Of the run's model; None where there is none.
@@ -47,7 +47,7 @@ class _Source:
 
     rows: list[Prediction]
     table: Path
-    part: str
+    split: str
     own: Thresholds | None
     chosen_on: str | None
     scored_by: str
@@ -66,13 +66,13 @@ def certify(settings: CertifySettings) -> Certificate:
     validate_certifying(settings)
     source = _read(settings)
     if settings.sequential:
-        validate_fixed(settings, source.chosen_on, source.part)
+        validate_fixed(settings, source.chosen_on, source.split)
     thresholds = _asked_for(settings, source.own)
     seen = any("weights" in (row.roles or ()) for row in source.rows) and not settings.exclude_seen
     refused = bool(source.scored_by) or seen  # before anything that these images show is looked at
     if refused:
         context = unspent(settings, "not counted as a look at these images")
-    elif source.part == "val":
+    elif source.split == "val":
         context = unspent(
             settings, "of validation images, which the training has looked at throughout: no look counted"
         )
@@ -98,9 +98,9 @@ def certify(settings: CertifySettings) -> Certificate:
     if certificate.refusal == "evidence" and not settings.sequential and spent.looks and spent.planned is None:
         certificate = replace(certificate, caveats=(*certificate.caveats, ASKED_AGAIN))
     certificate = replace(certificate, statement=statement, confidence=settings.confidence)
-    _print(certificate, source.part)
+    _print(certificate, source.split)
     if settings.store and certificate.granted and certificate.thresholds:
-        _store(str(settings.run), certificate, source.part)
+        _store(str(settings.run), certificate, source.split)
     # after the threshold is stored: the hashes are of the files as they stay
     provenance = {**_provenance(settings, source), "sequential": settings.sequential, **spent.to_dict()}
     write_certificate(Path(settings.output).expanduser(), certificate, provenance)
@@ -124,20 +124,20 @@ def _read(settings: CertifySettings) -> _Source:
         validate_rows(rows, table, run / "metrics.json", metrics)
         rows = _asked_of_model(rows, _checkpoint(run, metrics))
     present = {row.split for row in rows}
-    part = settings.part or next((name for name in ("test", "val") if name in present), "")
-    if settings.part and settings.part not in present:
-        raise UserError(f"part={settings.part}: {table} has {', '.join(sorted(present - {''})) or 'no parts'} alone")
+    split = settings.split or next((name for name in ("test", "val") if name in present), "")
+    if settings.split and settings.split not in present:
+        raise UserError(f"split={settings.split}: {table} has {', '.join(sorted(present - {''})) or 'no splits'} alone")
     own_table = run is not None and not settings.table
     return _Source(
-        rows=[row for row in rows if part in ("", row.split)],
+        rows=[row for row in rows if split in ("", row.split)],
         table=table,
-        part=part or "all",
+        split=split or "all",
         own=Thresholds(*metrics["thresholds"]) if metrics else None,
-        chosen_on=metrics["decision_part"] if own_table else None,
+        chosen_on=metrics["decision_split"] if own_table else None,
         scored_by=scored_by,
-        unread_ng_files=_unread_ng_files(run, metrics, part) if run and own_table else 0,
+        unread_ng_files=_unread_ng_files(run, metrics, split) if run and own_table else 0,
         checkpoint=_checkpoint(run, metrics) if run else None,
-        notes=tuple(_notes(run, metrics or _beside(table), part, present)),
+        notes=tuple(_notes(run, metrics or _beside(table), split, present)),
         weights=metrics.get("weights_sha256"),
     )
 
@@ -168,12 +168,12 @@ def _beside(table: Path) -> dict[str, Any]:
         return {}
 
 
-def _notes(run: Path | None, metrics: dict[str, Any], part: str, scored: set[str]) -> Iterator[str]:
+def _notes(run: Path | None, metrics: dict[str, Any], split: str, scored: set[str]) -> Iterator[str]:
     if metrics.get("seen_complete") is False:
         yield "which images the weights have seen is not recorded in full; it is taken that these are not among them"
-    split = run / "split.csv" if run else None
-    waits = part == "val" and "test" not in scored and split is not None and split.is_file()
-    if waits and split and any(image.split == "test" for image in read_split(split)):
+    split_file = run / "split.csv" if run else None
+    waits = split == "val" and "test" not in scored and split_file is not None and split_file.is_file()
+    if waits and split_file and any(image.split == "test" for image in read_split(split_file)):
         yield f"a test split waits to be scored: python -m fancnn.evaluate run={run}, then certify table=... of that"
 
 
@@ -183,17 +183,17 @@ def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _unread_ng_files(run: Path, metrics: dict[str, Any], part: str) -> int:
-    """Files of NG classes that have no row since they could not be read; of a part, where folders are parts."""
+def _unread_ng_files(run: Path, metrics: dict[str, Any], split: str) -> int:
+    """Files of NG classes that have no row since they could not be read; of a split, where folders are splits."""
     skipped, classes = run / "skipped.csv", set(metrics.get("classes") or ()) - {metrics.get("go_class")}
     if not skipped.is_file():
         return 0
     found = 0
     for line in read_table(skipped, ("path", "reason"), 1):
         folders = PurePosixPath(line["path"]).parts
-        of_part = folders[0] if folders[0] in SPLIT_NAMES and folders[0] not in classes else ""
-        name = folders[1] if of_part and len(folders) > 1 else folders[0]
-        found += name in classes and (not of_part or part in ("", of_part))
+        of_split = folders[0] if folders[0] in SPLIT_NAMES and folders[0] not in classes else ""
+        name = folders[1] if of_split and len(folders) > 1 else folders[0]
+        found += name in classes and (not of_split or split in ("", of_split))
     return found
 
 
@@ -201,7 +201,7 @@ def _provenance(settings: CertifySettings, source: _Source) -> dict[str, str | N
     return {
         "run": settings.run,
         "table": str(source.table),
-        "part": source.part,
+        "split": source.split,
         "checkpoint_sha256": file_hash(source.checkpoint) if source.checkpoint else None,
         "table_sha256": file_hash(source.table),
         "weights_sha256": source.weights,
@@ -222,15 +222,15 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
 def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
     """What is known of the threshold, beside what the images say themselves."""
     told_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
-    if settings.threshold == "run" and source.chosen_on == source.part and not told_by_rows:
+    if settings.threshold == "run" and source.chosen_on == source.split and not told_by_rows:
         return [CHOSEN_HERE]
     if settings.threshold not in (None, "run"):
         return ["it is taken that the threshold was fixed before these images were looked at"]
     return []
 
 
-def _print(certificate: Certificate, part: str) -> None:
-    say(f"{'granted' if certificate.granted else 'REFUSED'} on {part}: {certificate.statement}")
+def _print(certificate: Certificate, split: str) -> None:
+    say(f"{'granted' if certificate.granted else 'REFUSED'} on {split}: {certificate.statement}")
     if certificate.refusal in (None, "evidence"):
         say(f"scope: {certificate.scope}")
     if certificate.thresholds:
@@ -249,15 +249,15 @@ def _print_types(by_type: tuple[TypeEscapes, ...], confidence: float) -> None:
     rows = []
     for item in by_type:
         by_group = [str(item.ng), str(item.escapes)] if unit == "group" else []
-        parts = [item.defect_type, str(item.ng_parts), str(item.escaped_parts)]
-        rows.append([*parts, *by_group, percent_at_most(item.bound)])
+        cells = [item.defect_type, str(item.ng_parts), str(item.escaped_parts)]
+        rows.append([*cells, *by_group, percent_at_most(item.bound)])
     print_table(title, columns, rows)
 
 
-def _store(run: str, certificate: Certificate, part: str) -> None:
+def _store(run: str, certificate: Certificate, split: str) -> None:
     from fancnn.decide.decide import keep  # loads torch, which a certificate does not need
 
     assert certificate.thresholds is not None
     chosen = ThresholdChoice(certificate.thresholds, f"certified: {certificate.statement}")
-    kept = keep(Path(run).expanduser(), chosen, part)
+    kept = keep(Path(run).expanduser(), chosen, split)
     say(f"kept in {kept}")

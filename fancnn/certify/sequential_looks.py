@@ -15,13 +15,13 @@ from fancnn.metrics.predictions import Prediction
 from fancnn.system.console import say
 
 
-def validate_fixed(settings: CertifySettings, chosen_on: str | None, part: str) -> None:
+def validate_fixed(settings: CertifySettings, chosen_on: str | None, split: str) -> None:
     """Refuse a threshold that was not fixed before the images were looked at.
 
     Args:
         settings: With `sequential`.
         chosen_on: The split that chose the threshold of the run; None where that is not known.
-        part: The split that the claim is to come from.
+        split: The split that the claim is to come from.
 
     Raises:
         UserError: With the reason.
@@ -33,10 +33,10 @@ def validate_fixed(settings: CertifySettings, chosen_on: str | None, part: str) 
             "store=true keeps a threshold that was found on these images, and sequential=true claims one that was "
             "fixed before: put it into the run first, by decision.rule=fixed decision.threshold=... of fancnn.decide"
         )
-    if settings.threshold == "run" and chosen_on == part:
+    if settings.threshold == "run" and chosen_on == split:
         raise UserError(
             f"sequential=true needs a threshold that was fixed before the first look, and the run's own was chosen on "
-            f"these very images ({part}): take other ones, e.g. part=test, or table=... of images that came later"
+            f"these very images ({split}): take other ones, e.g. split=test, or table=... of images that came later"
         )
 
 

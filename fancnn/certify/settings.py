@@ -24,7 +24,7 @@ class CertifySettings:
 
     run: str | None
     table: str | None
-    part: str | None
+    split: str | None
     escape: float
     confidence: float
     threshold: Any  # a number, `run`, or None
@@ -44,7 +44,7 @@ class CertifySettings:
 
 
 MOST_PLANS = 8  # that a figure can tell apart
-OF_IMAGES = ("run", "table", "part", "threshold", "sequential", "store", "largest_group", "exclude_seen")
+OF_IMAGES = ("run", "table", "split", "threshold", "sequential", "store", "largest_group", "exclude_seen")
 
 
 def validate_certifying(settings: CertifySettings) -> None:
@@ -63,7 +63,7 @@ def validate_certifying(settings: CertifySettings) -> None:
 def _validate_claim(settings: CertifySettings) -> None:
     with collected() as check:
         check(lambda: validate_unit("", settings.unit, settings.largest_group))
-        check(lambda: validate_split_name("part", settings.part))
+        check(lambda: validate_split_name("split", settings.split))
         check(lambda: _validate_claimed(settings.threshold))
         check(lambda: validate_earlier("run", settings.run))
         check(lambda: validate_file("table", settings.table, TABLE_EXPECTED))

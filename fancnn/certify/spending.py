@@ -20,7 +20,7 @@ from fancnn.system.console import say
 
 # keys of certify that are no part of what is claimed; whatever else there is makes another claim
 NO_CLAIM = (
-    *("run", "table", "part", "store", "looks", "output", "output_dir"),
+    *("run", "table", "split", "store", "looks", "output", "output_dir"),
     *("plan", "accept", "lot", "good", "producer"),
 )
 PICKED = (

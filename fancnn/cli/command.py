@@ -34,7 +34,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fancnn.cli.arguments import in_words, with_keys, with_listed
-from fancnn.cli.kept_settings import known_targets, replayed, validate_kept, with_moved_classes
+from fancnn.cli.kept_settings import known_targets, replayed, validate_kept
 from fancnn.cli.refused_overrides import QUOTING, refused_overrides
 from fancnn.cli.typed_settings import typed_settings
 from fancnn.errors import CollectedError, UserError, argument, collected
@@ -42,6 +42,7 @@ from fancnn.files.atomic_files import sync_with_parents, write_atomically
 from fancnn.files.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.files.trusted_classes import trust
 from fancnn.files.yaml_files import read_yaml
+from fancnn.settings.earlier_names import override_by_present_names
 from fancnn.settings.validation import place_of, validate_writable
 from fancnn.system.installation import explained_imports
 
@@ -226,7 +227,7 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema
     if saved is None:
         return list(arguments)
     _refuse_other_command(saved.parents[1], name)
-    earlier = [with_moved_classes(item) for item in _listed(saved) if _key(item) not in named]
+    earlier = [override_by_present_names(item) for item in _listed(saved) if _key(item) not in named]
     keys = [field.name for field in fields(schema)]
     return [*replayed(earlier, str(saved), keys, option_groups(), known_targets(conf_dir())), *arguments]
 

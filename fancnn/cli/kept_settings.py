@@ -19,29 +19,6 @@ LEADS_AWAY = re.compile(r"[/\\~]|\.\.")
 NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is said on each command line,
 NEVER_REPLAYED = "image_limits"  # and how much memory images may take
 
-MOVED = {  # modules that files of before name, and where their classes are now
-    "fancnn.learning.history": "fancnn.training.epoch_log",
-    "fancnn.learning.dynamics": "fancnn.training.training_dynamics",
-    "fancnn.learning.pretext": "fancnn.pretrain.pretext_tasks",
-    "fancnn.learning.samples": "fancnn.train.augmented_samples",
-    "fancnn.learning": "fancnn.training",
-}
-_OLD = re.compile(rf"\b(?:{'|'.join(map(re.escape, MOVED))})(?=\.)")
-
-
-def with_moved_classes(kept: Any) -> Any:
-    """Return settings of a file, a tree or a text, with the present names of this program's classes.
-
-    Example:
-        >>> with_moved_classes({"loss": {"_target_": "fancnn.learning.losses.FocalLoss", "gamma": 2}})
-        {'loss': {'_target_': 'fancnn.training.losses.FocalLoss', 'gamma': 2}}
-    """
-    if isinstance(kept, str):
-        return _OLD.sub(lambda match: MOVED[match[0]], kept)
-    if isinstance(kept, Mapping):
-        return {key: with_moved_classes(value) for key, value in kept.items()}
-    return [with_moved_classes(value) for value in kept] if isinstance(kept, list) else kept
-
 
 def known_targets(conf: Path) -> frozenset[str]:
     """Return the classes that the configuration in the folder `conf` names, and the user's own trusted ones."""

@@ -78,7 +78,7 @@ class CommonImages:
         split: The split that they are of.
         rows: By candidate.
         notes: What makes the comparison less than it seems.
-        excluded: Parts that the first candidate decided and another did not, once for each that did not.
+        excluded: Splits that the first candidate decided and another did not, once for each that did not.
         repeated: By letter, how many rows repeat an image that is counted already.
         contradicted: How many images have two labels, in one table or in several.
         trained_on: By letter, how many of the images trained the model.
@@ -163,11 +163,11 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
     """
     chosen = split or next((name for name in ("test", "val") if all(_of(item, name) for item in candidates)), ALL)
     if chosen not in (*SPLIT_NAMES, ALL):
-        raise UserError(f"part={chosen!r} is none of {', '.join((*SPLIT_NAMES, ALL))}")
+        raise UserError(f"split={chosen!r} is none of {', '.join((*SPLIT_NAMES, ALL))}")
     scored = [_of(item, chosen) for item in candidates]
     for item, rows in zip(candidates, scored, strict=True):
         if not rows:
-            raise UserError(f"{item.place} has no images of known truth in the split {chosen}: part=all takes all")
+            raise UserError(f"{item.place} has no images of known truth in the split {chosen}: split=all takes all")
     names, by_content = namer(scored, [item.hashes for item in candidates])
     tables = [by_name(rows, name) for rows, name in zip(scored, names, strict=True)]
     two_labels = contradicted(tables)

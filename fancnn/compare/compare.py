@@ -100,7 +100,7 @@ def compare(settings: CompareSettings) -> Compared:
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]
-    common = common_images(candidates, settings.part)
+    common = common_images(candidates, settings.split)
     scores = {
         item.letter: split_metrics(rows, item.thresholds) for item, rows in zip(candidates, common.rows, strict=True)
     }

@@ -21,10 +21,10 @@ from fancnn.compare.pairwise_comparisons import Flip, PairwiseComparison
 from fancnn.pages import formatting as words
 from fancnn.pages.gallery import Thumbnail, thumbnails
 from fancnn.pages.page_template import rendered
-from fancnn.pages.score_table import PART_NAMES, score_rows, score_title
+from fancnn.pages.score_table import SPLIT_TITLES, score_rows, score_title
 
 LISTED = 200  # flips of a pair in the page; flips.csv has all
-PICTURED = 48  # of those with a thumbnail
+SHOWN_FLIPS = 48  # of those with a thumbnail
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def comparison_page(
         candidates=candidates,
         looks=looks,
         common=common,
-        split=PART_NAMES[common.split],
+        split=SPLIT_TITLES[common.split],
         sizes=(len(common.rows[0]), go, len(common.rows[0]) - go),
         letters=list(scores),
         escape_columns=ESCAPE_COLUMNS,
@@ -96,7 +96,7 @@ def difference_rows(comparison: PairwiseComparison) -> list[tuple[str, str, str]
 
 def _pair(comparison: PairwiseComparison, first: Candidate, root: Path) -> Pair:
     shown = comparison.flips[:LISTED]
-    images = thumbnails((flip.first for flip in shown[:PICTURED]), root, first.thresholds, first.hashes)
+    images = thumbnails((flip.first for flip in shown[:SHOWN_FLIPS]), root, first.thresholds, first.hashes)
     padded = [*images, *[None] * (len(shown) - len(images))]
     return Pair(
         comparison=comparison,

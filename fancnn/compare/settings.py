@@ -20,7 +20,7 @@ class CompareSettings:
     """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
 
     runs: list[str]
-    part: str | None
+    split: str | None
     threshold: float
     new_escape_rate: float | None
     new_overkill_rate: float | None
@@ -41,8 +41,8 @@ def validate_comparing(settings: CompareSettings) -> None:
         for key in ("new_escape_rate", "new_overkill_rate"):
             if (margin := getattr(settings, key)) is not None:
                 check(partial(validate_share, key, margin))
-        if settings.part is not None:
-            check(lambda: validate_choice("part", str(settings.part), (*SPLIT_NAMES, "all")))
+        if settings.split is not None:
+            check(lambda: validate_choice("split", str(settings.split), (*SPLIT_NAMES, "all")))
         check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
         check(lambda: validate_writable("output", settings.output, place_of("output", settings.output)))
 

@@ -1,7 +1,7 @@
 """The story of `python -m fancnn.crossval`: a training for each fold, and what they say together.
 
-The run folder holds `fold-1/`, `fold-2/`, ... , each a run as any; `predictions.csv` of all pictures, each judged by
-the model that has not seen it (part `test`); and `metrics.json` of that table, with `folds`: the test scores of each
+The run folder holds `fold-1/`, `fold-2/`, ... , each a run as any; `predictions.csv` of all images, each judged by
+the model that has not seen it (split `test`); and `metrics.json` of that table, with `folds`: the test scores of each
 fold, and their `mean` with an interval.
 """
 
@@ -44,28 +44,28 @@ RANGES = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0)}  # of all others 0 to 1
 def crossval(settings: CrossvalSettings) -> float | None:
     """Train and judge each fold; folds that are finished in the run folder are not trained again.
 
-    Pictures of a test part (a folder, or `data.test_fraction`) take no part: they stay for the last look.
+    Images of a test split (a folder, or `data.test_fraction`) take no part: they stay for the last look.
 
     Returns:
-        The mean of `settings.objective` over the folds' test parts, for a sweep.
+        The mean of `settings.objective` over the folds' test splits, for a sweep.
 
     Raises:
-        UserError: As training, or if the pictures cannot be divided so, or differ from those of finished folds.
+        UserError: As training, or if the images cannot be divided so, or differ from those of finished folds.
     """
     run = Path(settings.output_dir)
     data = read_images(settings)
-    pool = [picture for picture in data.pictures if picture.split != "test"]
-    if left := len(data.pictures) - len(pool):
-        say(f"{left} pictures of the test part are left alone")
-    if settings.data.split == "ordered":
-        raise UserError("data.split=ordered has no folds; take stratified, or grouped with data.group=...")
-    plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split == "grouped")
+    pool = [image for image in data.images if image.split != "test"]
+    if left := len(data.images) - len(pool):
+        say(f"{left} images of the test split are left alone")
+    if settings.data.split_method == "ordered":
+        raise UserError("data.split_method=ordered has no folds; take stratified, or grouped with data.group=...")
+    plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split_method == "grouped")
     folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
     if (run / checkpoints.FOLDER).is_dir():
         raise UserError(f"{run} holds a run of one training, and the folds would be mixed with it: name another folder")
     run_folders.begin(run, "crossval")
-    for folder, pictures in zip(folders, plans, strict=True):
-        _keep_split(folder, pictures)
+    for folder, images in zip(folders, plans, strict=True):
+        _keep_split(folder, images)
     for number, folder in enumerate(folders, start=1):
         say(f"\nfold {number} of {len(folders)}" + (": finished before" if _is_finished(folder) else ""))
         if not _is_finished(folder):
@@ -73,13 +73,13 @@ def crossval(settings: CrossvalSettings) -> float | None:
     return _together(settings, folders, split_hash(pool))
 
 
-def _keep_split(folder: Path, pictures: Sequence[LabeledImage]) -> None:
+def _keep_split(folder: Path, images: Sequence[LabeledImage]) -> None:
     table = folder / "split.csv"
     if not table.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        write_split(pictures, table)
-    elif split_hash(read_split(table)) != split_hash(pictures):
-        raise UserError(f"{table} has other pictures or other folds than now: start anew, without ckpt=...")
+        write_split(images, table)
+    elif split_hash(read_split(table)) != split_hash(images):
+        raise UserError(f"{table} has other images or other folds than now: start anew, without ckpt=...")
 
 
 def _is_finished(folder: Path) -> bool:
@@ -96,7 +96,7 @@ def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSetti
         callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
         logger=moved(settings.logger, settings.output_dir, str(folder)),
         output_dir=str(folder),
-        score_test=True,  # a fold's own test part is what it is for
+        score_test=True,  # a fold's own test split is what it is for
         ckpt=str(last) if last.is_file() else None,
     )
 
@@ -117,31 +117,31 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         tests.append(metrics_of_split(folder / "metrics.json", "test"))
     rows.sort(key=lambda row: row.path)
     chosen = _chosen_together(settings, rows)
-    part = None if chosen.reason.startswith("fixed") else "test"
+    split = None if chosen.reason.startswith("fixed") else "test"
     thresholds = chosen.thresholds
     rows = [
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
     ]
     write_predictions(rows, run / "predictions.csv")
-    parts = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=part == "test")}
+    splits = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=split == "test")}
     means = {
         name: mean_over_folds([test.get(name) for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES
     }
     first = read_metrics(folders[0] / "metrics.json")
     about = {
-        **{name: value for name, value in first.items() if name not in ("format", "version", "parts", "warnings")},
+        **{name: value for name, value in first.items() if name not in ("format", "version", "splits", "warnings")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
         **{"thresholds": [thresholds.lower, thresholds.upper]},
-        **decision_facts(chosen.reason, part, settings.line, settings.decision),
+        **decision_facts(chosen.reason, split, settings.line, settings.decision),
         **{"scored_by": SCORED_BY, "split_sha256": split_sha256},
         **{"weights_sha256": None, "looks": None},  # each image was judged once, by another model
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }
-    write_metrics(run / "metrics.json", parts, about)
+    write_metrics(run / "metrics.json", splits, about)
     run_folders.finish(run)
-    _tell(parts, means, len(folders))
-    if part:
-        print_decision(chosen, part)
+    _tell(splits, means, len(folders))
+    if split:
+        print_decision(chosen, split)
     say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
     found = means.get(settings.objective.removeprefix("val/"))
     return found[0] if found else None
@@ -165,7 +165,7 @@ def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> 
 def mean_over_folds(
     values: Sequence[float | None], least: float = -math.inf, most: float = math.inf, confidence: float = 0.95
 ) -> tuple[float, float, float] | None:
-    """Mean of a score over folds, and Student's interval with the variance that shared training pictures ask for.
+    """Mean of a score over folds, and Student's interval with the variance that shared training images ask for.
 
     Nadeau and Bengio 2003: the variance of the mean is `(1 / k + n_test / n_train)` times that over the folds, here
     with `n_test / n_train = 1 / (k - 2)`, since a fold validates; no wider than from `least` to `most`. None unless
@@ -186,13 +186,13 @@ def mean_over_folds(
     return mean, max(mean - half, least), min(mean + half, most)
 
 
-def _tell(parts: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
+def _tell(splits: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
     rows = [
         [title, *(("undefined", "") if means[name] is None else _shown(*means[name]))]
-        for name, title in shown_scores(parts).items()
+        for name, title in shown_scores(splits).items()
     ]
     print_table(f"over {folds} folds, each with its own thresholds", ["", "mean", "95 % of the mean"], rows)
-    print_scores("all pictures, each judged by the model that has not seen it", parts)
+    print_scores("all images, each judged by the model that has not seen it", splits)
 
 
 def _shown(mean: float, low: float, high: float) -> tuple[str, str]:

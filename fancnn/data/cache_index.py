@@ -62,7 +62,7 @@ def read_index(folder: Path) -> tuple[Path, dict[str, Line]]:
                     index[path] = Line(path, *stamp, sha256, int(row), error, pixels)
     except (ValueError, StopIteration, IndexError, csv.Error, FileNotFoundError) as error:
         raise UserError(
-            f"{folder} is damaged: its {INDEX} is no index of decoded pictures ({str(error) or 'it is empty'}). Remove "
+            f"{folder} is damaged: its {INDEX} is no index of decoded images ({str(error) or 'it is empty'}). Remove "
             "the folder; it is made again"
         ) from error
     return folder / pixel_file, index

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from math import log
 
-ClassCounts = tuple[int, ...]  # training pictures of GO first, then of NG, or of each NG type; at least one of each
+ClassCounts = tuple[int, ...]  # training images of GO first, then of NG, or of each NG type; at least one of each
 
 
 def equal_counts(outputs: Sequence[str]) -> ClassCounts:
-    """Where the training part is not known yet: one of each class that the outputs tell apart."""
+    """Where the training split is not known yet: one of each class that the outputs tell apart."""
     return (1,) * max(2, len(outputs))
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Of a picture of each of k classes: `N / (k N_c)`, so that all classes weigh the same and the mean weight is 1.
+    """Of an image of each of k classes: `N / (k N_c)`, so that all classes weigh the same and the mean weight is 1.
 
     Example:
         >>> balanced_weights((75, 25))
@@ -23,7 +23,7 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def log_priors(counts: Sequence[int]) -> tuple[float, ...]:
-    """Log of each class's share, the best guess of a softmax before a picture is seen.
+    """Log of each class's share, the best guess of a softmax before an image is seen.
 
     The difference of two is the best guess of one logit: the log of NG to GO.
 

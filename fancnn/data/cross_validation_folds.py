@@ -1,4 +1,4 @@
-"""Folds for cross-validation: every picture is judged once by a model that has not seen it."""
+"""Folds for cross-validation: every image is judged once by a model that has not seen it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,47 +11,47 @@ from fancnn.errors import UserError
 from fancnn.settings.validation import validate_folds
 
 
-def crossed(pictures: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> list[list[LabeledImage]]:
-    """The parts of the pictures in each fold: a fold tests, the next one validates, the others train.
+def crossed(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> list[list[LabeledImage]]:
+    """The splits of the images in each fold: a fold tests, the next one validates, the others train.
 
     Classes are shared out evenly (scikit-learn's `StratifiedGroupKFold`); copies of a file stay together, and so do
-    pictures of a group where there are groups. The epoch is chosen on the validating fold, so that the testing one
+    images of a group where there are groups. The epoch is chosen on the validating fold, so that the testing one
     is seen by nobody.
 
     Args:
-        pictures: All that take part.
+        images: All that take part.
         folds: How many, 3 or more.
-        seed: Decides which picture is in which, 0 to 2**32 - 1.
-        grouped: Whether pictures of a group (lot, panel, patient) stay together.
+        seed: Decides which image is in which, 0 to 2**32 - 1.
+        grouped: Whether images of a group (lot, panel, patient) stay together.
 
     Raises:
-        UserError: If there are fewer than 3 folds, or a class has too few pictures or groups for them.
+        UserError: If there are fewer than 3 folds, or a class has too few images or groups for them.
     """
     validate_folds(folds)
-    fold_of = _fold_of(pictures, folds, seed, grouped=grouped)
-    _validate_classes(pictures, fold_of, folds)
+    fold_of = _fold_of(images, folds, seed, grouped=grouped)
+    _validate_classes(images, fold_of, folds)
     return [
-        [replace(picture, split=_part(int(of), fold, folds)) for picture, of in zip(pictures, fold_of, strict=True)]
+        [replace(image, split=_split(int(of), fold, folds)) for image, of in zip(images, fold_of, strict=True)]
         for fold in range(folds)
     ]
 
 
-def _fold_of(pictures: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> np.ndarray:
+def _fold_of(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and needed here only
 
-    classes = np.array([picture.class_name for picture in pictures])
-    together = [picture.content for picture in pictures]
+    classes = np.array([image.class_name for image in images])
+    together = [image.content for image in images]
     if grouped:
-        together = joined_groups([picture.group for picture in pictures], together)
+        together = joined_groups([image.group for image in images], together)
     _validate_enough(classes, together, folds)
-    found = np.empty(len(pictures), dtype=np.intp)
+    found = np.empty(len(images), dtype=np.intp)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, members) in enumerate(splitter.split(classes, classes, together)):
         found[members] = fold
     return found
 
 
-def _part(own: int, fold: int, folds: int) -> str:
+def _split(own: int, fold: int, folds: int) -> str:
     if own == fold:
         return "test"
     return "val" if own == (fold + 1) % folds else "train"
@@ -61,12 +61,12 @@ def _validate_enough(classes: np.ndarray, together: Sequence[str], folds: int) -
     for name in sorted(set(classes.tolist())):
         count = len({key for key, own in zip(together, classes, strict=True) if own == name})
         if count < folds:
-            raise UserError(f"class {name} has {count} different pictures or groups: too few for folds={folds}")
+            raise UserError(f"class {name} has {count} different images or groups: too few for folds={folds}")
 
 
-def _validate_classes(pictures: Sequence[LabeledImage], fold_of: np.ndarray, folds: int) -> None:
+def _validate_classes(images: Sequence[LabeledImage], fold_of: np.ndarray, folds: int) -> None:
     for fold in range(folds):
-        labels = {picture.label for picture, own in zip(pictures, fold_of, strict=True) if own == fold}
+        labels = {image.label for image, own in zip(images, fold_of, strict=True) if own == fold}
         if len(labels) < 2:
             raise UserError(
                 f"groups are so large that fold {fold + 1} of {folds} has one class alone: take fewer folds"

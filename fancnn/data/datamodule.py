@@ -1,4 +1,4 @@
-"""Pictures of a folder as batches: listed, decoded once, split, and gathered."""
+"""Images of a folder as batches: listed, decoded once, split, and gathered."""
 
 import math
 import os
@@ -32,7 +32,7 @@ from fancnn.settings.validation import validate_batches, validate_sampler
 from fancnn.system.console import say, track
 
 OnBadFile = Literal["error", "skip"]
-MEMORY_SHARE = 0.25  # of the machine's memory that decoded pictures may take where they cannot be cached
+MEMORY_SHARE = 0.25  # of the machine's memory that decoded images may take where they cannot be cached
 MOST_NAMED = 100  # of the files that cannot be read
 
 
@@ -45,23 +45,23 @@ class Skipped:
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """A folder of class folders, each picture read once and kept as 8-bit pixels of the network's size.
+    """A folder of class folders, each image read once and kept as 8-bit pixels of the network's size.
 
     Args:
         root: Class folders, or `train/`, `val/`, `test/` with class folders inside.
         go_class: Name of the folder with good parts.
         preprocess: Gives the size and the background; the model has the same one.
-        plan: Which picture is in which part.
-        cache: Folder that keeps decoded pictures for the next run; None decodes them anew.
+        plan: Which image is in which split.
+        cache: Folder that keeps decoded images for the next run; None decodes them anew.
         on_bad_file: `error` refuses unreadable files, naming them; `skip` leaves them out (see `skipped`).
-        sampler: Which training pictures an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
+        sampler: Which training images an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
             whatever the types.
-        kinds: What labels tell apart, see `fancnn.metrics.defect_types`: `one` and `two` GO (0) and NG (1), `types`
-            each type of NG, too (1, 2, ...).
-        batch_size: Pictures a training step.
-        eval_batch_size: Pictures at once where nothing is learnt.
-        seed: Decides the order of training pictures.
-        labelled: Whether folders say what pictures are; otherwise all below `root` count, and each label is 0.
+        labels: What they tell apart, see `fancnn.data.label_modes`: `binary` and `softmax` GO (0) and NG (1),
+            `defect_types` each type of NG, too (1, 2, ...).
+        batch_size: Images a training step.
+        eval_batch_size: Images at once where nothing is learnt.
+        seed: Decides the order of training images.
+        labelled: Whether folders say what images are; otherwise all below `root` count, and each label is 0.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
 
     Attributes:
@@ -82,7 +82,7 @@ class ImageDataModule(pl.LightningDataModule):
         cache: Path | None = None,
         on_bad_file: OnBadFile = "error",
         sampler: str = "shuffled",
-        kinds: str = "one",
+        labels: str = "binary",
         batch_size: int = 32,
         eval_batch_size: int = 64,
         seed: int = 0,
@@ -100,35 +100,35 @@ class ImageDataModule(pl.LightningDataModule):
             plan,
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
-        self.cache, self.seed, self.sampler, self.kinds, self.labelled = cache, seed, sampler, kinds, labelled
+        self.cache, self.seed, self.sampler, self.labels, self.labelled = cache, seed, sampler, labels, labelled
         self.classes: tuple[str, ...] = ()
-        self.outputs = FRESH[kinds]
-        self.pictures: list[LabeledImage] = []
+        self.outputs = FRESH[labels]
+        self.images: list[LabeledImage] = []
         self.skipped: list[Skipped] = []
-        self.ignored: Counter[str] = Counter()  # visible files of other kinds among the pictures, by suffix
-        self.left_out = 0  # pictures that data.split_file does not name
+        self.ignored: Counter[str] = Counter()  # visible files of other kinds among the images, by suffix
+        self.left_out = 0  # images that data.split_file does not name
         self._pixels: Tensor | None = None
         self._rows, self._labels = torch.empty(0, dtype=torch.int64), torch.empty(0)
 
     def setup(self, stage: str | None = None) -> None:
-        if self.pictures:  # Lightning asks again for each stage; the pictures are read once
+        if self.images:  # Lightning asks again for each stage; the images are read once
             return
         listing = list_images(self.root, self.go_class) if self.labelled else list_unlabelled(self.root)
         if self.labelled:
             validate_for_training(listing, self.go_class)
-        pictures, rows = self._read(listing)
+        images, rows = self._read(listing)
         if self.labelled and self.skipped:
-            validate_for_training(replace(listing, pictures=tuple(pictures)), self.go_class)
-        assigned = self.plan.assign(pictures)
-        row_of = {picture.path: row for picture, row in zip(pictures, rows, strict=True)}
-        self._rows = torch.tensor([row_of[picture.path] for picture in assigned])
-        self.classes, self.pictures = listing.classes, assigned
-        self.outputs = output_names(self.kinds, self.part("train"), self.classes)
+            validate_for_training(replace(listing, images=tuple(images)), self.go_class)
+        assigned = self.plan.assign(images)
+        row_of = {image.path: row for image, row in zip(images, rows, strict=True)}
+        self._rows = torch.tensor([row_of[image.path] for image in assigned])
+        self.classes, self.images = listing.classes, assigned
+        self.outputs = output_names(self.labels, self.images_of("train"), self.classes)
         self._labels = torch.tensor([float(output_index(item, self.classes, self.outputs)) for item in assigned])
-        self.ignored, self.left_out = listing.ignored, len(pictures) - len(assigned)
+        self.ignored, self.left_out = listing.ignored, len(images) - len(assigned)
 
     def undecoded(self) -> "ImageDataModule":
-        """The same pictures in the same parts, each decoded whenever it is asked for."""
+        """The same images in the same splits, each decoded whenever it is asked for."""
         other = copy(self)
         other._pixels = None
         return other
@@ -141,40 +141,40 @@ class ImageDataModule(pl.LightningDataModule):
         return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        # every process scores the whole part: shared out, padding would count some pictures twice
+        # every process scores the whole split: shared out, padding would count some images twice
         return self.in_order("val")
 
-    def in_order(self, part: str) -> DataLoader[Batch]:
-        """Batches of `train`, `val` or `test` in the order of `part`, large ones."""
-        dataset = self._near(part)
+    def in_order(self, split: str) -> DataLoader[Batch]:
+        """Batches of `train`, `val` or `test` in the order of `split`, large ones."""
+        dataset = self._near(split)
         return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
 
-    def part(self, name: str) -> list[LabeledImage]:
-        """The pictures of `train`, `val` or `test`."""
-        return [picture for picture in self.pictures if picture.split == name]
+    def images_of(self, name: str) -> list[LabeledImage]:
+        """The images of `train`, `val` or `test`."""
+        return [image for image in self.images if image.split == name]
 
     def class_counts(self) -> ClassCounts:
-        """How many training pictures are GO and NG, or of each type."""
+        """How many training images are GO and NG, or of each type."""
         labels = self._labels_of("train").long()
         return tuple(torch.bincount(labels, minlength=max(2, len(self.outputs))).tolist())
 
-    def dataset(self, part: str) -> PixelDataset | FileDataset:
-        """The pictures of `train`, `val` or `test`, in the order of `part`."""
-        chosen = self._rows_of(part)
+    def dataset(self, split: str) -> PixelDataset | FileDataset:
+        """The images of `train`, `val` or `test`, in the order of `split`."""
+        chosen = self._rows_of(split)
         if self._pixels is None:
-            files = [self.root / picture.path for picture in self.part(part)]
+            files = [self.root / image.path for image in self.images_of(split)]
             return FileDataset(files, self._labels[chosen], self.preprocess, self.gate)
         return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
 
-    def _rows_of(self, part: str) -> Tensor:
-        return torch.tensor([picture.split == part for picture in self.pictures])
+    def _rows_of(self, split: str) -> Tensor:
+        return torch.tensor([image.split == split for image in self.images])
 
-    def _labels_of(self, part: str) -> Tensor:
-        return self._labels[self._rows_of(part)]
+    def _labels_of(self, split: str) -> Tensor:
+        return self._labels[self._rows_of(split)]
 
-    def _near(self, part: str) -> PixelDataset | FileDataset:
+    def _near(self, split: str) -> PixelDataset | FileDataset:
         """The dataset, in the memory of the GPU if training runs on one and it takes half of what is free there."""
-        dataset, device = self.dataset(part), self._device()
+        dataset, device = self.dataset(split), self._device()
         if device.type != "cuda" or isinstance(dataset, FileDataset):
             return dataset
         free, _ = torch.cuda.mem_get_info(device)
@@ -184,22 +184,22 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _read(self, listing: Listing) -> tuple[list[LabeledImage], list[int]]:
-        """The readable pictures and the row of each in `_pixels`."""
+        """The readable images and the row of each in `_pixels`."""
         found = self._decoded(listing)
         self._pixels = found.pixels
-        pictures, rows = [], []
-        for picture, line in zip(listing.pictures, found.lines, strict=True):
+        images, rows = [], []
+        for image, line in zip(listing.images, found.lines, strict=True):
             if line.row < 0:
-                self.skipped.append(Skipped(picture.path, line.error))
+                self.skipped.append(Skipped(image.path, line.error))
             else:
-                pictures.append(replace(picture, sha256=line.sha256, pixel_sha256=line.pixel_sha256))
+                images.append(replace(image, sha256=line.sha256, pixel_sha256=line.pixel_sha256))
                 rows.append(line.row)
         if self.skipped and self.on_bad_file == "error":
-            raise UserError(_bad_files(self.skipped, len(listing.pictures), listing.root))
-        return pictures, rows
+            raise UserError(_bad_files(self.skipped, len(listing.images), listing.root))
+        return images, rows
 
     def _decoded(self, listing: Listing) -> DecodedFiles:
-        names = [picture.path for picture in listing.pictures]
+        names = [image.path for image in listing.images]
         if self.cache is not None:
             folder = self.cache / cache_name(listing.root, self.preprocess)
             try:
@@ -208,10 +208,10 @@ class ImageDataModule(pl.LightningDataModule):
                 )
             except OSError as error:
                 reason = error.strerror or error
-                say(f"warning: decoded pictures cannot be kept in {folder} ({reason}); going on without")
+                say(f"warning: decoded images cannot be kept in {folder} ({reason}); going on without")
         keep = len(names) * 3 * math.prod(self.preprocess.image_size) < MEMORY_SHARE * _memory()
         if not keep:
-            say("warning: too many pictures for the memory; each is decoded in every epoch. Give data.cache a place")
+            say("warning: too many images for the memory; each is decoded in every epoch. Give data.cache a place")
         return decoded_afresh(listing.root, names, self.preprocess, gate=self.gate, keep=keep, track=_shown)
 
 
@@ -224,11 +224,11 @@ def _is_on(dataset: PixelDataset | FileDataset, device: torch.device) -> bool:
 
 
 def _shown(lines: Iterable[Line], total: int) -> Iterator[Line]:
-    return track(lines, "reading pictures", total)
+    return track(lines, "reading images", total)
 
 
 def _say_waiting() -> None:
-    say("waiting for another run that is decoding the same pictures")
+    say("waiting for another run that is decoding the same images")
 
 
 def _bad_files(skipped: Sequence[Skipped], total: int, root: Path) -> str:

@@ -1,4 +1,4 @@
-"""Pictures by the batch: an index of many gives the pixels of many, with no Python for each picture."""
+"""Images by the batch: an index of many gives the pixels of many, with no Python for each image."""
 
 import os
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0
 
 
 class PixelDataset(Dataset[Batch]):
-    """Decoded pictures, in memory, mapped from the cache, or on a GPU; a batch is one gather.
+    """Decoded images, in memory, mapped from the cache, or on a GPU; a batch is one gather.
 
     Args:
         pixels: `(rows, 3, height, width)`, uint8.
-        rows: `(n,)`, which of them are the pictures here.
+        rows: `(n,)`, which of them are the images here.
         labels: `(n,)`, float32.
     """
 
@@ -40,13 +40,13 @@ class PixelDataset(Dataset[Batch]):
         return len(self.rows) * self.pixels[:1].numel()
 
     def on(self, device: torch.device) -> "PixelDataset":
-        """The same pictures in the memory of `device`."""
+        """The same images in the memory of `device`."""
         pixels = self.pixels.index_select(0, self.rows).to(device)
         return PixelDataset(pixels, torch.arange(len(self.rows), device=device), self.labels.to(device))
 
 
 class FileDataset(Dataset[Batch]):
-    """Pictures that are decoded whenever they are asked for: where there is room for them nowhere.
+    """Images that are decoded whenever they are asked for: where there is room for them nowhere.
 
     Raises:
         UserError: In a batch, if a file that was readable is so no more.

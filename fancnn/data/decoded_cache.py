@@ -1,4 +1,4 @@
-"""Decoded pictures kept on disk: each file of a folder is decoded once, ever, and then memory-mapped.
+"""Decoded images kept on disk: each file of a folder is decoded once, ever, and then memory-mapped.
 
 A cache folder belongs to one root, one preprocessing and the versions of what decodes:
 
@@ -73,7 +73,7 @@ def decoded_files(
 
     Args:
         folder: Made if it is not there.
-        root: Where the pictures are.
+        root: Where the images are.
         names: Paths relative to `root`, with `/`.
         preprocess: Gives size, resize and background.
         gate: What is let in, and how much of it at once.
@@ -186,7 +186,7 @@ class _Store:
 def read_about(folder: Path) -> dict[str, Any] | None:
     """What a cache folder belongs to; None if it is none."""
     try:
-        about = read_json(folder / ABOUT, "what a folder of decoded pictures belongs to")
+        about = read_json(folder / ABOUT, "what a folder of decoded images belongs to")
         validate(about, _ABOUT, str(folder / ABOUT))
     except UserError:
         return None

@@ -1,6 +1,6 @@
-"""From a folder of class folders to a list of pictures, on torchvision's ImageFolder.
+"""From a folder of class folders to a list of images, on torchvision's ImageFolder.
 
-Two layouts are read: a root of class folders (`GO/ NG/`), or a root of parts (`train/ val/ test/`), each a
+Two layouts are read: a root of class folders (`GO/ NG/`), or a root of splits (`train/ val/ test/`), each a
 root of class folders. Folders inside a class folder are kept as the defect type.
 """
 
@@ -16,14 +16,14 @@ from fancnn.errors import UserError
 from fancnn.images.image_files import iter_image_files
 from fancnn.images.reading import is_hidden, is_image_file
 from fancnn.settings.groups import SPLIT_NAMES
-from fancnn.settings.validation import validate_pictures_root, validate_root
+from fancnn.settings.validation import validate_images_root, validate_root
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
     """ImageFolder that passes over hidden folders and files, goes round in no circles, and allows empty classes.
 
     Attributes:
-        ignored: How many visible files of other kinds lie among the pictures, by suffix.
+        ignored: How many visible files of other kinds lie among the images, by suffix.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,68 +38,68 @@ class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no t
         self, directory: str | Path, class_to_idx: dict[str, int], **kinds: object
     ) -> list[tuple[str, int]]:
         return [
-            (str(Path(directory, name, picture)), index)
+            (str(Path(directory, name, image)), index)
             for name, index in class_to_idx.items()
-            for picture in iter_image_files(Path(directory, name), self.ignored)
+            for image in iter_image_files(Path(directory, name), self.ignored)
         ]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures under a root: order of paths, `split` set where the layout says it."""
+    """The images under a root: order of paths, `split` set where the layout says it."""
 
     root: Path
     classes: tuple[str, ...]
-    pictures: tuple[LabeledImage, ...]
+    images: tuple[LabeledImage, ...]
     ignored: Counter[str] = field(default_factory=Counter)
 
     @property
     def has_splits(self) -> bool:
-        return any(picture.split for picture in self.pictures)
+        return any(image.split for image in self.images)
 
 
 def list_images(root: str | Path, go_class: str) -> Listing:
-    """List the pictures under `root`; a picture of the class folder `go_class` has label 0, others 1.
+    """List the images under `root`; an image of the class folder `go_class` has label 0, others 1.
 
     Raises:
-        UserError: If `root` is missing, mixes both layouts, or holds no class folders or no pictures.
+        UserError: If `root` is missing, mixes both layouts, or holds no class folders or no images.
     """
     top = Path(root).expanduser()
     validate_root(top, go_class)
-    parts = _parts_in(top)
-    listings = [_list_part(top, part, go_class) for part in parts] if parts else [_list_part(top, "", go_class)]
+    splits = _splits_in(top)
+    listings = [_list_split(top, split, go_class) for split in splits] if splits else [_list_split(top, "", go_class)]
     found = Listing(
         root=top,
         classes=tuple(sorted({name for listing in listings for name in listing.classes})),
-        pictures=tuple(picture for listing in listings for picture in listing.pictures),
+        images=tuple(image for listing in listings for image in listing.images),
         ignored=sum((listing.ignored for listing in listings), Counter()),
     )
-    if not found.pictures:
+    if not found.images:
         raise UserError(_nothing_found(found))
     return found
 
 
 def list_unlabelled(root: str | Path) -> Listing:
-    """List all pictures under `root`, in folders of any kind, as one class without a name.
+    """List all images under `root`, in folders of any kind, as one class without a name.
 
-    Where the root holds nothing but folders `train/`, `val/` and `test/`, pictures are in those parts: what is kept for
+    Where the root holds nothing but folders `train/`, `val/` and `test/`, images are in those splits: what is kept for
     a last look is not learnt from either.
 
     Raises:
-        UserError: If `root` is missing, or has fewer than two pictures to learn from.
+        UserError: If `root` is missing, or has fewer than two images to learn from.
     """
     top, ignored = Path(root).expanduser(), Counter[str]()
-    validate_pictures_root(top)
+    validate_images_root(top)
     folders = set(_folders_in(top))
-    parts = folders if folders and folders <= set(SPLIT_NAMES) else set[str]()
+    splits = folders if folders and folders <= set(SPLIT_NAMES) else set[str]()
     paths = list(iter_image_files(top, ignored))
-    pictures = [LabeledImage(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in parts else "") for path in paths]
-    if parts:  # a picture beside the parts is in none of them
-        pictures = [replace(picture, split=picture.split or "train") for picture in pictures]
-    found = Listing(top, ("",), tuple(pictures), ignored)
-    if sum(picture.split in ("", "train") for picture in pictures) < 2:
+    images = [LabeledImage(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in splits else "") for path in paths]
+    if splits:  # an image beside the splits is in none of them
+        images = [replace(image, split=image.split or "train") for image in images]
+    found = Listing(top, ("",), tuple(images), ignored)
+    if sum(image.split in ("", "train") for image in images) < 2:
         raise UserError(
-            f"{top} has fewer than two pictures to learn from{_other_kinds(found)}. Expected a folder with files such "
+            f"{top} has fewer than two images to learn from{_other_kinds(found)}. Expected a folder with files such "
             "as .jpg, .png, .bmp, .tif or .webp in it or below it"
         )
     return found
@@ -109,8 +109,8 @@ def validate_for_training(listing: Listing, go_class: str) -> None:
     """Refuse what no inspector can be trained on.
 
     Raises:
-        UserError: If `go_class` names no folder, there is one class only, a class is empty, a part has
-            classes that train has not, or train or val lacks GO or NG pictures.
+        UserError: If `go_class` names no folder, there is one class only, a class is empty, a split has
+            classes that train has not, or train or val lacks GO or NG images.
     """
     if len(listing.classes) < 2:
         raise UserError(
@@ -124,30 +124,30 @@ def validate_for_training(listing: Listing, go_class: str) -> None:
             f"data.go_class={listing.classes[0]}"
         )
     if listing.has_splits:
-        _validate_parts(listing)
-    _validate_not_empty(listing, listing.classes, [p for p in listing.pictures if p.split in ("", "train")])
+        _validate_splits(listing)
+    _validate_not_empty(listing, listing.classes, [p for p in listing.images if p.split in ("", "train")])
 
 
-def _validate_parts(listing: Listing) -> None:
-    by_part = {part: [p for p in listing.pictures if p.split == part] for part in SPLIT_NAMES}
-    if not by_part["train"]:
-        raise UserError(f"{listing.root} has no pictures in train/. Expected train/ beside val/ and test/")
-    known = {picture.class_name for picture in by_part["train"]}
-    for part, pictures in by_part.items():
-        if strange := sorted({picture.class_name for picture in pictures} - known):
-            raise UserError(f"{listing.root / part} has classes that train/ has not: {', '.join(strange)}")
-    if by_part["val"] and len({picture.label for picture in by_part["val"]}) < 2:
+def _validate_splits(listing: Listing) -> None:
+    by_split = {split: [p for p in listing.images if p.split == split] for split in SPLIT_NAMES}
+    if not by_split["train"]:
+        raise UserError(f"{listing.root} has no images in train/. Expected train/ beside val/ and test/")
+    known = {image.class_name for image in by_split["train"]}
+    for split, images in by_split.items():
+        if strange := sorted({image.class_name for image in images} - known):
+            raise UserError(f"{listing.root / split} has classes that train/ has not: {', '.join(strange)}")
+    if by_split["val"] and len({image.label for image in by_split["val"]}) < 2:
         raise UserError(
-            f"{listing.root / 'val'} lacks GO or NG pictures, so nothing can be chosen on it. Add some, or remove "
+            f"{listing.root / 'val'} lacks GO or NG images, so nothing can be chosen on it. Add some, or remove "
             "val/ to have it split from train/"
         )
 
 
-def _validate_not_empty(listing: Listing, classes: Iterable[str], pictures: Sequence[LabeledImage]) -> None:
-    if empty := sorted(set(classes) - {picture.class_name for picture in pictures}):
+def _validate_not_empty(listing: Listing, classes: Iterable[str], images: Sequence[LabeledImage]) -> None:
+    if empty := sorted(set(classes) - {image.class_name for image in images}):
         raise UserError(
-            f"no pictures in the class folder {', '.join(empty)} under {listing.root}{_other_kinds(listing)}. Add "
-            "pictures or remove the folder"
+            f"no images in the class folder {', '.join(empty)} under {listing.root}{_other_kinds(listing)}. Add "
+            "images or remove the folder"
         )
 
 
@@ -158,7 +158,7 @@ def has_splits(root: Path) -> bool:
         UserError: If it is no folder, or mixes the layouts.
     """
     validate_root(root, "GO")
-    return bool(_parts_in(root))
+    return bool(_splits_in(root))
 
 
 def _folders_in(folder: Path) -> list[str]:
@@ -178,44 +178,44 @@ def _folders_in(folder: Path) -> list[str]:
     return names
 
 
-def _parts_in(root: Path) -> list[str]:
+def _splits_in(root: Path) -> list[str]:
     """Which of train, val, test the root has; none where it holds class folders."""
     folders = _folders_in(root)
-    parts = [part for part in SPLIT_NAMES if part in folders]
+    splits = [split for split in SPLIT_NAMES if split in folders]
     classes = [name for name in folders if name not in SPLIT_NAMES]
-    if parts and classes:
+    if splits and classes:
         raise UserError(
-            f"{root} mixes two layouts: {', '.join(parts)} for parts of the data, and beside them "
+            f"{root} mixes two layouts: {', '.join(splits)} for splits of the data, and beside them "
             f"{', '.join(classes)}. Expected either class folders, or train/, val/ and test/ with class folders inside"
         )
-    return parts
+    return splits
 
 
-def _list_part(top: Path, part: str, go_class: str) -> Listing:
-    if not _folders_in(top / part):  # ImageFolder's own error would be a traceback
+def _list_split(top: Path, split: str, go_class: str) -> Listing:
+    if not _folders_in(top / split):  # ImageFolder's own error would be a traceback
         return Listing(top, (), ())
-    folders = ClassFolders(top / part)
-    pictures = tuple(_picture(Path(path).relative_to(top), part, go_class) for path, _ in folders.samples)
-    return Listing(top, tuple(folders.classes), pictures, folders.ignored)
+    folders = ClassFolders(top / split)
+    images = tuple(_image(Path(path).relative_to(top), split, go_class) for path, _ in folders.samples)
+    return Listing(top, tuple(folders.classes), images, folders.ignored)
 
 
-def _picture(relative: Path, part: str, go_class: str) -> LabeledImage:
-    class_name, *inside = relative.parts[1 if part else 0 : -1] or relative.parts[-1:]  # a class folder itself
+def _image(relative: Path, split: str, go_class: str) -> LabeledImage:
+    class_name, *inside = relative.parts[1 if split else 0 : -1] or relative.parts[-1:]  # a class folder itself
     label = 0 if class_name == go_class else 1
-    picture = LabeledImage(path=relative.as_posix(), class_name=class_name, label=label, split=part)
-    return replace(picture, defect_type="/".join(inside))
+    image = LabeledImage(path=relative.as_posix(), class_name=class_name, label=label, split=split)
+    return replace(image, defect_type="/".join(inside))
 
 
 def _nothing_found(listing: Listing) -> str:
     if not listing.classes:
         loose = sum(is_image_file(PurePath(entry.name)) for entry in listing.root.iterdir() if entry.is_file())
-        also = f", but {loose} pictures beside them" if loose else ""
+        also = f", but {loose} images beside them" if loose else ""
         return (
-            f"{listing.root} holds no class folders{also}. Expected one folder per class with the pictures inside, "
+            f"{listing.root} holds no class folders{also}. Expected one folder per class with the images inside, "
             "e.g. GO/ and NG/"
         )
     return (
-        f"no pictures under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected "
+        f"no images under {listing.root} in {', '.join(listing.classes)}{_other_kinds(listing)}. Expected "
         "files such as .jpg, .png, .bmp, .tif or .webp"
     )
 

@@ -1,4 +1,4 @@
-"""Choose whole groups for a part of the data: a union of stratified folds that is nearest to a wish."""
+"""Choose whole groups for a split of the data: a union of stratified folds that is nearest to a wish."""
 
 import math
 import warnings
@@ -11,24 +11,24 @@ MOST_UNIONS = 5000  # of folds, compared for one choice
 
 
 def nearest_union(
-    labels: NDArray[np.intp], groups: NDArray[np.intp], wish: NDArray[np.intp], parts_left: int, seed: int
+    labels: NDArray[np.intp], groups: NDArray[np.intp], wish: NDArray[np.intp], splits_left: int, seed: int
 ) -> NDArray[np.bool_] | None:
-    """Choose whole groups whose pictures per class are nearest to a wish.
+    """Choose whole groups whose images per class are nearest to a wish.
 
     scikit-learn's `StratifiedGroupKFold` makes folds, as many as bring some of them near the wished size; all
     unions of that many folds are compared.
 
     Args:
-        labels: `(pictures,)`, the class of each, 0 to classes - 1, each of them present.
-        groups: `(pictures,)`, the group of each, 0 or above.
-        wish: `(classes,)`, the pictures wanted of each, at least 1.
-        parts_left: In how many groups outside the choice each class must stay.
+        labels: `(images,)`, the class of each, 0 to classes - 1, each of them present.
+        groups: `(images,)`, the group of each, 0 or above.
+        wish: `(classes,)`, the images wanted of each, at least 1.
+        splits_left: In how many groups outside the choice each class must stay.
         seed: 0 to 2**32 - 1.
 
     Returns:
-        `(pictures,)`, true for those chosen: every class is among them. None if there is no such choice.
+        `(images,)`, true for those chosen: every class is among them. None if there is no such choice.
     """
-    held = np.zeros((groups.max() + 1, len(wish)), int)  # (group, class), pictures
+    held = np.zeros((groups.max() + 1, len(wish)), int)  # (group, class), images
     np.add.at(held, (groups, labels), 1)
     most = min(len(np.unique(groups)), np.bincount(labels).max())
     for count, size in _shares(wish.sum() / len(labels), most):
@@ -39,7 +39,7 @@ def nearest_union(
             (_distance(per_fold[list(union)].sum(axis=0), wish), union)
             for union in combinations(range(size), count)
             if per_fold[list(union)].any(axis=0).all()
-            and (np.delete(groups_per_fold, union, axis=0).sum(axis=0) >= parts_left).all()
+            and (np.delete(groups_per_fold, union, axis=0).sum(axis=0) >= splits_left).all()
         ]
         if unions:
             return np.isin(fold_of[groups], min(unions)[1])

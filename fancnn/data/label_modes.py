@@ -6,14 +6,14 @@ from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 
 ONE, TWO = ("NG",), ("GO", "NG")  # what one and two outputs are called
-FRESH = {"one": ONE, "two": TWO, "types": ("GO", "NG", "NG")}  # where the pictures are not known yet
+FRESH = {"binary": ONE, "softmax": TWO, "defect_types": ("GO", "NG", "NG")}  # where the images are not known yet
 
 
 def type_of(class_name: str, defect_type: str, classes: Sequence[str]) -> str:
-    """What the type of an NG picture is called.
+    """What the type of an NG image is called.
 
     The folders inside the one NG class are the types; of several NG classes each is a type, and with folders inside
-    each of these. A picture straight in its class folder has the class as its type.
+    each of these. An image straight in its class folder has the class as its type.
 
     Args:
         class_name: Its class folder.
@@ -31,38 +31,38 @@ def type_of(class_name: str, defect_type: str, classes: Sequence[str]) -> str:
     return "/".join(filter(None, (class_name, defect_type)))
 
 
-def output_names(outputs: str, pictures: Iterable[LabeledImage], classes: Sequence[str]) -> tuple[str, ...]:
-    """What the outputs of a network are called: `NG`, or `GO` and `NG`, or `GO` and each type of the NG `pictures`.
+def output_names(labels: str, images: Iterable[LabeledImage], classes: Sequence[str]) -> tuple[str, ...]:
+    """What the outputs of a network are called: `NG`, or `GO` and `NG`, or `GO` and each type of the NG `images`.
 
     Args:
-        outputs: `one`, `two` or `types`.
-        pictures: Of the training part.
+        labels: The mode: `binary`, `softmax` or `defect_types`.
+        images: Of the training split.
         classes: All class folders.
 
     Raises:
-        UserError: For `types`, if all NG pictures are of one.
+        UserError: For `defect_types`, if all NG images are of one.
     """
-    if outputs != "types":
-        return FRESH[outputs]
-    types = sorted({type_of(item.class_name, item.defect_type, classes) for item in pictures if item.label})
+    if labels != "defect_types":
+        return FRESH[labels]
+    types = sorted({type_of(item.class_name, item.defect_type, classes) for item in images if item.label})
     if len(types) < 2:
         raise UserError(
-            f"model.outputs=types: all NG pictures for training are of one type, {', '.join(types)}. Expected a folder "
-            "for each type inside the NG class, or several NG classes; or take model.outputs=two"
+            f"model.labels=defect_types: all NG images for training are of one type, {', '.join(types)}. Expected a "
+            "folder for each type inside the NG class, or several NG classes; or take model.labels=softmax"
         )
     return ("GO", *types)
 
 
-def known_type(picture: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> str:
-    """The true type of a picture, one of the outputs `names`; empty for GO, and where no output is called so."""
-    found = type_of(picture.class_name, picture.defect_type, classes) if picture.label and len(names) > 2 else ""
+def known_type(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> str:
+    """The true type of an image, one of the outputs `names`; empty for GO, and where no output is called so."""
+    found = type_of(image.class_name, image.defect_type, classes) if image.label and len(names) > 2 else ""
     return found if found in names[1:] else ""
 
 
-def output_index(picture: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> int:
-    """Which of the outputs `names` a picture belongs to: 0 for GO, 1 for NG, and for types from 1 on.
+def output_index(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> int:
+    """Which of the outputs `names` an image belongs to: 0 for GO, 1 for NG, and for types from 1 on.
 
     A type that no output is called after has 1: what it is called plays no part where nothing is trained on it.
     """
-    found = known_type(picture, classes, names)
-    return names.index(found, 1) if found else int(picture.label > 0)
+    found = known_type(image, classes, names)
+    return names.index(found, 1) if found else int(image.label > 0)

@@ -1,6 +1,6 @@
-"""A listed picture, and `split.csv`: which picture is in which part of the data.
+"""A listed image, and `split.csv`: which image is in which split of the data.
 
-Format of `split.csv`, version 1: UTF-8, comma-separated, one row a picture in the order of paths.
+Format of `split.csv`, version 1: UTF-8, comma-separated, one row an image in the order of paths.
 
 | column | meaning |
 | --- | --- |
@@ -31,7 +31,7 @@ COLUMNS = ("path", "class", "label", "split", "sha256", "group", "defect_type", 
 
 @dataclass(frozen=True)
 class LabeledImage:
-    """One picture of a data folder; fields as the columns of `split.csv`."""
+    """One image of a data folder; fields as the columns of `split.csv`."""
 
     path: str
     class_name: str
@@ -48,18 +48,18 @@ class LabeledImage:
         return self.pixel_sha256 or self.sha256
 
 
-def write_split(pictures: Iterable[LabeledImage], path: Path) -> None:
+def write_split(images: Iterable[LabeledImage], path: Path) -> None:
     with table_writer(path, COLUMNS, VERSION) as add:
-        for picture in pictures:
-            row = asdict(picture)
-            add({**{name: row[name] for name in COLUMNS if name in row}, "class": picture.class_name})
+        for image in images:
+            row = asdict(image)
+            add({**{name: row[name] for name in COLUMNS if name in row}, "class": image.class_name})
 
 
 def read_split(path: Path) -> list[LabeledImage]:
     """Read a `split.csv`.
 
     Raises:
-        UserError: If it is missing, no split table, of a newer version, or names an unknown part.
+        UserError: If it is missing, no split table, of a newer version, or names an unknown split.
     """
     rows = read_table(path, required=("path", "class", "label", "split", "sha256"), version=VERSION)
     for line, row in enumerate(rows, start=2):
@@ -82,33 +82,33 @@ def read_split(path: Path) -> list[LabeledImage]:
     ]
 
 
-def split_hash(pictures: Iterable[LabeledImage]) -> str:
-    """SHA-256 over which content is in which part: equal splits of equal pictures have equal hashes."""
-    lines = sorted(f"{picture.path}\t{picture.label}\t{picture.split}\t{picture.sha256}" for picture in pictures)
+def split_hash(images: Iterable[LabeledImage]) -> str:
+    """SHA-256 over which content is in which split: equal splits of equal images have equal hashes."""
+    lines = sorted(f"{image.path}\t{image.label}\t{image.split}\t{image.sha256}" for image in images)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def validate_split(pictures: Iterable[LabeledImage], path: Path, stated: str | None) -> None:
+def validate_split(images: Iterable[LabeledImage], path: Path, stated: str | None) -> None:
     """Refuse the `split.csv` of another run.
 
     Args:
-        pictures: As it has them.
+        images: As it has them.
         path: Where it was read.
-        stated: What `split_hash` gave of the pictures that the run was trained on; None where that is not known.
+        stated: What `split_hash` gave of the images that the run was trained on; None where that is not known.
 
     Raises:
         UserError: If it is another split.
     """
-    if stated and split_hash(pictures) != stated:
+    if stated and split_hash(images) != stated:
         raise UserError(
             f"{path} is not the split that its run was trained on: what it calls test may have been trained on. Bring "
             "back the file that belongs there"
         )
 
 
-def copies_across_splits(pictures: Sequence[LabeledImage]) -> int:
-    """How many pictures have a copy of the same pixels in another part: each is a small lie in the scores."""
-    parts = defaultdict(set)
-    for picture in pictures:
-        parts[picture.content].add(picture.split)
-    return sum(len(parts[picture.content]) > 1 for picture in pictures)
+def copies_across_splits(images: Sequence[LabeledImage]) -> int:
+    """How many images have a copy of the same pixels in another split: each is a small lie in the scores."""
+    splits = defaultdict(set)
+    for image in images:
+        splits[image.content].add(image.split)
+    return sum(len(splits[image.content]) > 1 for image in images)

@@ -1,4 +1,4 @@
-"""The order of training pictures: decided by (seed, epoch) alone, so that a resumed run sees the same."""
+"""The order of training images: decided by (seed, epoch) alone, so that a resumed run sees the same."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,22 +9,22 @@ from torch.utils.data import Sampler
 
 
 class Draw(NamedTuple):
-    """Which pictures an epoch has: their number, the same each epoch, and a function that draws them."""
+    """Which images an epoch has: their number, the same each epoch, and a function that draws them."""
 
     size: int
     indices: Callable[[Generator], Tensor]
 
 
 def shuffled(labels: Tensor) -> Draw:
-    """Each picture once."""
+    """Each image once."""
     size = len(labels)
     return Draw(size, lambda generator: torch.randperm(size, generator=generator))
 
 
 def balanced(labels: Tensor) -> Draw:
-    """As many pictures as there are, drawn with replacement, GO and NG with the same chance.
+    """As many images as there are, drawn with replacement, GO and NG with the same chance.
 
-    The scores `train/...` are of what was drawn, here and where it is undersampled; `val/...` are of all pictures.
+    The scores `train/...` are of what was drawn, here and where it is undersampled; `val/...` are of all images.
 
     Args:
         labels: `(n,)`, 0 GO and 1 NG, both present.
@@ -36,7 +36,7 @@ def balanced(labels: Tensor) -> Draw:
 
 
 def undersampled(labels: Tensor) -> Draw:
-    """Each picture of the rarer class once and as many of the other, others each epoch.
+    """Each image of the rarer class once and as many of the other, others each epoch.
 
     Args:
         labels: `(n,)`, 0 GO and 1 NG, both present.
@@ -65,11 +65,11 @@ class SeededBatchSampler(Sampler[Tensor]):
     divide evenly are dropped, in another place each epoch.
 
     Args:
-        draw: Which pictures an epoch has; see `SAMPLERS`. A number is that many, each once.
+        draw: Which images an epoch has; see `SAMPLERS`. A number is that many, each once.
         batch_size: Indices a batch; the last may have fewer.
         seed: With the epoch, decides the order.
         rank: Which process this is.
-        world_size: How many processes share the pictures.
+        world_size: How many processes share the images.
     """
 
     def __init__(self, draw: Draw | int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:

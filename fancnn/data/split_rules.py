@@ -1,4 +1,4 @@
-"""Divide pictures into train, val and test; every function depends on its arguments alone."""
+"""Divide images into train, val and test; every function depends on its arguments alone."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,12 +7,12 @@ from hashlib import sha256
 import numpy as np
 
 from fancnn.data.group_folds import nearest_union
-from fancnn.data.split_sizes import Part, drawn_parts, listed, or_no_test, wanted_counts, wanted_fractions
+from fancnn.data.split_sizes import Split, drawn_splits, listed, or_no_test, wanted_counts, wanted_fractions
 from fancnn.errors import UserError
 from fancnn.plurals import plural
 from fancnn.settings.validation import validate_pattern
 
-__all__ = ["Part", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
+__all__ = ["Split", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
 
 
 def stratified_split(
@@ -22,26 +22,26 @@ def stratified_split(
     test_fraction: float = 0.0,
     seed: int,
     contents: Sequence[str] | None = None,
-) -> list[Part]:
+) -> list[Split]:
     """Draw val and test at random from each class.
 
-    Of `n` pictures of a class, `floor(n * fraction)` go to a part, but at least 1; where that would leave
+    Of `n` images of a class, `floor(n * fraction)` go to a split, but at least 1; where that would leave
     none to train on, the larger of val and test gives way. A class is drawn from by `seed` and its own name,
     so another class beside it changes nothing.
 
-    Pictures of equal content stay in one part, also across classes: a copy of a training picture in val or
-    test would be recognised, not judged. Sets of copies too large for a part stay in train, so that parts may
-    fall below the floor; a part is above it only where the smallest set is.
+    Images of equal content stay in one split, also across classes: a copy of a training image in val or
+    test would be recognised, not judged. Sets of copies too large for a split stay in train, so that splits may
+    fall below the floor; a split is above it only where the smallest set is.
 
     Args:
-        classes: Class of each picture.
-        val_fraction: Share of all pictures, in (0, 1).
-        test_fraction: Share of all pictures, in [0, 1); 0 leaves `test` empty.
+        classes: Class of each image.
+        val_fraction: Share of all images, in (0, 1).
+        test_fraction: Share of all images, in [0, 1); 0 leaves `test` empty.
         seed: Any whole number.
-        contents: What identifies the content of each picture, e.g. its SHA-256.
+        contents: What identifies the content of each image, e.g. its SHA-256.
 
     Raises:
-        UserError: If the fractions do not fit, or a class has fewer (different) pictures than there are parts.
+        UserError: If the fractions do not fit, or a class has fewer (different) images than there are splits.
     """
     fractions = wanted_fractions(val_fraction, test_fraction)
     wishes = wanted_counts(classes, fractions)
@@ -49,26 +49,26 @@ def stratified_split(
     draw = _Draw(classes, keys, wishes)
     for name in sorted(wishes):
         order = draw.shuffled(name, seed)
-        for part in drawn_parts(fractions):
-            draw.fill(part, name, order)
-    return [draw.part_of.get(key, "train") for key in keys]
+        for split in drawn_splits(fractions):
+            draw.fill(split, name, order)
+    return [draw.split_of.get(key, "train") for key in keys]
 
 
-def ordered_split(classes: Sequence[str], *, val_fraction: float, test_fraction: float = 0.0) -> list[Part]:
-    """Take the first pictures of each class, in the given order, for val, the next for test, the rest for train.
+def ordered_split(classes: Sequence[str], *, val_fraction: float, test_fraction: float = 0.0) -> list[Split]:
+    """Take the first images of each class, in the given order, for val, the next for test, the rest for train.
 
     Counts, fractions and errors are those of `stratified_split`. With names in order and 0.2 this is the
     original program's split. Where names follow time or lots, val differs from train in kind.
 
     Raises:
-        UserError: If the fractions do not fit, or a class has fewer pictures than there are parts.
+        UserError: If the fractions do not fit, or a class has fewer images than there are splits.
 
     Example:
         >>> ordered_split(["GO"] * 5 + ["NG"] * 2, val_fraction=0.4)
         ['val', 'val', 'train', 'train', 'train', 'val', 'train']
     """
     wishes = wanted_counts(classes, wanted_fractions(val_fraction, test_fraction))
-    queues: dict[str, Iterator[Part]] = {name: _in_order(wish) for name, wish in wishes.items()}
+    queues: dict[str, Iterator[Split]] = {name: _in_order(wish) for name, wish in wishes.items()}
     return [next(queues[name]) for name in classes]
 
 
@@ -80,21 +80,21 @@ def grouped_split(
     test_fraction: float = 0.0,
     seed: int,
     contents: Sequence[str] | None = None,
-) -> list[Part]:
+) -> list[Split]:
     """Draw whole groups (a lot, a panel, a patient) for test and val, keeping class shares as well as they go.
 
     Shares are those of `stratified_split`, met as nearly as the sizes of the groups let: scikit-learn's
-    `StratifiedGroupKFold` makes folds, and the union of folds that is nearest to the wish becomes the part,
-    test first. Every part gets every class.
+    `StratifiedGroupKFold` makes folds, and the union of folds that is nearest to the wish becomes the split,
+    test first. Every split gets every class.
 
     Args:
-        classes: Class of each picture.
-        groups: Group of each picture; no group is in two parts.
-        val_fraction: Share of all pictures, in (0, 1).
-        test_fraction: Share of all pictures, in [0, 1); 0 leaves `test` empty.
+        classes: Class of each image.
+        groups: Group of each image; no group is in two splits.
+        val_fraction: Share of all images, in (0, 1).
+        test_fraction: Share of all images, in [0, 1); 0 leaves `test` empty.
         seed: Any whole number; used modulo 2**32.
-        contents: What identifies the content of each picture. Groups that share one go together: a copy of a training
-            picture in val or test would be recognised, not judged.
+        contents: What identifies the content of each image. Groups that share one go together: a copy of a training
+            image in val or test would be recognised, not judged.
 
     Raises:
         UserError: If the fractions do not fit, or there are too few groups, of all or with some class.
@@ -105,28 +105,28 @@ def grouped_split(
     _refuse_few_groups(classes, groups, fractions)
     labels = np.unique(np.asarray(classes, dtype=object), return_inverse=True)[1]
     members = np.unique(np.asarray(groups, dtype=object), return_inverse=True)[1]
-    parts: list[Part] = ["train"] * len(classes)
+    splits: list[Split] = ["train"] * len(classes)
     free = np.arange(len(classes))
-    drawn = drawn_parts(fractions)
-    for place, part in enumerate(drawn):
-        wish = np.array([wishes[name][part] for name in sorted(wishes)])
+    drawn = drawn_splits(fractions)
+    for place, split in enumerate(drawn):
+        wish = np.array([wishes[name][split] for name in sorted(wishes)])
         taken = nearest_union(labels[free], members[free], wish, len(drawn) - place, seed % 2**32)
         if taken is None:
-            raise UserError(_no_union(part, classes, groups))
+            raise UserError(_no_union(split, classes, groups))
         for index in free[taken]:
-            parts[index] = part
+            splits[index] = split
         free = free[~taken]
-    return parts
+    return splits
 
 
 def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
-    """Name the set of groups that each picture is of, where groups that share a content are one set.
+    """Name the set of groups that each image is of, where groups that share a content are one set.
 
     The name is that of the set's group that comes first.
 
     Args:
-        groups: Group of each picture.
-        contents: What identifies the content of each picture; empty where that is not known.
+        groups: Group of each image.
+        contents: What identifies the content of each image; empty where that is not known.
 
     Example:
         >>> joined_groups(["lot1", "lot2", "lot2", "lot3"], ["a", "a", "b", "c"])
@@ -151,7 +151,7 @@ def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
 
 
 def group_names(paths: Sequence[str], pattern: str) -> list[str]:
-    r"""Name the group of each picture by searching its relative path for a regular expression.
+    r"""Name the group of each image by searching its relative path for a regular expression.
 
     Args:
         paths: Relative paths with `/`.
@@ -171,27 +171,27 @@ def group_names(paths: Sequence[str], pattern: str) -> list[str]:
     if without:
         more = f" and {len(without) - 3} more" if len(without) > 3 else ""
         raise UserError(
-            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'picture')}: "
+            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'image')}: "
             f"{', '.join(without[:3])}{more}. Widen the expression (| separates alternatives), or leave these "
-            "pictures out"
+            "images out"
         )
     return [name for name in names if name]
 
 
-def _in_order(wish: dict[Part, int]) -> Iterator[Part]:
-    order: tuple[Part, ...] = ("val", "test", "train")
-    return (part for part in order for _ in range(wish.get(part, 0)))
+def _in_order(wish: dict[Split, int]) -> Iterator[Split]:
+    order: tuple[Split, ...] = ("val", "test", "train")
+    return (split for split in order for _ in range(wish.get(split, 0)))
 
 
 class _Draw:
-    """Sets of equal pictures (of one each, where there are no copies), and the part each was drawn for.
+    """Sets of equal images (of one each, where there are no copies), and the split each was drawn for.
 
-    No set is drawn if that would leave a class fewer sets than there are parts still without one of its.
+    No set is drawn if that would leave a class fewer sets than there are splits still without one of its.
     """
 
-    def __init__(self, classes: Sequence[str], keys: Sequence[str], wishes: dict[str, dict[Part, int]]) -> None:
-        self.part_of: dict[str, Part] = {}
-        self.sizes: dict[str, Counter[str]] = defaultdict(Counter)  # key -> class -> pictures
+    def __init__(self, classes: Sequence[str], keys: Sequence[str], wishes: dict[str, dict[Split, int]]) -> None:
+        self.split_of: dict[str, Split] = {}
+        self.sizes: dict[str, Counter[str]] = defaultdict(Counter)  # key -> class -> images
         for key, name in zip(keys, classes, strict=True):
             self.sizes[key][name] += 1
         self.keys: dict[str, list[str]] = {name: [] for name in wishes}  # in order of appearance
@@ -210,62 +210,62 @@ class _Draw:
         order = np.random.default_rng(int.from_bytes(digest)).permutation(len(self.keys[name]))
         return [self.keys[name][place] for place in order]
 
-    def fill(self, part: Part, name: str, order: Sequence[str]) -> None:
+    def fill(self, split: Split, name: str, order: Sequence[str]) -> None:
         for key in order:
-            if self.room[name][part] <= 0:
+            if self.room[name][split] <= 0:
                 break
-            if self._may_go(key, part) and self._fits(key, part):
-                self._put(key, part)
-        if part in self.lacking[name]:
-            choice = [key for key in order if self._may_go(key, part)]
+            if self._may_go(key, split) and self._fits(key, split):
+                self._put(key, split)
+        if split in self.lacking[name]:
+            choice = [key for key in order if self._may_go(key, split)]
             if not choice:
-                raise UserError(_only_shared(name, part))
-            self._put(min(choice, key=lambda key: self.sizes[key].total()), part)
+                raise UserError(_only_shared(name, split))
+            self._put(min(choice, key=lambda key: self.sizes[key].total()), split)
 
-    def _fits(self, key: str, part: Part) -> bool:
-        return all(size <= self.room[name][part] for name, size in self.sizes[key].items())
+    def _fits(self, key: str, split: Split) -> bool:
+        return all(size <= self.room[name][split] for name, size in self.sizes[key].items())
 
-    def _may_go(self, key: str, part: Part) -> bool:
-        return key not in self.part_of and all(
-            self.free[name] > len(self.lacking[name] - {part}) for name in self.sizes[key]
+    def _may_go(self, key: str, split: Split) -> bool:
+        return key not in self.split_of and all(
+            self.free[name] > len(self.lacking[name] - {split}) for name in self.sizes[key]
         )
 
-    def _put(self, key: str, part: Part) -> None:
-        self.part_of[key] = part
+    def _put(self, key: str, split: Split) -> None:
+        self.split_of[key] = split
         for name, size in self.sizes[key].items():
-            self.room[name][part] -= size
+            self.room[name][split] -= size
             self.free[name] -= 1
-            self.lacking[name].discard(part)
+            self.lacking[name].discard(split)
 
 
-def _only_copies(name: str, different: int, parts: Iterable[Part]) -> str:
-    what = "one picture" if different == 1 else f"{different} pictures"
+def _only_copies(name: str, different: int, splits: Iterable[Split]) -> str:
+    what = "one image" if different == 1 else f"{different} images"
     return (
-        f"Class {name} has only copies of {what}, but each of {listed(parts)} needs a different one. "
-        f"Add pictures or remove the class{or_no_test(parts)}"
+        f"Class {name} has only copies of {what}, but each of {listed(splits)} needs a different one. "
+        f"Add images or remove the class{or_no_test(splits)}"
     )
 
 
-def _only_shared(name: str, part: Part) -> str:
+def _only_shared(name: str, split: Split) -> str:
     return (
-        f"Class {name} has no picture left for {part}: too many of its files are copies of each other or of files "
-        "in other classes, and copies stay in one part. Remove those that are in the wrong class, or add pictures"
+        f"Class {name} has no image left for {split}: too many of its files are copies of each other or of files "
+        "in other classes, and copies stay in one split. Remove those that are in the wrong class, or add images"
     )
 
 
-def _refuse_few_groups(classes: Sequence[str], groups: Sequence[str], fractions: dict[Part, float]) -> None:
-    parts = len(fractions) + 1
-    if len(set(groups)) < parts:
+def _refuse_few_groups(classes: Sequence[str], groups: Sequence[str], fractions: dict[Split, float]) -> None:
+    splits = len(fractions) + 1
+    if len(set(groups)) < splits:
         raise UserError(
-            f"data.split=grouped needs at least {parts} groups, one for each of {listed(fractions)}, but "
-            f"data.group names {len(set(groups))}. Name finer groups, or use data.split=stratified"
+            f"data.split_method=grouped needs at least {splits} groups, one for each of {listed(fractions)}, but "
+            f"data.group names {len(set(groups))}. Name finer groups, or use data.split_method=stratified"
             f"{or_no_test(fractions)}"
         )
     for name, found in sorted(_groups_of(classes, groups).items()):
-        if len(found) < parts:
+        if len(found) < splits:
             raise UserError(
                 f"Class {name} is in too few groups: {', '.join(sorted(found))}. Each of {listed(fractions)} needs "
-                f"one with it, so {parts} at least. Name finer groups, or use data.split=stratified"
+                f"one with it, so {splits} at least. Name finer groups, or use data.split_method=stratified"
                 f"{or_no_test(fractions)}"
             )
 
@@ -277,9 +277,10 @@ def _groups_of(classes: Sequence[str], groups: Sequence[str]) -> dict[str, set[s
     return found
 
 
-def _no_union(part: Part, classes: Sequence[str], groups: Sequence[str]) -> str:
+def _no_union(split: Split, classes: Sequence[str], groups: Sequence[str]) -> str:
     rarest, found = min(sorted(_groups_of(classes, groups).items()), key=lambda item: len(item[1]))
     return (
-        f"No choice of whole groups gives {part} and the other parts every class: the {len(set(groups))} groups are "
-        f"too few or too uneven; class {rarest} is in {len(found)}. Name finer groups, or use data.split=stratified"
+        f"No choice of whole groups gives {split} and the other splits every class: the {len(set(groups))} groups are "
+        f"too few or too uneven; class {rarest} is in {len(found)}. Name finer groups, or use "
+        "data.split_method=stratified"
     )

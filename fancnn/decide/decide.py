@@ -47,7 +47,7 @@ def decide(settings: DecideSettings) -> Thresholds:
     The best checkpoint, `predictions.csv` and `metrics.json` change together with them.
 
     Raises:
-        UserError: If the run has no predictions of the part, or they cannot carry the rule.
+        UserError: If the run has no predictions of the split, or they cannot carry the rule.
     """
     validate_deciding(settings)
     run = Path(settings.run).expanduser()
@@ -55,17 +55,17 @@ def decide(settings: DecideSettings) -> Thresholds:
     line = known_line(settings.line, metrics["line"])
     validate_decision(settings.decision, line)
     rows = read_run_predictions(run / "predictions.csv", deciding=True)
-    part = [row for row in rows if row.split == settings.decision.part]
-    if not part:
+    split = [row for row in rows if row.split == settings.decision.split]
+    if not split:
         present = ", ".join(sorted({row.split for row in rows}))
-        raise UserError(f"decision.part={settings.decision.part}: the run has predictions of {present} alone")
+        raise UserError(f"decision.split={settings.decision.split}: the run has predictions of {present} alone")
     if not metrics.get("scored_by"):  # else each image was judged by a model of its own, and nothing is promised
         validate_promise(settings.decision)
-    chosen = choose_on(settings.decision, line, part)
+    chosen = choose_on(settings.decision, line, split)
     if metrics.get("scored_by") and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
     if chosen_split(settings.decision) == "test":
-        looks = record_look("decide", part, metrics.get("weights_sha256"), choice(settings.decision))
+        looks = record_look("decide", split, metrics.get("weights_sha256"), choice(settings.decision))
         if looks is not None:
             say(f"test: {looks.in_words()}")
     print_decision(chosen, chosen_split(settings.decision))
@@ -77,7 +77,7 @@ def decide(settings: DecideSettings) -> Thresholds:
 def keep(
     run: Path,
     chosen: ThresholdChoice,
-    part: str | None,
+    split: str | None,
     line: LineSettings | None = None,
     rule: DecisionSettings | None = None,
 ) -> Path:
@@ -86,7 +86,7 @@ def keep(
     Args:
         run: A run folder.
         chosen: The thresholds and why.
-        part: They were chosen on.
+        split: They were chosen on.
         line: As it is known now; None leaves it as it was.
         rule: That chose them; None where no rule did that could choose again.
 
@@ -94,19 +94,19 @@ def keep(
         The checkpoint.
     """
     with at_work(run):
-        return _kept(run, chosen, part, line, rule)
+        return _kept(run, chosen, split, line, rule)
 
 
 def _kept(
-    run: Path, chosen: ThresholdChoice, part: str | None, line: LineSettings | None, rule: DecisionSettings | None
+    run: Path, chosen: ThresholdChoice, split: str | None, line: LineSettings | None, rule: DecisionSettings | None
 ) -> Path:
     checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json", deciding=True)
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
-    facts = decision_facts(chosen.reason, part, known, rule)
+    facts = decision_facts(chosen.reason, split, known, rule)
     rows = _with_hashes(read_run_predictions(run / "predictions.csv", deciding=True), run)
-    chosen_on = [row for row in rows if part is not None and row.split == part]
+    chosen_on = [row for row in rows if split is not None and row.split == split]
     model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
     write_atomically(
         run / DECIDING, b""
@@ -117,17 +117,17 @@ def _kept(
         for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
     ]
     write_predictions(rows, run / "predictions.csv")
-    names = list(about.pop("parts"))
-    parts = {
+    names = list(about.pop("splits"))
+    splits = {
         name: split_metrics(
-            [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == part
+            [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == split
         )
         for name in names
     }
     again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
-    write_metrics(run / "metrics.json", parts, {**about, **model_facts(model), **facts, **again})
+    write_metrics(run / "metrics.json", splits, {**about, **model_facts(model), **facts, **again})
     remove(run / DECIDING)
-    print_scores("with these thresholds", parts)
+    print_scores("with these thresholds", splits)
     return checkpoint
 
 
@@ -138,7 +138,7 @@ def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
 def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
     """Rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
     table = run / "split.csv"
-    known = {picture.path: picture for picture in read_split(table)} if table.is_file() else {}
+    known = {image.path: image for image in read_split(table)} if table.is_file() else {}
     return [
         replace(row, sha256=known[row.path].sha256, pixel_sha256=known[row.path].pixel_sha256)
         if not row.sha256 and row.path in known
@@ -236,40 +236,40 @@ def fitted_calibration(
     return fitted.calibration
 
 
-def validate_images(decision: DecisionSettings, pictures: Sequence[LabeledImage]) -> None:
+def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) -> None:
     """Refuse a rule that these images can never carry, before the training and not after it."""
-    part = [picture for picture in pictures if picture.split == decision.part]
-    if not part:
-        raise UserError(f"decision.part={decision.part}: there is no such part. Set data.test_fraction, or take val")
-    ng = [picture for picture in part if picture.label == 1]
-    if decision.rule in ("f1", "cost") and len(ng) in (0, len(part)):
-        raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.part}")
+    split = [image for image in images if image.split == decision.split]
+    if not split:
+        raise UserError(f"decision.split={decision.split}: there is no such split. Set data.test_fraction, or take val")
+    ng = [image for image in split if image.label == 1]
+    if decision.rule in ("f1", "cost") and len(ng) in (0, len(split)):
+        raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.split}")
     if decision.rule != "escape":
         return
-    unit = claim_unit([picture.group for picture in part], decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
-    once = {picture.content or picture.path: picture for picture in ng}.values()  # a copy proves nothing more
-    evidence = ng_evidence(np.ones(len(once)), [picture.group for picture in once], unit, decision.largest_group, KEY)
+    unit = claim_unit([image.group for image in split], decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked
+    once = {image.content or image.path: image for image in ng}.values()  # a copy proves nothing more
+    evidence = ng_evidence(np.ones(len(once)), [image.group for image in once], unit, decision.largest_group, KEY)
     if not evidence.could_hold(decision.escape_rate, decision.confidence):
         raise UserError(
-            f"decision.rule=escape: in {decision.part} "
+            f"decision.rule=escape: in {decision.split} "
             f"{evidence.too_few(decision.escape_rate, decision.confidence)}. Collect more, or ask for less: "
             "decision.escape_rate=... decision.confidence=..."
         )
 
 
 def chosen_split(decision: DecisionSettings) -> str | None:
-    """The part that the rule looks at; None where it looks at none."""
-    return None if decision.rule == "fixed" else decision.part
+    """The split that the rule looks at; None where it looks at none."""
+    return None if decision.rule == "fixed" else decision.split
 
 
-def decision_facts(reason: str, part: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
+def decision_facts(reason: str, split: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
     """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
     kept = None if rule is None else asdict(rule)
-    return {"decision": reason, "decision_part": part, "line": asdict(line), "decision_rule": kept}
+    return {"decision": reason, "decision_split": split, "line": asdict(line), "decision_rule": kept}
 
 
 def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, str]:
-    """How the thresholds of another model of the same pictures are chosen as those of this one were.
+    """How the thresholds of another model of the same images are chosen as those of this one were.
 
     Args:
         model: Of a run, with what its checkpoint says.
@@ -301,8 +301,8 @@ def model_facts(model: Model) -> dict[str, Any]:
     }
 
 
-def print_decision(chosen: ThresholdChoice, part: str | None) -> None:
-    where = f"chosen on {part}: " if part else ""
+def print_decision(chosen: ThresholdChoice, split: str | None) -> None:
+    where = f"chosen on {split}: " if split else ""
     say(f"thresholds: {chosen.thresholds.in_words()} ({where}{chosen.reason})")
-    if part == "test":
-        say("warning: the test part has chosen the thresholds: what is stated on it is too good")
+    if split == "test":
+        say("warning: the test split has chosen the thresholds: what is stated on it is too good")

@@ -1,6 +1,6 @@
 """Probabilities that mean what they say: fitted on validation, a strictly increasing map of logits.
 
-The order of pictures stays as the network has it, so AUROC and the choice of parts at a given escape rate do too.
+The order of images stays as the network has it, so AUROC and the choice of parts at a given escape rate do too.
 
 A probability is for parts mixed as the images are that it was fitted on: the share of NG among them is kept with the
 calibration, and `fancnn.metrics.prior_shift` says what a probability means where that share is another.
@@ -32,7 +32,7 @@ Choice = Literal["auto", "none", "temperature", "platt", "isotonic"]
 TEMPERATURES = (0.05, 20.0)
 STEEPNESS = (1 / TEMPERATURES[1], 1 / TEMPERATURES[0])  # of a calibrated logit over the network's
 ISOTONIC_NEEDS = (1000, 100)
-"""Pictures in all, and of the rarer class; with fewer, steps are fitted to chance."""
+"""Images in all, and of the rarer class; with fewer, steps are fitted to chance."""
 SLOPES = (1e-4, 1e9)
 """Knots that rise less or more steeply are pooled: a flatter step says nothing, and float64 could lose the order."""
 
@@ -144,13 +144,13 @@ class Fitted:
 
 
 def fit(method: Choice, logits: ArrayLike, labels: ArrayLike) -> Fitted:
-    """Fit the calibration that was asked for, or the best that the pictures allow.
+    """Fit the calibration that was asked for, or the best that the images allow.
 
     Args:
         method: `none`, `temperature`, `platt`, `isotonic`, or `auto`: a temperature, or Platt's intercept besides where
             the images call for it.
-        logits: `(pictures,)`, of NG, of pictures that the network was not trained on.
-        labels: `(pictures,)`, 0 GO and 1 NG.
+        logits: `(images,)`, of NG, of images that the network was not trained on.
+        labels: `(images,)`, 0 GO and 1 NG.
 
     Returns:
         The calibration, what `auto` chose and why, and why it is of another method than was asked for.
@@ -317,7 +317,7 @@ def _ng_rate(truth: NDArray[np.int64]) -> float:
 def fit_isotonic(logits: ArrayLike, labels: ArrayLike) -> Calibration:
     """Follow the rate of NG wherever it rises with the logit (Zadrozny and Elkan 2002), made strictly increasing.
 
-    Pool adjacent violators; smooth each block to (NG + 1/2) / (pictures + 1), so that none is certain; pool again
+    Pool adjacent violators; smooth each block to (NG + 1/2) / (images + 1), so that none is certain; pool again
     until the blocks rise; join their middles by lines, and go on beyond the ends as `fit_temperature` does. That
     fit is also the answer where fewer than two blocks remain.
 
@@ -338,11 +338,11 @@ def fit_isotonic(logits: ArrayLike, labels: ArrayLike) -> Calibration:
 
 
 Block = tuple[float, float, float]
-"""Pictures, NG among them, and the sum of their logits."""
+"""Images, NG among them, and the sum of their logits."""
 
 
 def _blocks(raw: NDArray[np.float64], truth: NDArray[np.int64]) -> list[Block]:
-    """Pools of pictures, ascending, that isotonic regression gives one rate."""
+    """Pools of images, ascending, that isotonic regression gives one rate."""
     values, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
     ng = np.bincount(place, weights=truth)
     starts = isotonic_regression(ng / counts, weights=counts).blocks[:-1]
@@ -374,7 +374,7 @@ def _rises(first: tuple[float, float], second: tuple[float, float]) -> bool:
 def _checked(logits: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     raw, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     if raw.ndim != 1 or raw.shape != truth.shape:
-        raise ValueError(f"expected a logit and a label for each picture, got shapes {raw.shape} and {truth.shape}")
+        raise ValueError(f"expected a logit and a label for each image, got shapes {raw.shape} and {truth.shape}")
     if not np.isfinite(raw).all():
         raise ValueError("expected finite logits, got NaN or infinity")
     if not np.isin(truth, (0, 1)).all():

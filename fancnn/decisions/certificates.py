@@ -1,13 +1,13 @@
 """What can be proven of the escapes: a claim on all parts that the line will make, from the images at hand.
 
-Format of `certificate.json`, version 2 (version 1 had neither `unit` nor what follows from it, no `scope`, `excluded`,
-`refusal` nor hashes; it counted groups without saying so):
+Format of `certificate.json`, version 3 (before, `split` was `part`; version 1 had neither `unit` nor what follows
+from it, no `scope`, `excluded`, `refusal` nor hashes; it counted groups without saying so):
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-certificate`, 2 |
+| format, version | `fancnn-certificate`, 3 |
 | sequential | whether the claim holds at any time of looking, see `fancnn.decisions.growing_table`; absent before |
-| run, table, part | where the images come from: the run folder, the table, and which split of it |
+| run, table, split | where the images come from: the run folder, the table, and which split of it |
 | checkpoint_sha256 | of the run's best checkpoint file; null where a table alone was given |
 | table_sha256 | of the prediction table |
 | weights_sha256 | of the model that scored, as in the run's `metrics.json`; null where not known, absent before |
@@ -55,7 +55,7 @@ from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.plurals import plural
 
-FORMAT, VERSION = "fancnn-certificate", 2
+FORMAT, VERSION = "fancnn-certificate", 3
 Refusal = Literal["evidence", "seen", "several models"]
 NONE_REJECTED = Thresholds.single(1.0)
 MANY_ALIKE = 0.05  # share of rows with one and the same probability from which copies are suspected

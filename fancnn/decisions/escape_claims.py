@@ -64,7 +64,7 @@ def claim_unit(groups: Sequence[str], unit: Unit | None, largest_group: int | No
     if chosen == "group":
         if len(groups) > named.total():
             raise UserError(
-                f"{key}unit=group needs a group for each image: train with data.split=grouped and data.group=..."
+                f"{key}unit=group needs a group for each image: train with data.split_method=grouped and data.group=..."
             )
         if largest_group is not None:
             raise UserError(f"{key}largest_group={largest_group} is for {key}unit=part: a claim on groups needs none")

@@ -16,7 +16,7 @@ class Line:
 
     Args:
         ng_rate: Share of bad parts among those the line makes, in (0, 1). Hardly ever their share among the
-            pictures of a test, for which bad parts were collected.
+            images of a test, for which bad parts were collected.
         parts_per_shift: Parts that are inspected in a shift, at least 1.
         shifts_per_month: Above 0, e.g. 63 for three shifts on 21 days.
 

@@ -89,7 +89,7 @@ LINE = record(
 DECISION_RULE = record(
     {
         "rule": one_of(*RULES),
-        "part": one_of(*SPLIT_NAMES),
+        "split": one_of(*SPLIT_NAMES),
         "threshold": number_between(0, 1),
         "recheck": optional(number_between(0, 1)),
         "most_rechecked": number_between(0, 1),
@@ -98,7 +98,7 @@ DECISION_RULE = record(
         "unit": optional(one_of(*UNITS)),
         "largest_group": optional(whole(1)),
     },
-    ("rule", "part", "threshold", "recheck", "most_rechecked", "escape_rate", "confidence"),
+    ("rule", "split", "threshold", "recheck", "most_rechecked", "escape_rate", "confidence"),
     closed=True,
 )
 """The keys of `decision`; before parts could be counted by groups the last two were absent."""
@@ -118,7 +118,7 @@ PREPROCESS = record(
 CLASSES = list_of(text, 1, MOST_CLASSES)
 DECISION = {
     "decision": optional(text),
-    "decision_part": optional(text),  # `all` for a table without splits
+    "decision_split": optional(text),  # `all` for a table without splits
     "line": optional(LINE),
 }
 """How the thresholds came about, under the same keys in every format."""

@@ -20,7 +20,7 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     """Say what the network is made of.
 
     Raises:
-        UserError: If the configuration describes no network, or the pictures are too small for it.
+        UserError: If the configuration describes no network, or the images are too small for it.
     """
     validate_describing(settings)
     height, width = settings.data.image_size
@@ -29,10 +29,10 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     inner = network.network if isinstance(network, TimmNet) else network
     found = facts(inner, (height, width))
     name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
-    say(f"{name} for pictures of {height}x{width}\n")
+    say(f"{name} for images of {height}x{width}\n")
     _tell(LAYERS, [_layer_row(layer) for layer in found.layers], left=2)
-    say("\nMFLOP   millions of multiplications and additions, for one picture")
-    say("sees    pixels of the picture, a side, that a unit depends on")
+    say("\nMFLOP   millions of multiplications and additions, for one image")
+    say("sees    pixels of the image, a side, that a unit depends on")
     say("every   pixels from one unit to the next\n")
     _tell(STARTS, [_start_row(layer) for layer in found.layers if layer.std is not None], left=2)
     say("\nin theory, measured   standard deviation of the kernel's values\n")
@@ -43,11 +43,7 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
 def network_of(settings: DescribeSettings) -> nn.Module:
     """The network that is described, with the first weights of a training."""
     torch.manual_seed(settings.seed)
-    return assembly.network(settings.model.network, _number_of(settings.model.outputs))
-
-
-def _number_of(outputs: str) -> int:
-    return {"one": 1, "two": 2}.get(outputs) or int(outputs)
+    return assembly.network(settings.model.network, settings.model.num_outputs)
 
 
 def _totals(found: NetworkFacts) -> str:
@@ -56,7 +52,7 @@ def _totals(found: NetworkFacts) -> str:
     parts += [f"{others:,} of them outside of these layers"] if others else []
     more = f" ({', '.join(parts)})" if parts else ""
     size = f"{found.parameters:,} parameters{more}, {found.parameters * 4 / 1e6:.1f} MB in float32"
-    return f"{size}; {found.flops / 1e6:,.1f} MFLOP a picture"
+    return f"{size}; {found.flops / 1e6:,.1f} MFLOP an image"
 
 
 def _layer_row(layer: LayerFacts) -> list[str]:

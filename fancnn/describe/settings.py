@@ -6,6 +6,8 @@ from fancnn.errors import UserError, collected
 from fancnn.settings.groups import NetworkSettings, PixelSettings
 from fancnn.settings.validation import validate_image_size, validate_seed
 
+MOST_OUTPUTS = 10_000
+
 
 @dataclass
 class DescribeSettings:
@@ -20,10 +22,12 @@ def validate_describing(settings: DescribeSettings) -> None:
     with collected() as check:
         check(lambda: validate_image_size(settings.data.image_size))
         check(lambda: validate_seed(settings.seed))
-        check(lambda: _validate_outputs(settings.model.outputs))
+        check(lambda: _validate_outputs(settings.model.num_outputs))
 
 
-def _validate_outputs(outputs: str) -> None:
-    if outputs not in ("one", "two") and not (outputs.isdecimal() and 1 <= int(outputs) <= 10_000):
-        more = ": 1 more than there are defect types" if outputs == "types" else ""
-        raise UserError(f"model.outputs={outputs} should be one, two, or a number here{more}")
+def _validate_outputs(count: int) -> None:
+    if not 1 <= count <= MOST_OUTPUTS:
+        raise UserError(
+            f"model.num_outputs={count}: expected 1 (a logit of NG), or with GO and n kinds of NG n + 1, up to "
+            f"{MOST_OUTPUTS:,}"
+        )

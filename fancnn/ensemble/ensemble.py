@@ -41,7 +41,7 @@ from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
 
-MEMBERS = "each picture was scored by one model that had not seen it, not by the ensemble"
+MEMBERS = "each image was scored by one model that had not seen it, not by the ensemble"
 CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
 
 
@@ -49,11 +49,11 @@ def ensemble(settings: EnsembleSettings) -> Path:
     """Join runs into one model and leave a run folder that predict, evaluate, report and certify take.
 
     Runs with one split are calibrated and decided anew, on the mean of their predictions. The folds of a
-    cross-validation have no picture that all of them have not seen: the thresholds are chosen on the predictions of the
-    folds, each by the model that had not seen the picture, and members keep their own calibrations.
+    cross-validation have no image that all of them have not seen: the thresholds are chosen on the predictions of the
+    folds, each by the model that had not seen the image, and members keep their own calibrations.
 
     Raises:
-        UserError: If runs have other classes, pictures or preprocessing than each other.
+        UserError: If runs have other classes, images or preprocessing than each other.
     """
     members = _members(settings.runs)
     models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
@@ -66,7 +66,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:
         rows = _calibrated(joined, rows, settings.calibration, line.ng_rate)
-    looked_at = settings.decision.part if one_split else "test"
+    looked_at = settings.decision.split if one_split else "test"
     chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
     if not one_split and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
@@ -80,17 +80,17 @@ def ensemble(settings: EnsembleSettings) -> Path:
         row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
         for row in rows
     ]
-    part = looked_at if chosen_split(settings.decision) else None
-    facts = decision_facts(chosen.reason, part, line, settings.decision)
-    print_decision(chosen, part)
+    split = looked_at if chosen_split(settings.decision) else None
+    facts = decision_facts(chosen.reason, split, line, settings.decision)
+    print_decision(chosen, split)
     run_folders.begin(run, "ensemble")
     _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
     write_predictions(rows, run / "predictions.csv")
     if one_split:
         write_split(read_split(members[0] / "split.csv"), run / "split.csv")
-    parts = {
+    splits = {
         name: split_metrics(
-            [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == part
+            [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == split
         )
         for name in SPLIT_NAMES
         if any(row.split == name for row in rows)
@@ -100,10 +100,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
     about["scored_by"] = None if one_split else MEMBERS
     made = {**about, **model_facts(joined), **facts}
     looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
-    write_metrics(run / "metrics.json", parts, {**made, "looks": None if looks is None else looks.to_dict()})
+    write_metrics(run / "metrics.json", splits, {**made, "looks": None if looks is None else looks.to_dict()})
     run_folders.finish(run)
-    title = "the mean of the members" if one_split else "each picture by the one member that has not seen it"
-    print_scores(f"{len(members)} members; {title}", parts)
+    title = "the mean of the members" if one_split else "each image by the one member that has not seen it"
+    print_scores(f"{len(members)} members; {title}", splits)
     if looks is not None:
         say(f"test: {looks.in_words()}")
     print_next(run, None, can_be_loaded=True, has_board=False)

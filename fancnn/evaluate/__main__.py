@@ -1,4 +1,4 @@
-"""Score a run on its own parts or on another folder: `python -m fancnn.evaluate run=outputs/train/<stamp>`."""
+"""Score a run on its own splits or on another folder: `python -m fancnn.evaluate run=outputs/train/<stamp>`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.evaluate`: a run's model on its own parts or on another folder, or any table."""
+"""The story of `python -m fancnn.evaluate`: a run's model on its own splits or on another folder, or any table."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     """Score the model of a run; `predictions.csv` and `metrics.json` are left in a folder of their own.
 
     Raises:
-        UserError: If the run, its pictures or the part cannot be found, or pictures have changed since.
+        UserError: If the run, its images or the split cannot be found, or images have changed since.
     """
     validate_evaluation(settings)
     keep_freed_memory()
@@ -43,43 +43,43 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     model.thresholds = asked_thresholds(settings, own_thresholds)
     table = checkpoints.run_folder(checkpoint) / "split.csv"
     elsewhere = settings.data.root is not None
-    known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other pictures
+    known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other images
     if known:
         validate_split(known, table, model.about.get("split_sha256"))
     root = Path(settings.data.root or model.about["root"]).expanduser()
     own = not elsewhere or (settings.split is not None and not has_splits(root))
-    pictures = _own_split(known, settings.split) if own else _other_pictures(root, model, settings)
-    files = model.score_files(root / picture.path for picture in pictures)
-    scores = list(track(files, "scoring pictures", len(pictures)))
+    images = _own_split(known, settings.split) if own else _other_images(root, model, settings)
+    files = model.score_files(root / image.path for image in images)
+    scores = list(track(files, "scoring images", len(images)))
     if own:
-        _validate_unchanged(root, pictures, scores)
+        _validate_unchanged(root, images, scores)
     else:
-        _warn_of(pictures, scores)
+        _warn_of(images, scores)
     if undecided := sum(found.not_finite for found in scores):
         say(
-            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'picture')}; they are not scored, "
+            f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'image')}; they are not scored, "
             "and their rows in "
             "predictions.csv say so. The model's weights or its file are damaged: train it anew"
         )
-    pictures = [
-        replace(picture, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
-        for picture, found in zip(pictures, scores, strict=True)
+    images = [
+        replace(image, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
+        for image, found in zip(images, scores, strict=True)
     ]
     if not model.seen_images.complete:
         say("note: which images the model has seen is not recorded in full; some of these may be among them")
     weights = model.weights_sha256
     rows = [
         predicted(
-            *(picture, found.probability, model.thresholds, found.error),
-            true_type=model.true_type(picture),
+            *(image, found.probability, model.thresholds, found.error),
+            true_type=model.true_type(image),
             guess=found.guess,
             seen=seen,
             weights_sha256=weights,
         )
-        for picture, found, seen in zip(pictures, scores, model.seen_images.column(pictures), strict=True)
+        for image, found, seen in zip(images, scores, model.seen_images.column(images), strict=True)
     ]
-    _print_unknown_types(model, pictures)
-    _print_other_mix(model, pictures)
+    _print_unknown_types(model, images)
+    _print_other_mix(model, images)
     line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
     epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -90,38 +90,36 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
 
 
 def _own_split(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:
-    present = [part for part in SPLIT_NAMES if any(picture.split == part for picture in known)]
+    present = [split for split in SPLIT_NAMES if any(image.split == split for image in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
-        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
-    return [picture for picture in known if picture.split == wanted]
+        raise UserError(f"split={wanted}: the run has no such split. It has: {', '.join(present) or 'no split.csv'}")
+    return [image for image in known if image.split == wanted]
 
 
-def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> list[LabeledImage]:
-    """The pictures of another folder, their classes by the names that the model knows."""
+def _other_images(root: Path, model: Model, settings: EvaluateSettings) -> list[LabeledImage]:
+    """The images of another folder, their classes by the names that the model knows."""
     names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
     listing = list_images(root, model.go_class)
     if unknown := [name for name in names.values() if name not in model.classes]:
         raise UserError(
             f"data.class_names: the run has no class {', '.join(unknown)}. It has: {', '.join(model.classes)}"
         )
-    mapped = [
-        replace(picture, class_name=names.get(picture.class_name, picture.class_name)) for picture in listing.pictures
-    ]
-    strange = Counter(picture.class_name for picture in mapped if picture.class_name not in model.classes)
+    mapped = [replace(image, class_name=names.get(image.class_name, image.class_name)) for image in listing.images]
+    strange = Counter(image.class_name for image in mapped if image.class_name not in model.classes)
     kept = [
-        replace(picture, label=int(picture.class_name != model.go_class))
-        for picture in mapped
-        if picture.class_name in model.classes and settings.split in (None, picture.split)
+        replace(image, label=int(image.class_name != model.go_class))
+        for image in mapped
+        if image.class_name in model.classes and settings.split in (None, image.split)
     ]
     found = ", ".join(f"{name} ({count})" for name, count in strange.items())
     go, ng = [*strange, "OK", "bad"][:2]
     ng_class = next(name for name in model.classes if name != model.go_class)
     way_out = f"data.class_names={{{go}: {model.go_class}, {ng}: {ng_class}}}"
     if not kept:
-        part = f" in the part {settings.split}" if settings.split else ""
+        split = f" in the split {settings.split}" if settings.split else ""
         raise UserError(
-            f"{root} has no pictures{part} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say "
+            f"{root} has no images{split} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say "
             f"what its folders are called in the run, e.g. '{way_out}'"
         )
     if strange:
@@ -129,20 +127,20 @@ def _other_pictures(root: Path, model: Model, settings: EvaluateSettings) -> lis
     return kept
 
 
-def _warn_of(pictures: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
+def _warn_of(images: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
     """What makes the scores on another folder less than they seem."""
-    labels = {picture.label for picture in pictures}
+    labels = {image.label for image in images}
     if len(labels) == 1:
-        say(f"warning: no {'NG' if labels == {0} else 'GO'} pictures among them: scores that need both say nothing")
+        say(f"warning: no {'NG' if labels == {0} else 'GO'} images among them: scores that need both say nothing")
     if unread := sum(bool(found.error) and not found.not_finite for found in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
 
 
-def _print_unknown_types(model: Model, pictures: Sequence[LabeledImage]) -> None:
+def _print_unknown_types(model: Model, images: Sequence[LabeledImage]) -> None:
     strange = Counter(
-        type_of(picture.class_name, picture.defect_type, model.classes)
-        for picture in pictures
-        if model.has_types and picture.label and not model.true_type(picture)
+        type_of(image.class_name, image.defect_type, model.classes)
+        for image in images
+        if model.has_types and image.label and not model.true_type(image)
     )
     if strange:
         names = ", ".join(f"{name} ({count})" for name, count in strange.items())
@@ -152,26 +150,26 @@ def _print_unknown_types(model: Model, pictures: Sequence[LabeledImage]) -> None
         )
 
 
-def _print_other_mix(model: Model, pictures: Sequence[LabeledImage]) -> None:
+def _print_other_mix(model: Model, images: Sequence[LabeledImage]) -> None:
     """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
-    rate, here = model.calibration.ng_rate, float(np.mean([picture.label for picture in pictures]))
-    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(pictures)):
+    rate, here = model.calibration.ng_rate, float(np.mean([image.label for image in images]))
+    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(images)):
         say(
             f"note: P(NG) is for parts mixed like the validation images, {rate:.3g} NG, and here {here:.3g} are: loss, "
             "Brier score and calibration error count that against it; decisions and AUROC do not depend on it"
         )
 
 
-def _validate_unchanged(root: Path, pictures: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
+def _validate_unchanged(root: Path, images: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
     wrong = [
-        f"{picture.path} ({found.error or 'changed'})"
-        for picture, found in zip(pictures, scores, strict=True)
-        if found.sha256 != picture.sha256
+        f"{image.path} ({found.error or 'changed'})"
+        for image, found in zip(images, scores, strict=True)
+        if found.sha256 != image.sha256
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
-            f"{len(wrong)} of {plural(len(pictures), 'picture')} under {root} are not what the run was split on: "
+            f"{len(wrong)} of {plural(len(images), 'image')} under {root} are not what the run was split on: "
             f"{', '.join(wrong[:3])}{more}. Restore them, or score the folder as it is: data.root={root}"
         )
 
@@ -183,7 +181,7 @@ def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
         "epochs": None,
         "monitor": model.about["settings"]["monitor"],
         **model_facts(model),
-        **{name: model.about.get(name) for name in ("decision", "decision_part")},
+        **{name: model.about.get(name) for name in ("decision", "decision_split")},
         **{name: model.about[name] for name in ("decision_rule",) if name in model.about},
         "split_sha256": model.about["split_sha256"],
     }

@@ -23,12 +23,12 @@ GIVEN = "fixed: given on the command line"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Counts and scores by part, as `metrics.json` has them, and how many files have no decision.
+    """Counts and scores by split, as `metrics.json` has them, and how many files have no decision.
 
     These could not be read, or the network's output for them was not finite.
     """
 
-    parts: dict[str, dict[str, Any]]
+    splits: dict[str, dict[str, Any]]
     unread: int
 
 
@@ -36,15 +36,15 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
     """Score a prediction table of any model.
 
     Raises:
-        UserError: If it is no such table, a picture stands in it twice, or nothing in it can be scored.
+        UserError: If it is no such table, an image stands in it twice, or nothing in it can be scored.
     """
     validate_evaluation(settings)
     read = read_run_predictions(Path(str(settings.table)).expanduser())
     rows = [row for row in read if settings.split in (None, row.split)]
     validate_each_once(rows)
     if not with_truth(rows):
-        part = f" of the part {settings.split}" if settings.split else ""
-        raise UserError(f"{settings.table} has no row{part} with a label and a probability: nothing can be scored")
+        split = f" of the split {settings.split}" if settings.split else ""
+        raise UserError(f"{settings.table} has no row{split} with a label and a probability: nothing can be scored")
     thresholds = asked_thresholds(settings, Thresholds.single(0.5))
     decided = [
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
@@ -59,7 +59,7 @@ def said_thresholds(settings: EvaluateSettings) -> bool:
 
 def given_thresholds() -> dict[str, str | None]:
     """What `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
-    return {"decision": GIVEN, "decision_part": None, "decision_rule": None}
+    return {"decision": GIVEN, "decision_split": None, "decision_rule": None}
 
 
 def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
@@ -83,33 +83,33 @@ def state(
     """Score the rows, tell it and write it."""
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, output / "predictions.csv")
-    parts = {
-        part: split_metrics(
-            [row for row in rows if (row.split or ALL) == part],
+    splits = {
+        split: split_metrics(
+            [row for row in rows if (row.split or ALL) == split],
             thresholds,
             *line_of(line),
-            searched=part == about.get("decision_part"),
+            searched=split == about.get("decision_split"),
         )
-        for part in _parts(rows)
+        for split in _splits(rows)
     }
     looks = record_look("evaluate", rows, about.get("weights_sha256"))
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
     facts["looks"] = None if looks is None else looks.to_dict()
-    write_metrics(output / "metrics.json", parts, {**facts, "versions": versions()})
-    print_scores(f"{title}: {thresholds.in_words()}", parts)
+    write_metrics(output / "metrics.json", splits, {**facts, "versions": versions()})
+    print_scores(f"{title}: {thresholds.in_words()}", splits)
     if looks is not None:
-        say(f"{'test' if 'test' in parts else ALL}: {looks.in_words()}")
-    if about.get("decision_part") in parts:
-        say(f"warning: {about['decision_part']} has chosen the thresholds: what is stated on it is too good")
+        say(f"{'test' if 'test' in splits else ALL}: {looks.in_words()}")
+    if about.get("decision_split") in splits:
+        say(f"warning: {about['decision_split']} has chosen the thresholds: what is stated on it is too good")
     say(f"\npredictions.csv and metrics.json: {output}")
-    return Evaluated(parts, unread)
+    return Evaluated(splits, unread)
 
 
-def _parts(rows: Sequence[Prediction]) -> list[str]:
-    return [part for part in (*SPLIT_NAMES, ALL) if any((row.split or ALL) == part for row in rows)]
+def _splits(rows: Sequence[Prediction]) -> list[str]:
+    return [split for split in (*SPLIT_NAMES, ALL) if any((row.split or ALL) == split for row in rows)]
 
 
 _ABOUT = (
-    *("run", "epoch", "epochs", "monitor", "decision", "decision_part", "calibration"),
+    *("run", "epoch", "epochs", "monitor", "decision", "decision_split", "calibration"),
     *("go_class", "classes", "root", "split_sha256", "weights_sha256"),
 )

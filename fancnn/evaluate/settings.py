@@ -19,7 +19,7 @@ from fancnn.settings.validation import (
 
 @dataclass
 class OtherData:
-    """Pictures to evaluate on: another folder than the run's own, and what its folders are called here."""
+    """Images to evaluate on: another folder than the run's own, and what its folders are called here."""
 
     root: str | None
     class_names: dict[Any, str] | None  # a folder may be called 100, which Hydra reads as a number

@@ -1,4 +1,4 @@
-"""Activation maximisation: the picture that a filter answers to most (Erhan et al. 2009)."""
+"""Activation maximisation: the image that a filter answers to most (Erhan et al. 2009)."""
 
 from collections.abc import Sequence
 
@@ -23,15 +23,15 @@ def maximised(
     rate: float = 0.05,
     seed: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Change a grey, slightly noisy picture for each filter so that the filter's map becomes large in the mean.
+    """Change a grey, slightly noisy image for each filter so that the filter's map becomes large in the mean.
 
     Gradient ascent by Adam. A sigmoid keeps pixels in [0, 1], and total variation, what neighbours differ by, is
-    kept small, since unhindered ascent ends in noise that no picture has (Mahendran and Vedaldi 2015). For layers
-    beyond the first, pictures are made at half the size and enlarged, against the same noise.
+    kept small, since unhindered ascent ends in noise that no image has (Mahendran and Vedaldi 2015). For layers
+    beyond the first, images are made at half the size and enlarged, against the same noise.
 
     Args:
         network: That `score` runs.
-        score: Of pictures `(batch, 3, height, width)` in [0, 1]; only what `layer` gives on the way is used.
+        score: Of images `(batch, 3, height, width)` in [0, 1]; only what `layer` gives on the way is used.
         layer: Gives maps. Of an activation what it gets is made large: below zero ReLU gives no gradient to climb.
         filters: Its channels.
         image_size: Height and width, pixels.
@@ -40,8 +40,8 @@ def maximised(
         seed: Of the noise; global random state is left alone.
 
     Returns:
-        Pictures `(filters, 3, height, width)`, and the mean of each filter's map on the first and on the last of its
-        pictures, `(filters, 2)`.
+        Images `(filters, 3, height, width)`, and the mean of each filter's map on the first and on the last of its
+        images, `(filters, 2)`.
     """
     grain = 1 if 2 * layer.height > image_size[0] else 2
     sides = [-(-side // grain) for side in image_size]
@@ -56,20 +56,20 @@ def maximised(
         of_input = layer.step == "activation"
         return feature_maps(network, [layer.name], lambda: score(pixels), inputs=of_input)[layer.name][rows, channels]
 
-    def pictures() -> Tensor:
+    def images() -> Tensor:
         return F.interpolate(hidden, size=tuple(image_size), mode="bilinear", align_corners=False).sigmoid()
 
     with torch.enable_grad():
-        start = answers_to(pictures()).detach()
+        start = answers_to(images()).detach()
         # a filter of a deep layer may answer a thousand times as loud as one of the first
         scale = start.std((1, 2)).clamp(min=1e-3)
         for _ in range(steps):
             optimizer.zero_grad()
-            pixels = pictures()
+            pixels = images()
             loss = SMOOTHNESS * _variation(pixels) - answers_to(pixels).mean((1, 2)) / scale
             loss.sum().backward(inputs=[hidden])  # type: ignore[no-untyped-call]
             optimizer.step()
-        made = pictures().detach()
+        made = images().detach()
         end = answers_to(made).detach()
     return made, torch.stack([start.mean((1, 2)), end.mean((1, 2))], dim=1)
 

@@ -15,7 +15,7 @@ def contributions_chart(values: NDArray[np.float32], weights: NDArray[np.float32
     """Value times weight of the inputs that matter most to one logit, the rest together, and the bias.
 
     Args:
-        values: What the last layer gets of one picture, `(features,)`.
+        values: What the last layer gets of one image, `(features,)`.
         weights: Its weights, `(features,)`.
         bias: Added at the end.
     """

@@ -39,7 +39,7 @@ def explain(settings: ExplainSettings) -> Path:
         The page.
 
     Raises:
-        UserError: If captum is missing, the run or its pictures cannot be found, or a key is out of range.
+        UserError: If captum is missing, the run or its images cannot be found, or a key is out of range.
     """
     validate_captum()
     validate_explaining(settings)
@@ -51,8 +51,8 @@ def explain(settings: ExplainSettings) -> Path:
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
     run, root = checkpoints.run_folder(checkpoint), Path(model.about["root"])
-    part, pictures = _pictures(settings, run)
-    found = survey(model, layer, root, pictures)
+    split, images = _images(settings, run)
+    found = survey(model, layer, root, images)
     masks = masks_of(root)
     chosen = _chosen(settings, model, found, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
@@ -62,15 +62,15 @@ def explain(settings: ExplainSettings) -> Path:
     surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
     say(f"maps of {plural(len(layers), 'layer')} on {shown[surest].name}")
     map_plates, left_out, dense, dense_note = maps(model, layers, pixels[surest : surest + 1], settings.channels)
-    if found.pictures and settings.filters:
-        say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: pictures made by gradient ascent")
-    origin = settings.input or f"{len(found.pictures)} of the {part} part"
+    if found.images and settings.filters:
+        say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: images made by gradient ascent")
+    origin = settings.input or f"{len(found.images)} of the {split} split"
     explanation = Explanation(
         title=run.name or str(run),
         facts=facts(settings, model, layer, origin, completeness),
         cautions=cautions(model, found.left_out, len(chosen) - len(shown)),
         heat=[
-            heat_plate(number, subject, _onto_picture(model, subject, heats, number))
+            heat_plate(number, subject, _onto_image(model, subject, heats, number))
             for number, subject in enumerate(shown)
         ],
         filters=banks,
@@ -81,9 +81,9 @@ def explain(settings: ExplainSettings) -> Path:
         dense=dense,
         dense_note=dense_note,
         methods=settings.methods,
-        checked=_checked(settings, model, layer, root, found.pictures, masks),
+        checked=_checked(settings, model, layer, root, found.images, masks),
     )
-    origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "part": None if settings.input else part}
+    origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "split": None if settings.input else split}
     origins["weights_sha256"] = model.weights_sha256
     taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
     numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
@@ -110,29 +110,29 @@ def _refuse_ensembles(model: Model) -> None:
         )
 
 
-def _pictures(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImage]]:
+def _images(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImage]]:
     table = run / "split.csv"
     if not table.is_file():
         if settings.input is None:
-            raise UserError(f"{run} has no split.csv, so its pictures are not known: say input=PICTURE_OR_FOLDER")
+            raise UserError(f"{run} has no split.csv, so its images are not known: say input=IMAGE_OR_FOLDER")
         return "", []
-    part, pictures = own_split(read_split(table), settings.split)
-    say(f"looking through {plural(len(pictures), 'picture')} of the {part} part")
-    return part, pictures
+    split, images = own_split(read_split(table), settings.split)
+    say(f"looking through {plural(len(images), 'image')} of the {split} split")
+    return split, images
 
 
 def _chosen(
     settings: ExplainSettings, model: Model, found: ActivationStats, root: Path
 ) -> list[tuple[LabeledImage, str]]:
-    """Pictures to explain, each with the reason."""
+    """Images to explain, each with the reason."""
     if settings.input is not None:
-        files = input_files(settings.input)[: 4 * settings.pictures]
+        files = input_files(settings.input)[: 4 * settings.images]
         return [(LabeledImage(str(path), "", 0), "LabeledImage") for path in files]
-    if not found.pictures:
+    if not found.images:
         raise UserError(
-            f"none of the run's pictures is where it was, under {root}. Put them back, or say input=PICTURE_OR_FOLDER"
+            f"none of the run's images is where it was, under {root}. Put them back, or say input=IMAGE_OR_FOLDER"
         )
-    return [(found.pictures[row], why) for row, why in telling(found, model, settings.pictures)]
+    return [(found.images[row], why) for row, why in telling(found, model, settings.images)]
 
 
 def _heats(
@@ -140,7 +140,7 @@ def _heats(
 ) -> tuple[dict[tuple[str, str], Tensor], float | None]:
     """Heat by method and target, `(n, height, width)` of the network's input; how incomplete its gradients are."""
     names = ", ".join(NAMES[method] for method in settings.methods)
-    say(f"heat maps of {plural(len(pixels), 'picture')}: {names}")
+    say(f"heat maps of {plural(len(pixels), 'image')}: {names}")
     module = model.network.get_submodule(layer.name)
     found = {
         (method, target): heat_map(method, score, module, pixels, settings.baseline).cpu()
@@ -156,7 +156,7 @@ def _heats(
     return found, float((added - gained).abs().max())
 
 
-def _onto_picture(
+def _onto_image(
     model: Model, subject: ExplainedImage, heats: Mapping[tuple[str, str], Tensor], row: int
 ) -> dict[tuple[str, str], NDArray[np.float32]]:
     size = (subject.pixels.shape[0], subject.pixels.shape[1])
@@ -169,21 +169,21 @@ def _checked(
     model: Model,
     layer: MapLayer,
     root: Path,
-    pictures: Sequence[LabeledImage],
+    images: Sequence[LabeledImage],
     masks: Mapping[str, Path],
 ) -> Checked | None:
-    with_mask = [picture for picture in pictures if picture.label == 1 and picture.path in masks]
+    with_mask = [image for image in images if image.label == 1 and image.path in masks]
     if settings.check is False or (settings.check is None and not with_mask):
         return None
     if not with_mask:
         raise UserError(
             f"check=true needs masks of the defects, as rendered fans have them (fans.csv); none are under {root}"
         )
-    places = np.linspace(0, len(with_mask) - 1, min(settings.check_pictures, len(with_mask))).round().astype(int)
+    places = np.linspace(0, len(with_mask) - 1, min(settings.check_images, len(with_mask))).round().astype(int)
     fresh, _ = first_network(model.about, seed=int(model.about["settings"]["seed"]) + 1)
     assert fresh is not None
     taken = [with_mask[place] for place in places]
-    say(f"check on {plural(len(taken), 'picture')} with known defects, by the trained network and by random weights")
+    say(f"check on {plural(len(taken), 'image')} with known defects, by the trained network and by random weights")
     return validate_heat(
         model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
     )

@@ -22,7 +22,7 @@ from fancnn.pages.gallery import kind_of
 from fancnn.pages.panels import Panel, Pixels
 
 LAYERS_SHOWN = 12
-PICTURES_OF_A_FILTER = 5
+IMAGES_OF_A_FILTER = 5
 
 
 def first_network(about: Mapping[str, Any], seed: int | None = None) -> tuple[nn.Module | None, str]:
@@ -58,9 +58,9 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
 
 def exciting(model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int) -> list[Panel]:
     """For the filters that tell NG from GO best: what they like."""
-    if not found.pictures:
+    if not found.images:
         return []
-    labels = torch.tensor([picture.label for picture in found.pictures])
+    labels = torch.tensor([image.label for image in found.images])
     filters = separating(found.values, labels, count)
     size = model.preprocess.image_size
     made, answers = maximised(model.network, model.of_pixels, layer, filters, size, seed=seed)
@@ -71,7 +71,7 @@ def exciting(model: Model, layer: MapLayer, found: ActivationStats, root: Path, 
                 index=index,
                 made=_as_pixels(made[row]),
                 answers=(float(answers[row, 0]), float(answers[row, 1])),
-                pictures=_favourites(model, found, root, index),
+                images=_favourites(model, found, root, index),
             ),
         )
         for row, index in enumerate(filters)
@@ -81,7 +81,7 @@ def exciting(model: Model, layer: MapLayer, found: ActivationStats, root: Path, 
 def maps(
     model: Model, layers: Sequence[MapLayer], pixels: Tensor, channels: int
 ) -> tuple[list[Panel], str, list[Drawing], str]:
-    """Maps of every layer on one picture `(1, 3, height, width)`, and what makes its logit.
+    """Maps of every layer on one image `(1, 3, height, width)`, and what makes its logit.
 
     Returns:
         The maps, which layers are left out, the drawing of the logit, and why there is none.
@@ -111,15 +111,15 @@ def maps(
 def _favourites(
     model: Model, found: ActivationStats, root: Path, index: int
 ) -> tuple[tuple[Pixels, tuple[float, float], float, str], ...]:
-    """The pictures that a filter answers to most, as the network gets them."""
-    order = found.values[:, index].argsort(descending=True, stable=True)[:PICTURES_OF_A_FILTER]
+    """The images that a filter answers to most, as the network gets them."""
+    order = found.values[:, index].argsort(descending=True, stable=True)[:IMAGES_OF_A_FILTER]
     shown = []
     for row in order.tolist():
-        picture = found.pictures[row]
-        original = torch.from_numpy(read_image(root / picture.path, model.preprocess.background, model.gate))
+        image = found.images[row]
+        original = torch.from_numpy(read_image(root / image.path, model.preprocess.background, model.gate))
         pixels = model.preprocess.fit(original.permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
         down, right = found.places[row, index].tolist()
-        truth = kind_of(picture.class_name, picture.defect_type)
+        truth = kind_of(image.class_name, image.defect_type)
         shown.append((pixels, (down, right), float(found.values[row, index]), truth))
     return tuple(shown)
 
@@ -162,5 +162,5 @@ def _weights(layer: nn.Module) -> NDArray[np.float32]:
     return layer.weight.detach().float().cpu().numpy()
 
 
-def _as_pixels(picture: Tensor) -> Pixels:
-    return picture.mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+def _as_pixels(image: Tensor) -> Pixels:
+    return image.mul(255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()

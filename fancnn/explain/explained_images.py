@@ -1,4 +1,4 @@
-"""Which pictures an explanation is about: telling ones of a run's part, or those that were named."""
+"""Which images an explanation is about: telling ones of a run's split, or those that were named."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -23,21 +23,21 @@ from fancnn.pages.gallery import kind_of
 from fancnn.pages.panels import Pixels
 from fancnn.settings.groups import SPLIT_NAMES
 
-LARGEST = 1200  # pixels: the longer side that a picture is shown with at most
+LARGEST = 1200  # pixels: the longer side that an image is shown with at most
 
 
 @dataclass(frozen=True)
 class ActivationStats:
-    """What the model makes of a part: for each picture logit, P(NG), decision, and its filters' greatest answers.
+    """What the model makes of a split: for each image logit, P(NG), decision, and its filters' greatest answers.
 
     Attributes:
-        pictures: Those that could be read and are what was split.
+        images: Those that could be read and are what was split.
         logits: `(n,)`, not calibrated; `probabilities` calibrated.
         values: `(n, channels)`, of the explained layer; `places` `(n, channels, 2)` as `peaks` gives them.
         left_out: How many could not be read, or have changed.
     """
 
-    pictures: list[LabeledImage]
+    images: list[LabeledImage]
     logits: Tensor
     probabilities: Tensor
     values: Tensor
@@ -46,20 +46,20 @@ class ActivationStats:
 
 
 def own_split(known: Sequence[LabeledImage], split: str | None) -> tuple[str, list[LabeledImage]]:
-    """The part that an explanation is about, and its pictures.
+    """The split that an explanation is about, and its images.
 
     Raises:
-        UserError: If the run has no such part.
+        UserError: If the run has no such split.
     """
-    present = [part for part in SPLIT_NAMES if any(picture.split == part for picture in known)]
+    present = [split for split in SPLIT_NAMES if any(image.split == split for image in known)]
     wanted = split or ("test" if "test" in present else "val")
     if wanted not in present:
-        raise UserError(f"split={wanted}: the run has no such part. It has: {', '.join(present) or 'no split.csv'}")
-    return wanted, [picture for picture in known if picture.split == wanted]
+        raise UserError(f"split={wanted}: the run has no such split. It has: {', '.join(present) or 'no split.csv'}")
+    return wanted, [image for image in known if image.split == wanted]
 
 
-def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[LabeledImage]) -> ActivationStats:
-    """Send a part through the model once.
+def survey(model: Model, layer: MapLayer, root: Path, images: Sequence[LabeledImage]) -> ActivationStats:
+    """Send a split through the model once.
 
     Raises:
         NotFiniteError: If the network's output for one is NaN or infinite, naming it.
@@ -67,11 +67,11 @@ def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Labeled
     kept: list[LabeledImage] = []
     pixels: list[Tensor] = []
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for picture, decoded in zip(
-        pictures, decode((root / picture.path for picture in pictures), model.preprocess, gate=model.gate), strict=True
+    for image, decoded in zip(
+        images, decode((root / image.path for image in images), model.preprocess, gate=model.gate), strict=True
     ):
-        if decoded.pixels is not None and decoded.sha256 == picture.sha256:
-            kept.append(picture)
+        if decoded.pixels is not None and decoded.sha256 == image.sha256:
+            kept.append(image)
             pixels.append(decoded.pixels)
         if len(pixels) == BATCH_SIZE:
             found.append(_answers(model, layer, torch.stack(pixels)))
@@ -80,17 +80,17 @@ def survey(model: Model, layer: MapLayer, root: Path, pictures: Sequence[Labeled
         found.append(_answers(model, layer, torch.stack(pixels)))
     if not kept:
         empty = torch.zeros(0)
-        return ActivationStats([], empty, empty, empty, empty, len(pictures))
+        return ActivationStats([], empty, empty, empty, empty, len(images))
     logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
     if not (finite := torch.isfinite(logits)).all():
         raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
     chances = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
-    return ActivationStats(kept, logits, chances, values, places, len(pictures) - len(kept))
+    return ActivationStats(kept, logits, chances, values, places, len(images) - len(kept))
 
 
 def telling(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
     """Rows of a survey worth a look, with the reason: `each` of every kind, the surest first."""
-    labels = torch.tensor([picture.label for picture in found.pictures])
+    labels = torch.tensor([image.label for image in found.images])
     decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
     rising = found.probabilities.argsort(stable=True).tolist()
     kinds: list[tuple[str, Callable[[int], bool], Sequence[int]]] = [
@@ -105,50 +105,50 @@ def telling(found: ActivationStats, model: Model, each: int) -> list[tuple[int, 
 def subjects(
     model: Model, root: Path, chosen: Iterable[tuple[LabeledImage, str]], masks: dict[str, Path]
 ) -> tuple[list[ExplainedImage], Tensor]:
-    """Pictures as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
+    """Images as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
 
     Raises:
         UserError: If none can be read.
         NotFiniteError: If the network's output for one is NaN or infinite, naming it.
     """
     shown, inputs, unread = [], [], ""
-    for picture, why in chosen:
+    for image, why in chosen:
         try:
-            original = read_image(root / picture.path, model.preprocess.background, model.gate)
+            original = read_image(root / image.path, model.preprocess.background, model.gate)
         except UnreadableImage as error:
-            unread = f"{root / picture.path}: {error}"
+            unread = f"{root / image.path}: {error}"
             continue
         fitted = model.preprocess.fit(torch.from_numpy(original).permute(2, 0, 1)[None])
         scaled = model.preprocess.scaled(fitted.to(model.device))
         try:
             logit, (guess,) = model.logits_and_types(fitted)
         except NotFiniteError as error:
-            raise NotFiniteError([picture.path], 1) from error
+            raise NotFiniteError([image.path], 1) from error
         chance = float(model.calibration.probabilities(logit)[0])
-        known = bool(picture.class_name)
+        known = bool(image.class_name)
         shown.append(
             ExplainedImage(
-                name=picture.path,
+                name=image.path,
                 why=why,
-                truth=kind_of(picture.class_name, picture.defect_type),
-                label=picture.label if known else None,
+                truth=kind_of(image.class_name, image.defect_type),
+                label=image.label if known else None,
                 logit=float(logit[0]),
                 probability=chance,
                 decision=model.thresholds.decide(chance),
                 pixels=_reduced(original),
                 seen=_seen(fitted, _reduced(original).shape[0]),
-                mask=_mask(masks.get(picture.path), _reduced(original).shape[:2]),
+                mask=_mask(masks.get(image.path), _reduced(original).shape[:2]),
                 guess=guess,
             )
         )
         inputs.append(scaled)
     if not shown:
-        raise UserError(f"no picture can be explained. {unread}")
+        raise UserError(f"no image can be explained. {unread}")
     return shown, torch.cat(inputs)
 
 
 def masks_of(root: Path) -> dict[str, Path]:
-    """The mask of each picture's defect by its path, where rendered fans say them in `fans.csv`."""
+    """The mask of each image's defect by its path, where rendered fans say them in `fans.csv`."""
     table = root / "fans.csv"
     rows = read_table(table, ("file", "mask"), 1) if table.is_file() else []
     return {row["file"]: root / row["mask"] for row in rows if row["mask"] and (root / row["mask"]).is_file()}
@@ -167,7 +167,7 @@ def _mask(path: Path | None, size: tuple[int, ...]) -> NDArray[np.bool_] | None:
 
 
 def _seen(fitted: Tensor, height: int) -> Pixels:
-    """The network's input `(1, 3, h, w)`, its pixels as squares, as high as the picture."""
+    """The network's input `(1, 3, h, w)`, its pixels as squares, as high as the image."""
     image = Image.fromarray(fitted[0].permute(1, 2, 0).numpy())
     width = max(1, round(image.width * height / image.height))
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))

@@ -20,21 +20,21 @@ SUFFIX = ".explain"  # of the event file with the figures
 
 
 def facts(
-    settings: ExplainSettings, model: Model, layer: MapLayer, pictures: str, completeness: float | None
+    settings: ExplainSettings, model: Model, layer: MapLayer, images: str, completeness: float | None
 ) -> list[tuple[str, str]]:
     """How the page was made: name and value."""
     network = str(model.about["network"]["_target_"]).rpartition(".")[2]
     height, width = model.preprocess.image_size
     return [
-        ("network", f"{network}, pictures of {height}x{width}, weights of epoch {model.about['epoch']}"),
-        ("pictures", pictures),
+        ("network", f"{network}, images of {height}x{width}, weights of epoch {model.about['epoch']}"),
+        ("images", images),
         ("layer", f"{layer.name}: {layer.channels} maps of {layer.height}x{layer.width}, {layer.kind}"),
         ("decides", model.thresholds.in_words()),
-        ("compared with", {"mean": "each picture's mean colour"}.get(settings.baseline, settings.baseline)),
+        ("compared with", {"mean": "each image's mean colour"}.get(settings.baseline, settings.baseline)),
         ("Grad-CAM", "Selvaraju et al. 2017; on the layer above"),
         ("occlusion", "Zeiler and Fergus 2014; squares of an eighth of the shorter side, half a square apart"),
         ("integrated gradients", "Sundararajan et al. 2017; 32 steps" + _distance(completeness)),
-        ("pictures for a filter", f"gradient ascent with total variation, seed {settings.seed}"),
+        ("images for a filter", f"gradient ascent with total variation, seed {settings.seed}"),
         ("pointing game", "Zhang et al. 2016; random weights as in Adebayo et al. 2018"),
     ]
 
@@ -53,9 +53,9 @@ def cautions(model: Model, gone: int, unread: int) -> list[str]:
             "another version may draw others."
         )
     if gone:
-        found.append(f"{gone} pictures of the part are gone or have changed since, and are left out.")
+        found.append(f"{gone} images of the split are gone or have changed since, and are left out.")
     if unread:
-        found.append(f"{unread} of the chosen pictures cannot be read.")
+        found.append(f"{unread} of the chosen images cannot be read.")
     return found
 
 
@@ -79,7 +79,7 @@ def write_numbers(
 ) -> None:
     """Leave `explain.json`."""
     more = {
-        "pictures": [_plain(subject) for subject in shown],
+        "images": [_plain(subject) for subject in shown],
         "check": None if checked is None else _plain_check(checked),
         "versions": versions(),
     }
@@ -99,8 +99,8 @@ def _plain(subject: ExplainedImage) -> dict[str, Any]:
 def _plain_check(checked: Checked) -> dict[str, Any]:
     sentences = dict(zip(checked.found, checked.verdicts(), strict=True))
     return {
-        "part": checked.part,
-        "pictures": next(iter(checked.found.values())).pictures,
+        "split": checked.split,
+        "images": next(iter(checked.found.values())).images,
         "methods": {
             method: {
                 "all": found.to_dict(),

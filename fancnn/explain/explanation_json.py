@@ -1,18 +1,18 @@
 """`explain.json`: what `python -m fancnn.explain` found, as numbers.
 
-Format version 1:
+Format version 2 (version 1 called `split` `part` and `images` `pictures`):
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-explain`, 1 |
+| format, version | `fancnn-explain`, 2 |
 | weights_sha256 | of the model, as in the run's `metrics.json`; absent before |
-| run, epoch, part | the run, the epoch of its weights, and the part its pictures are of (null: `input` said others) |
+| run, epoch, split | the run, the epoch of its weights, and the split its images are of (null: `input` said others) |
 | layer, methods, baseline | as configured; `layer` is the one that was taken |
-| pictures | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision, |
+| images | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision, |
 | | and `found_type`, the likeliest were it NG, with its share of P(NG), `type_share` (empty and null without types) |
 | completeness | of integrated gradients: the largest distance of their sum to what the logit gained |
 | first_layer | `layer`, and by filter `change`: its length in lengths of the first weights; or null |
-| check | null where no masks are known; else `part`, `pictures`, and by method `all` and `by_type`, each with |
+| check | null where no masks are known; else `split`, `images`, and by method `all` and `by_type`, each with |
 | | the fields of `fancnn.metrics.localization.Localisation`, rates as {value, interval}, and `outcome`: |
 | | `passes`, `fails` or `too few`; by method a sentence, `verdict`, too |
 | versions | of the packages that decide numbers |
@@ -25,7 +25,7 @@ from typing import Any
 
 from fancnn.files.tables import replacing
 
-FORMAT, VERSION = "fancnn-explain", 1
+FORMAT, VERSION = "fancnn-explain", 2
 
 
 def write_explanation(path: Path, found: Mapping[str, Any]) -> None:

@@ -11,29 +11,29 @@ from fancnn.pages.figure_style import Drawing
 from fancnn.pages.page_template import rendered
 from fancnn.pages.panels import Panel
 
-ENOUGH_OF_TYPE = 5  # pictures: of fewer, the hits say nothing about a defect type
+ENOUGH_OF_TYPE = 5  # images: of fewer, the hits say nothing about a defect type
 
 WORDS = {
-    "convolution": "small filters slide over the picture; each writes a map of where the picture looks like it",
+    "convolution": "small filters slide over the image; each writes a map of where the image looks like it",
     "activation": "of a filter's answers those below zero are dropped (ReLU): else all layers could do what one can",
     "pooling": "of each 2x2 places the greatest is kept: maps become smaller, and exact places matter less",
     "dense layer": "every remaining value is weighed and added up, to one number at the end: the logit",
-    "loss": "how wrong that number is for a picture of known truth: small for a right and sure answer",
+    "loss": "how wrong that number is for an image of known truth: small for a right and sure answer",
     "back-propagation": "from the loss back to each weight: in which direction would it have made the loss smaller?",
 }
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the heat maps of each method are worth: on all pictures and by defect type.
+    """What the heat maps of each method are worth: on all images and by defect type.
 
     Attributes:
-        part: That the pictures are of.
+        split: That the images are of.
         found: By method, on all of them.
         by_type: By method and defect type.
     """
 
-    part: str
+    split: str
     found: Mapping[str, Localisation]
     by_type: Mapping[str, Mapping[str, Localisation]]
 
@@ -46,9 +46,9 @@ class Checked:
             return ""
         of = self.by_type[method]
         missed = [
-            f"{kind} ({one.hits} of {one.pictures})"
+            f"{kind} ({one.hits} of {one.images})"
             for kind, one in of.items()
-            if one.pictures >= ENOUGH_OF_TYPE and 2 * one.hits < one.pictures
+            if one.images >= ENOUGH_OF_TYPE and 2 * one.hits < one.images
         ]
         return f" It mostly points beside the defect on: {', '.join(missed)}." if missed and len(of) > 1 else ""
 
@@ -106,10 +106,10 @@ def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
                 f"{words.percent(one.share.value)} ({words.between(one.share.interval, 2)})",
                 words.percent(one.chance_share),
                 words.percent(one.untrained_share.value),
-                f"{one.hits} of {one.pictures} ({words.between(one.pointing.interval, 2)})",
+                f"{one.hits} of {one.images} ({words.between(one.pointing.interval, 2)})",
                 words.percent(one.chance_pointing),
                 words.percent(one.centre_pointing),
-                f"{one.untrained_hits} of {one.pictures}",
+                f"{one.untrained_hits} of {one.images}",
                 f"{one.blank}",
                 f"{one.untrained_blank}",
             ],
@@ -125,6 +125,6 @@ def type_rows(checked: Checked) -> tuple[list[str], list[tuple[str, list[str]]]]
     rows = []
     for kind in kinds:
         of = [checked.by_type[method][kind] for method in methods]
-        cells = [f"{one.hits} of {one.pictures} ({words.between(one.pointing.interval, 2)})" for one in of]
+        cells = [f"{one.hits} of {one.images} ({words.between(one.pointing.interval, 2)})" for one in of]
         rows.append((kind or "no type", [words.percent(of[0].chance_pointing), *cells]))
     return [NAMES[method] for method in methods], rows

@@ -135,8 +135,8 @@ def separating(values: Tensor, labels: Tensor, count: int) -> list[int]:
     """The filters whose greatest answer tells NG from GO best: the largest difference of means, in standard deviations.
 
     Args:
-        values: `(pictures, channels)`, as `peaks` gives them.
-        labels: `(pictures,)`, 0 GO and 1 NG. Of one kind alone: the filters that vary most.
+        values: `(images, channels)`, as `peaks` gives them.
+        labels: `(images,)`, 0 GO and 1 NG. Of one kind alone: the filters that vary most.
         count: How many at most.
 
     Example:

@@ -13,18 +13,18 @@ FILTERS_SHOWN = 64
 
 @dataclass(frozen=True)
 class Excited:
-    """A filter with the picture made for it, and the pictures of the part that it answers to most.
+    """A filter with the image made for it, and the images of the split that it answers to most.
 
     Attributes:
         index: Of the filter.
-        made: `(height, width, 3)`; `answers` are the map's mean on its first and its last picture.
-        pictures: Each with its place of the greatest answer (shares of height and width), that answer and its truth.
+        made: `(height, width, 3)`; `answers` are the map's mean on its first and its last image.
+        images: Each with its place of the greatest answer (shares of height and width), that answer and its truth.
     """
 
     index: int
     made: Pixels
     answers: tuple[float, float]
-    pictures: tuple[tuple[Pixels, tuple[float, float], float, str], ...]
+    images: tuple[tuple[Pixels, tuple[float, float], float, str], ...]
 
 
 def filter_plates(
@@ -45,7 +45,7 @@ def filter_plates(
     scale = max(float(np.abs(bank).max()) for bank in banks) or 1.0
     reads = f"Mid-grey is 0; -{scale:.2g} is black and +{scale:.2g} full in each colour, the same for all."
     first = (
-        f"The {count} filters of {height}x{width} pixels that slide over the picture: each answers where the picture "
+        f"The {count} filters of {height}x{width} pixels that slide over the image: each answers where the image "
         f"looks like it. {reads} Numbers count the filters from 0."
     )
     step = "convolution"
@@ -91,15 +91,15 @@ def relative_changes(before: NDArray[np.float32], after: NDArray[np.float32]) ->
 
 
 def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Panel:
-    """The maps of one layer on one picture, the `shown` with the greatest values; `(channels, height, width)`."""
+    """The maps of one layer on one image, the `shown` with the greatest values; `(channels, height, width)`."""
     channels, height, width = maps.shape
     strength = np.abs(maps).max(axis=(1, 2))
     chosen = sorted(np.argsort(-strength, kind="stable")[:shown].tolist())
     scale = float(strength.max())
     dead = int((strength == 0).sum())
     meaning = {
-        "convolution": "Each map is one filter's answer at each place of the picture",
-        "pooling": "The maps made smaller, so that the next layer sees more of the picture at once",
+        "convolution": "Each map is one filter's answer at each place of the image",
+        "pooling": "The maps made smaller, so that the next layer sees more of the image at once",
         "activation": "What is passed on: below zero nothing or little is",
         "norm": "The answers brought to one common scale",
     }[step]
@@ -108,22 +108,22 @@ def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.fl
     )
     left = channels - len(chosen)
     notes = [f"{left} of {channels} maps, with smaller values, are left out."] if left else []
-    notes += [f"{dead} are 0 everywhere on this picture."] if dead else []
+    notes += [f"{dead} are 0 everywhere on this image."] if dead else []
     tiles = tuple(ImageCell(map_as_colours(maps[index], scale), str(index)) for index in chosen)
     return Panel(f"maps-{number}", f"{name}: {kind}", says, step, tiles, note=" ".join(notes))
 
 
 def exciting_plate(layer: str, excited: Excited) -> Panel:
-    """What one filter likes: a picture made for it, and those of the part that it answers to most."""
+    """What one filter likes: an image made for it, and those of the split that it answers to most."""
     first, last = excited.answers
     made = ImageCell(excited.made, "made for it", sharp=False)
     tiles = [
         ImageCell(ringed(pixels, at), f"{value:.2g} {truth}", sharp=False)
-        for pixels, at, value, truth in excited.pictures
+        for pixels, at, value, truth in excited.images
     ]
     says = (
-        f"First a picture that gradient ascent made for filter {excited.index}: its mean answer, before any ReLU, rose "
-        f"from {first:.2g} to {last:.2g}. Then the pictures that it answers to most, with its greatest answer and a "
+        f"First an image that gradient ascent made for filter {excited.index}: its mean answer, before any ReLU, rose "
+        f"from {first:.2g} to {last:.2g}. Then the images that it answers to most, with its greatest answer and a "
         "ring in the middle of what it sees there."
     )
     name = f"filter-{excited.index}"

@@ -25,7 +25,7 @@ def validate_heat(
     untrained: Model,
     layer: str,
     root: Path,
-    pictures: Sequence[LabeledImage],
+    images: Sequence[LabeledImage],
     masks: Mapping[str, Path],
     methods: Sequence[str],
     baseline: str,
@@ -36,25 +36,25 @@ def validate_heat(
         model: That is explained.
         untrained: The same with random weights.
         layer: Of Grad-CAM.
-        root: Folder of the pictures.
-        pictures: NG ones with a mask.
+        root: Folder of the images.
+        images: NG ones with a mask.
         masks: Of each, by path.
         methods: Names of heat maps.
         baseline: That they compare with.
     """
     places: dict[str, list[Place]] = {method: [] for method in methods}
-    batches = [pictures[start : start + BATCH] for start in range(0, len(pictures), BATCH)]
+    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     for batch in track(batches, "checking heat", len(batches)):
-        truth = [mask_of(masks[picture.path]) for picture in batch]
+        truth = [mask_of(masks[image.path]) for image in batch]
         trained = _heats(model, layer, root, batch, methods, baseline, truth)
         random = _heats(untrained, layer, root, batch, methods, baseline, truth)
-        for row, (picture, mask) in enumerate(zip(batch, truth, strict=True)):
+        for row, (image, mask) in enumerate(zip(batch, truth, strict=True)):
             guess = by_chance(mask)
             for method in methods:
                 ours, theirs = trained[method][row], random[method][row]
                 places[method].append(
                     Place(
-                        kind=picture.defect_type,
+                        kind=image.defect_type,
                         share=ours.share,
                         hit=ours.hit,
                         blank=ours.blank,
@@ -67,7 +67,7 @@ def validate_heat(
                     )
                 )
     return Checked(
-        part=pictures[0].split,
+        split=images[0].split,
         found={method: localisation(of) for method, of in places.items()},
         by_type={
             method: {
@@ -91,14 +91,13 @@ def _heats(
     model: Model,
     layer: str,
     root: Path,
-    pictures: Sequence[LabeledImage],
+    images: Sequence[LabeledImage],
     methods: Sequence[str],
     baseline: str,
     masks: Sequence[torch.Tensor],
 ) -> dict[str, list[PointingGameSample]]:
     originals = [
-        torch.from_numpy(read_image(root / picture.path, model.preprocess.background, model.gate))
-        for picture in pictures
+        torch.from_numpy(read_image(root / image.path, model.preprocess.background, model.gate)) for image in images
     ]
     fitted = torch.cat([model.preprocess.fit(original.permute(2, 0, 1)[None]) for original in originals])
     pixels = model.preprocess.scaled(fitted.to(model.device))

@@ -1,4 +1,4 @@
-"""The plates of an explanation with heat, and what is said of each picture."""
+"""The plates of an explanation with heat, and what is said of each image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ STEPS = {
 READS = {
     "grad_cam": "one layer's maps, each with one weight for all its places: what the score would gain from more of it",
     "occlusion": "by how much the score falls where a square is covered",
-    "integrated_gradients": "what each pixel adds to the score, from an empty picture to this one",
+    "integrated_gradients": "what each pixel adds to the score, from an empty image to this one",
 }
 
 
 @dataclass(frozen=True)
 class ExplainedImage:
-    """A picture that is explained.
+    """An image that is explained.
 
     Attributes:
         name: As the page calls it.
@@ -55,11 +55,11 @@ class ExplainedImage:
 
 
 def heat_plate(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Panel:
-    """The heat of a picture: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
+    """The heat of an image: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
 
-    The picture, below it a row of all methods for NG, and one for GO.
+    The image, below it a row of all methods for NG, and one for GO.
     """
-    tiles = [_picture_tile(subject)]
+    tiles = [_image_tile(subject)]
     for target in ("NG", "GO"):
         for (method, of), heat in heats.items():
             if of == target:
@@ -70,11 +70,11 @@ def heat_plate(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, s
     return Panel(f"heat-{number}", title, says, step, tuple(tiles), "large", columns=columns)
 
 
-def _picture_tile(subject: ExplainedImage) -> ImageCell:
+def _image_tile(subject: ExplainedImage) -> ImageCell:
     known = subject.mask is not None
-    picture = subject.pixels if subject.mask is None else outlined(subject.pixels, subject.mask)
-    caption = f"the picture{' with its defect outlined' if known else ''}, and as the network gets it"
-    return ImageCell(beside([picture, subject.seen]), caption, sharp=False)
+    image = subject.pixels if subject.mask is None else outlined(subject.pixels, subject.mask)
+    caption = f"the image{' with its defect outlined' if known else ''}, and as the network gets it"
+    return ImageCell(beside([image, subject.seen]), caption, sharp=False)
 
 
 def _heat_tile(subject: ExplainedImage, heat: NDArray[np.float32], caption: str) -> ImageCell:

@@ -1,6 +1,6 @@
-"""Heat maps: how much each place of a picture speaks for what a score says.
+"""Heat maps: how much each place of an image speaks for what a score says.
 
-A score takes pictures `(batch, 3, height, width)` in [0, 1] and gives `(batch,)` numbers, each of its own picture
+A score takes images `(batch, 3, height, width)` in [0, 1] and gives `(batch,)` numbers, each of its own image
 alone. For NG it is the network's logit, for GO minus that logit: a single logit has no other class to ask for.
 The attributions are those of captum (extra `[explain]`), which is imported only where a map is made.
 """
@@ -18,7 +18,7 @@ from fancnn.explain.settings import BASELINES, METHODS
 
 Score = Callable[[Tensor], Tensor]
 STEPS = 32  # points of the path that integrated gradients follow
-AT_ONCE = 64  # pictures in a batch of captum's
+AT_ONCE = 64  # images in a batch of captum's
 
 
 def negated(score: Score) -> Score:
@@ -27,11 +27,11 @@ def negated(score: Score) -> Score:
 
 
 def flat(pixels: Tensor, baseline: str) -> Tensor:
-    """Pictures with nothing in them, for `pixels` `(batch, 3, height, width)`: what heat maps compare with.
+    """Images with nothing in them, for `pixels` `(batch, 3, height, width)`: what heat maps compare with.
 
     Args:
         pixels: In [0, 1].
-        baseline: `mean` is the mean colour of each picture; `black` is 0, `white` is 1.
+        baseline: `mean` is the mean colour of each image; `black` is 0, `white` is 1.
 
     Raises:
         UserError: If `baseline` is none of `BASELINES`.
@@ -51,10 +51,10 @@ def grad_cam(score: Score, layer: nn.Module, pixels: Tensor) -> Tensor:
     """Gradient-weighted class activation maps (Selvaraju et al. 2017, equations 1 and 2).
 
     The feature maps of `layer` are added up, each weighted by the mean gradient of the score over it, and what is
-    below zero is cut off. The map is enlarged to the picture's size, bilinearly: it is as coarse as the layer.
+    below zero is cut off. The map is enlarged to the image's size, bilinearly: it is as coarse as the layer.
 
     Args:
-        score: Of pictures.
+        score: Of images.
         layer: Runs once in `score` and gives `(batch, channels, h, w)`.
         pixels: `(batch, 3, height, width)`, in [0, 1].
 
@@ -68,7 +68,7 @@ def grad_cam(score: Score, layer: nn.Module, pixels: Tensor) -> Tensor:
 def integrated_gradients(score: Score, pixels: Tensor, baseline: Tensor, steps: int = STEPS) -> Tensor:
     """Gradients along the straight line from a baseline, times the difference (Sundararajan et al. 2017, equation 1).
 
-    A picture's values add up to what the score gains between the baseline and the picture: completeness, as exactly
+    An image's values add up to what the score gains between the baseline and the image: completeness, as exactly
     as `steps` points of Gauss and Legendre's rule allow.
 
     Returns:
@@ -83,9 +83,9 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
     """By how much the score falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
 
     Args:
-        score: Of pictures.
+        score: Of images.
         pixels: `(batch, 3, height, width)`, in [0, 1].
-        baseline: What the square is covered with: a picture of the same shape.
+        baseline: What the square is covered with: an image of the same shape.
         window: Side of the square, pixels; at the right and lower edge what is left of it.
         stride: Pixels from one square to the next; at most `window`, so that each pixel is covered.
 

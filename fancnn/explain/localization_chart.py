@@ -13,7 +13,7 @@ def localisation_chart(checks: Mapping[str, Localisation]) -> Drawing:
     """Hits by method with intervals, trained and untrained, and the lines that guessing draws."""
 
     def draw(figure: Figure) -> None:
-        axes = one_axes(figure, "share of pictures whose hottest pixel is on the defect", "")
+        axes = one_axes(figure, "share of images whose hottest pixel is on the defect", "")
         some = next(iter(checks.values()))
         rows = range(len(checks))
         for kind, colour, marker, shift in (("trained", GO, "o", -0.14), ("untrained", NG, "s", 0.14)):

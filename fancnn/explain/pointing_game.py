@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TOLERANCE = 0.03  # of the longer side: the 15 pixels of Zhang et al. (2016) in a picture of 500
+TOLERANCE = 0.03  # of the longer side: the 15 pixels of Zhang et al. (2016) in an image of 500
 
 
 @dataclass(frozen=True)
 class PointingGameSample:
-    """How the heat of one picture lies to the mask of its defect.
+    """How the heat of one image lies to the mask of its defect.
 
     Attributes:
         share: Of the heat, inside the mask: 0 to 1. Of a blank map that of the mask's area, as of even heat.
@@ -27,11 +27,11 @@ class PointingGameSample:
 
 @dataclass(frozen=True)
 class ByChance:
-    """What guessing would give on one picture: the mask's share of the area, and the chances to hit."""
+    """What guessing would give on one image: the mask's share of the area, and the chances to hit."""
 
     area: float  # what even heat has inside the mask
     pointing: float  # a pixel drawn at random hits
-    centre: bool  # the middle of the picture hits
+    centre: bool  # the middle of the image hits
 
 
 def located(heat: Tensor, mask: Tensor) -> PointingGameSample:
@@ -56,7 +56,7 @@ def located(heat: Tensor, mask: Tensor) -> PointingGameSample:
 
 
 def by_chance(mask: Tensor) -> ByChance:
-    """What guessing gives on the picture of `mask`, `(height, width)` bool."""
+    """What guessing gives on the image of `mask`, `(height, width)` bool."""
     wide = widened(mask)
     middle = wide[mask.shape[0] // 2, mask.shape[1] // 2]
     return ByChance(float(mask.double().mean()), float(wide.double().mean()), bool(middle))
@@ -74,12 +74,12 @@ def widened(mask: Tensor) -> Tensor:
 
 
 def restored(heat: Tensor, place: tuple[int, int, int, int], size: tuple[int, int]) -> Tensor:
-    """Bring heat over the network's pixels back onto the picture that they came from.
+    """Bring heat over the network's pixels back onto the image that they came from.
 
     Args:
         heat: `(batch, height, width)` of the network's input.
-        place: Top, left, height and width of the picture in there, as `Preprocess.place` says.
-        size: Height and width of the picture itself.
+        place: Top, left, height and width of the image in there, as `Preprocess.place` says.
+        size: Height and width of the image itself.
 
     Returns:
         `(batch, *size)`: heat on the padding is dropped, the rest stretched bilinearly.

@@ -23,14 +23,14 @@ class ExplainSettings:
     run: str
     input: str | None
     split: str | None
-    pictures: int
+    images: int
     layer: str | None
     methods: list[str]
     baseline: str
     channels: int
     filters: int
     check: bool | None
-    check_pictures: int
+    check_images: int
     seed: int
     device: str
     output_dir: str
@@ -46,7 +46,7 @@ def validate_explaining(settings: ExplainSettings) -> None:
         check(lambda: validate_earlier("run", settings.run))
         check(lambda: validate_split_name("split", settings.split))
         check(lambda: validate_input(settings.input))
-        for name, least in (("pictures", 1), ("channels", 1), ("filters", 0), ("check_pictures", 1)):
+        for name, least in (("images", 1), ("channels", 1), ("filters", 0), ("check_images", 1)):
             check(partial(_validate_shown, settings, name, least))
         check(lambda: validate_choice("baseline", settings.baseline, BASELINES))
         check(lambda: _validate_methods(settings.methods))

@@ -8,7 +8,7 @@ from fancnn.export.run_metadata import described
 from fancnn.export.settings import ExportSettings, validate_exporting
 from fancnn.export.writing import replacing, write
 from fancnn.inference.export_formats import FORMATS
-from fancnn.parity.parity import compared, own_pictures, pictures_in
+from fancnn.parity.parity import compared, images_in, own_images
 from fancnn.runs import checkpoints
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST, LAST
@@ -25,7 +25,7 @@ def export(settings: ExportSettings) -> bool:
         Whether no decision differs on any runtime.
 
     Raises:
-        UserError: If the format is unknown or its packages are not installed, the run or the pictures cannot be found,
+        UserError: If the format is unknown or its packages are not installed, the run or the images cannot be found,
             the file cannot be written, or the run or the file gives NaN or infinity: then an earlier file stays.
     """
     validate_exporting(settings)
@@ -41,13 +41,13 @@ def export(settings: ExportSettings) -> bool:
     model = checkpoints.load(checkpoint, image_limits=settings.image_limits)
     facts = described(model, checkpoint, settings.format)
     if settings.input:
-        what, pictures = pictures_in(settings.input, model)
+        what, images = images_in(settings.input, model)
     else:
-        what, pictures = own_pictures(model, checkpoints.run_folder(checkpoint))
+        what, images = own_images(model, checkpoints.run_folder(checkpoint))
     with replacing(path, form) as written:
         write(model, facts, written, settings.format)
         say(f"compared on {what}")
-        agrees = compared(model, written, pictures)
+        agrees = compared(model, written, images)
     opset = f", opset {facts.opset}" if facts.opset else ""
     say(f"exported: {_listed(form.files(path), settings.format + opset)}")
     return agrees

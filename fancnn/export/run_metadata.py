@@ -36,5 +36,5 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
         opset=OPSET if format == "onnx" else None,
         seen=model.seen_images.to_dict(),
         sealed=True,
-        **{name: about.get(name) for name in ("decision", "decision_part", "line", "epoch", "runs")},
+        **{name: about.get(name) for name in ("decision", "decision_split", "line", "epoch", "runs")},
     )

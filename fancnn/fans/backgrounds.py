@@ -12,7 +12,7 @@ def draw_table(rng: np.random.Generator, size: int) -> Plane:
     """Return a `(3, size, size)` image of a randomly chosen table."""
     texture, colour = _TABLES[rng.integers(len(_TABLES))]
     level = rng.uniform(0.85, 1.1)
-    # Grain runs in any direction: the texture is drawn larger than the picture and turned.
+    # Grain runs in any direction: the texture is drawn larger than the image and turned.
     wide = _turned(texture(rng, _padded(size)), rng.uniform(-90, 90), size)
     return tinted((1 + wide) * np.float32(level), colour)
 

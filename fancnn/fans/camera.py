@@ -1,4 +1,4 @@
-"""The camera: light, lens, sensor and JPEG quality, as they vary from picture to picture."""
+"""The camera: light, lens, sensor and JPEG quality, as they vary from image to image."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ from scipy import ndimage
 
 from fancnn.fans.raster import Plane, tinted
 
-# Blur is given for pictures of this size, in pixels, and grows with larger ones.
+# Blur is given for images of this size, in pixels, and grows with larger ones.
 _REFERENCE_SIZE = 240
 
 
 @dataclass(frozen=True)
 class Camera:
-    """How one picture is taken.
+    """How one image is taken.
 
     Attributes:
         gain: Exposure; 1 leaves the scene as it is.
         balance: Gains of red, green and blue.
         gradient: Relative change of the light from the middle to the right and to the lower border.
         vignetting: Loss of light in the corners, from 0 to 1.
-        blur: Standard deviations of the blur down and across, in pixels of a 240 pixel picture.
+        blur: Standard deviations of the blur down and across, in pixels of a 240 pixel image.
         grain: Standard deviation of the noise at mid grey, in values from 0 to 1.
         quality: JPEG quality.
     """
@@ -36,10 +36,10 @@ class Camera:
 
 
 def draw_camera(rng: np.random.Generator) -> Camera:
-    """Draw a way of taking a picture at random."""
+    """Draw a way of taking an image at random."""
     warmth, tint = rng.normal(0, 0.02), rng.normal(0, 0.008)
     defocus = rng.uniform(0.45, 1.0)
-    # A hand that moves smears the picture along one direction, in one picture out of four.
+    # A hand that moves smears the image along one direction, in one image out of four.
     shake = rng.uniform(0.5, 1.3) if rng.uniform() < 0.25 else 0.0
     smear = float(np.hypot(defocus, shake))
     return Camera(
@@ -54,7 +54,7 @@ def draw_camera(rng: np.random.Generator) -> Camera:
 
 
 def expose(image: Plane, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Take the picture: return it as `(size, size, 3)` bytes; `rng` makes the sensor's noise."""
+    """Take the image: return it as `(size, size, 3)` bytes; `rng` makes the sensor's noise."""
     size = image.shape[1]
     sharpness = size / _REFERENCE_SIZE
     sigma = (0, camera.blur[0] * sharpness, camera.blur[1] * sharpness)

@@ -1,4 +1,4 @@
-"""Which picture of a set is good and which has what defect, and the checks of what was asked for."""
+"""Which image of a set is good and which has what defect, and the checks of what was asked for."""
 
 from dataclasses import asdict, dataclass
 
@@ -8,7 +8,7 @@ from fancnn.fans.defects import DEFECTS
 from fancnn.settings.groups import FansSettings
 from fancnn.settings.validation import validate_fans
 
-# Keeps the shuffling of the classes apart from the pictures' own random numbers.
+# Keeps the shuffling of the classes apart from the images' own random numbers.
 _CLASSES = 0x60_0D
 
 
@@ -28,9 +28,9 @@ class Order:
 
 
 def kinds(order: Order) -> list[str | None]:
-    """Return the defect of each picture, None for the good ones.
+    """Return the defect of each image, None for the good ones.
 
-    `round(count * ng_fraction)` pictures get one. Their places are shuffled by the seed, and the
+    `round(count * ng_fraction)` images get one. Their places are shuffled by the seed, and the
     numbers of two kinds of defect differ by one at most.
     """
     shuffled = np.random.default_rng((order.seed, _CLASSES)).permutation(order.count)

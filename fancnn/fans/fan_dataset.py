@@ -1,4 +1,4 @@
-"""A whole set of fans on disk: pictures, masks and the table that tells the truth about them."""
+"""A whole set of fans on disk: images, masks and the table that tells the truth about them."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ from PIL import Image
 
 from fancnn.errors import UserError
 from fancnn.fans.dataset_plan import Order, kinds
-from fancnn.fans.rendered_image import render_picture
+from fancnn.fans.rendered_image import render_image
 from fancnn.fans.workers import spread
 from fancnn.files.atomic_files import atomic_folder, sync_folder
 
@@ -36,19 +36,19 @@ def render_fans(
     """Render a set of fans into a new folder, laid out as the package's docstring tells.
 
     The same arguments give the same bytes of every file, whatever `workers` is. Apart from its
-    class, a picture depends on `seed` and its number alone, so that a larger set begins with the
+    class, an image depends on `seed` and its number alone, so that a larger set begins with the
     same fans. The folder appears only when it is complete.
 
     Args:
         root: Folder to create; an empty one may exist.
-        count: Number of pictures, at least 1.
+        count: Number of images, at least 1.
         seed: Seed of everything random, 0 or more.
         ng_fraction: Share of defective fans, from 0 to 1; `round(count * ng_fraction)` of them.
-        size: Width and height of the pictures in pixels, at least 48.
+        size: Width and height of the images in pixels, at least 48.
         severity: Size of the defects, above 0: 0.5 for half as large, 2 for twice.
         workers: Number of processes, at least 1; by default one per core. With 1, or for a few
-            pictures only, this process does the work.
-        progress: Called with the number of pictures finished since its last call.
+            images only, this process does the work.
+        progress: Called with the number of images finished since its last call.
 
     Returns:
         The folder.
@@ -64,7 +64,7 @@ def render_fans(
         defects = kinds(order)
         _make_folders(folder, defects)
         jobs = [(folder, order, index, kind) for index, kind in enumerate(defects)]
-        _write_table(folder / "fans.csv", spread(_write_picture, jobs, workers, progress or _ignore))
+        _write_table(folder / "fans.csv", spread(_write_image, jobs, workers, progress or _ignore))
     return Path(root)
 
 
@@ -114,17 +114,17 @@ def _make_folders(folder: Path, defects: Sequence[str | None]) -> None:
             (folder / ".masks" / kind).mkdir(parents=True)
 
 
-def _write_picture(job: tuple[Path, Order, int, str | None]) -> Row:
-    """Render and write one picture with its mask; return its row."""
+def _write_image(job: tuple[Path, Order, int, str | None]) -> Row:
+    """Render and write one image with its mask; return its row."""
     folder, order, index, kind = job
-    picture = render_picture(order.seed, index, kind, order.size, order.severity)
+    image = render_image(order.seed, index, kind, order.size, order.severity)
     file = f"GO/fan_{index:05d}.jpg" if kind is None else f"NG/{kind}/fan_{index:05d}.jpg"
-    Image.fromarray(picture.pixels).save(folder / file, quality=picture.quality)
-    if picture.mask is None:
+    Image.fromarray(image.pixels).save(folder / file, quality=image.quality)
+    if image.mask is None:
         return (file, "GO", "", "", "", "", "", "", "", VERSION)
     mask_file = f".masks/{kind}/fan_{index:05d}.png"
-    Image.fromarray(picture.mask.astype(np.uint8) * 255).save(folder / mask_file)
-    return (file, "NG", kind or "", f"{picture.severity:.2f}", *_box(picture.mask), mask_file, VERSION)
+    Image.fromarray(image.mask.astype(np.uint8) * 255).save(folder / mask_file)
+    return (file, "NG", kind or "", f"{image.severity:.2f}", *_box(image.mask), mask_file, VERSION)
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ from fancnn.fans.raster import Plane
 
 _Pen = ImageDraw.ImageDraw
 
-# A label is drawn this many pixels wide and then reduced to its size in the picture.
+# A label is drawn this many pixels wide and then reduced to its size in the image.
 _ART = 256
 
 

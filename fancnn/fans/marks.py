@@ -7,7 +7,7 @@ from fancnn.fans.raster import Plane, View, coverage, lay_over, noise, ramp, str
 
 
 def draw_dust(image: Plane, view: View, rng: np.random.Generator) -> None:
-    """Scatter a few light specks over the picture, in place: harmless."""
+    """Scatter a few light specks over the image, in place: harmless."""
     count = int(rng.integers(2, 14))
     places = rng.uniform(-1.0, 1.0, (count, 2))
     sizes = rng.uniform(0.004, 0.011, count)

@@ -1,7 +1,7 @@
-"""The picture plane: where each pixel lies on the fan, and how shapes and noise are laid over it.
+"""The image plane: where each pixel lies on the fan, and how shapes and noise are laid over it.
 
 Lengths are in fan units: the frame reaches from -1 to 1, x to the right and y down, before the fan
-is turned and moved in the picture. Images are `(3, size, size)` float32 from 0 to 1, masks and
+is turned and moved in the image. Images are `(3, size, size)` float32 from 0 to 1, masks and
 coverages `(size, size)` float32 from 0 to 1: with the channels first, laying a shape over an image
 runs along whole rows and takes a third of the time.
 """
@@ -22,13 +22,13 @@ OVERSAMPLING = 4
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the fan lies in the picture.
+    """Where the fan lies in the image.
 
     Attributes:
-        scale: Half the frame's width, as a share of half the picture's width.
-        shift: The fan's centre, in halves of the picture's width from its middle.
+        scale: Half the frame's width, as a share of half the image's width.
+        shift: The fan's centre, in halves of the image's width from its middle.
         turn: Rotation of the whole fan in radians, clockwise as seen.
-        light: Direction the light comes from in the picture, in radians.
+        light: Direction the light comes from in the image, in radians.
     """
 
     scale: float
@@ -48,7 +48,7 @@ class View:
         theta: Angle about the axle in radians.
         light: Unit vector towards the light, along the frame's axes.
         pixel: Width of one pixel in fan units.
-        size: Width and height of the whole picture in pixels.
+        size: Width and height of the whole image in pixels.
         placement: Where the fan lies.
     """
 
@@ -62,7 +62,7 @@ class View:
     placement: Placement
 
     def to_pixels(self, points: NDArray[Any]) -> NDArray[Any]:
-        """Turn `(n, 2)` points of the fan into picture pixels, (0, 0) being the top left corner."""
+        """Turn `(n, 2)` points of the fan into image pixels, (0, 0) being the top left corner."""
         cos, sin = np.cos(self.placement.turn), np.sin(self.placement.turn)
         turned = points @ np.array([[cos, sin], [-sin, cos]])
         placed: NDArray[Any] = turned * self.placement.scale + self.placement.shift
@@ -80,7 +80,7 @@ class View:
 
 
 def look(placement: Placement, size: int) -> View:
-    """Return the fan's coordinates for a square picture of `size` pixels."""
+    """Return the fan's coordinates for a square image of `size` pixels."""
     centres = (np.arange(size, dtype=np.float32) + 0.5) * (2 / size) - 1
     right = (centres[None, :] - placement.shift[0]) / placement.scale
     down = (centres[:, None] - placement.shift[1]) / placement.scale
@@ -131,7 +131,7 @@ def _channels(colour: Colour) -> Plane:
 def noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> Plane:
     """Return smooth noise of mean 0 and deviation about 1 with `cells` bumps down and across.
 
-    The numbers drawn do not depend on `size`, so a picture looks the same at every size.
+    The numbers drawn do not depend on `size`, so an image looks the same at every size.
     """
     coarse = Image.fromarray(rng.standard_normal(cells, dtype=np.float32))
     # Interpolation averages neighbours and so takes away about a third of the deviation.
@@ -139,7 +139,7 @@ def noise(rng: np.random.Generator, size: int, cells: tuple[int, int]) -> Plane:
 
 
 def stroke(points: NDArray[Any], width: float, size: int) -> Plane:
-    """Return the coverage of a line through `(n, 2)` picture points, `width` pixels wide."""
+    """Return the coverage of a line through `(n, 2)` image points, `width` pixels wide."""
     return strokes([(points, width)], size)
 
 

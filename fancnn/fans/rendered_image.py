@@ -1,4 +1,4 @@
-"""One picture of the set: painted, photographed, and, for a defect, compared with its good twin."""
+"""One image of the set: painted, photographed, and, for a defect, compared with its good twin."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ TOLERANCE = 4 / 255
 # A pixel that changes by more than this can be told from the sensor's noise by eye.
 PLAIN = 24 / 255
 
-# Independent streams of random numbers for one picture, so that a defect does not change the rest.
+# Independent streams of random numbers for one image, so that a defect does not change the rest.
 _SCENE, _TEXTURES, _CAMERA, _SENSOR, _FLAW = range(5)
 
 # A defect that hides (a scratch over a gap between blades) is drawn again, at most this often.
@@ -27,7 +27,7 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class RenderedImage:
-    """A picture ready to be written.
+    """An image ready to be written.
 
     Attributes:
         pixels: `(size, size, 3)` bytes.
@@ -42,12 +42,12 @@ class RenderedImage:
     severity: float | None
 
 
-def render_picture(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> RenderedImage:
-    """Render one picture, which depends on the arguments alone.
+def render_image(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> RenderedImage:
+    """Render one image, which depends on the arguments alone.
 
     Args:
         seed: Seed of the set.
-        index: Number of the picture in the set.
+        index: Number of the image in the set.
         kind: One of `DEFECTS`, or None for a good fan. The fan, its place and the camera are the
             same for every kind.
         size: Width and height in pixels.

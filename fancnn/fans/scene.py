@@ -1,4 +1,4 @@
-"""One picture's world before the camera: a table, a fan on it, and perhaps something wrong with it."""
+"""One image's world before the camera: a table, a fan on it, and perhaps something wrong with it."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ FAN_TURN = 5.0
 
 @dataclass(frozen=True)
 class Scene:
-    """A good fan, where it lies, and the seed of every texture in the picture."""
+    """A good fan, where it lies, and the seed of every texture in the image."""
 
     fan: Fan
     placement: Placement
@@ -26,12 +26,12 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, textures: tuple[int, ...]) -> Scene:
-    """Draw a fan and its place in the picture; `textures` seeds the grain, the table and the dust."""
+    """Draw a fan and its place in the image; `textures` seeds the grain, the table and the dust."""
     placement = Placement(
         scale=rng.uniform(0.80, 0.84),
         shift=(rng.uniform(-0.025, 0.025), rng.uniform(-0.025, 0.025)),
         turn=float(np.deg2rad(rng.uniform(-FAN_TURN, FAN_TURN))),
-        light=float(np.deg2rad(rng.uniform(-170, -10))),  # from above the middle of the picture
+        light=float(np.deg2rad(rng.uniform(-170, -10))),  # from above the middle of the image
     )
     return Scene(draw_fan(rng), placement, textures)
 

@@ -77,7 +77,7 @@ def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[C
     """Give a function that adds a row; the column `version` is added to each. Missing values are empty.
 
     Raises:
-        UserError: If the file is not called .csv, since it might be a model or a picture that a slip of the keyboard
+        UserError: If the file is not called .csv, since it might be a model or an image that a slip of the keyboard
             named; or if the folder cannot be written.
     """
     if path.suffix.lower() != ".csv":

@@ -1,4 +1,4 @@
-"""Pictures of filters: their ranks by each criterion, and their kernels in each order."""
+"""Images of filters: their ranks by each criterion, and their kernels in each order."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from fancnn.pages.figure_style import FAINT, TEXT, Drawing, headline
 Floats = NDArray[np.float64]
 MOST = 64  # filters of a layer that are drawn
 ROW = 0.19  # inches
-CELL, KERNEL, GAP = 84, 36, 10  # pixels of the picture: width of a cell, side of a kernel, white below it
+CELL, KERNEL, GAP = 84, 36, 10  # pixels of the image: width of a cell, side of a kernel, white below it
 
 
-def kernel_picture(kernel: Floats) -> NDArray[np.float64]:
+def kernel_image(kernel: Floats) -> NDArray[np.float64]:
     """A kernel to look at, `(height, width, 3)` in [0, 1].
 
     Of three input channels, the first convolution's: its colours, grey where a weight is zero. Of more: how large its
@@ -25,7 +25,7 @@ def kernel_picture(kernel: Floats) -> NDArray[np.float64]:
         kernel: `(inputs, height, width)`.
 
     Example:
-        >>> kernel_picture(np.array([[[1.0]], [[0.0]], [[-1.0]]])).tolist()
+        >>> kernel_image(np.array([[[1.0]], [[0.0]], [[-1.0]]])).tolist()
         [[[1.0, 0.5, 0.0]]]
     """
     if len(kernel) == 3:
@@ -39,10 +39,10 @@ def mosaic(kernels: Floats, orders: Mapping[str, NDArray[np.intp]], rows: int) -
     sheet = np.ones((rows * (KERNEL + GAP), len(orders) * CELL, 3))
     for column, order in enumerate(orders.values()):
         for row, index in enumerate(order[:rows]):
-            picture = kernel_picture(kernels[index])
-            down, right = (np.arange(KERNEL) * side // KERNEL for side in picture.shape[:2])  # nearest
+            image = kernel_image(kernels[index])
+            down, right = (np.arange(KERNEL) * side // KERNEL for side in image.shape[:2])  # nearest
             top, left = row * (KERNEL + GAP) + GAP // 2, column * CELL + (CELL - KERNEL) // 2
-            sheet[top : top + KERNEL, left : left + KERNEL] = picture[down][:, right]
+            sheet[top : top + KERNEL, left : left + KERNEL] = image[down][:, right]
     return sheet
 
 

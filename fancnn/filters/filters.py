@@ -5,10 +5,10 @@ of them), filter (its index there, from 0), and for each criterion its value and
 1 on, the filter worth most first, equal ones with their mean place. The criteria: `CRITERIA` of
 `fancnn.networks.channel_importance`.
 
-`filters.json`, version 1: format (`fancnn-filters`), version, run, weights_sha256 (of its model, as in its
-`metrics.json`; absent before), part and pictures (that were looked at), criteria (in words, by name), layers (by name:
-filters, and `spearman` and `kendall`: rank correlation of two criteria by their names, of what each counts as worth;
-null where one of them has no order).
+`filters.json`, version 2 (1 had `part` and `pictures` for split and images): format (`fancnn-filters`), version, run,
+weights_sha256 (of its model, as in its `metrics.json`; absent before), split and images (that were looked at),
+criteria (in words, by name), layers (by name: filters, and `spearman` and `kendall`: rank correlation of two criteria
+by their names, of what each counts as worth; null where one of them has no order).
 
 `filters-<layer>.png` for each layer: the ranks as a table, and the kernels in the order of each criterion.
 """
@@ -33,30 +33,30 @@ from fancnn.runs.earlier_run import read_run
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 
-FORMAT, VERSION = "fancnn-filters", 1
-PART = "val"  # chosen on, never stated on: the test part stays for the last look
+FORMAT, VERSION = "fancnn-filters", 2
+SPLIT = "val"  # chosen on, never stated on: the test split stays for the last look
 TRUTH = "performance"
 COLUMNS = ("layer", "filter", *(name for criterion in CRITERIA for name in (criterion, f"{criterion}_rank")))
 Agreements = dict[tuple[str, str], Agreement]
 
 
 def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
-    """Measure the filters of the layer asked for, or of all, on validation; leave table, JSON and pictures.
+    """Measure the filters of the layer asked for, or of all, on validation; leave table, JSON and images.
 
     Returns:
         Values by layer and criterion.
 
     Raises:
-        UserError: If the run, its pictures or the layer cannot be found.
+        UserError: If the run, its images or the layer cannot be found.
     """
     keep_freed_memory()
     run = read_run(settings.run, settings.device, settings.image_limits, unfinished=True)
     groups = chosen_groups(run.groups, settings.layer)
-    batches, output = run.batches(PART), Path(settings.output_dir)
-    about = {"run": str(run.folder.resolve()), "part": PART, "pictures": sum(len(labels) for _, labels in batches)}
+    batches, output = run.batches(SPLIT), Path(settings.output_dir)
+    about = {"run": str(run.folder.resolve()), "split": SPLIT, "images": sum(len(labels) for _, labels in batches)}
     about["weights_sha256"] = run.model.weights_sha256
     count = sum(group.width(run.model.network) for group in groups)
-    say(f"{settings.run}: {count} filters, each left out once on {about['pictures']} pictures of {PART}\n")
+    say(f"{settings.run}: {count} filters, each left out once on {about['images']} images of {SPLIT}\n")
     values = measured(run.model, run.model.network, groups, batches, tuple(CRITERIA))
     found = {group.name: of_group for group, of_group in values.items()}
     agreements = {name: _agreements(of_layer) for name, of_layer in found.items()}
@@ -85,12 +85,12 @@ def worthless(values: Mapping[str, Values]) -> list[str]:
 
     Example:
         >>> worthless({"activation": np.array([0.0, 2.0, 1.0]), "performance": np.array([0.0, -0.2, 0.1])})
-        ['silent on every picture (activation 0): filter 0', 'by performance 1 of 3 filters harm, 1 change nothing']
+        ['silent on every image (activation 0): filter 0', 'by performance 1 of 3 filters harm, 1 change nothing']
     """
     found = []
     if silent := np.flatnonzero(values["activation"] == 0).tolist():
         which = ", ".join(map(str, silent))
-        found.append(f"silent on every picture (activation 0): filter{'s' * (len(silent) > 1)} {which}")
+        found.append(f"silent on every image (activation 0): filter{'s' * (len(silent) > 1)} {which}")
     for name in OF_SCORES:
         if name in values and 2 * np.sum(values[name] <= 0) > (count := len(values[name])):
             harm, nothing = np.sum(values[name] < 0), np.sum(values[name] == 0)

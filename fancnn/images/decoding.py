@@ -1,4 +1,4 @@
-"""Many picture files to 8-bit tensors, in order, on all processors, with memory that stays flat."""
+"""Many image files to 8-bit tensors, in order, on all processors, with memory that stays flat."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -81,9 +81,9 @@ def decode_file(path: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GA
     try:
         with gate.content(path) as content:
             sha256 = hashlib.sha256(content).hexdigest()
-            with decoded(content, preprocess.background, gate, work=preprocess.fitting_bytes) as picture:
-                images = torch.from_numpy(picture).permute(2, 0, 1)[None]  # (1, 3, height, width)
+            with decoded(content, preprocess.background, gate, work=preprocess.fitting_bytes) as image:
+                images = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, height, width)
                 pixels = preprocess.fit(images)[0].contiguous()
-                return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(picture))
+                return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(image))
     except UnreadableImage as error:
         return Decoded(path, sha256, None, str(error), too_large=error.too_large)

@@ -1,4 +1,4 @@
-"""The pictures in a folder and below it, or that a pattern means; nothing that cannot be looked into is passed over."""
+"""The images in a folder and below it, or that a pattern means; nothing that cannot be looked into is passed over."""
 
 import os
 from collections import Counter, deque
@@ -11,7 +11,7 @@ from fancnn.errors import UserError
 from fancnn.images.reading import is_hidden, is_image_file
 
 MOST_FOLDERS, MOST_FILES = 200_000, 2_000_000
-SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")  # without an end, and without pictures
+SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")  # without an end, and without images
 
 Identity = tuple[int, int]  # of a folder, whatever path leads there: device and inode
 
@@ -28,7 +28,7 @@ def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator
         others: Gets how many visible files of other kinds there are, by suffix.
 
     Raises:
-        UserError: If there are more files or folders than anybody has pictures, or folders of the system.
+        UserError: If there are more files or folders than anybody has images, or folders of the system.
     """
     files, folders = _walked(root)
     pending = [Path()]
@@ -47,7 +47,7 @@ def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator
 
 
 def matching_image_files(pattern: Path) -> list[Path]:
-    """Paths of pictures that a pattern means: `*`, `?` and `[...]` in names, `**` for any folders, links as above.
+    """Paths of images that a pattern means: `*`, `?` and `[...]` in names, `**` for any folders, links as above.
 
     Raises:
         UserError: As `iter_image_files`.
@@ -112,7 +112,7 @@ def _walked(root: Path) -> tuple[dict[Path, list[str] | None], dict[Path, list[s
             seen.add(identity)
             if identity[0] in system:
                 raise UserError(
-                    f"{here} lies in {system[identity[0]]}, a folder of the operating system without pictures: name "
+                    f"{here} lies in {system[identity[0]]}, a folder of the operating system without images: name "
                     "another, or remove the link that leads there"
                 )
         if relative != Path():

@@ -1,13 +1,13 @@
-"""Where a picture lies in a network's input when it keeps its shape; no torch, since a line's computer asks, too."""
+"""Where an image lies in a network's input when it keeps its shape; no torch, since a line's computer asks, too."""
 
 from fractions import Fraction
 
 
 def placed(size: tuple[int, int], out: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of a picture that is made as large as `out` allows, and lies in its middle.
+    """Top, left, height and width of an image that is made as large as `out` allows, and lies in its middle.
 
     Args:
-        size: Height and width of the picture, pixels.
+        size: Height and width of the image, pixels.
         out: Of the input.
 
     Example:

@@ -1,4 +1,4 @@
-"""The same work on many pictures, in threads, in order, with memory that stays flat; no torch."""
+"""The same work on many images, in threads, in order, with memory that stays flat; no torch."""
 
 import os
 from collections import deque

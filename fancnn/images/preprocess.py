@@ -1,4 +1,4 @@
-"""From a picture of any size to the network's input: the same pixels in training, evaluation and on the line."""
+"""From an image of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +12,7 @@ from fancnn.settings.validation import validate_preprocess
 
 Resize = Literal["squash", "pad"]
 Background = Literal["white", "black"]
-STRIP = 2**20  # pixels of a picture that are floats at once
+STRIP = 2**20  # pixels of an image that are floats at once
 GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
 
 
@@ -21,12 +21,12 @@ class Preprocess(nn.Module):
 
     The resize is defined once for the whole program: float32, triangle filter with antialias (what
     `torch.nn.functional.interpolate(mode="bilinear", antialias=True)` computes), then rounded to
-    8 bits, half to even. A picture that already has the size passes unchanged, so pixels that were
+    8 bits, half to even. An image that already has the size passes unchanged, so pixels that were
     resized before (a cache) and pixels that are resized now are the same.
 
     Args:
         image_size: Height and width that the network wants, pixels.
-        resize: `squash` stretches the whole picture to the size; `pad` keeps its shape and fills the
+        resize: `squash` stretches the whole image to the size; `pad` keeps its shape and fills the
             rest with `background`. Neither ever crops.
         background: `white` or `black`: what `pad` fills with, and what transparent pixels show.
         mean: Subtracted from each channel after the scaling to [0, 1].
@@ -68,7 +68,7 @@ class Preprocess(nn.Module):
         return self.normalised(self.scaled(images))
 
     def scaled(self, images: Tensor) -> Tensor:
-        """Fit 8-bit pictures and scale them to [0, 1]: `(batch, 3, *image_size)`, where augmentation works."""
+        """Fit 8-bit images and scale them to [0, 1]: `(batch, 3, *image_size)`, where augmentation works."""
         # one pass makes floats in the order that convolutions are fastest in
         return self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
@@ -77,7 +77,7 @@ class Preprocess(nn.Module):
         return pixels if self.plain else pixels.sub(self.mean).div_(self.std)
 
     def fit(self, images: Tensor) -> Tensor:
-        """Bring 8-bit pictures to `image_size`, in 8 bits: the part of the work that a cache may keep.
+        """Bring 8-bit images to `image_size`, in 8 bits: the part of the work that a cache may keep.
 
         Args:
             images: `(batch, 3, any height, any width)`, uint8.
@@ -95,12 +95,12 @@ class Preprocess(nn.Module):
         return canvas
 
     def fitting_bytes(self, height: int, width: int) -> int:
-        """Return how much memory `fit` takes for one picture of that size, beside the picture itself."""
+        """Return how much memory `fit` takes for one image of that size, beside the image itself."""
         out_height, out_width = self.image_size
         return 12 * (min(height * width, STRIP + width) + out_width * (height + 2 * out_height))
 
     def place(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Where a picture of that size lies in the network's input: top, left, height and width there, pixels.
+        """Where an image of that size lies in the network's input: top, left, height and width there, pixels.
 
         Example:
             >>> Preprocess((80, 80), resize="pad").place(200, 100)
@@ -112,7 +112,7 @@ class Preprocess(nn.Module):
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize 8-bit pictures `(batch, 3, h, w)` to `size` with the one kernel of the program.
+    """Resize 8-bit images `(batch, 3, h, w)` to `size` with the one kernel of the program.
 
     Large ones go through it strip by strip, to the same bits: along the rows first, as the kernel itself does.
     """

@@ -1,4 +1,4 @@
-"""Read a picture file of any kind into RGB bytes, or say in words why not."""
+"""Read an image file of any kind into RGB bytes, or say in words why not."""
 
 import hashlib
 import io
@@ -28,7 +28,7 @@ SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
     | {".ppm", ".pgm", ".pbm", ".pnm", ".gif"}
 )
-"""Lower-case suffixes of the files that are read as pictures."""
+"""Lower-case suffixes of the files that are read as images."""
 
 # Only these are tried: a file is known by its content, and Pillow also knows kinds that start other programs
 # (EPS starts Ghostscript). MPO, the two-lens JPEG, comes through JPEG.
@@ -72,14 +72,14 @@ def is_hidden(relative: PurePath) -> bool:
 
 
 def is_image_file(relative: PurePath) -> bool:
-    """Tell by the name alone whether a file is to be read as a picture; `relative` as in `is_hidden`."""
+    """Tell by the name alone whether a file is to be read as an image; `relative` as in `is_hidden`."""
     return relative.suffix.lower() in SUFFIXES and not is_hidden(relative)
 
 
 def read_image(
     source: str | os.PathLike[str] | bytes, background: str = "white", gate: ImageGate = DEFAULT_GATE
 ) -> NDArray[np.uint8]:
-    """Read a picture as it is meant to be seen: upright, opaque, in RGB; of several pages the first.
+    """Read an image as it is meant to be seen: upright, opaque, in RGB; of several pages the first.
 
     Always decodes in full, so the pixels depend on the file alone. Colour profiles are not applied.
 
@@ -93,17 +93,17 @@ def read_image(
         rounded.
 
     Raises:
-        UnreadableImage: If the file cannot be read, is no whole picture or too large a one, with the reason in short
+        UnreadableImage: If the file cannot be read, is no whole image or too large a one, with the reason in short
             words.
         UserError: If `background` is neither `white` nor `black`.
     """
     if isinstance(source, bytes):
-        with decoded(source, background, gate) as picture:
-            return picture
+        with decoded(source, background, gate) as image:
+            return image
     # The content is read first: file errors and decoding errors are both OSErrors in Pillow, and a file that
     # is rewritten while it is memory-mapped would end the process.
-    with gate.content(source) as content, decoded(content, background, gate) as picture:
-        return picture
+    with gate.content(source) as content, decoded(content, background, gate) as image:
+        return image
 
 
 @contextmanager
@@ -207,14 +207,14 @@ def _as_array(image: Image.Image) -> NDArray[np.uint8]:
     return pixels
 
 
-def pixel_hash(picture: NDArray[np.uint8]) -> str:
-    """SHA-256 over the shape and the pixels of a decoded picture: what a copy in another file format shares with it.
+def pixel_hash(image: NDArray[np.uint8]) -> str:
+    """SHA-256 over the shape and the pixels of a decoded image: what a copy in another file format shares with it.
 
     Args:
-        picture: `(height, width, 3)`, as `read_image` gives it.
+        image: `(height, width, 3)`, as `read_image` gives it.
     """
-    digest = hashlib.sha256(repr(picture.shape).encode())
-    digest.update(np.ascontiguousarray(picture).data)
+    digest = hashlib.sha256(repr(image.shape).encode())
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 
@@ -255,7 +255,7 @@ def _unidentified(content: bytes, formats: Sequence[str]) -> UnreadableImage:
         accepts = Image.OPEN[name][1]
         if accepts is not None and accepts(content[:16].ljust(16)) is True:
             return UnreadableImage(f"damaged or cut off: begins as {name}, but its header cannot be read")
-    return UnreadableImage(f"not a picture, or of a kind not read here ({', '.join(formats)} are)", unknown=True)
+    return UnreadableImage(f"not an image, or of a kind not read here ({', '.join(formats)} are)", unknown=True)
 
 
 def _why_damaged(error: BaseException) -> str:
@@ -268,7 +268,7 @@ def _why_damaged(error: BaseException) -> str:
 def _hush_pillow() -> None:
     """Keep Pillow's remarks on odd metadata off the screen, and from being errors where warnings are errors.
 
-    They concern tags that nobody here reads, or pictures that are large yet within the limit. Pictures are
+    They concern tags that nobody here reads, or images that are large yet within the limit. Images are
     read in thread pools, where `warnings.catch_warnings` would undo other threads' filters at random; so one
     filter, for Pillow's own modules only, stays in the process, and is put first again if another came first.
     """
@@ -335,7 +335,7 @@ def _opaque(image: Image.Image, background: str) -> Image.Image:
         return image if image.mode == "RGB" else image.convert("RGB")
     if image.mode == "La":  # premultiplied; Pillow converts it to nothing else
         image = image.convert("LA")
-    picture = image.convert("RGBA")
+    rgba = image.convert("RGBA")
     canvas = Image.new("RGB", image.size, background)
-    canvas.paste(picture, (0, 0), picture)
+    canvas.paste(rgba, (0, 0), rgba)
     return canvas

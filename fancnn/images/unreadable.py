@@ -4,7 +4,7 @@ from fancnn.errors import UserError
 
 
 class UnreadableImage(UserError):  # noqa: N818  # told to users, as UserError is
-    """A file that is no whole picture. The text is the reason alone, so that callers can add the path.
+    """A file that is no whole image. The text is the reason alone, so that callers can add the path.
 
     Args:
         reason: In short words.

@@ -2,15 +2,15 @@
 
 The file is sealed: see `fancnn.files.seals`. Where these facts are kept: in an ONNX file as the metadata property
 `fancnn`, in OpenVINO's XML as `rt_info/fancnn`, in a file of `torch.export` as the extra file `fancnn`. They are JSON,
-format version 1:
+format version 2:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-export`, 1 |
+| format, version | `fancnn-export`, 2 |
 | classes, go_class | names of the class folders, and the one of them with the good parts |
 | outputs | what the network's outputs are called: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` |
 | thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
-| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; null if not said |
+| decision, decision_split, line | what the thresholds were chosen for, on which split, for which line; or null |
 | preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
 | calibration | as `Calibration.to_dict` gives it: what is inside (files of before have no `ng_rate`) |
 | epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
@@ -22,11 +22,13 @@ format version 1:
 | versions | of fancnn and torch, and of what wrote the file |
 | sealed | true: the file has a seal (see `fancnn.files.seals`), without which it is damaged; absent before |
 
+Version 1 called `decision_split` `decision_part`, and its tensor of images `pictures`.
+
 The file takes one tensor and gives three or four:
 
 | tensor | meaning |
 | --- | --- |
-| pictures | `(batch, any height, any width, 3)`, uint8, RGB, rows from the top |
+| images | `(batch, any height, any width, 3)`, uint8, RGB, rows from the top |
 | probability | `(batch,)`, float32: P(NG), calibrated |
 | logit | `(batch,)`, float32: of NG as the network has it, not calibrated |
 | pixels | `(batch, 3, *image_size)`, float32: whole grey levels from 0 to 255, after the resize |
@@ -51,10 +53,11 @@ from fancnn.decisions.model_metadata import (
 from fancnn.errors import UserError
 from fancnn.files.json_files import parsed_json
 from fancnn.files.plain_data import Mismatch, optional, record, text, truth, validate, whole
+from fancnn.settings.earlier_names import metadata_by_present_names
 
-FORMAT, VERSION = "fancnn-export", 1
+FORMAT, VERSION = "fancnn-export", 2
 KEY, SEAL_KEY = "fancnn", "fancnn_seal"
-INPUT = "pictures"
+INPUT, INPUT_BEFORE = "images", "pictures"  # what the tensor of images is called, and was in version 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class ExportMetadata:
     split_sha256: str | None
     versions: dict[str, str]
     decision: str | None = None
-    decision_part: str | None = None
+    decision_split: str | None = None
     line: dict[str, Any] | None = None
     epoch: int | None = None
     runs: list[str] | None = None
@@ -139,6 +142,7 @@ class ExportMetadata:
                 f"{place} has export format {plain['version']}; this fancnn reads up to {VERSION}. It was written by "
                 f"fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
             )
+        plain = metadata_by_present_names(plain)
         validate(plain, FACTS, place)
         if plain["go_class"] not in plain["classes"]:
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")

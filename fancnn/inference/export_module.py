@@ -1,4 +1,4 @@
-"""A model as one graph: from uint8 pictures of any size to calibrated P(NG)."""
+"""A model as one graph: from uint8 images of any size to calibrated P(NG)."""
 
 from copy import deepcopy
 
@@ -18,7 +18,7 @@ class ExportModule(nn.Module):
         model: Copied; itself it stays as it is.
 
     Shape:
-        - Input: `(batch, any height, any width, 3)`, uint8, RGB: as cameras and decoders give pictures.
+        - Input: `(batch, any height, any width, 3)`, uint8, RGB: as cameras and decoders give images.
         - Output: as `fancnn.inference.export_metadata` lists them: probability, logit, pixels and, with types,
           type_shares.
     """
@@ -31,8 +31,8 @@ class ExportModule(nn.Module):
         self.calibrate = Calibrate(model.calibration)
         self.has_types = model.has_types
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        pixels = self.resize(pictures)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        pixels = self.resize(images)
         outputs = self.network(self.preprocess.normalised(pixels / 255))
         logit = logit_of_ng(outputs)
         found = (torch.sigmoid(self.calibrate(logit)), logit, pixels)

@@ -1,4 +1,4 @@
-"""An exported file in use: pictures in, P(NG) and decisions out, with ONNX Runtime and without torch."""
+"""An exported file in use: images in, P(NG) and decisions out, with ONNX Runtime and without torch."""
 
 import hashlib
 import os
@@ -20,14 +20,14 @@ from fancnn.images.image_gate import ImageGate
 from fancnn.images.image_headers import validate_size
 from fancnn.images.parallel_map import spread
 from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_image
-from fancnn.inference.export_metadata import INPUT, KEY, ExportMetadata
+from fancnn.inference.export_metadata import INPUT, INPUT_BEFORE, KEY, ExportMetadata
 from fancnn.metrics.predictions import FileScore, TypeGuess
 from fancnn.metrics.thresholds import Decision, Thresholds
 from fancnn.settings.groups import ImageLimits
 
 BATCH_SIZE = 8
 MOST_BYTES = 2 * 2**30  # of a file: an ONNX file cannot be larger
-MOST_PIXELS = 4_000_000  # of pictures scored at once: the resize holds them as floats, 12 bytes a pixel
+MOST_PIXELS = 4_000_000  # of images scored at once: the resize holds them as floats, 12 bytes a pixel
 MOST_KEPT = 3_000_000  # bytes: the memory that larger batches take is given back after each
 COPIES = 8  # of the weights of a resize, while they are computed
 AHEAD = 4  # batches under way for each worker
@@ -36,13 +36,13 @@ CHECKED_SIZE = (97, 61)  # of the images of the self-check: their sides are neit
 
 @dataclass(frozen=True)
 class Found:
-    """What an exported model says of some pictures, in their order.
+    """What an exported model says of some images, in their order.
 
     Attributes:
         probabilities: `(n,)`, float64: P(NG), calibrated.
         decisions: `GO`, `RECHECK` or `NG` at the file's thresholds.
         type_shares: `(n, types)`, float64: the share of P(NG) that each type has; `(n, 0)` where there are no types.
-        guesses: The likeliest type of each picture, were it NG, and its share; without a name where there are no types.
+        guesses: The likeliest type of each image, were it NG, and its share; without a name where there are no types.
     """
 
     probabilities: NDArray[np.float64]
@@ -56,8 +56,8 @@ class ExportedModel:
 
     Args:
         path: The ONNX file.
-        threads: How many processors one picture's arithmetic is spread over. 1 is best where `score_files` or a
-            server's threads score many pictures at once; 0 takes all, for the shortest answer to a single picture.
+        threads: How many processors one image's arithmetic is spread over. 1 is best where `score_files` or a
+            server's threads score many images at once; 0 takes all, for the shortest answer to a single image.
         image_limits: Of files and images, and of the memory that reading and resizing them takes; the usual ones where
             None. A file does not say its own.
 
@@ -85,7 +85,7 @@ class ExportedModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         self.facts = ExportMetadata.from_text(text, str(self.path), sealed=sealed)
-        _validate_tensors(self._session, self.facts, self.path)
+        self._input = _validated_input(self._session, self.facts, self.path)
         self.thresholds = Thresholds(*self.facts.thresholds)
         self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
@@ -120,18 +120,18 @@ class ExportedModel:
         """Whether it tells kinds of NG apart."""
         return bool(self.facts.types)
 
-    def score(self, pictures: Sequence[NDArray[np.uint8]]) -> Found:
-        """P(NG) and decisions for decoded pictures.
+    def score(self, images: Sequence[NDArray[np.uint8]]) -> Found:
+        """P(NG) and decisions for decoded images.
 
         Args:
-            pictures: Each `(height, width, 3)`, uint8, RGB; sizes may differ. A single array
-                `(n, height, width, 3)` is many pictures.
+            images: Each `(height, width, 3)`, uint8, RGB; sizes may differ. A single array
+                `(n, height, width, 3)` is many images.
 
         Raises:
             UserError: If one is not of that form, or larger than the limits allow.
             NotFiniteError: If what the file gives for one is NaN or infinite: then there is no decision on any.
         """
-        probabilities, shares, finite = self._outputs(pictures)
+        probabilities, shares, finite = self._outputs(images)
         if not finite.all():
             raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
         return Found(
@@ -155,10 +155,10 @@ class ExportedModel:
             raise NotFiniteError([("grey", "random")[int(place)] for place in error.images], 2) from error
 
     def read(self, source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
-        """A picture file, or its content, as `score` takes it: upright, and opaque on the background of training.
+        """An image file, or its content, as `score` takes it: upright, and opaque on the background of training.
 
         Raises:
-            UnreadableImage: If it is no whole picture or too large a one, with the reason in short words.
+            UnreadableImage: If it is no whole image or too large a one, with the reason in short words.
         """
         return read_image(source, self.facts.preprocess["background"], self.gate)
 
@@ -170,27 +170,27 @@ class ExportedModel:
             UnreadableImage: As `read`.
         """
         background = self.facts.preprocess["background"]
-        with decoded(content, background, self.gate, formats=formats, work=self.scoring_bytes) as picture:
-            yield picture
+        with decoded(content, background, self.gate, formats=formats, work=self.scoring_bytes) as image:
+            yield image
 
     def scoring_bytes(self, height: int, width: int) -> int:
         """The memory that one image takes in the graph: by planes, as floats, and the weights of its resize."""
         out_height, out_width = map(int, self.facts.preprocess["image_size"])
         return 15 * height * width + 12 * height * out_width + COPIES * 4 * (out_height * height + out_width * width)
 
-    def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """A picture as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
-        validate_picture(picture)
-        (pixels,) = self._session.run(["pixels"], {INPUT: picture[None]})
+    def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """An image as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
+        validate_image(image)
+        (pixels,) = self._session.run(["pixels"], {self._input: image[None]})
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
 
-    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """How strongly pictures of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated.
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """How strongly images of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated.
 
         Raises:
             NotFiniteError: If one is NaN or infinite.
         """
-        parts = [self._session.run(["logit"], {INPUT: batch})[0] for batch in batches(list(pictures))]
+        parts = [self._session.run(["logit"], {self._input: batch})[0] for batch in batches(list(images))]
         logits = np.concatenate([np.zeros(0), *parts])
         if not (finite := np.isfinite(logits)).all():
             raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(logits))
@@ -215,9 +215,9 @@ class ExportedModel:
             try:
                 with self.gate.content(path) as content:
                     sha256 = hashlib.sha256(content).hexdigest()
-                    with self.reading(content) as picture:
-                        waiting.append((path, sha256, picture))
-                        if sum(picture.size for _, _, picture in waiting) > 3 * MOST_PIXELS:  # memory stays flat
+                    with self.reading(content) as image:
+                        waiting.append((path, sha256, image))
+                        if sum(image.size for _, _, image in waiting) > 3 * MOST_PIXELS:  # memory stays flat
                             found += self._scored(waiting)
                             waiting = []
             except UnreadableImage as error:
@@ -226,25 +226,25 @@ class ExportedModel:
         return [*found, *self._scored(waiting)]
 
     def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
-        probabilities, shares, finite = self._outputs([picture for _, _, picture in files])
+        probabilities, shares, finite = self._outputs([image for _, _, image in files])
         guesses = self._guessed(shares)
         return [
-            FileScore(path, sha256, float(chance), "", guess, pixel_hash(picture))
+            FileScore(path, sha256, float(chance), "", guess, pixel_hash(image))
             if is_finite
-            else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(picture))
-            for (path, sha256, picture), chance, guess, is_finite in zip(
+            else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(image))
+            for (path, sha256, image), chance, guess, is_finite in zip(
                 files, probabilities, guesses, finite, strict=True
             )
         ]
 
     def _outputs(
-        self, pictures: Sequence[NDArray[np.uint8]]
+        self, images: Sequence[NDArray[np.uint8]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """P(NG) `(n,)`, shares of types `(n, types)`, and for which pictures all that the file gives is finite."""
-        for picture in pictures:
-            validate_picture(picture)
-            validate_size(picture.shape[1], picture.shape[0], self.gate.limits)
-        parts = [self._of_one_size(batch) for batch in batches(pictures)]
+        """P(NG) `(n,)`, shares of types `(n, types)`, and for which images all that the file gives is finite."""
+        for image in images:
+            validate_image(image)
+            validate_size(image.shape[1], image.shape[0], self.gate.limits)
+        parts = [self._of_one_size(batch) for batch in batches(images)]
         probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
         logits = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
         shares = np.zeros((len(probabilities), 0))
@@ -255,7 +255,7 @@ class ExportedModel:
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         options = self._giving_back if batch.size > MOST_KEPT else None
-        found = self._session.run(self._wanted, {INPUT: batch}, options)
+        found = self._session.run(self._wanted, {self._input: batch}, options)
         return [values.astype(np.float64) for values in found]
 
     def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:
@@ -265,24 +265,24 @@ class ExportedModel:
         return [TypeGuess(self.facts.types[place], float(row[place])) for place, row in zip(best, shares, strict=True)]
 
 
-def validate_picture(picture: object) -> None:
-    """Refuse what is no decoded picture.
+def validate_image(image: object) -> None:
+    """Refuse what is no decoded image.
 
     Raises:
         UserError: Unless it is `(height, width, 3)` uint8 with some pixels.
     """
     if (
-        not isinstance(picture, np.ndarray)
-        or picture.dtype != np.uint8
-        or picture.ndim != 3
-        or picture.shape[2] != 3
-        or picture.size == 0
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+        or image.size == 0
     ):
-        got = f"{picture.shape} {picture.dtype}" if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise UserError(f"a picture should be a uint8 array (height, width, 3), RGB, with some pixels; got {got}")
+        got = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"an image should be a uint8 array (height, width, 3), RGB, with some pixels; got {got}")
 
 
-def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
     """Neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once.
 
     Example:
@@ -290,7 +290,7 @@ def batches(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]
         >>> [batch.shape for batch in batches([small, small, large])]
         [(2, 2, 3, 3), (1, 4, 4, 3)]
     """
-    for (height, width, _), group in groupby(pictures, key=lambda picture: picture.shape):
+    for (height, width, _), group in groupby(images, key=lambda image: image.shape):
         alike = list(group)
         step = min(BATCH_SIZE, max(MOST_PIXELS // (height * width), 1))
         for start in range(0, len(alike), step):
@@ -310,15 +310,18 @@ def checked_seal(path: Path, *contents: Content) -> bool:
         raise UserError(f"{path} is damaged: {error}. Take another copy of it, or export it again") from error
 
 
-def _validate_tensors(session: Any, facts: ExportMetadata, path: Path) -> None:
-    """Refuse a graph that does not take and give the tensors that its facts are about."""
-    taken, given = ({item.name: item for item in items} for items in (session.get_inputs(), session.get_outputs()))
-    if set(taken) != {INPUT} or taken[INPUT].type != "tensor(uint8)" or len(taken[INPUT].shape) != 4:
+def _validated_input(session: Any, facts: ExportMetadata, path: Path) -> str:
+    """The name of the tensor of images; a graph that does not take and give what its facts are about is refused."""
+    taken, given = session.get_inputs(), {item.name: item for item in session.get_outputs()}
+    known = [item for item in taken if item.name in (INPUT, INPUT_BEFORE)]
+    if len(taken) != 1 or [(item.type, len(item.shape)) for item in known] != [("tensor(uint8)", 4)]:
         raise UserError(f"{path} is damaged: expected a graph that takes {INPUT} alone, (n, height, width, 3) uint8")
     if missing := [name for name in facts.tensors if name not in given]:
         raise UserError(f"{path} is damaged: expected a graph that gives {', '.join(missing)}")
     if facts.types and given["type_shares"].shape[-1:] != [len(facts.types)]:
         raise UserError(f"{path} is damaged: expected a share for each of the types {', '.join(facts.types)}")
+    name: str = taken[0].name
+    return name
 
 
 def session_of(content: bytes, path: Path, threads: int) -> Any:

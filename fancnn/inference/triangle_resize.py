@@ -1,7 +1,7 @@
 """The one resize as plain arithmetic that every runtime does alike: two matrix products and a rounding.
 
 Runtimes disagree on their own resize (OpenVINO passes over `antialias`), and on nothing here. The weights come from the
-size of the picture while the file runs, so that any size can come.
+size of the image while the file runs, so that any size can come.
 """
 
 import torch
@@ -35,12 +35,12 @@ class TriangleResize(nn.Module):
         self.size, self.pads = preprocess.image_size, preprocess.resize == "pad"
         self.level = float(GREY_LEVELS[preprocess.background])
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        height, width = pictures.shape[1:3]
-        inner_height, inner_width = self._inner_size(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[1:3]
+        inner_height, inner_width = self._inner_size(images)
         rows, filled_rows = _weights(height, self.size[0], inner_height)
         columns, filled_columns = _weights(width, self.size[1], inner_width)
-        planes = pictures.permute(0, 3, 1, 2).to(torch.float32)  # (batch, 3, height, width)
+        planes = images.permute(0, 3, 1, 2).to(torch.float32)  # (batch, 3, height, width)
         exact = rows @ (planes @ columns.T)  # along the rows first, as torch does
         levels = exact.round().clamp(0, 255)  # half to even
         if not self.pads:
@@ -48,12 +48,12 @@ class TriangleResize(nn.Module):
         filled = filled_rows[:, None] * filled_columns
         return levels * filled + self.level * (1 - filled)
 
-    def _inner_size(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Height and width that the picture has in the output, as numbers: `Preprocess.place`, in whole numbers."""
+    def _inner_size(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Height and width that the image has in the output, as numbers: `Preprocess.place`, in whole numbers."""
         out = [torch.full((), side, dtype=torch.int64) for side in self.size]
         if not self.pads:
             return out[0], out[1]
-        height, width = (torch.full((), pictures.shape[place], dtype=torch.int64) for place in (1, 2))
+        height, width = (torch.full((), images.shape[place], dtype=torch.int64) for place in (1, 2))
         wide = out[0] * width >= out[1] * height  # the width is what limits it
         inner_height = torch.where(wide, _half_to_even(height * self.size[1], width), out[0])
         inner_width = torch.where(wide, out[1], _half_to_even(width * self.size[0], height))

@@ -1,6 +1,6 @@
 """Cross-entropy and its gradients written out, in float64: what the losses of training are held against.
 
-With probability p = 1 / (1 + exp(-z)) of logit z, label y and n pictures, the mean binary cross-entropy is
+With probability p = 1 / (1 + exp(-z)) of logit z, label y and n images, the mean binary cross-entropy is
 
     L = -1/n * sum(y log p + (1 - y) log(1 - p))
     dL/dp = (-y / p + (1 - y) / (1 - p)) / n
@@ -43,7 +43,7 @@ def softmax(logits: ArrayLike) -> Floats:
 
 
 def binary_cross_entropy(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean of `-(y log p + (1 - y) log(1 - p))`; infinite where a picture is wrong with certainty.
+    """Mean of `-(y log p + (1 - y) log(1 - p))`; infinite where an image is wrong with certainty.
 
     Args:
         labels: `(n,)`, in [0, 1]: 0 GO and 1 NG, or between for soft labels.

@@ -44,11 +44,11 @@ class RankingCurves:
 def ranking_curves(
     labels: ArrayLike, probabilities: ArrayLike, groups: Sequence[str] | None = None, draws: int = 300, seed: int = 0
 ) -> RankingCurves | None:
-    """The curves of `RankingCurves`; None without pictures of both classes.
+    """The curves of `RankingCurves`; None without images of both classes.
 
     Args:
-        labels: `(pictures,)`, 0 GO and 1 NG.
-        probabilities: `(pictures,)`, P(NG).
+        labels: `(images,)`, 0 GO and 1 NG.
+        probabilities: `(images,)`, P(NG).
         groups: Kept together in the draws, as in `bootstrap_intervals`.
         draws: Of the bootstrap.
         seed: Of the draws.

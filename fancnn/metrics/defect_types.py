@@ -16,7 +16,7 @@ from fancnn.metrics.thresholds import Thresholds
 
 
 def guessed(outputs: ArrayLike, names: Sequence[str]) -> list[TypeGuess]:
-    """The likeliest type of each picture, were it NG.
+    """The likeliest type of each image, were it NG.
 
     Args:
         outputs: `(n, k)` logits, GO first.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import betainccinv, betaincinv
 
 Sample = NDArray[np.intp]
-"""Indices of pictures, drawn with replacement: `(pictures,)`."""
+"""Indices of images, drawn with replacement: `(images,)`."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,10 @@ def parts_needed(rate: float, confidence: float = 0.95, escapes: int = 0) -> int
 def simultaneous_upper_bound(count: int, total: int, confidence: float = 0.95, families: int = 1) -> float:
     """The highest share of a class below a threshold, true for all thresholds at once.
 
-    A threshold that was chosen on the pictures it is judged by deserves no `upper_bound`. With `count` of `total`
-    pictures of a class below the threshold t, this bounds P(score < t) so that in at least `confidence` of all
-    samples no t whatever breaks it. The reason: while `count` pictures are below t, P(score < t) is at most its
-    value at the next picture, which is Beta(count + 1, total - count) distributed; the bound gives each count the
+    A threshold that was chosen on the images it is judged by deserves no `upper_bound`. With `count` of `total`
+    images of a class below the threshold t, this bounds P(score < t) so that in at least `confidence` of all
+    samples no t whatever breaks it. The reason: while `count` images are below t, P(score < t) is at most its
+    value at the next image, which is Beta(count + 1, total - count) distributed; the bound gives each count the
     share 6 / (pi (count + 1))^2 of the error (Bonferroni; these shares add up to 1), and each of `families` classes
     bounded together the same. 1.0 where `count == total`.
 
@@ -140,11 +140,11 @@ def bootstrap_intervals(
 
     Args:
         statistics: Takes the indices of a sample, in [0, size), some more than once; gives named values, None
-            where undefined. It is called `draws` times, and once with all pictures.
-        groups: One name for each picture, of the lot, panel or patient it is of. Pictures of a group stay together:
-            whole groups are drawn, and a sample's size varies. A picture with an empty name is a group of its own;
-            None: each picture is.
-        size: How many pictures there are.
+            where undefined. It is called `draws` times, and once with all images.
+        groups: One name for each image, of the lot, panel or patient it is of. Images of a group stay together:
+            whole groups are drawn, and a sample's size varies. An image with an empty name is a group of its own;
+            None: each image is.
+        size: How many images there are.
         draws: How many samples.
         confidence: Share of the samples' values inside the interval; each side leaves out half of the rest.
         seed: Of the draws.
@@ -185,27 +185,25 @@ def _check(count: float, total: float, confidence: float) -> None:
 
 
 def _group_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
-    """Number of each picture's group, from 0 in the order of appearance."""
+    """Number of each image's group, from 0 in the order of appearance."""
     if groups is None:
         return np.arange(size)
     if len(groups) != size:
-        raise ValueError(f"{len(groups)} groups for {size} pictures: expected one for each")
+        raise ValueError(f"{len(groups)} groups for {size} images: expected one for each")
     numbers: dict[str | int, int] = {}
-    return np.array(
-        [numbers.setdefault(group or picture, len(numbers)) for picture, group in enumerate(groups)], np.intp
-    )
+    return np.array([numbers.setdefault(group or image, len(numbers)) for image, group in enumerate(groups)], np.intp)
 
 
 def _samples(members: NDArray[np.intp], draws: int, seed: int) -> Iterator[Sample]:
-    """Pictures of as many groups as there are, drawn with replacement."""
+    """Images of as many groups as there are, drawn with replacement."""
     generator = np.random.default_rng(seed)
-    pictures, sizes = np.argsort(members, kind="stable"), np.bincount(members)
+    images, sizes = np.argsort(members, kind="stable"), np.bincount(members)
     starts = np.cumsum(sizes) - sizes
     for _ in range(draws):
         drawn = generator.integers(0, sizes.size, sizes.size)
         lengths = sizes[drawn]
         ends = np.cumsum(lengths)
-        yield pictures[np.arange(ends[-1]) + np.repeat(starts[drawn] - (ends - lengths), lengths)]
+        yield images[np.arange(ends[-1]) + np.repeat(starts[drawn] - (ends - lengths), lengths)]
 
 
 def _percentiles(values: Sequence[float | None], confidence: float) -> Interval | None:

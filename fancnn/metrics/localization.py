@@ -13,23 +13,23 @@ import numpy as np
 
 from fancnn.metrics.intervals import Interval, Sample, bootstrap_intervals, exact_interval
 
-ENOUGH = 10  # pictures: the bootstrap of fewer says too little
+ENOUGH = 10  # images: the bootstrap of fewer says too little
 Outcome = Literal["passes", "fails", "too few"]
 NAMES = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion", "integrated_gradients": "Integrated gradients"}
 
 
 @dataclass(frozen=True)
 class Place:
-    """One picture with a known defect: the heat of one method, and what guessing gives.
+    """One image with a known defect: the heat of one method, and what guessing gives.
 
     Attributes:
         kind: Type of the defect.
         share: Of the heat, inside the defect's mask; `untrained_share` that of random weights.
         hit: Whether the hottest pixel is on the defect; `untrained_hit` likewise.
         blank: Whether there is no heat; `untrained_blank` likewise.
-        area: Share of the picture that the mask covers: what even heat would have.
+        area: Share of the image that the mask covers: what even heat would have.
         pointing: Chance that a pixel drawn at random hits.
-        centre: Whether the middle of the picture hits.
+        centre: Whether the middle of the image hits.
     """
 
     kind: str
@@ -54,9 +54,9 @@ class Rate:
 
 @dataclass(frozen=True)
 class Localisation:
-    """What one method finds on some pictures; `gain` is the mean share less that of random weights."""
+    """What one method finds on some images; `gain` is the mean share less that of random weights."""
 
-    pictures: int
+    images: int
     share: Rate
     untrained_share: Rate
     gain: Rate
@@ -74,21 +74,21 @@ class Localisation:
     def beats_chance(self) -> bool:
         """Whether share and hits are above what guessing gives, beyond what their intervals leave open.
 
-        With fewer than `ENOUGH` pictures they are not.
+        With fewer than `ENOUGH` images they are not.
         """
         share, hits = self.share.interval, self.pointing.interval
-        found = self.pictures >= ENOUGH and share is not None and share.low > self.chance_share
+        found = self.images >= ENOUGH and share is not None and share.low > self.chance_share
         return found and hits is not None and hits.low > max(self.chance_pointing, self.centre_pointing)
 
     @property
     def beats_untrained(self) -> bool:
         """Whether training brought the heat onto the defect, beyond what the interval leaves open."""
-        return self.pictures >= ENOUGH and self.gain.interval is not None and self.gain.interval.low > 0
+        return self.images >= ENOUGH and self.gain.interval is not None and self.gain.interval.low > 0
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the method is to be believed; `too few` where there are not `ENOUGH` pictures to tell."""
-        if self.pictures < ENOUGH:
+        """Whether the method is to be believed; `too few` where there are not `ENOUGH` images to tell."""
+        if self.images < ENOUGH:
             return "too few"
         return "passes" if self.beats_chance and self.beats_untrained else "fails"
 
@@ -104,12 +104,12 @@ class Localisation:
 
 
 def localisation(places: Sequence[Place]) -> Localisation:
-    """Sum up one method over pictures.
+    """Sum up one method over images.
 
     Shares have bootstrap intervals, hits exact ones.
 
     Raises:
-        ValueError: If there is no picture.
+        ValueError: If there is no image.
 
     Example:
         >>> one = Place("scratch", 0.5, True, False, 0.1, False, False, 0.1, 0.2, False)
@@ -118,7 +118,7 @@ def localisation(places: Sequence[Place]) -> Localisation:
         (1.0, True, True)
     """
     if not places:
-        raise ValueError("no picture has a mask of its defect: nothing can be checked")
+        raise ValueError("no image has a mask of its defect: nothing can be checked")
     columns = {
         "share": np.array([place.share for place in places]),
         "untrained_share": np.array([place.untrained_share for place in places]),
@@ -132,7 +132,7 @@ def localisation(places: Sequence[Place]) -> Localisation:
     rates = {name: Rate(float(values.mean()), intervals[name]) for name, values in columns.items()}
     hits, untrained = sum(place.hit for place in places), sum(place.untrained_hit for place in places)
     return Localisation(
-        pictures=len(places),
+        images=len(places),
         **rates,
         hits=hits,
         pointing=Rate(hits / len(places), exact_interval(hits, len(places))),
@@ -147,10 +147,10 @@ def localisation(places: Sequence[Place]) -> Localisation:
 
 
 def verdict(method: str, found: Localisation) -> str:
-    """Whether the method can be believed on these pictures, in words."""
+    """Whether the method can be believed on these images, in words."""
     name = NAMES.get(method, method)
     seen = (
-        f"its hottest pixel is on the defect in {found.hits} of {found.pictures} pictures (by chance in "
+        f"its hottest pixel is on the defect in {found.hits} of {found.images} images (by chance in "
         f"{_percent(found.chance_pointing)}, untrained in {_percent(found.untrained_pointing.value)}), and "
         f"{_percent(found.share.value)} of its heat is inside (even heat {_percent(found.chance_share)}, untrained "
         f"{_percent(found.untrained_share.value)})"
@@ -158,7 +158,7 @@ def verdict(method: str, found: Localisation) -> str:
     if found.outcome == "passes":
         return f"{name} passes: {seen}."
     if found.outcome == "too few":
-        few = "1 picture is" if found.pictures == 1 else f"{found.pictures} pictures are"
+        few = "1 image is" if found.images == 1 else f"{found.images} images are"
         return f"{name} is neither shown right nor wrong: {few} too few to tell ({ENOUGH} or more would do); {seen}."
     if not found.beats_untrained:
         why = "nothing shows that training brought its heat onto the defects: random weights do as well"

@@ -1,31 +1,31 @@
 """The prediction table: what every score, threshold and report reads.
 
-Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row a picture, order stable.
+Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row an image, order stable.
 
 | column | meaning |
 | --- | --- |
-| path | the picture: relative to the data's root, or as `predict` found it |
-| split | `train`, `val`, `test`; empty for pictures from elsewhere |
+| path | the image: relative to the data's root, or as `predict` found it |
+| split | `train`, `val`, `test`; empty for images from elsewhere |
 | class | name of the class folder; empty where the truth is not known |
 | label | 0 GO, 1 NG; empty where the truth is not known |
-| probability | P(NG) in [0, 1]; empty where the picture could not be read |
+| probability | P(NG) in [0, 1]; empty where the image could not be read |
 | decision | `GO`, `NG` or `RECHECK` at the model's thresholds |
 | line_probability | P(NG) for a line with `line.ng_rate` NG parts, where `probability` is for the mix of the validation
 images (see `fancnn.metrics.prior_shift`); the column is there only if `predict` knew both. Decisions are made of
 `probability` |
 | group, defect_type | as in `split.csv`, where known |
-| true_type | what the model calls the type of an NG picture; empty where that is not known, or no type of the model |
-| found_type | the likeliest type, were the picture NG; `predict` leaves it out where it decides GO |
+| true_type | what the model calls the type of an NG image; empty where that is not known, or no type of the model |
+| found_type | the likeliest type, were the image NG; `predict` leaves it out where it decides GO |
 | type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
-| error | why a picture could not be read, or has no decision; empty otherwise |
+| error | why an image could not be read, or has no decision; empty otherwise |
 | sha256, pixel_sha256 | of the file's bytes and of its decoded pixels, as in `split.csv`; empty where not known |
-| seen | the roles in which the model has seen the picture, separated by blanks: `weights`, `epoch`, `calibration`,
+| seen | the roles in which the model has seen the image, separated by blanks: `weights`, `epoch`, `calibration`,
 `thresholds` (see `fancnn.data.seen_images`); `none` where it has seen it in none, empty where that is not known |
-| weights_sha256 | of the model that scored the picture, as in the run's `metrics.json`; empty in tables of before, of
+| weights_sha256 | of the model that scored the image, as in the run's `metrics.json`; empty in tables of before, of
 exported files and of other programs |
 | version | 1 |
 
-The three columns of types are there only if the model has types (`model.outputs=types`).
+The three columns of types are there only if the model has types (`model.labels=defect_types`).
 
 A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
@@ -101,7 +101,7 @@ class Prediction:
 
 
 class TypeGuess(NamedTuple):
-    """The likeliest type of a picture, were it NG, and the share of P(NG) that it has; no name without types."""
+    """The likeliest type of an image, were it NG, and the share of P(NG) that it has; no name without types."""
 
     name: str = ""
     share: float | None = None
@@ -125,7 +125,7 @@ class FileScore:
 
 
 def predicted(
-    picture: LabeledImage,
+    image: LabeledImage,
     probability: float | None,
     thresholds: Thresholds,
     error: str = "",
@@ -135,22 +135,22 @@ def predicted(
     seen: str = "",
     weights_sha256: str = "",
 ) -> Prediction:
-    """The row of a picture whose truth is known; `seen` as `SeenImages.column` gives it."""
+    """The row of an image whose truth is known; `seen` as `SeenImages.column` gives it."""
     return Prediction(
-        path=picture.path,
+        path=image.path,
         probability=probability,
         decision="" if probability is None else thresholds.decide(probability),
-        split=picture.split,
-        class_name=picture.class_name,
-        label=picture.label,
-        group=picture.group,
-        defect_type=picture.defect_type,
+        split=image.split,
+        class_name=image.class_name,
+        label=image.label,
+        group=image.group,
+        defect_type=image.defect_type,
         error=error,
         true_type=true_type,
         found_type=guess.name,
         type_share=guess.share,
-        sha256=picture.sha256,
-        pixel_sha256=picture.pixel_sha256,
+        sha256=image.sha256,
+        pixel_sha256=image.pixel_sha256,
         seen=seen,
         weights_sha256=weights_sha256,
     )
@@ -216,16 +216,16 @@ def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
 
 
 def validate_each_once(predictions: Iterable[Prediction]) -> None:
-    """Refuse a table in which a picture stands more than once: it would count as so many parts.
+    """Refuse a table in which an image stands more than once: it would count as so many parts.
 
     Raises:
-        UserError: Naming the first such picture.
+        UserError: Naming the first such image.
     """
     seen: Counter[str] = Counter(row.path for row in predictions)
     twice = [path for path, count in seen.items() if count > 1]
     if twice:
         more = f", and {len(twice) - 1} more so" if len(twice) > 1 else ""
-        raise UserError(f"{twice[0]} stands {seen[twice[0]]} times in the table{more}: each picture counts once")
+        raise UserError(f"{twice[0]} stands {seen[twice[0]]} times in the table{more}: each image counts once")
 
 
 def with_truth(predictions: Iterable[Prediction]) -> list[Prediction]:

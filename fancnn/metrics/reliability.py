@@ -12,13 +12,13 @@ from fancnn.metrics.intervals import Interval, exact_interval
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The pictures whose probability is in [low, high), or [low, 1] in the last bin.
+    """The images whose probability is in [low, high), or [low, 1] in the last bin.
 
     Args:
         low: Lower edge.
         high: Upper edge.
-        count: Pictures, at least 1.
-        mean_probability: Of these pictures.
+        count: Images, at least 1.
+        mean_probability: Of these images.
         ng_rate: Share of them that are NG; equal to `mean_probability` where probabilities mean what they say.
         interval: 95 % interval of `ng_rate`: exact, or with groups that of `clustered_interval`; 0 to 1 where all are
             of one group.
@@ -38,10 +38,10 @@ def reliability(
     """Promised beside observed, over bins of equal width, ascending; empty bins are left out.
 
     Args:
-        labels: `(pictures,)`, 0 GO and 1 NG.
-        probabilities: `(pictures,)`, P(NG) in [0, 1].
+        labels: `(images,)`, 0 GO and 1 NG.
+        probabilities: `(images,)`, P(NG) in [0, 1].
         bins: How many the range is cut into.
-        groups: `(pictures,)`, what is taken for independent; None: each picture.
+        groups: `(images,)`, what is taken for independent; None: each image.
 
     Raises:
         ValueError: If `bins` is below 1.
@@ -58,10 +58,10 @@ def reliability(
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float | None:
-    """Mean distance of promised and observed, weighted by the pictures of a bin (Naeini et al. 2015).
+    """Mean distance of promised and observed, weighted by the images of a bin (Naeini et al. 2015).
 
     Of P(NG) in [0, 1], as the bins of `reliability`; not of the confidence in [0.5, 1] of whichever class won, as
-    in Guo et al. 2017. None without pictures.
+    in Guo et al. 2017. None without images.
 
     Raises:
         ValueError: If `bins` is below 1.

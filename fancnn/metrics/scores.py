@@ -61,7 +61,7 @@ def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -
     """Everything that `metrics.json` says of one part of the data.
 
     Args:
-        labels: 0 (GO) or 1 (NG), one for each picture.
+        labels: 0 (GO) or 1 (NG), one for each image.
         probabilities: P(NG), in [0, 1].
         thresholds: Of the decisions. Scores without `alone_` take the person who looks at a RECHECK to be right.
 
@@ -89,18 +89,18 @@ def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -
 
 
 def log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
-    """Mean binary cross-entropy; a probability is kept 1e-15 away from 0 and 1. None without pictures."""
+    """Mean binary cross-entropy; a probability is kept 1e-15 away from 0 and 1. None without images."""
     return float(np.mean(log_losses(labels, probabilities))) if labels.size else None
 
 
 def log_losses(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Binary cross-entropy of each picture, as in `log_loss`; natural logarithm."""
+    """Binary cross-entropy of each image, as in `log_loss`; natural logarithm."""
     clipped = np.clip(probabilities, 1e-15, 1 - 1e-15)
     return np.asarray(-np.where(labels == 1, np.log(clipped), np.log1p(-clipped)))
 
 
 def brier(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
-    """Mean squared distance of P(NG) from the truth, in [0, 1] (Brier 1950). None without pictures."""
+    """Mean squared distance of P(NG) from the truth, in [0, 1] (Brier 1950). None without images."""
     return float(np.mean((probabilities - labels) ** 2)) if labels.size else None
 
 

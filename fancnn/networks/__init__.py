@@ -1,4 +1,4 @@
-"""Networks and initialisers: torch only, uint8 pictures never come here, configuration neither."""
+"""Networks and initialisers: torch only, uint8 images never come here, configuration neither."""
 
 from fancnn.networks.convnet import ConvNet
 from fancnn.networks.decoder import Decoder

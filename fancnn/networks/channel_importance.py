@@ -20,7 +20,7 @@ from fancnn.metrics.scores import auroc
 from fancnn.networks.dependency_groups import DependencyGroup, silenced
 
 Values = NDArray[np.float64]
-Batch = tuple[Tensor, Tensor]  # pictures as the model takes them, and (batch,) labels: 0 GO, 1 NG
+Batch = tuple[Tensor, Tensor]  # images as the model takes them, and (batch,) labels: 0 GO, 1 NG
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Criterion:
 
 CRITERIA = {
     "order": Criterion("the filter's index: no criterion, but what any other one has to beat", False),
-    "l1": Criterion("sum of the absolute weights of its kernel (Li et al. 2017); needs no pictures"),
-    "l2": Criterion("root of the sum of the squared weights of its kernel; needs no pictures"),
-    "activation": Criterion("mean absolute value that the next layer reads, over pictures and places"),
+    "l1": Criterion("sum of the absolute weights of its kernel (Li et al. 2017); needs no images"),
+    "l2": Criterion("root of the sum of the squared weights of its kernel; needs no images"),
+    "activation": Criterion("mean absolute value that the next layer reads, over images and places"),
     "taylor": Criterion(
-        "by how much a picture's loss would change without it, to first order: the mean over pictures of "
+        "by how much an image's loss would change without it, to first order: the mean over images of "
         "|sum of value x gradient| (Molchanov et al. 2017, 2019), in nats"
     ),
     "sparsity": Criterion(
@@ -88,10 +88,10 @@ def measured(
     """What each channel is worth, by the criteria `names`: `(channels,)` float64 each.
 
     Args:
-        model: Takes the pictures of `batches`, gives `(batch,)` logits; in evaluation mode.
+        model: Takes the images of `batches`, gives `(batch,)` logits; in evaluation mode.
         network: Inside `model`; the groups are of it.
         groups: Which channels.
-        batches: Pictures and labels.
+        batches: Images and labels.
         names: Of `CRITERIA`; what is not asked for is not computed.
     """
     found: dict[DependencyGroup, dict[str, Values]] = {group: of_kernels(network, group) for group in groups}
@@ -105,7 +105,7 @@ def measured(
 
 
 def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
-    """The criteria that need no pictures; kernels of several producers are laid end to end."""
+    """The criteria that need no images; kernels of several producers are laid end to end."""
     kernels = [network.get_submodule(name).weight.detach().flatten(1) for name in group.producers]  # type: ignore[operator]
     kernel = torch.cat(kernels, 1).double().cpu()
     length = kernel.norm(dim=1)
@@ -123,13 +123,13 @@ def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
 def of_values(
     model: nn.Module, network: nn.Module, groups: Sequence[DependencyGroup], batches: Sequence[Batch]
 ) -> dict[DependencyGroup, dict[str, Values]]:
-    """The criteria of what channels are when pictures go through, and of their gradients: one pass for all groups."""
+    """The criteria of what channels are when images go through, and of their gradients: one pass for all groups."""
     sums = {group: torch.zeros(3, group.width(network), dtype=torch.float64) for group in groups}
-    counts, pictures = dict.fromkeys(groups, 0), 0
+    counts, num_images = dict.fromkeys(groups, 0), 0
     for images, labels in batches:
-        pictures += len(labels)
+        num_images += len(labels)
         with _read_by(network, {name for group in groups for name in group.consumers}) as read, torch.enable_grad():
-            # of the sum: each picture's own gradient
+            # of the sum: each image's own gradient
             loss = F.binary_cross_entropy_with_logits(model(images).double(), labels.double(), reduction="sum")
         slopes = dict(zip(read, torch.autograd.grad(loss, list(read.values())), strict=True))
         for group in groups:
@@ -147,7 +147,7 @@ def of_values(
         group: {
             "activation": (total[0] / counts[group]).numpy(),
             "sparsity": (total[1] / counts[group]).numpy(),
-            "taylor": (total[2] / pictures).numpy(),
+            "taylor": (total[2] / num_images).numpy(),
         }
         for group, total in sums.items()
     }

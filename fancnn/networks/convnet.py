@@ -37,7 +37,7 @@ class ConvNet(nn.Module):
     2,673,857 parameters.
 
     Args:
-        image_size: Height and width of the pictures, pixels.
+        image_size: Height and width of the images, pixels.
         filters: Output channels of each block, shallow to deep.
         hidden: Width of each fully connected layer before the logit; may be empty.
         kernel_size: Side of the square kernels, pixels: one number, or one for each block.
@@ -53,14 +53,14 @@ class ConvNet(nn.Module):
         block_dropout: Share of single values dropped at the end of the blocks, likewise.
         first_layer: A bank of `fancnn.networks.filter_bank` that the first convolution starts with.
         freeze_first_layer: Whether the first convolution stays as it starts.
-        outputs: Logits for each picture.
+        outputs: Logits for each image.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float, as `Preprocess` returns it.
         - Output: `(batch,)`, float. A logit: its sigmoid is P(NG). With k > 1 outputs `(batch, k)`.
 
     Raises:
-        ValueError: If an argument is out of range, or the pictures are too small for the blocks.
+        ValueError: If an argument is out of range, or the images are too small for the blocks.
 
     Example:
         >>> import torch

@@ -18,7 +18,7 @@ class Decoder(nn.Module):
     Args:
         channels: Of the feature map.
         map_size: Height and width of the feature map.
-        image_size: Height and width of the pictures, pixels.
+        image_size: Height and width of the images, pixels.
 
     Shape:
         - Input: `(batch, channels, *map_size)`, float.

@@ -53,7 +53,7 @@ class DependencyGroup:
 
 
 def channel_groups(network: nn.Module) -> list[DependencyGroup]:
-    """All groups of `network`, from its pictures to its logit.
+    """All groups of `network`, from its images to its logit.
 
     Raises:
         ValueError: If it is none of the networks whose wiring is known.
@@ -155,7 +155,7 @@ def _of_convnet(network: ConvNet) -> Iterator[DependencyGroup]:
     twice = (dense[0],) if isinstance(network.hidden[0], MeanAndMax) else ()
     for place, (row, reader) in enumerate(zip(blocks, readers, strict=True)):
         argument, norms = ("filters", place), row.norms()
-        if len(row.convolutions) == 2:  # the second makes pictures smaller, in place of a pool
+        if len(row.convolutions) == 2:  # the second makes images smaller, in place of a pool
             yield DependencyGroup(argument, row.convolutions[:1], norms, row.convolutions[1:])
             norms = ()
         yield DependencyGroup(argument, row.convolutions[-1:], norms, (reader,), twice if reader == dense[0] else ())

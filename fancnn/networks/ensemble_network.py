@@ -17,7 +17,7 @@ class Ensemble(nn.Module):
     r"""The logit of the mean probability of the members, each calibrated for itself (Lakshminarayanan et al. 2017).
 
     Args:
-        members: Networks that take the same pictures and give a logit each, or several.
+        members: Networks that take the same images and give a logit each, or several.
         calibrations: Of each member, as `Calibration.to_dict` gives them.
         outputs: 1, or where each member has k, k: then the likeliest type is that of the mean, too.
 

@@ -43,9 +43,9 @@ def activation_layer(name: str) -> nn.Module:
 def norm_layers(name: str, channels: int) -> list[nn.Module]:
     """The normalisation of a map of `channels`, as a list of one layer, or of none for `none`.
 
-    `batch`: each channel over batch and pixels (Ioffe and Szegedy 2015). `layer`: each picture over channels and
-    pixels (Ba et al. 2016). `group`: each picture over pixels and groups of 8 channels, or of as many as divide
-    (Wu and He 2018). Those two do not depend on the other pictures of the batch.
+    `batch`: each channel over batch and pixels (Ioffe and Szegedy 2015). `layer`: each image over channels and
+    pixels (Ba et al. 2016). `group`: each image over pixels and groups of 8 channels, or of as many as divide
+    (Wu and He 2018). Those two do not depend on the other images of the batch.
 
     Raises:
         ValueError: If `name` is none of `NORMS`.
@@ -139,8 +139,8 @@ def validate_rates(**rates: Sequence[float]) -> None:
 
 
 def too_small(layer: str, size: Sequence[int], why: str, image_size: Sequence[int], way_out: str) -> ValueError:
-    """The error of all networks for pictures that a layer can make nothing of."""
+    """The error of all networks for images that a layer can make nothing of."""
     return ValueError(
-        f"{layer} gets {size[0]}x{size[1]} pixels and {why}. Take larger pictures "
+        f"{layer} gets {size[0]}x{size[1]} pixels and {why}. Take larger images "
         f"(data.image_size={list(image_size)} now) or {way_out}"
     )

@@ -1,4 +1,4 @@
-"""Which pixels of the picture a unit of each layer can see."""
+"""Which pixels of the image a unit of each layer can see."""
 
 import operator
 from collections.abc import Iterable
@@ -29,10 +29,10 @@ class Span(NamedTuple):
 
 
 class Field(NamedTuple):
-    """What the units of a layer see of the picture, down and across; None is all of it.
+    """What the units of a layer see of the image, down and across; None is all of it.
 
-    Pixels that lie outside the picture, in the zeros around it, count as pixels. What a norm takes from the whole
-    picture is not counted.
+    Pixels that lie outside the image, in the zeros around it, count as pixels. What a norm takes from the whole
+    image is not counted.
     """
 
     spans: tuple[Span, Span] | None

@@ -1,4 +1,4 @@
-"""A small residual network for pictures of 64 to 160 pixels."""
+"""A small residual network for images of 64 to 160 pixels."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -35,11 +35,11 @@ class ResidualNet(nn.Module):
     starts at zero, so that a fresh network is as shallow as its stem and grows from there (Goyal et al. 2017).
 
     Args:
-        image_size: Height and width of the pictures, pixels.
+        image_size: Height and width of the images, pixels.
         widths: Channels of each stage.
         depths: Blocks of each stage: one number, or one for each stage.
         stem_kernel_size: Side of the first convolution's kernel, pixels, odd.
-        stem_stride: By how much the stem makes pictures smaller: 1, 2 (its convolution) or 4 (and a max pool).
+        stem_stride: By how much the stem makes images smaller: 1, 2 (its convolution) or 4 (and a max pool).
         order: `pre`: norm, activation, convolution, which leaves the sum untouched (He et al. 2016, identity
             mappings) and learns sooner. `post`: convolution, norm, activation.
         norm: `batch`, `layer`, `group` or `none`, of every convolution.
@@ -49,14 +49,14 @@ class ResidualNet(nn.Module):
         initializer: A name of `fancnn.networks.initializers`; biases start at zero.
         first_layer: A bank of `fancnn.networks.filter_bank` that the stem's convolution starts with.
         freeze_first_layer: Whether the stem's convolution stays as it starts.
-        outputs: Logits for each picture.
+        outputs: Logits for each image.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float, as `Preprocess` returns it.
         - Output: `(batch,)`, float. A logit: its sigmoid is P(NG). With k > 1 outputs `(batch, k)`.
 
     Raises:
-        ValueError: If an argument is out of range, or the pictures are too small for the stages.
+        ValueError: If an argument is out of range, or the images are too small for the stages.
 
     Example:
         >>> import torch

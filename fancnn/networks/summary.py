@@ -20,9 +20,9 @@ class LayerFacts:
 
     name: str
     kind: str
-    output: tuple[int, ...]  # of one picture: (channels, height, width), or (features,)
+    output: tuple[int, ...]  # of one image: (channels, height, width), or (features,)
     parameters: int  # counted where the layer is called first
-    flops: int  # multiplications and additions of convolutions and matrix products, for one picture
+    flops: int  # multiplications and additions of convolutions and matrix products, for one image
     field: Field | None  # None where it is not known
     start: Start | None  # how its kernel was filled, and the standard deviation that this gives in theory
     std: float | None  # of its kernel, measured
@@ -39,7 +39,7 @@ class NetworkFacts:
 
 
 def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
-    """Send one empty picture through `network`, in evaluation mode, and write down what happens.
+    """Send one empty image through `network`, in evaluation mode, and write down what happens.
 
     Args:
         network: Takes `(batch, 3, height, width)` floats; it is left as it was.

@@ -22,18 +22,18 @@ class TimmNet(nn.Module):
     Nothing is ever downloaded: weights are random as timm draws them, or read from a file.
 
     Args:
-        image_size: Height and width of the pictures, pixels.
+        image_size: Height and width of the images, pixels.
         name: As in `timm.list_models()`.
         weights: A file of weights (`.safetensors`, or a torch file of plain tensors) for that network; a last layer
             for another number of classes in it is passed over. None starts at random.
-        outputs: Logits for each picture.
+        outputs: Logits for each image.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float, as `Preprocess` returns it.
         - Output: `(batch,)`, float. A logit: its sigmoid is P(NG). With k > 1 outputs `(batch, k)`.
 
     Raises:
-        ValueError: If timm is not installed or has no such network, if pictures of that size do not go through it,
+        ValueError: If timm is not installed or has no such network, if images of that size do not go through it,
             or if the weights cannot be read or belong to another network.
     """
 
@@ -87,12 +87,12 @@ def _created(timm: ModuleType, name: str, image_size: Sequence[int], outputs: in
             raise
         network = timm.create_model(name, **options)
     except AssertionError as error:
-        raise ValueError(f"{name} takes no pictures of data.image_size={list(image_size)}: {error}") from error
+        raise ValueError(f"{name} takes no images of data.image_size={list(image_size)}: {error}") from error
     return network
 
 
 def _validate_passes(network: nn.Module, name: str, image_size: Sequence[int]) -> None:
-    """Send an empty picture through; the layer that fails tells its name and what it got."""
+    """Send an empty image through; the layer that fails tells its name and what it got."""
     got: dict[str, Sequence[int]] = {}
     hooks = [
         layer.register_forward_pre_hook(lambda _, inputs, of=of: got.update({of: inputs[0].shape[2:]}))

@@ -1,4 +1,4 @@
-"""Thumbnails: the pictures that deserve a look, small and inside the page."""
+"""Thumbnails: the images that deserve a look, small and inside the page."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ from fancnn.metrics.thresholds import Thresholds
 SIDE = 168  # pixels, of the longer side
 SHOWN = 12  # of each kind
 QUALITY = 80
-CHANGED = "changed since: this is not the picture that was scored"
+CHANGED = "changed since: this is not the image that was scored"
 NO_HASHES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A picture, or in `missing` why it cannot be shown; `source` is a `data:` address."""
+    """An image, or in `missing` why it cannot be shown; `source` is a `data:` address."""
 
     path: str
     kind: str
@@ -41,19 +41,19 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Shelf:
-    """Thumbnails of one kind; `total` pictures are of it, shown or not."""
+    """Thumbnails of one kind; `total` images are of it, shown or not."""
 
     name: str
     title: str
     says: str
-    pictures: tuple[Thumbnail, ...]
+    images: tuple[Thumbnail, ...]
     total: int
 
 
 def shelves(
     rows: Sequence[Prediction], thresholds: Thresholds, root: Path, hashes: Mapping[str, str] = NO_HASHES
 ) -> list[Shelf]:
-    """The worst escapes and overkills, the pictures to RECHECK and the least sure, of rows that can be scored.
+    """The worst escapes and overkills, the images to RECHECK and the least sure, of rows that can be scored.
 
     Args:
         rows: With truth and probability.
@@ -83,11 +83,11 @@ def shelves(
     return [*kept, Shelf("unsure", "Least sure", says, tuple(map(look, unsure[:SHOWN])), min(len(unsure), SHOWN))]
 
 
-def samples(pictures: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
-    """A few pictures of each class and defect type, spread over the list."""
+def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
+    """A few images of each class and defect type, spread over the list."""
     by_kind: dict[str, list[LabeledImage]] = {}
-    for picture in pictures:
-        by_kind.setdefault(kind_of(picture.class_name, picture.defect_type), []).append(picture)
+    for image in images:
+        by_kind.setdefault(kind_of(image.class_name, image.defect_type), []).append(image)
     shelves = []
     for kind, members in sorted(by_kind.items(), key=lambda item: (item[1][0].label, item[0]))[:kinds]:
         places = sorted({len(members) * i // each for i in range(each)})

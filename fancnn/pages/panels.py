@@ -1,4 +1,4 @@
-"""Plates: rows of small pictures with captions, for a page, as PNG files and for TensorBoard."""
+"""Plates: rows of small images with captions, for a page, as PNG files and for TensorBoard."""
 
 import base64
 import io
@@ -13,17 +13,17 @@ from PIL import Image, ImageDraw
 from fancnn.images.contact_sheet import contact_sheet
 
 Pixels = NDArray[np.uint8]
-"""A colour picture `(height, width, 3)`, 0 to 255."""
+"""A colour image `(height, width, 3)`, 0 to 255."""
 
-GREY = 160  # pixels: the longer side that small pictures are enlarged to on a sheet
-PAGE_SIDE = 480  # pixels: the longer side of a picture inside the page
+GREY = 160  # pixels: the longer side that small images are enlarged to on a sheet
+PAGE_SIDE = 480  # pixels: the longer side of an image inside the page
 HEAT = "inferno"  # dark to light in even steps, told apart without colours too
 SIGNED = "coolwarm"
 
 
 @dataclass(frozen=True)
 class ImageCell:
-    """A picture with its caption; `sharp` is shown with hard pixels, as filters and maps are."""
+    """An image with its caption; `sharp` is shown with hard pixels, as filters and maps are."""
 
     pixels: Pixels
     caption: str
@@ -50,7 +50,7 @@ class Panel:
         title: A heading of a few words.
         says: One or two sentences: what it shows and how to read it.
         step: Of the network's work that it belongs to, e.g. `convolution`.
-        tiles: Its pictures, of one size.
+        tiles: Its images, of one size.
         size: How large they are shown: `small`, `medium` or `large`.
         note: What is left out, if anything.
         columns: Of a `large` plate: tiles in a row. The first has a row of its own.
@@ -71,13 +71,13 @@ class Panel:
         # tiles of one sheet have one size, that of the largest
         height = max(tile.pixels.shape[0] for tile in self.tiles) * factor
         width = max(tile.pixels.shape[1] for tile in self.tiles) * factor
-        pictures = [_on_canvas(enlarged(tile.pixels, factor), height, width) for tile in self.tiles]
+        images = [_on_canvas(enlarged(tile.pixels, factor), height, width) for tile in self.tiles]
         captions = [tile.caption for tile in self.tiles]
         columns = {"small": 8, "medium": 6, "large": self.columns}[self.size]
         if self.size == "large":  # the first row is filled up
-            pictures[1:1] = [np.full((height, width, 3), 255, np.uint8)] * (columns - 1)
+            images[1:1] = [np.full((height, width, 3), 255, np.uint8)] * (columns - 1)
             captions[1:1] = [""] * (columns - 1)
-        sheet = contact_sheet(pictures, captions, columns)
+        sheet = contact_sheet(images, captions, columns)
         content = io.BytesIO()
         Image.fromarray(sheet).save(content, "PNG", optimize=True)
         return content.getvalue()
@@ -89,7 +89,7 @@ def enlarged(pixels: Pixels, factor: int) -> Pixels:
 
 
 def weights_as_colours(kernel: NDArray[np.float32], scale: float) -> Pixels:
-    """A filter over the three colours as a picture: `-scale` is 0, nothing is mid-grey, `scale` is full colour.
+    """A filter over the three colours as an image: `-scale` is 0, nothing is mid-grey, `scale` is full colour.
 
     Args:
         kernel: `(3, height, width)`.
@@ -115,35 +115,35 @@ def heat_as_colours(heat: NDArray[np.float32], most: float) -> Pixels:
     return _coloured(heat / most if most > 0 else np.zeros(heat.shape), HEAT)
 
 
-def overlay(picture: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
-    """Heat over the picture in grey: nothing where there is no heat, colour where there is much.
+def overlay(image: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
+    """Heat over the image in grey: nothing where there is no heat, colour where there is much.
 
     Args:
-        picture: `(height, width, 3)`.
+        image: `(height, width, 3)`.
         heat: `(height, width)`, 0 and above.
         most: The heat that is shown as the greatest.
     """
     share = np.clip(heat / most, 0, 1) if most > 0 else np.zeros(heat.shape)
-    grey = np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2)
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     weight = 0.85 * np.sqrt(share)[..., None]
     mixed = (1 - weight) * grey + weight * _coloured(share, HEAT)
     found: Pixels = np.floor(mixed + 0.5).clip(0, 255).astype(np.uint8)
     return found
 
 
-def outlined(picture: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    """The outline of `mask`, `(height, width)`, on the picture: cyan beside black, seen on any ground."""
-    thick = max(1, max(picture.shape) // 240)
+def outlined(image: Pixels, mask: NDArray[np.bool_]) -> Pixels:
+    """The outline of `mask`, `(height, width)`, on the image: cyan beside black, seen on any ground."""
+    thick = max(1, max(image.shape) // 240)
     inner, outer = _grown(mask, thick) & ~mask, _grown(mask, 2 * thick) & ~_grown(mask, thick)
-    shown = picture.copy()
+    shown = image.copy()
     shown[outer] = (0, 0, 0)
     shown[inner] = (0, 255, 255)
     return shown
 
 
-def ringed(picture: Pixels, place: tuple[float, float]) -> Pixels:
-    """A ring at a place, given as shares of height and width; a small picture is made larger for it."""
-    image = Image.fromarray(enlarged(picture, -(-240 // max(picture.shape))))
+def ringed(pixels: Pixels, place: tuple[float, float]) -> Pixels:
+    """A ring at a place, given as shares of height and width; a small image is made larger for it."""
+    image = Image.fromarray(enlarged(pixels, -(-240 // max(pixels.shape))))
     draw, radius = ImageDraw.Draw(image), max(image.size) // 12
     down, right = place[0] * image.height, place[1] * image.width
     box = (right - radius, down - radius, right + radius, down + radius)
@@ -152,10 +152,10 @@ def ringed(picture: Pixels, place: tuple[float, float]) -> Pixels:
     return np.asarray(image)
 
 
-def beside(pictures: Sequence[Pixels], gap: int = 4) -> Pixels:
-    """Pictures of one height side by side, grey between them: seen on a light page and on a dark one."""
-    space = np.full((pictures[0].shape[0], gap, 3), 128, np.uint8)
-    parts = [part for picture in pictures for part in (space, picture)][1:]
+def beside(images: Sequence[Pixels], gap: int = 4) -> Pixels:
+    """Images of one height side by side, grey between them: seen on a light page and on a dark one."""
+    space = np.full((images[0].shape[0], gap, 3), 128, np.uint8)
+    parts = [part for image in images for part in (space, image)][1:]
     return np.concatenate(parts, axis=1)
 
 

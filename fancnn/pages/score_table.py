@@ -30,25 +30,25 @@ SCORES = {
     "auroc": "chance that an NG part scores above a GO part, at any threshold",
     "average_precision": "mean precision over all recalls",
     "brier": "mean squared error of P(NG): 0 is best",
-    "calibration_error": "mean distance of promised and observed share of NG, for the mix of these pictures: 0 is best",
+    "calibration_error": "mean distance of promised and observed share of NG, for the mix of these images: 0 is best",
     "loss": "cross-entropy of P(NG): 0 is best",
 }
 IF_RIGHT = ("accuracy", "balanced_accuracy", "precision", "recall", "specificity", "f1", "mcc")  # with RECHECK
-PART_NAMES = {"train": "training", "val": "validation", "test": "test", ALL: "all"}
+SPLIT_TITLES = {"train": "training", "val": "validation", "test": "test", ALL: "all"}
 
 
 def score_rows(
-    parts: Mapping[str, Mapping[str, Any]], *, recheck: bool
+    splits: Mapping[str, Mapping[str, Any]], *, recheck: bool
 ) -> list[tuple[str, str, list[tuple[str, str]]]]:
-    """Name, meaning, and for each part the value with its interval."""
+    """Name, meaning, and for each split the value with its interval."""
     meanings = {**ALONE, **SCORES} if recheck else SCORES
     return [
         (
             score_title(name, recheck=recheck),
             meaning,
             [
-                (words.number(part.get(name)), words.between(part.get("intervals", {}).get(name)))
-                for part in parts.values()
+                (words.number(split.get(name)), words.between(split.get("intervals", {}).get(name)))
+                for split in splits.values()
             ],
         )
         for name, meaning in meanings.items()

@@ -1,4 +1,4 @@
-"""Whether runtimes decide as the run does, picture by picture, and how far apart they are."""
+"""Whether runtimes decide as the run does, image by image, and how far apart they are."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,26 +17,26 @@ TOLERANCE = 1e-4  # of probabilities: the last bits of float32 sums, and grey le
 
 @dataclass
 class Agreement:
-    """How one runtime compares with the run over all pictures so far.
+    """How one runtime compares with the run over all images so far.
 
     Attributes:
         name: Of the runtime.
         counts: Whether it must agree.
-        pictures: How many.
-        flips: Pictures that it decides otherwise.
-        not_finite: Pictures for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
+        images: How many.
+        flips: Images that it decides otherwise.
+        not_finite: Images for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
         probability_gap: The largest, of P(NG) and of shares of types.
         logit_gap: The largest, of logits before calibration.
         level_gap: The largest, in grey levels after the resize.
         values_apart: How many of the values after the resize differ.
         values: Of how many.
-        worst: The picture with the largest gap of P(NG), `(h, w, 3)`.
+        worst: The image with the largest gap of P(NG), `(h, w, 3)`.
         worst_name: What it is called.
     """
 
     name: str
     counts: bool
-    pictures: int = 0
+    images: int = 0
     flips: list[str] = field(default_factory=list)
     not_finite: list[str] = field(default_factory=list)
     probability_gap: float = 0.0
@@ -57,28 +57,28 @@ def agreements(
     model: Model,
     runtimes: Sequence[Runtime],
     thresholds: Thresholds,
-    pictures: Iterable[tuple[str, NDArray[np.uint8]]],
+    images: Iterable[tuple[str, NDArray[np.uint8]]],
 ) -> list[Agreement]:
-    """Score pictures with the run and with every runtime.
+    """Score images with the run and with every runtime.
 
     Args:
         model: The run, which decides at its own thresholds.
         runtimes: Which decide at `thresholds`.
         thresholds: Of the exported file.
-        pictures: Names and pixels `(h, w, 3)` uint8; taken a batch at a time.
+        images: Names and pixels `(h, w, 3)` uint8; taken a batch at a time.
 
     Raises:
         NotFiniteError: If the run itself gives NaN or infinity for one, naming it: there is nothing to compare with.
     """
     found = [Agreement(runtime.name, runtime.counts) for runtime in runtimes]
-    for names, batch in _named_batches(pictures):
+    for names, batch in _named_batches(images):
         expected = reference(model, batch)
         if undecided := [name for name, is_finite in zip(names, finite(expected), strict=True) if not is_finite]:
             raise NotFiniteError(undecided, len(batch))
         for agreement, runtime in zip(found, runtimes, strict=True):
             got = runtime.score(batch)
             whole = finite(got)
-            agreement.pictures += len(batch)
+            agreement.images += len(batch)
             kept, missing = np.flatnonzero(whole), np.flatnonzero(~whole)
             if missing.size and not agreement.not_finite:  # a missing number is worse than any gap
                 agreement.worst, agreement.worst_name = batch[missing[0]], names[missing[0]]
@@ -90,7 +90,7 @@ def agreements(
 
 
 def finite(tensors: Tensors) -> NDArray[np.bool_]:
-    """Which pictures have no NaN and no infinity in any tensor: `(n,)`."""
+    """Which images have no NaN and no infinity in any tensor: `(n,)`."""
     whole = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in tensors.values()]
     return np.asarray(np.all(whole, axis=0))
 
@@ -124,21 +124,21 @@ def gap(expected: Tensors, got: Tensors, name: str) -> float:
 
 
 def _named_batches(
-    pictures: Iterable[tuple[str, NDArray[np.uint8]]],
+    images: Iterable[tuple[str, NDArray[np.uint8]]],
 ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-    """Neighbours of one size together, taking no more pictures at a time than it takes to make a batch."""
+    """Neighbours of one size together, taking no more images at a time than it takes to make a batch."""
     held: list[tuple[str, NDArray[np.uint8]]] = []
-    for name, picture in pictures:
-        if held and (picture.shape != held[0][1].shape or len(held) == 16):
+    for name, image in images:
+        if held and (image.shape != held[0][1].shape or len(held) == 16):
             yield from _parts(held)
             held = []
-        held.append((name, picture))
+        held.append((name, image))
     yield from _parts(held)
 
 
 def _parts(held: Sequence[tuple[str, NDArray[np.uint8]]]) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
     names = [name for name, _ in held]
     start = 0
-    for batch in batches([picture for _, picture in held]):
+    for batch in batches([image for _, image in held]):
         yield names[start : start + len(batch)], batch
         start += len(batch)

@@ -18,16 +18,16 @@ RELATIVE = 1e-3  # of a layer's largest value: what float32 explains, many times
 TIES = 0.01  # share of grey levels that may be one apart: those halfway between two
 
 
-def parting(model: Model, got: Tensors, layers: Tensors, picture: NDArray[np.uint8]) -> str:
-    """In words, the first step of a picture's way through the model at which a runtime has other numbers.
+def parting(model: Model, got: Tensors, layers: Tensors, image: NDArray[np.uint8]) -> str:
+    """In words, the first step of an image's way through the model at which a runtime has other numbers.
 
     Args:
         model: The run.
-        got: What the runtime says of the picture.
+        got: What the runtime says of the image.
         layers: And what its layers gave, by name; may be empty.
-        picture: `(h, w, 3)`, uint8.
+        image: `(h, w, 3)`, uint8.
     """
-    expected = reference(model, picture[None])
+    expected = reference(model, image[None])
     apart = np.abs(expected["pixels"] - got["pixels"])
     if not apart.max() <= 1.5 or (apart > 0.5).mean() > TIES:
         share = 100 * float((apart > 0.5).mean())
@@ -64,13 +64,13 @@ def layer_outputs(model: Model, pixels: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def layers_of(path: Path, runtime: str, picture: NDArray[np.uint8]) -> Tensors:
+def layers_of(path: Path, runtime: str, image: NDArray[np.uint8]) -> Tensors:
     """What the layers of an ONNX file give on a runtime, by their names in the network.
 
     Args:
         path: The file.
         runtime: As `fancnn.parity.runtimes` names it.
-        picture: `(h, w, 3)`, uint8.
+        image: `(h, w, 3)`, uint8.
     """
     onnx = import_module("onnx")
     graph = onnx.load(path)
@@ -84,7 +84,7 @@ def layers_of(path: Path, runtime: str, picture: NDArray[np.uint8]) -> Tensors:
         score = of_onnx_runtime(content, path)
     else:
         score = of_openvino(content, FLOAT32 if runtime.endswith("float32") else {})
-    found = score(picture[None])
+    found = score(image[None])
     return {layer: found[value] for layer, value in values.items() if value in found}
 
 

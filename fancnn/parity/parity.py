@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, picture by picture."""
+"""The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, image by image."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,8 +25,8 @@ from fancnn.runs import checkpoints
 from fancnn.system.console import print_table, say, track
 
 Named = tuple[str, NDArray[np.uint8]]
-MOST = 300  # pictures of the run's own that an export is compared on
-MADE_UP = ((80, 80), (300, 300), (240, 320), (97, 61), (31, 200))  # sizes, where the run's pictures are gone
+MOST = 300  # images of the run's own that an export is compared on
+MADE_UP = ((80, 80), (300, 300), (240, 320), (97, 61), (31, 200))  # sizes, where the run's images are gone
 
 
 def parity(settings: ParitySettings) -> bool:
@@ -36,7 +36,7 @@ def parity(settings: ParitySettings) -> bool:
         Whether no decision differs on any runtime.
 
     Raises:
-        UserError: If the file, the run or the pictures cannot be found, none of them can be read, the file comes from
+        UserError: If the file, the run or the images cannot be found, none of them can be read, the file comes from
             no run like this one, or the run or a runtime gives NaN or infinity.
     """
     model = checkpoints.load(settings.run, image_limits=settings.image_limits)
@@ -44,33 +44,33 @@ def parity(settings: ParitySettings) -> bool:
     facts = facts_of(path)
     _validate_alike(model, facts, path)
     _print_changes(model, facts, path)
-    return compared(model, path, pictures_in(settings.input, model)[1])
+    return compared(model, path, images_in(settings.input, model)[1])
 
 
-def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
-    """Say how an exported file compares with its run on pictures, and whether no decision differs.
+def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
+    """Say how an exported file compares with its run on images, and whether no decision differs.
 
     Raises:
         NotFiniteError: If the run gives NaN or infinity for an image, naming it.
-        UserError: If a runtime does that, or no picture could be read.
+        UserError: If a runtime does that, or no image could be read.
     """
     runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
-    found = agreements(model, runtimes, thresholds, pictures)
-    if not found[0].pictures:
-        raise UserError("no picture could be read: there is nothing to compare on")
-    print_table(f"{path.name} against the run, {found[0].pictures} pictures: largest gaps", COLUMNS, map(_row, found))
+    found = agreements(model, runtimes, thresholds, images)
+    if not found[0].images:
+        raise UserError("no image could be read: there is nothing to compare on")
+    print_table(f"{path.name} against the run, {found[0].images} images: largest gaps", COLUMNS, map(_row, found))
     flips = _flips(found)
     for agreement, runtime in zip(found, runtimes, strict=True):
         if agreement.worst is None or agreement.within or not (agreement.counts or set(agreement.flips) - set(flips)):
             continue
         if agreement.probability_gap <= TOLERANCE and thresholds != model.thresholds:
             apart = f"{_plain(thresholds)} in the file, {_plain(model.thresholds)} in the run"
-            say(f"{agreement.name}: parts from the run at the thresholds: {apart} ({agreement.flips[0]})")
+            say(f"{agreement.name}: diverges from the run at the thresholds: {apart} ({agreement.flips[0]})")
         else:
             say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
     _print_runtimes(path, found)
     if broken := [agreement for agreement in found if agreement.counts and agreement.not_finite]:
-        missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.pictures}" for item in broken)
+        missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.images}" for item in broken)
         raise UserError(
             f"{path.name} has no decision on some images, since the network's output is not a "
             f"finite number: {missing}. Nothing may be decided with it: export the run anew"
@@ -83,7 +83,7 @@ def compared(model: Model, path: Path, pictures: Iterable[Named]) -> bool:
 
 
 def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
-    """The pictures that runtimes which count decide otherwise than the run, each once, and which these are."""
+    """The images that runtimes which count decide otherwise than the run, each once, and which these are."""
     flips: dict[str, list[str]] = {}
     for agreement in found:
         for name in agreement.flips if agreement.counts else ():
@@ -115,9 +115,9 @@ def _row(agreement: Agreement) -> list[str]:
     return [agreement.name, str(len(agreement.flips)), *(f"{gap:.2g}" for gap in gaps), f"{share:.2g}%"]
 
 
-def _parting(model: Model, path: Path, runtime: Runtime, picture: NDArray[np.uint8]) -> str:
-    layers = layers_of(path, runtime.name, picture) if format_of(path) == "onnx" else {}
-    return f"parts from the run at {parting(model, runtime.score(picture[None]), layers, picture)}"
+def _parting(model: Model, path: Path, runtime: Runtime, image: NDArray[np.uint8]) -> str:
+    layers = layers_of(path, runtime.name, image) if format_of(path) == "onnx" else {}
+    return f"diverges from the run at {parting(model, runtime.score(image[None]), layers, image)}"
 
 
 def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
@@ -173,7 +173,7 @@ def _calibration(facts: ExportMetadata, path: Path) -> Calibration:
 
 
 def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
-    """The pictures among files, under their paths; what cannot be read is said and left out."""
+    """The images among files, under their paths; what cannot be read is said and left out."""
     for path in files:
         try:
             yield str(path), read_image(path, model.preprocess.background, model.gate)
@@ -181,21 +181,21 @@ def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
             say(f"{path} is left out: {error}")
 
 
-def pictures_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
-    """The pictures that `input` means, and what they are."""
+def images_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
+    """The images that `input` means, and what they are."""
     files = input_files(wanted)
     return plural(len(files), "file"), track(_read(files, model), "comparing", len(files))
 
 
-def own_pictures(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
-    """Pictures to compare on that a run knows, and what they are: of its validation part, or noise if they are gone."""
+def own_images(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
+    """Images to compare on that a run knows, and what they are: of its validation split, or noise if they are gone."""
     root, table = Path(model.about.get("root") or "."), run / "split.csv"
-    known = [root / picture.path for picture in read_split(table) if picture.split == "val"] if table.is_file() else []
+    known = [root / image.path for image in read_split(table) if image.split == "val"] if table.is_file() else []
     files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
     if files:
-        return f"{plural(len(files), 'picture')} of the validation part", _read(files, model)
+        return f"{plural(len(files), 'image')} of the validation split", _read(files, model)
     random = np.random.default_rng(0)
     made = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in MADE_UP for _ in range(4)]
-    return "noise, since the run's pictures are not there; input=FOLDER names others", (
-        (f"noise {index}", picture) for index, picture in enumerate(made)
+    return "noise, since the run's images are not there; input=FOLDER names others", (
+        (f"noise {index}", image) for index, image in enumerate(made)
     )

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fancnn.errors import UserError
 from fancnn.files.seals import contents_of, validate_archive
 from fancnn.inference.export_formats import FORMATS, needed
-from fancnn.inference.export_metadata import INPUT, KEY, ExportMetadata
+from fancnn.inference.export_metadata import KEY, ExportMetadata
 from fancnn.inference.exported_model import checked_seal, content_of, session_of
 from fancnn.model import Model
 from fancnn.networks.full_float32 import full_float32
@@ -33,11 +33,11 @@ FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}  # where a processor has bfloat16,
 
 @dataclass(frozen=True)
 class Runtime:
-    """Something that scores pictures.
+    """Something that scores images.
 
     Attributes:
         name: As tables call it.
-        score: From pictures `(n, h, w, 3)` uint8 to the tensors of `fancnn.inference.export_metadata`, by name.
+        score: From images `(n, h, w, 3)` uint8 to the tensors of `fancnn.inference.export_metadata`, by name.
         counts: Whether it must agree; False where it computes as nobody should let it.
     """
 
@@ -47,11 +47,11 @@ class Runtime:
 
 
 @torch.inference_mode()
-def reference(model: Model, pictures: NDArray[np.uint8]) -> Tensors:
-    """What the run says of pictures `(n, h, w, 3)`: with its own resize, and its calibration in float64."""
+def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
+    """What the run says of images `(n, h, w, 3)`: with its own resize, and its calibration in float64."""
     was_training = model.training
     model.eval()
-    pixels = model.preprocess.fit(torch.from_numpy(pictures).permute(0, 3, 1, 2))
+    pixels = model.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.autocast(model.device.type, enabled=False), full_float32(model.device.type):
         outputs = model.network(model.preprocess(pixels.to(model.device)))
     model.train(was_training)
@@ -127,17 +127,17 @@ def runtimes_of(path: Path) -> list[Runtime]:
 def of_onnx_runtime(content: bytes, path: Path) -> Score:
     """ONNX Runtime on the bytes of a file."""
     session = session_of(content, path, threads=0)
-    names = [output.name for output in session.get_outputs()]
-    return lambda pictures: dict(zip(names, session.run(names, {INPUT: pictures}), strict=True))
+    names, (taken,) = [output.name for output in session.get_outputs()], session.get_inputs()
+    return lambda images: dict(zip(names, session.run(names, {taken.name: images}), strict=True))
 
 
 def of_openvino(source: Path | bytes, options: dict[str, str]) -> Score:
     """OpenVINO on a file, or on the bytes of an ONNX file."""
     compiled = _compiled(source, options)
-    names = [output.get_any_name() for output in compiled.outputs]
+    names, taken = [output.get_any_name() for output in compiled.outputs], compiled.inputs[0].get_any_name()
 
-    def score(pictures: NDArray[np.uint8]) -> Tensors:
-        found = compiled({INPUT: pictures})
+    def score(images: NDArray[np.uint8]) -> Tensors:
+        found = compiled({taken: images})
         return {name: np.array(found[name]) for name in names}
 
     return score
@@ -147,9 +147,9 @@ def of_program(path: Path) -> Score:
     """PyTorch on a file of `torch.export`."""
     program, names = _loaded(path)[0].module(), facts_of(path).tensors
 
-    def score(pictures: NDArray[np.uint8]) -> Tensors:
+    def score(images: NDArray[np.uint8]) -> Tensors:
         with torch.inference_mode():
-            found = program(torch.from_numpy(pictures))
+            found = program(torch.from_numpy(images))
         return {name: values.numpy() for name, values in zip(names, found, strict=True)}
 
     return score

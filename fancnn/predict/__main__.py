@@ -1,4 +1,4 @@
-"""Decide on new pictures: `python -m fancnn.predict run=outputs/train/<stamp> input=/new/pictures`."""
+"""Decide on new images: `python -m fancnn.predict run=outputs/train/<stamp> input=/new/images`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.predict`: decisions on new pictures, in a table."""
+"""The story of `python -m fancnn.predict`: decisions on new images, in a table."""
 
 import os
 import sys
@@ -54,10 +54,10 @@ class Counts:
 
 
 def predict(settings: PredictSettings) -> Counts:
-    """Score every picture that `settings.input` means; the table appears when all are done.
+    """Score every image that `settings.input` means; the table appears when all are done.
 
     Raises:
-        UserError: If the run, the exported file or the input cannot be found, the input holds no pictures, or the
+        UserError: If the run, the exported file or the input cannot be found, the input holds no images, or the
             table would take the place of one that a run keeps.
     """
     validate_predicting(settings)
@@ -126,7 +126,7 @@ def _inspector(settings: PredictSettings) -> Inspector:
 def input_files(wanted: str) -> list[Path]:
     """The files that `input` means, in a stable order.
 
-    A file is itself, whatever its suffix; a folder gives the pictures in it and below, hidden ones left out; a
+    A file is itself, whatever its suffix; a folder gives the images in it and below, hidden ones left out; a
     pattern gives what it matches; `-` reads one path a line from standard input, in that order. A folder that cannot be
     looked into is one of them: to read it gives the reason.
 
@@ -139,13 +139,13 @@ def input_files(wanted: str) -> list[Path]:
     if os.path.lexists(path) and not path.is_dir():  # whatever it is: who reads it says what is wrong with it
         return [path]
     if path.is_dir():
-        found = sorted(path / picture for picture in iter_image_files(path))
+        found = sorted(path / image for image in iter_image_files(path))
         if not found:
-            raise UserError(f"input={wanted} holds no pictures. Expected files such as .jpg, .png, .bmp, .tif or .webp")
+            raise UserError(f"input={wanted} holds no images. Expected files such as .jpg, .png, .bmp, .tif or .webp")
         return found
     files = matching_image_files(path)
     if not files:
-        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
+        raise UserError(f"input={wanted} is no file, no folder, and matches no images as a pattern")
     return files
 
 

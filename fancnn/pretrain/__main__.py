@@ -1,4 +1,4 @@
-"""Learn filters from pictures without labels: `python -m fancnn.pretrain data.root=/pictures`."""
+"""Learn filters from images without labels: `python -m fancnn.pretrain data.root=/images`."""
 
 from fancnn.cli.command import command
 from fancnn.pretrain.settings import validate_pretraining

@@ -1,7 +1,7 @@
-"""What pictures without labels can teach: to rebuild a picture, or to tell how it was turned.
+"""What images without labels can teach: to rebuild an image, or to tell how it was turned.
 
-A task holds the network under `network` and what only pretraining needs beside it. Its `measured` takes pictures
-scaled to [0, 1], as augmentation gives them, and gives `(batch,)` values of each picture by name; `loss` is learnt.
+A task holds the network under `network` and what only pretraining needs beside it. Its `measured` takes images
+scaled to [0, 1], as augmentation gives them, and gives `(batch,)` values of each image by name; `loss` is learnt.
 """
 
 from collections.abc import Iterator
@@ -17,19 +17,19 @@ from fancnn.networks import Decoder
 
 
 class Autoencoder(nn.Module):
-    r"""The network's feature map, and a decoder that rebuilds the picture from it (Hinton and Salakhutdinov 2006).
+    r"""The network's feature map, and a decoder that rebuilds the image from it (Hinton and Salakhutdinov 2006).
 
     What it is shown in training is noisy and what it should give is not (Vincent et al. 2008): a feature map with
-    more values than the picture, as that of `model=basic`, could otherwise pass the pixels on and learn nothing.
+    more values than the image, as that of `model=basic`, could otherwise pass the pixels on and learn nothing.
 
     Args:
         network: Has a `feature_map`.
         preprocess: Of the network.
-        noise: Standard deviation of what is added to the pictures shown in training, 1 being white; 0 adds nothing.
+        noise: Standard deviation of what is added to the images shown in training, 1 being white; 0 adds nothing.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8.
-        - Output: `(batch, 3, *image_size)`, float: the pictures rebuilt, scaled to [0, 1].
+        - Output: `(batch, 3, *image_size)`, float: the images rebuilt, scaled to [0, 1].
 
     Raises:
         UserError: If the network has no feature map.
@@ -54,18 +54,18 @@ class Autoencoder(nn.Module):
         return rebuilt
 
     def measured(self, pixels: Tensor) -> dict[str, Tensor]:
-        """`loss`: the mean squared error over the pixels of each picture."""
+        """`loss`: the mean squared error over the pixels of each image."""
         shown = pixels
-        if self.training and self.noise:  # the same to red, green and blue, so that grey pictures stay grey
+        if self.training and self.noise:  # the same to red, green and blue, so that grey images stay grey
             shown = pixels + self.noise * torch.randn_like(pixels[:, :1])
         error = self.rebuilt(shown).float() - pixels
         return {"loss": error.square().mean((1, 2, 3))}
 
 
 class Rotation(nn.Module):
-    r"""Tells by which of four quarter turns a picture was turned (Gidaris et al. 2018), from the feature map's mean.
+    r"""Tells by which of four quarter turns an image was turned (Gidaris et al. 2018), from the feature map's mean.
 
-    Each picture is shown in all four, training and validation alike.
+    Each image is shown in all four, training and validation alike.
 
     Senseless where turns cannot be told, as in crops of boards and surfaces without an up: the accuracy then stays
     near 25 %. As senseless where they are told at a glance, by a label or by light from one side: it is near 100 %
@@ -73,14 +73,14 @@ class Rotation(nn.Module):
 
     Args:
         network: Has a `feature_map`.
-        preprocess: Of the network; its pictures are square.
+        preprocess: Of the network; its images are square.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8.
         - Output: `(batch, 4)`, float: a logit for each number of quarter turns.
 
     Raises:
-        UserError: If the network has no feature map, or the pictures are not square.
+        UserError: If the network has no feature map, or the images are not square.
     """
 
     scores: tuple[str, ...] = ("accuracy",)
@@ -90,7 +90,7 @@ class Rotation(nn.Module):
         height, width = preprocess.image_size
         if height != width:
             raise UserError(
-                f"data.image_size={[height, width]}: task=rotation needs square pictures, since a quarter turn makes "
+                f"data.image_size={[height, width]}: task=rotation needs square images, since a quarter turn makes "
                 f"others as wide as they were high. Take data.image_size={[height, height]}, or task=autoencoder"
             )
         self.network, self.preprocess = network, preprocess
@@ -105,7 +105,7 @@ class Rotation(nn.Module):
         return logits
 
     def measured(self, pixels: Tensor) -> dict[str, Tensor]:
-        """`loss`: the cross-entropy of each picture's four turns; `accuracy`: the share of them that are told."""
+        """`loss`: the cross-entropy of each image's four turns; `accuracy`: the share of them that are told."""
         turned, turns = four_turns(pixels)
         logits = self.told(turned).float()
         loss = F.cross_entropy(logits, turns, reduction="none")
@@ -114,7 +114,7 @@ class Rotation(nn.Module):
 
 
 def four_turns(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Square pictures as they are, then all turned to the left by one, two and three quarters, as `torch.rot90` turns.
+    """Square images as they are, then all turned to the left by one, two and three quarters, as `torch.rot90` turns.
 
     Args:
         pixels: `(batch, 3, side, side)`.

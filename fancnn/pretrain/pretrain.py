@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.pretrain`: pictures without labels, a task, the best epoch, and what it is good for.
+"""The story of `python -m fancnn.pretrain`: images without labels, a task, the best epoch, and what it is good for.
 
 The run folder holds `checkpoints/best.ckpt` and `last.ckpt`, `split.csv` (class empty, label 0), `metrics.csv`,
 TensorBoard events, and of an autoencoder `reconstructions.png`.
@@ -41,7 +41,7 @@ from fancnn.training.checkpointing import BEST, BestAndLast
 from fancnn.training.epoch_log import History
 from fancnn.training.quiet_lightning import quiet_lightning
 
-SHOWN = 32  # pictures on the sheet of reconstructions
+SHOWN = 32  # images on the sheet of reconstructions
 CHANCE, AT_A_GLANCE = 0.3, 0.99  # accuracies of rotation that say it taught nothing
 
 
@@ -58,11 +58,11 @@ def pretrain(settings: PretrainSettings) -> float:
     started, run = time.perf_counter(), Path(settings.output_dir)
     keep_freed_memory()
     quiet_lightning()
-    check(settings)  # before pictures are read: a mistake is told at once
+    check(settings)  # before images are read: a mistake is told at once
     task = build_task(settings)
     data = read_unlabelled(settings)
-    seen = checkpoints.seen_in_training(data.pictures)
-    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.pictures), seen)
+    seen = checkpoints.seen_in_training(data.images)
+    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.images), seen)
     earlier = earlier_training(settings.ckpt, about, "pretrain") if settings.ckpt else None
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
@@ -72,7 +72,7 @@ def pretrain(settings: PretrainSettings) -> float:
     if trainer.is_global_zero:
         run_folders.begin(run, "pretrain")
         leave_data(data, run)
-        _print_pictures(data)
+        _print_images(data)
         say("precision: {} ({})".format(*assembly.precision(settings)))
     _fit(trainer, module, data, earlier, run)
     if trainer.is_global_zero:
@@ -88,7 +88,7 @@ def pretrain(settings: PretrainSettings) -> float:
 
 
 def check(settings: PretrainSettings) -> None:
-    """Refuse a configuration that cannot train, before pictures are read.
+    """Refuse a configuration that cannot train, before images are read.
 
     Raises:
         UserError: Naming the key, what it says and what it may say.
@@ -134,8 +134,8 @@ def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
 
 
 def read_unlabelled(settings: PretrainSettings) -> ImageDataModule:
-    """All pictures below the root, read and split; the decoded cache is that of labelled trainings."""
-    fixed: dict[str, Any] = {"go_class": "", "split": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
+    """All images below the root, read and split; the decoded cache is that of labelled trainings."""
+    fixed: dict[str, Any] = {"go_class": "", "split_method": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
     options = DataSettings(**asdict(settings.data), **fixed, group=None, split_file=None, fans=None)
     root = Path(settings.data.root).expanduser()
     data = assembly.datamodule(options, root, settings.seed, labelled=False, image_limits=settings.image_limits)
@@ -182,17 +182,17 @@ def _print_result(module: Pretraining, data: ImageDataModule) -> None:
     values = {name: float(torch.cat([item[name] for item in found]).mean()) for name in found[0]}
     if isinstance(task, Autoencoder):
         flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())
-        say(f"\nval: mean squared error {values['loss']:.5f}; each picture's mean colour alone: {flat:.5f}")
+        say(f"\nval: mean squared error {values['loss']:.5f}; each image's mean colour alone: {flat:.5f}")
         if not values["loss"] < flat:
             say(
-                "warning: the reconstructions are no better than one flat colour for each picture, so next to nothing "
+                "warning: the reconstructions are no better than one flat colour for each image, so next to nothing "
                 f"was learnt; train longer: trainer.max_epochs={3 * (module.trainer.max_epochs or 1)}"
             )
         return
     accuracy = values["accuracy"]
     say(f"\nval: {accuracy:.1%} of the turns are told (chance: 25 %)")
     if accuracy < CHANCE:
-        say("warning: turns cannot be told in these pictures, so little was learnt; take task=autoencoder")
+        say("warning: turns cannot be told in these images, so little was learnt; take task=autoencoder")
     elif accuracy > AT_A_GLANCE:
         say("warning: turns are told at a glance, by a label or by light perhaps: little may have been learnt for it")
 
@@ -207,25 +207,25 @@ def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: ImageDataM
         Image.fromarray(sheet).save(partial, "PNG")
     for board in boards_of(trainer):
         board.experiment.add_image("reconstructions", sheet, 0, dataformats="HWC")
-    say(f"pictures beside their reconstructions: {path}")
+    say(f"images beside their reconstructions: {path}")
 
 
 @torch.inference_mode()
 def reconstruction_sheet(task: Autoencoder, data: ImageDataModule, count: int = SHOWN) -> NDArray[np.uint8]:
-    """Validation pictures, each with its reconstruction to the right: `(height, width, 3)` uint8."""
-    size = len(data.part("val"))
+    """Validation images, each with its reconstruction to the right: `(height, width, 3)` uint8."""
+    size = len(data.images_of("val"))
     rows = torch.linspace(0, size - 1, min(count, size)).long()
     images, _ = data.dataset("val")[rows]
     rebuilt = task.eval()(images.to(next(task.parameters()).device)).cpu()
     rebuilt = rebuilt.clamp(0, 1).mul(255).round().to(torch.uint8)
     pairs = torch.stack([images, rebuilt], 1).flatten(0, 1).permute(0, 2, 3, 1)
-    return contact_sheet(list(pairs.numpy()), ["picture", "rebuilt"] * len(rows))
+    return contact_sheet(list(pairs.numpy()), ["image", "rebuilt"] * len(rows))
 
 
-def _print_pictures(data: ImageDataModule) -> None:
-    counts = ", ".join(f"{len(data.part(part))} {part}" for part in SPLIT_NAMES if data.part(part))
-    say(f"pictures: {len(data.pictures)} in {data.root}, labels not looked at ({counts})")
-    if data.part("test"):
+def _print_images(data: ImageDataModule) -> None:
+    counts = ", ".join(f"{len(data.images_of(split))} {split}" for split in SPLIT_NAMES if data.images_of(split))
+    say(f"images: {len(data.images)} in {data.root}, labels not looked at ({counts})")
+    if data.images_of("test"):
         say("those of test/ are left alone")
     if data.skipped:
         say(f"warning: {plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")

@@ -1,4 +1,4 @@
-"""The training of a pretext task: what `Classifier` is to labelled pictures, for those without labels."""
+"""The training of a pretext task: what `Classifier` is to labelled images, for those without labels."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -28,7 +28,7 @@ class Pretraining(pl.LightningModule):
         task: What is learnt; after `fit` its network holds the last weights.
         optimizer: Takes parameters or groups of them, gives the optimiser.
         schedule: As in `Classifier`.
-        augment: Takes pictures scaled to [0, 1] and labels, gives both; only in training.
+        augment: Takes images scaled to [0, 1] and labels, gives both; only in training.
         seed: With the epoch, decides whatever is random inside it (noise, dropout, augmentation).
         description: Plain data that makes a checkpoint explain itself; see `fancnn.runs.checkpoints`.
 
@@ -109,13 +109,13 @@ class Pretraining(pl.LightningModule):
         if self.description:
             checkpoint["fancnn"] = {**self.description, "epoch": self.current_epoch + 1}
 
-    def _keep(self, part: str, values: Mapping[str, Tensor]) -> None:
-        self.measured[part].append({name: value.detach() for name, value in values.items()})
+    def _keep(self, split: str, values: Mapping[str, Tensor]) -> None:
+        self.measured[split].append({name: value.detach() for name, value in values.items()})
 
-    def _taken(self, part: str) -> dict[str, Tensor]:
-        """Means over the pictures of the epoch."""
-        batches, self.measured[part] = self.measured[part], []
-        return {f"{part}/{name}": torch.cat([batch[name] for batch in batches]).mean() for name in batches[0]}
+    def _taken(self, split: str) -> dict[str, Tensor]:
+        """Means over the images of the epoch."""
+        batches, self.measured[split] = self.measured[split], []
+        return {f"{split}/{name}": torch.cat([batch[name] for batch in batches]).mean() for name in batches[0]}
 
     def _log(self, values: Mapping[str, Tensor]) -> None:
         # `step` puts the epoch on TensorBoard's horizontal axis

@@ -12,8 +12,8 @@ from fancnn.settings.validation import (
     validate_choice,
     validate_earlier,
     validate_image_limits,
+    validate_images_root,
     validate_named,
-    validate_pictures_root,
     validate_preprocess,
     validate_seed,
     validate_share,
@@ -21,7 +21,7 @@ from fancnn.settings.validation import (
 )
 
 MONITORABLE = ("val/loss", "train/loss")
-TURNING = ("SquareSymmetry", "VerticalFlip", "Rotation")  # transforms after which a picture's own turn is not known
+TURNING = ("SquareSymmetry", "VerticalFlip", "Rotation")  # transforms after which an image's own turn is not known
 
 
 def validate_pretraining(settings: PretrainSettings) -> None:
@@ -45,11 +45,11 @@ def _validate_data(data: UnlabelledSettings) -> None:
         check(lambda: validate_share("data.val_fraction", data.val_fraction))
         check(lambda: validate_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
         check(lambda: validate_cache(data.cache))
-        check(lambda: validate_pictures_root(data.root))
+        check(lambda: validate_images_root(data.root))
 
 
 def _validate_turning(settings: PretrainSettings) -> None:
-    """Refuse pictures that augmentation turns before the turn is asked for."""
+    """Refuse images that augmentation turns before the turn is asked for."""
     if not str(settings.task.get("_target_", "")).endswith(".Rotation") or settings.augment is None:
         return
     for name, node in settings.augment.transforms.items():
@@ -57,7 +57,7 @@ def _validate_turning(settings: PretrainSettings) -> None:
         kind = str(described.get("_target_", "")).rpartition(".")[2]
         if kind in TURNING and not (kind == "Rotation" and _is_small(described.get("degrees", 10))):
             raise UserError(
-                f"task=rotation asks how a picture was turned, and augment.transforms.{name} ({kind}) turns it before: "
+                f"task=rotation asks how an image was turned, and augment.transforms.{name} ({kind}) turns it before: "
                 f"the answer could not be known. Leave it out: augment.transforms.{name}=null"
             )
 

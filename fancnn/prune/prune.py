@@ -44,8 +44,8 @@ from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import train
 from fancnn.training.checkpointing import LAST
 
-PART = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
-MEASURED = 512  # training pictures that filters are measured on
+SPLIT = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
+MEASURED = 512  # training images that filters are measured on
 Orders = Mapping[DependencyGroup, NDArray[np.intp]]
 
 
@@ -60,14 +60,14 @@ class _Smaller:
 def prune(settings: PruneSettings) -> list[Point]:
     """Remove filters once, train what is left, and compare; where several shares are asked for, each from the original.
 
-    The test part is looked at once, and only where one share is asked for and not in a sweep: among several, one is to
+    The test split is looked at once, and only where one share is asked for and not in a sweep: among several, one is to
     be chosen first.
 
     Returns:
         The original and each share, the largest first.
 
     Raises:
-        UserError: If the run or its pictures cannot be found, or its network cannot be pruned.
+        UserError: If the run or its images cannot be found, or its network cannot be pruned.
     """
     keep_freed_memory()
     source, output = (
@@ -90,9 +90,9 @@ def prune(settings: PruneSettings) -> list[Point]:
         _fine_tuned(settings, source, smaller, folder, alone=alone)
         tuned = checkpoints.load(folder)
         points.append(point_of(share, folder, tuned, _known_scores(folder), before))
-    part = None if alone else PART  # test where there is one
-    original = _certificate(settings, source, source.folder, output / "certificate-original.json", part)
-    compared = [_held_against(settings, source, point, original, part) for point in points[1:]]
+    split = None if alone else SPLIT  # test where there is one
+    original = _certificate(settings, source, source.folder, output / "certificate-original.json", split)
+    compared = [_held_against(settings, source, point, original, split) for point in points[1:]]
     leave_curve(output, settings, points, compared)
     run_folders.finish(output)
     for point in points[1:]:
@@ -127,7 +127,7 @@ def kept_count(width: int, share: float) -> int:
 
 def _orders(source: EarlierRun, by: str) -> Orders:
     network, batches = source.model.network, source.training_batches(MEASURED)
-    say(f"filters by {by}, on {sum(len(labels) for _, labels in batches)} training pictures: {CRITERIA[by].says}")
+    say(f"filters by {by}, on {sum(len(labels) for _, labels in batches)} training images: {CRITERIA[by].says}")
     values = measured(source.model, network, source.groups, batches, (by,))
     return {group: CRITERIA[by].order(of_group[by]) for group, of_group in values.items()}
 
@@ -161,19 +161,19 @@ def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
     """Scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
     decision, line = source.settings.decision, source.settings.line
     try:
-        logits, labels = _logits(source, pruned, decision.part)
-        images = source.data.part(decision.part)
+        logits, labels = _logits(source, pruned, decision.split)
+        images = source.data.images_of(decision.split)
         groups, contents = [image.group for image in images], [image.content for image in images]
         probabilities = pruned.calibration.probabilities(logits)
         pruned.thresholds = choose(decision, line, labels, probabilities, groups, contents).thresholds
     except UserError as error:
         say(f"note: without its training, {error}. The original's thresholds are taken for it")
-    return scores_of_logits(pruned, *_logits(source, pruned, PART))
+    return scores_of_logits(pruned, *_logits(source, pruned, SPLIT))
 
 
-def _logits(source: EarlierRun, model: Model, part: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    found = np.concatenate([model.logits(images) for images, _ in source.data.in_order(part)])
-    return found, np.array([picture.label for picture in source.data.part(part)])
+def _logits(source: EarlierRun, model: Model, split: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    found = np.concatenate([model.logits(images) for images, _ in source.data.in_order(split)])
+    return found, np.array([image.label for image in source.data.images_of(split)])
 
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
@@ -220,17 +220,17 @@ def _tuning(
 
 
 def _known_scores(run: Path) -> Mapping[str, Any]:
-    return scores_of(metrics_of_split(run / "metrics.json", PART, SCORES))
+    return scores_of(metrics_of_split(run / "metrics.json", SPLIT, SCORES))
 
 
 def _held_against(
-    settings: PruneSettings, source: EarlierRun, point: Point, original: str, part: str | None
+    settings: PruneSettings, source: EarlierRun, point: Point, original: str, split: str | None
 ) -> dict[str, Any]:
-    """Flips against the original, and what can be certified of it and of what is left; on the part, None is test."""
+    """Flips against the original, and what can be certified of it and of what is left; on the split, None is test."""
     say(f"\nkeep={point.keep:g} against the original")
     asked = CompareSettings(
         runs=[str(source.folder), str(point.run)],
-        part=part,
+        split=split,
         threshold=0.5,
         new_escape_rate=None,
         new_overkill_rate=None,
@@ -240,17 +240,17 @@ def _held_against(
         output_dir=str(point.run),
     )
     verdict = compare(asked).verdict
-    smaller = _certificate(settings, source, point.run, point.run / "certificate.json", part)
+    smaller = _certificate(settings, source, point.run, point.run / "certificate.json", split)
     return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
 
 
-def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, part: str | None) -> str:
+def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, split: str | None) -> str:
     """What can be proven of a run, by the unit of the rule of its thresholds, in words; told, and left in `place`."""
     say(f"\ncertificate of {run}")
     asked = CertifySettings(
         run=str(run),
         table=None,
-        part=part,
+        split=split,
         escape=settings.escape,
         confidence=settings.confidence,
         threshold=None,

@@ -1,11 +1,11 @@
 """What networks of several sizes cost and are worth, side by side.
 
-`pruning.json`, version 1: format (`fancnn-pruning`), version, run (the original), by, epochs, lr_factor, part (that the
-scores are of), versions, and points, the original first: keep, run, weights_sha256 (absent before), network (arguments
-that say how wide it is), parameters, bytes (of its weights and statistics, as they are kept), flops (of one picture),
-ms (a picture alone, pixels to logit) and ms_in_batch (a picture among 32), medians measured in turn; pruned and tuned,
-the scores before and after the training (pruned is null for the original): loss, auroc, accuracy, escapes, overkills;
-verdict and certificates, in words (null for the original).
+`pruning.json`, version 2 (1 had `part` for split): format (`fancnn-pruning`), version, run (the original), by,
+epochs, lr_factor, split (that the scores are of), versions, and points, the original first: keep, run, weights_sha256
+(absent before), network (arguments that say how wide it is), parameters, bytes (of its weights and statistics, as
+they are kept), flops (of one image), ms (an image alone, pixels to logit) and ms_in_batch (an image among 32),
+medians measured in turn; pruned and tuned, the scores before and after the training (pruned is null for the
+original): loss, auroc, accuracy, escapes, overkills; verdict and certificates, in words (null for the original).
 """
 
 import json
@@ -31,7 +31,7 @@ from fancnn.system.console import print_table, say
 from fancnn.system.installation import versions
 from fancnn.system.timing import in_turn, seconds
 
-FORMAT, VERSION = "fancnn-pruning", 1
+FORMAT, VERSION = "fancnn-pruning", 2
 SCORES = ("loss", "auroc", "accuracy", "escapes", "overkills")
 ROUNDS, CALLS = 9, 5  # the median of nine, each the mean of five
 
@@ -47,7 +47,7 @@ class Point:
         network: Arguments that say how wide it is.
         parameters: How many.
         bytes: Of weights and statistics.
-        flops: Of one picture.
+        flops: Of one image.
         pruned: Scores before the training; None for the original.
         tuned: Scores after it.
     """
@@ -71,7 +71,7 @@ def point_of(keep: float, run: Path, model: Model, tuned: Mapping[str, Any], pru
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a part of `metrics.json` that the curve has."""
+    """Those of a split of `metrics.json` that the curve has."""
     return {name: metrics[name] for name in SCORES}
 
 
@@ -93,7 +93,7 @@ def leave_curve(
         for point, ms, ms_in_batch, more in zip(points, alone, among, told, strict=True)
     ]
     about = {"run": plain[0]["run"], **{name: getattr(settings, name) for name in ("by", "epochs", "lr_factor")}}
-    document = {"format": FORMAT, "version": VERSION, **about, "part": "val", "versions": versions(), "points": plain}
+    document = {"format": FORMAT, "version": VERSION, **about, "split": "val", "versions": versions(), "points": plain}
     with replacing(output / "pruning.json") as file:
         json.dump(document, file, indent=2, allow_nan=False)
         file.write("\n")
@@ -109,7 +109,7 @@ def _plain(point: Point) -> dict[str, Any]:
 
 
 def _milliseconds(points: Sequence[Point], count: int) -> list[float]:
-    """Median time of a picture in a batch of `count`, all models in turn, so that a slow moment hits all."""
+    """Median time of an image in a batch of `count`, all models in turn, so that a slow moment hits all."""
     size = points[0].model.preprocess.image_size
     images = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -135,7 +135,7 @@ def _tell(points: Sequence[Mapping[str, Any]], by: str) -> None:
     ]
     say()
     print_table("what they cost", ("keep", "parameters", "MB", "MFLOP", "ms alone", "ms of 32"), costs)
-    say("ms alone, of 32: a picture from pixels to logit by itself, and among 32; medians, all networks in turn")
+    say("ms alone, of 32: an image from pixels to logit by itself, and among 32; medians, all networks in turn")
     rows = [
         [f"{point['keep']:g}, {word}", *(_shown(point[stage], name) for name in SCORES)]
         for point in points

@@ -1,4 +1,4 @@
-"""The picture of a pruning: what is left of the score, against what is left of the network."""
+"""The image of a pruning: what is left of the score, against what is left of the network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from fancnn.pages.figure_style import FAINT, GO, NG, RECHECK, TEXT, Drawing, hea
 COSTS = (
     ("parameters", "parameters", "o", GO),
     ("flops", "operations", "s", TEXT),
-    ("ms", "time of one picture alone", "v", RECHECK),
-    ("ms_in_batch", "time of a picture among 32", "^", NG),
+    ("ms", "time of one image alone", "v", RECHECK),
+    ("ms_in_batch", "time of an image among 32", "^", NG),
 )
 
 

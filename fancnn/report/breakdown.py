@@ -29,7 +29,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Group:
-    """Parts of one lot, panel or patient."""
+    """Splits of one lot, panel or patient."""
 
     name: str
     counts: Confusion
@@ -39,9 +39,9 @@ def by_type(rows: Sequence[Prediction], thresholds: Thresholds, *, searched: boo
     """Return the NG parts by defect type, the worst bound first; several NG classes are types, too.
 
     Args:
-        rows: GO and NG images of the part that is shown.
+        rows: GO and NG images of the split that is shown.
         thresholds: Of the decisions.
-        searched: Whether the thresholds were chosen on this part.
+        searched: Whether the thresholds were chosen on this split.
 
     Returns:
         The bounds that `metrics.json` has, of groups where images come in some; empty for one type alone.
@@ -61,7 +61,7 @@ def by_type(rows: Sequence[Prediction], thresholds: Thresholds, *, searched: boo
 
 
 def by_group(rows: Iterable[Prediction], thresholds: Thresholds) -> list[Group]:
-    """Parts by group, most escapes first, then most overkills; empty where no groups are known."""
+    """Splits by group, most escapes first, then most overkills; empty where no groups are known."""
     members: dict[str, list[Prediction]] = defaultdict(list)
     for row in rows:
         if row.group:

@@ -21,7 +21,7 @@ def learning_curves(history: Sequence[Row], chosen: int, monitor: str) -> Drawin
     """
     says = (
         f"Epoch {chosen} of {len(history)}, marked, was chosen by {monitor}. Training and validation should fall "
-        "together; where validation turns up while training goes on falling, the network learns its pictures by heart. "
+        "together; where validation turns up while training goes on falling, the network learns its images by heart. "
         "At the bottom the learning rate."
     )
 

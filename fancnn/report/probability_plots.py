@@ -16,19 +16,19 @@ from fancnn.pages.figure_style import FAINT, GO, NG, RECHECK, TEXT, Drawing, leg
 from fancnn.pages.formatting import percent
 
 BINS = 25
-MANY = 200  # pictures in a bin, beside which a single one would not be seen
+MANY = 200  # images in a bin, beside which a single one would not be seen
 NEAR = 0.03  # thresholds nearer to 0 or 1 are drawn on a scale that spreads the ends
 
 
 def histogram(labels: NDArray[np.int64], probabilities: Values, thresholds: Thresholds) -> Drawing:
-    """Pictures by probability, GO above and NG below the axis, with the thresholds."""
+    """Images by probability, GO above and NG below the axis, with the thresholds."""
     says = (
-        "How many pictures got which probability of being bad: good parts above the line, bad ones (hatched) below it. "
+        "How many images got which probability of being bad: good parts above the line, bad ones (hatched) below it. "
         f"{_zones(thresholds)} The farther apart the two heaps, the better."
     )
 
     def draw(figure: Figure) -> None:
-        axes = one_axes(figure, "P(NG)", "pictures")
+        axes = one_axes(figure, "P(NG)", "images")
         edges = _edges(thresholds)
         inside = np.clip(probabilities, edges[0], edges[-1])
         go, ng = (np.histogram(inside[labels == label], edges)[0] for label in (0, 1))
@@ -37,7 +37,7 @@ def histogram(labels: NDArray[np.int64], probabilities: Values, thresholds: Thre
         axes.axhline(0, color=TEXT, linewidth=0.8)
         most = max(go.max(), ng.max(), 1)
         if most > MANY:
-            axes.set_ylabel("pictures (logarithmic)")
+            axes.set_ylabel("images (logarithmic)")
             axes.set_yscale("symlog", linthresh=1)
             ticks = [tick for tick in (1, 10, 100, 1000, 10_000, 100_000) if tick <= most]
             axes.set_yticks([-tick for tick in ticks] + [0] + ticks)
@@ -46,7 +46,7 @@ def histogram(labels: NDArray[np.int64], probabilities: Values, thresholds: Thre
         _place(axes, thresholds)
         legend_above(axes)
 
-    return Drawing("histogram", "Probabilities of the pictures", says, draw)
+    return Drawing("histogram", "Probabilities of the images", says, draw)
 
 
 def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
@@ -86,16 +86,16 @@ def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], ng_rate: float) -> Drawing:
-    """Promised against observed share of NG, with exact intervals and the pictures of each bin.
+    """Promised against observed share of NG, with exact intervals and the images of each bin.
 
     Args:
         bins: As `fancnn.metrics.reliability` gives them.
-        ng_rate: Share of NG among these pictures.
+        ng_rate: Share of NG among these images.
     """
     says = (
-        "Of the pictures that were given a probability, how many were really bad (number: pictures in the bin; bars: "
+        "Of the images that were given a probability, how many were really bad (number: images in the bin; bars: "
         "95 %, exact). On the diagonal probabilities come true; above it they are too low, below it too high. This "
-        f"is for parts mixed as these pictures are, {percent(ng_rate)} NG: where bad parts are rarer, they are rarer "
+        f"is for parts mixed as these images are, {percent(ng_rate)} NG: where bad parts are rarer, they are rarer "
         "among parts of any probability, too."
     )
 

@@ -9,12 +9,12 @@ from fancnn.pages.formatting import percent
 from fancnn.report.report_data import ReportData, setting
 
 KEYS = (
-    ("Pictures", "data.root"),
+    ("Images", "data.root"),
     ("Good class", "data.go_class"),
-    ("Split", "data.split"),
+    ("Split", "data.split_method"),
     ("Validation share", "data.val_fraction"),
     ("Test share", "data.test_fraction"),
-    ("Picture size", "data.image_size"),
+    ("Image size", "data.image_size"),
     ("Resize", "data.resize"),
     ("Network", "model.network._target_"),
     ("Filters", "model.network.filters"),

@@ -26,16 +26,16 @@ from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 @dataclass(frozen=True)
 class ReportData:
-    """A model's decisions on pictures, and what is known about where the model comes from.
+    """A model's decisions on images, and what is known about where the model comes from.
 
     Attributes:
         place: The run folder or the table.
         rows: Of the prediction table.
         thresholds: That the report is about.
-        parts: Counts and scores of each part, as `metrics.json` has them.
+        splits: Counts and scores of each split, as `metrics.json` has them.
         root: Folder that the paths are relative to.
-        about: `metrics.json` without its parts; empty for a table.
-        pictures: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
+        about: `metrics.json` without its splits; empty for a table.
+        images: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
         history: Rows of `metrics.csv`, numbers alone; empty where there is none.
         skipped: Files that the run left out, with reasons.
         overrides: What the command line of the training said.
@@ -43,7 +43,7 @@ class ReportData:
         line: Where the inspector stands; None where not known.
         costs: Of a part there; None where not known.
         line_ng_rate: Share of NG among its parts, which may be known where the rest of the line is not.
-        hashes: SHA-256 of the pictures by path, as far as a `split.csv` says them.
+        hashes: SHA-256 of the images by path, as far as a `split.csv` says them.
         own_thresholds: Whether the thresholds are the model's, not said for this report.
         looks: At the test images, this model's among them; None where they are not known.
     """
@@ -51,10 +51,10 @@ class ReportData:
     place: Path
     rows: tuple[Prediction, ...]
     thresholds: Thresholds
-    parts: Mapping[str, Mapping[str, Any]]
+    splits: Mapping[str, Mapping[str, Any]]
     root: Path
     about: Mapping[str, Any] = field(default_factory=dict)
-    pictures: tuple[LabeledImage, ...] = ()
+    images: tuple[LabeledImage, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
     skipped: tuple[Mapping[str, str], ...] = ()
     overrides: tuple[str, ...] = ()
@@ -68,14 +68,14 @@ class ReportData:
     looks: Looks | None = None
 
     @property
-    def part(self) -> str:
-        """The part that the report is about: the one that was used for least."""
-        return next((part for part in ("test", ALL, "val", "train") if part in self.parts), ALL)
+    def split(self) -> str:
+        """The split that the report is about: the one that was used for least."""
+        return next((split for split in ("test", ALL, "val", "train") if split in self.splits), ALL)
 
     @cached_property
     def judged(self) -> list[Prediction]:
-        """The rows of that part that have truth and probability."""
-        return with_truth(row for row in self.rows if (row.split or ALL) == self.part)
+        """The rows of that split that have truth and probability."""
+        return with_truth(row for row in self.rows if (row.split or ALL) == self.split)
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -84,8 +84,8 @@ class ReportData:
 
     @property
     def searched(self) -> bool:
-        """Whether the thresholds were chosen on the part that the report is about."""
-        return self.own_thresholds and self.about.get("decision_part") == self.part
+        """Whether the thresholds were chosen on the split that the report is about."""
+        return self.own_thresholds and self.about.get("decision_split") == self.split
 
     @property
     def counts(self) -> Confusion:
@@ -107,24 +107,24 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
     metrics = metrics_of(run)
     rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
-    saved = metrics["parts"]
+    saved = metrics["splits"]
     whole = {"interval_unit", "groups", "accuracy", "intervals"}
-    current = all(whole <= set(part) for part in saved.values())  # else of an older version, scored less well
+    current = all(whole <= set(split) for split in saved.values())  # else of an older version, scored less well
     known = used == own and set(saved) == set(split_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
     settings = _tree(trained / ".hydra" / "config.yaml")
     table = run / "split.csv"
-    pictures = read_split(table) if table.is_file() else []
-    if pictures:
-        validate_split(pictures, table, metrics.get("split_sha256"))
+    images = read_split(table) if table.is_file() else []
+    if images:
+        validate_split(images, table, metrics.get("split_sha256"))
     return ReportData(
         place=run,
         rows=rows,
         thresholds=used,
-        parts=saved if known else scored_splits(rows, used, metrics.get("decision_part") if used == own else None),
+        splits=saved if known else scored_splits(rows, used, metrics.get("decision_split") if used == own else None),
         root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
-        about={key: value for key, value in metrics.items() if key != "parts"},
-        pictures=tuple(pictures),
+        about={key: value for key, value in metrics.items() if key != "splits"},
+        images=tuple(images),
         history=_history(trained / "metrics.csv"),
         skipped=_skipped(run / "skipped.csv"),
         overrides=tuple(_listed(trained / ".hydra" / "overrides.yaml")),
@@ -164,20 +164,20 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportDa
 
 
 def split_names(rows: Sequence[Prediction]) -> list[str]:
-    """The parts that occur, in their order; `all` for rows that name none."""
+    """The splits that occur, in their order; `all` for rows that name none."""
     found = {row.split or ALL for row in rows}
-    return [part for part in (*SPLIT_NAMES, ALL, *sorted(found - {*SPLIT_NAMES, ALL})) if part in found]
+    return [split for split in (*SPLIT_NAMES, ALL, *sorted(found - {*SPLIT_NAMES, ALL})) if split in found]
 
 
 def scored_splits(
     rows: Sequence[Prediction], thresholds: Thresholds, chosen_on: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Counts, scores and intervals of each part that has images of known truth; one may have chosen the thresholds."""
-    parts = {name: [row for row in rows if (row.split or ALL) == name] for name in split_names(rows)}
+    """Counts, scores and intervals of each split that has images of known truth; one may have chosen the thresholds."""
+    splits = {name: [row for row in rows if (row.split or ALL) == name] for name in split_names(rows)}
     return {
-        name: split_metrics(of_part, thresholds, searched=name == chosen_on)
-        for name, of_part in parts.items()
-        if with_truth(of_part)
+        name: split_metrics(of_split, thresholds, searched=name == chosen_on)
+        for name, of_split in splits.items()
+        if with_truth(of_split)
     }
 
 
@@ -200,11 +200,11 @@ def _setting(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def _hashes(trained: Path, root: Any) -> Mapping[str, str]:
-    """What the training's `split.csv` says of the pictures; nothing where the rows are of another folder's."""
+    """What the training's `split.csv` says of the images; nothing where the rows are of another folder's."""
     table, metrics = trained / "split.csv", trained / "metrics.json"
     if not table.is_file() or not metrics.is_file() or read_metrics(metrics).get("root") != root:
         return {}
-    return {picture.path: picture.sha256 for picture in read_split(table)}
+    return {image.path: image.sha256 for image in read_split(table)}
 
 
 def _skipped(path: Path) -> tuple[Mapping[str, str], ...]:

@@ -33,7 +33,7 @@ def figures_of(material: ReportData) -> Figures:
     labels, chances = material.arrays
     course = _course(material)
     if not labels.size:
-        return Figures((), (), (), course, "no picture has both a truth and a probability")
+        return Figures((), (), (), course, "no image has both a truth and a probability")
     counts, thresholds = material.counts, material.thresholds
     units = natural_groups([row.group for row in material.judged])
     curves = ranking_curves(labels, chances, material.groups)

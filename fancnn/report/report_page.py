@@ -15,7 +15,7 @@ from fancnn.metrics.uncertainty import rate_intervals
 from fancnn.pages import formatting as words
 from fancnn.pages.gallery import samples, shelves
 from fancnn.pages.page_template import rendered
-from fancnn.pages.score_table import PART_NAMES, score_rows
+from fancnn.pages.score_table import SPLIT_TITLES, score_rows
 from fancnn.plurals import plural
 from fancnn.report import provenance as origins
 from fancnn.report.breakdown import by_group, by_type
@@ -36,14 +36,14 @@ CERTIFIED = "certified: "  # how `metrics.json` says it
 NAMES = ("GO", "NG")
 
 ScoreRow = tuple[str, str, list[tuple[str, str]]]
-"""Name, meaning, and for each part the value and where it may lie."""
+"""Name, meaning, and for each split the value and where it may lie."""
 
 
 def report_page(material: ReportData, figures: Figures) -> str:
     """The whole page; the same material gives the same bytes."""
     groups, rates = by_group(material.judged, material.thresholds), _rates(material)
     shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
-    sampled = samples(_pictures(material), material.root)
+    sampled = samples(_images(material), material.root)
     return rendered(
         "report.html.j2",
         title=material.place.name or str(material.place),
@@ -51,16 +51,16 @@ def report_page(material: ReportData, figures: Figures) -> str:
         origin=_origin(material),
         claims=claims(material.counts, rates, recheck=material.thresholds.has_recheck),
         decided_alone=decided_alone(material.counts, rates),
-        interval_unit=interval_unit(material.parts.get(material.part, {})),
-        interval_notes=interval_notes(material.parts),
+        interval_unit=interval_unit(material.splits.get(material.split, {})),
+        interval_notes=interval_notes(material.splits),
         rests=rests_on(material),
         proof=proof(material.counts.ng, ng_groups(material))
         if independent_ng(material) >= ENOUGH
         else "",  # else a caution
         certificate=certificate(material),
-        cautions=cautions(material, (item for of in (*shelved, *sampled) for item in of.pictures)),
-        parts=[PART_NAMES.get(part, part) for part in material.parts],
-        scores=score_rows(material.parts, recheck=material.thresholds.has_recheck),
+        cautions=cautions(material, (item for of in (*shelved, *sampled) for item in of.images)),
+        splits=[SPLIT_TITLES.get(split, split) for split in material.splits],
+        scores=score_rows(material.splits, recheck=material.thresholds.has_recheck),
         figures=figures,
         mix=mix(material),
         kinds=by_type(material.judged, material.thresholds, searched=material.searched),
@@ -82,14 +82,14 @@ def mix(material: ReportData) -> str:
     if rate is not None:
         return f"{mix_in_words(rate, material.line_ng_rate)}."
     labels, _ = material.arrays
-    here = f" The numbers here are for these pictures, {words.percent(float(labels.mean()))} NG." if labels.size else ""
+    here = f" The numbers here are for these images, {words.percent(float(labels.mean()))} NG." if labels.size else ""
     return f"For which mix of GO and NG parts P(NG) was meant is not known.{here}"
 
 
 def certificate(material: ReportData) -> str:
     """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
     said = str(material.about.get("decision") or "")
-    ours = material.own_thresholds and material.pictures  # evaluate's folder may be about other thresholds
+    ours = material.own_thresholds and material.images  # evaluate's folder may be about other thresholds
     return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
 
 
@@ -132,17 +132,17 @@ def decided_alone(counts: Confusion, intervals: Mapping[str, Interval | None]) -
 
 
 def interval_unit(metrics: Mapping[str, Any]) -> str:
-    """What the intervals of a part count, where that is not each picture by itself; empty where it is."""
+    """What the intervals of a split count, where that is not each image by itself; empty where it is."""
     if metrics.get("interval_unit") != "group":
         return ""
     groups = plural(metrics["groups"], "group")
     return f"Intervals are for parts and rest on {groups}: parts of one group are not taken for independent."
 
 
-def interval_notes(parts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a reader must know of the intervals of each part."""
-    notes = {name: metrics.get("interval_note") for name, metrics in parts.items()}
-    return [f"{PART_NAMES.get(name, name)}: {note}." for name, note in notes.items() if note]
+def interval_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader must know of the intervals of each split."""
+    notes = {name: metrics.get("interval_note") for name, metrics in splits.items()}
+    return [f"{SPLIT_TITLES.get(name, name)}: {note}." for name, note in notes.items() if note]
 
 
 def _rates(material: ReportData) -> Mapping[str, Interval | None]:
@@ -178,10 +178,10 @@ def _forecast(material: ReportData) -> list[tuple[str, str, str]]:
     ]
 
 
-def _pictures(material: ReportData) -> Sequence[LabeledImage]:
-    """The run's pictures, or what the table says of its own."""
-    if material.pictures:
-        return material.pictures
+def _images(material: ReportData) -> Sequence[LabeledImage]:
+    """The run's images, or what the table says of its own."""
+    if material.images:
+        return material.images
     known = [row for row in material.rows if row.label is not None]
     return [
         LabeledImage(
@@ -197,10 +197,10 @@ def _pictures(material: ReportData) -> Sequence[LabeledImage]:
 
 
 def _counts(material: ReportData) -> tuple[list[str], list[tuple[str, list[int]]]]:
-    """Names of the parts, and for each class how many pictures are in each."""
-    pictures = _pictures(material)
-    parts = [part for part in (*SPLIT_NAMES, ALL) if any(picture.split == part for picture in pictures)]
-    counted = Counter((picture.label, picture.class_name, picture.split) for picture in pictures)
+    """Names of the splits, and for each class how many images are in each."""
+    images = _images(material)
+    splits = [split for split in (*SPLIT_NAMES, ALL) if any(image.split == split for image in images)]
+    counted = Counter((image.label, image.class_name, image.split) for image in images)
     classes = sorted({(label, name) for label, name, _ in counted})
-    rows = [(f"{name} ({NAMES[label]})", [counted[label, name, part] for part in parts]) for label, name in classes]
-    return [PART_NAMES[part] for part in parts], rows
+    rows = [(f"{name} ({NAMES[label]})", [counted[label, name, split] for split in splits]) for label, name in classes]
+    return [SPLIT_TITLES[split] for split in splits], rows

@@ -22,25 +22,25 @@ GAP = 1.5
 ENOUGH = parts_needed(0.01)
 
 PROVENANCE = {
-    "val": "the validation part, which also chose the epoch and, where they were fitted, the thresholds and the "
+    "val": "the validation split, which also chose the epoch and, where they were fitted, the thresholds and the "
     "calibration: optimistic",
-    "train": "the training part, which the network has learnt: they say next to nothing of other parts",
-    "all": "pictures that name no part: it is taken that the model has never seen them",
+    "train": "the training split, which the network has learnt: they say next to nothing of other parts",
+    "all": "images that name no split: it is taken that the model has never seen them",
 }
 
 
 def rests_on(material: ReportData) -> str:
-    """Which pictures the headline is about, and what else they were used for."""
-    counts, part = material.counts, material.part
-    sizes = f"{plural(counts.go + counts.ng, 'picture')}, {counts.go:,} GO and {counts.ng:,} NG"
-    said = PROVENANCE.get(part, f"the part {part}")
-    if part == "test":
+    """Which images the headline is about, and what else they were used for."""
+    counts, split = material.counts, material.split
+    sizes = f"{plural(counts.go + counts.ng, 'image')}, {counts.go:,} GO and {counts.ng:,} NG"
+    said = PROVENANCE.get(split, f"the split {split}")
+    if split == "test":
         again = bool(material.about.get("decided_again"))
         said = f"the test split{_looked_at(material.looks, decided_again=again)}"
-    elif part == ALL and material.looks is not None and not material.looks.alone:
+    elif split == ALL and material.looks is not None and not material.looks.alone:
         said += _looked_at(material.looks)
-    if part == "test" and _chosen_on(material, "test"):
-        said = "the test part, on which the thresholds were chosen: optimistic"
+    if split == "test" and _chosen_on(material, "test"):
+        said = "the test split, on which the thresholds were chosen: optimistic"
     return f"These numbers rest on {said} ({sizes})."
 
 
@@ -57,8 +57,8 @@ def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
 
 def cautions(material: ReportData, shown: Iterable[Thumbnail] = ()) -> list[str]:
     """Sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
-    sources = (_of_the_part, _of_numbers, _of_the_training, _of_the_split, _of_files)
-    return [*(sentence for source in sources for sentence in source(material)), *_of_pictures(shown)]
+    sources = (_of_the_shown_split, _of_numbers, _of_the_training, _of_the_split, _of_files)
+    return [*(sentence for source in sources for sentence in source(material)), *_of_images(shown)]
 
 
 def ng_groups(material: ReportData) -> int | None:
@@ -88,29 +88,29 @@ def proof(ng: int, groups: int | None = None) -> str:
     return f"The most that {parts} can prove, if none escapes, is an escape rate{of} of at most {best}: {needed}."
 
 
-def _of_the_part(material: ReportData) -> Iterator[str]:
-    if material.part == "val":
+def _of_the_shown_split(material: ReportData) -> Iterator[str]:
+    if material.split == "val":
         yield (
             "Only validation numbers are known, and validation chose the epoch: expect somewhat worse on new parts. "
             + (
                 f"The test split waits for its look: python -m fancnn.evaluate run={material.place}."
-                if any(picture.split == "test" for picture in material.pictures)
-                else "data.test_fraction=0.2 keeps a part for one last look."
+                if any(image.split == "test" for image in material.images)
+                else "data.test_fraction=0.2 keeps a split for one last look."
             )
         )
-    if material.part == "train":
-        yield "These are numbers of the training pictures; judge the model on others."
+    if material.split == "train":
+        yield "These are numbers of the training images; judge the model on others."
     if material.about and not material.own_thresholds:
         yield "The thresholds were said for this report; the model itself decides by its own."
     yield from _seen(material)
     if unknown := sum(row.label is None for row in material.rows):
-        yield f"{plural(unknown, 'picture')} of unknown truth are left out."
+        yield f"{plural(unknown, 'image')} of unknown truth are left out."
 
 
 def _seen(material: ReportData) -> Iterator[str]:
-    """Of images that the model has seen, beyond what the part says without."""
+    """Of images that the model has seen, beyond what the split says without."""
     roles = Counter(role for row in material.judged for role in row.roles or ())
-    for sentence in seen_sentences(roles, len(material.judged), material.part):
+    for sentence in seen_sentences(roles, len(material.judged), material.split):
         yield f"{sentence}."
     if material.about.get("seen_complete") is False:
         yield "Which images the model has seen is not recorded in full; some of these may be among them."
@@ -122,30 +122,30 @@ def _of_numbers(material: ReportData) -> Iterator[str]:
     counts = material.counts
     for count, name, lost in ((counts.ng, "NG", "escapes"), (counts.go, "GO", "overkills")):
         if count == 0:
-            yield f"There are no {name} parts among these pictures: whatever needs them is undefined, {lost} above all."
+            yield f"There are no {name} parts among these images: whatever needs them is undefined, {lost} above all."
     if counts.ng and independent_ng(material) < ENOUGH:
         yield f"Few bad parts. {proof(counts.ng, ng_groups(material))}"
-    test, val = (material.parts.get(part, {}) for part in ("test", "val"))
+    test, val = (material.splits.get(split, {}) for split in ("test", "val"))
     if _apart(test, val):
         yield (
             f"Accuracy is {percent(test['accuracy'])} on test and {percent(val['accuracy'])} on validation, more apart "
-            "than chance explains: the two parts differ in kind, or much was chosen on validation."
+            "than chance explains: the two splits differ in kind, or much was chosen on validation."
         )
 
 
 def _of_the_training(material: ReportData) -> Iterator[str]:
-    labels = Counter(picture.label for picture in material.pictures if picture.split == "train")
+    labels = Counter(image.label for image in material.images if image.split == "train")
     few, many = sorted((labels[0], labels[1]))
     if few and many / few >= IMBALANCE:
         rare = "NG" if labels[1] < labels[0] else "GO"
-        yield f"Training saw {many / few:.1f} times as many pictures of one class as of the other ({few:,} {rare})."
+        yield f"Training saw {many / few:.1f} times as many images of one class as of the other ({few:,} {rare})."
     chosen = material.about.get("epoch")
     row = next((row for row in material.history if row["epoch"] == chosen), {})
     train, val = row.get("train/loss"), row.get("val/loss")
     if train is not None and val is not None and val > GAP * train and val - train > 0.05:
         yield (
             f"At the chosen epoch the loss is {train:.3f} on training and {val:.3f} on validation: the network knows "
-            "its training pictures better than others. More pictures help most."
+            "its training images better than others. More images help most."
         )
     found = diagnose(material.history)
     yield from material.about.get("warnings", map(str, found))  # those of the run itself know dead layers, too
@@ -155,18 +155,18 @@ def _of_the_training(material: ReportData) -> Iterator[str]:
 
 
 def _of_the_split(material: ReportData) -> Iterator[str]:
-    if copies := copies_across_splits(material.pictures):
-        yield f"{plural(copies, 'picture')} have a copy of the same pixels in another part: the scores are too good."
-    parts: dict[str, set[str]] = defaultdict(set)
-    for picture in material.pictures:
-        if picture.group:
-            parts[picture.group].add(picture.split)
-    if shared := sum(len(of_group) > 1 for of_group in parts.values()):
+    if copies := copies_across_splits(material.images):
+        yield f"{plural(copies, 'image')} have a copy of the same pixels in another split: the scores are too good."
+    splits: dict[str, set[str]] = defaultdict(set)
+    for image in material.images:
+        if image.group:
+            splits[image.group].add(image.split)
+    if shared := sum(len(of_group) > 1 for of_group in splits.values()):
         yield (
-            f"Groups in several parts: {shared:,} of {len(parts):,}. Pictures of one lot or panel are alike, and the "
-            "scores are too good. data.split=grouped keeps them together."
+            f"Groups in several splits: {shared:,} of {len(splits):,}. Images of one lot or panel are alike, and the "
+            "scores are too good. data.split_method=grouped keeps them together."
         )
-    trained = {kind_of(p.class_name, p.defect_type) for p in material.pictures if p.split == "train" and p.label == 1}
+    trained = {kind_of(p.class_name, p.defect_type) for p in material.images if p.split == "train" and p.label == 1}
     judged = {kind_of(row.class_name, row.defect_type) for row in material.judged if row.label == 1}
     if trained and (unseen := sorted(judged - trained)):
         yield f"Never seen in training: {', '.join(unseen[:5])}{' and others' if len(unseen) > 5 else ''}."
@@ -181,30 +181,30 @@ def _of_files(material: ReportData) -> Iterator[str]:
         )
     if unread := sum(row.probability is None for row in material.rows):
         why = "could not be read, or the network's output for them was no finite number"
-        yield f"{plural(unread, 'picture')} {why}: they have no decision."
+        yield f"{plural(unread, 'image')} {why}: they have no decision."
 
 
-def _of_pictures(shown: Iterable[Thumbnail]) -> Iterator[str]:
-    """Of files that are not what was scored; a picture that is shown twice counts once."""
+def _of_images(shown: Iterable[Thumbnail]) -> Iterator[str]:
+    """Of files that are not what was scored; an image that is shown twice counts once."""
     once = {thumbnail.path: thumbnail for thumbnail in shown}.values()
     changed = sum(thumbnail.changed for thumbnail in once)
     gone = sum(bool(thumbnail.missing) for thumbnail in once) - changed
     if changed:
         has = "has" if changed == 1 else "have"
-        yield f"Of {plural(len(once), 'picture')} on this page {changed:,} {has} changed since the model scored them."
+        yield f"Of {plural(len(once), 'image')} on this page {changed:,} {has} changed since the model scored them."
     if gone:
-        yield f"Of {plural(len(once), 'picture')} on this page {gone:,} cannot be shown: missing or unreadable now."
+        yield f"Of {plural(len(once), 'image')} on this page {gone:,} cannot be shown: missing or unreadable now."
 
 
-def _chosen_on(material: ReportData, part: str) -> bool:
+def _chosen_on(material: ReportData, split: str) -> bool:
     about = material.about
     fitted = not str(about.get("decision") or "fixed").startswith(("fixed", "as configured"))  # the latter: before
-    return bool(fitted and about.get("decision_part") == part and material.own_thresholds)
+    return bool(fitted and about.get("decision_split") == split and material.own_thresholds)
 
 
 def _apart(test: Any, val: Any) -> bool:
-    """Whether the intervals of two parts' accuracy do not meet."""
-    pair = [part.get("intervals", {}).get("accuracy") for part in (test, val)]
+    """Whether the intervals of two splits' accuracy do not meet."""
+    pair = [split.get("intervals", {}).get("accuracy") for split in (test, val)]
     if not all(pair):
         return False
     (low, high), (other_low, other_high) = pair

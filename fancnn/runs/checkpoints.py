@@ -1,11 +1,11 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
 A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
-`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 5:
+`fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 6:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-checkpoint`, 5 |
+| format, version | `fancnn-checkpoint`, 6 |
 | complete | whether its command has ended for it: thresholds were chosen, or a pretraining judged; absent before 5 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
@@ -13,17 +13,19 @@ A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resu
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
 | calibration | as `Calibration.to_dict` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
-| decision, decision_part, line | what the thresholds were chosen for, on which part, for which line; absent before |
+| decision, decision_split, line | what the thresholds were chosen for, on which split, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
 | epoch | how many epochs its weights have seen; null in an ensemble |
 | runs | in an ensemble: the run folders of its members |
 | seen | which images it has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |
 | task, learnt | in a pretraining: what was learnt, and the layers that it taught; no classes nor decisions |
-| root, split_sha256 | where the pictures were, and which split of them |
+| root, split_sha256 | where the images were, and which split of them |
 | settings | the configuration it was trained with |
 | versions | of fancnn, torch, pytorch-lightning |
 | weights_sha256 | of the model's weights, as `weights_hash` makes it; absent before version 5 |
+
+Before version 6 some keys had other names, here and among the settings: see `fancnn.settings.earlier_names`.
 
 The file ends in a seal (see `fancnn.files.seals`), unless it is of before version 5 or another program has written it
 anew. Whoever loads it verifies the seal, the checksum of every member of the archive, and the hash of the weights.
@@ -40,7 +42,6 @@ import torch
 from torch import Tensor, nn
 
 import fancnn
-from fancnn.cli.kept_settings import with_moved_classes
 from fancnn.data.label_modes import ONE
 from fancnn.data.labeled_images import LabeledImage, read_split, split_hash
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
@@ -69,6 +70,7 @@ from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, network_from_dict, validate_weight_shapes
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
+from fancnn.settings.earlier_names import metadata_by_present_names, settings_by_present_names
 from fancnn.settings.groups import SPLIT_NAMES, ImageLimits
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
@@ -76,7 +78,7 @@ from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
 
-FORMAT, VERSION = "fancnn-checkpoint", 5
+FORMAT, VERSION = "fancnn-checkpoint", 6
 STATES_WEIGHTS = 5  # the first version whose description has their hash
 FOLDER = "checkpoints"
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
@@ -126,12 +128,12 @@ def describe_pretraining(
     }
 
 
-def seen_in_training(pictures: Iterable[LabeledImage]) -> SeenImages:
+def seen_in_training(images: Iterable[LabeledImage]) -> SeenImages:
     """What a training sees: its training images teach the weights, its validation images choose the epoch."""
-    by_part: dict[str, list[LabeledImage]] = {part: [] for part in SPLIT_NAMES}
-    for picture in pictures:
-        by_part[picture.split].append(picture)
-    return SeenImages.of(weights=by_part["train"], epoch=by_part["val"])
+    by_split: dict[str, list[LabeledImage]] = {split: [] for split in SPLIT_NAMES}
+    for image in images:
+        by_split[image.split].append(image)
+    return SeenImages.of(weights=by_split["train"], epoch=by_split["val"])
 
 
 def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
@@ -146,12 +148,12 @@ def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
     if "seen" in about:
         return SeenImages.from_dict(about["seen"], str(path))
     table = run_folder(path) / "split.csv"
-    pictures = read_split(table) if table.is_file() and "runs" not in about else []
-    if not pictures or split_hash(pictures) != about.get("split_sha256"):
+    images = read_split(table) if table.is_file() and "runs" not in about else []
+    if not images or split_hash(images) != about.get("split_sha256"):
         return SeenImages(complete=False)
-    fitted = [picture for picture in pictures if picture.split == "val"]
-    chosen = [picture for picture in pictures if picture.split == about.get("decision_part")]
-    own = seen_in_training(pictures).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
+    fitted = [image for image in images if image.split == "val"]
+    chosen = [image for image in images if image.split == about.get("decision_split")]
+    own = seen_in_training(images).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
     return SeenImages(own.by_role, complete=False)
 
 
@@ -406,13 +408,14 @@ def read(path: Path) -> dict[str, Any]:
     about = found.get("fancnn") if isinstance(found, Mapping) else None
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
         raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
+    about = metadata_by_present_names(about)
     version = _checked_version(about, path)
     _validate_tensors(found.get("state_dict"), path)
     if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(found["state_dict"])):
         raise UserError(
             f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
         )
-    settings = with_moved_classes(about["settings"]) if "settings" in about else {}
+    settings = settings_by_present_names(about["settings"]) if "settings" in about else {}
     return {**found, "fancnn": {**about, "settings": settings}}
 
 

@@ -1,4 +1,4 @@
-"""A finished run, to be worked on: its model, the settings of its training, and its pictures in the parts it had."""
+"""A finished run, to be worked on: its model, the settings of its training, and its images in the splits it had."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,13 +23,13 @@ from fancnn.training.checkpointing import BEST, LAST
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """What a run was, with its pictures as they are now.
+    """What a run was, with its images as they are now.
 
     Attributes:
         folder: Of the run.
         model: Its best epoch.
         groups: Of the model's filters.
-        settings: Of its training, with its own split, on its own pictures.
+        settings: Of its training, with its own split, on its own images.
         data: Read and split as it was then.
     """
 
@@ -39,12 +39,12 @@ class EarlierRun:
     settings: TrainSettings
     data: ImageDataModule
 
-    def batches(self, part: str) -> list[Batch]:
-        """Pictures and labels of a part, where the model is."""
-        return self._here(self.data.in_order(part))
+    def batches(self, split: str) -> list[Batch]:
+        """Images and labels of a split, where the model is."""
+        return self._here(self.data.in_order(split))
 
     def training_batches(self, count: int) -> list[Batch]:
-        """So many training pictures, or all if there are fewer: the first that the training saw."""
+        """So many training images, or all if there are fewer: the first that the training saw."""
         return self._here(islice(self.data.train_dataloader(), max(1, count // self.settings.data.batch_size)))
 
     def _here(self, batches: Iterable[Batch]) -> list[Batch]:
@@ -59,10 +59,10 @@ def warn_of_unfinished(path: Path, model: Model) -> None:
 
 
 def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bool = False) -> EarlierRun:
-    """Load a run with the pictures that it was trained on; `unfinished` takes one that is not complete, with a warning.
+    """Load a run with the images that it was trained on; `unfinished` takes one that is not complete, with a warning.
 
     Raises:
-        UserError: If it or its pictures cannot be found or have changed, or nothing is known of its network's filters.
+        UserError: If it or its images cannot be found or have changed, or nothing is known of its network's filters.
     """
     path = checkpoints.find(run, (BEST, LAST))
     where, folder = chosen_device(device), checkpoints.run_folder(path)
@@ -84,9 +84,9 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
     )
     settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)
     data = read_images(settings)
-    if split_hash(data.pictures) != model.about["split_sha256"]:
+    if split_hash(data.images) != model.about["split_sha256"]:
         raise UserError(
-            f"the pictures under {data.root} are not those that {run} was trained on: some were changed or are "
+            f"the images under {data.root} are not those that {run} was trained on: some were changed or are "
             "missing. Restore them; python -m fancnn.evaluate names them"
         )
     return EarlierRun(folder, model, groups, settings, data)

@@ -116,7 +116,7 @@ def _last_linear(network: nn.Module) -> list[str]:
 
 
 def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
-    """Which layers came over and which start fresh, and whether pictures are prepared otherwise than there."""
+    """Which layers came over and which start fresh, and whether images are prepared otherwise than there."""
     names = layer_names(fresh.network)
     new = [name for name in names if name not in layers]
     task = origin.about.get("task")
@@ -130,7 +130,7 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
     there, data = origin.about["preprocess"], settings.data
     pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
     if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
-        say(f"  pictures are prepared otherwise than there: {'; '.join(differing)}")
+        say(f"  images are prepared otherwise than there: {'; '.join(differing)}")
     if not fresh.seen_images.complete:
         say("warning: which images those layers have seen is not recorded: scores on any of them would be too good")
 

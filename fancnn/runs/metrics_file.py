@@ -1,22 +1,22 @@
-"""`metrics.json`: what a model is worth on each part of the data.
+"""`metrics.json`: what a model is worth on each split of the data.
 
-Format version 3:
+Format version 4:
 
 | key | meaning |
 | --- | --- |
-| format, version | `fancnn-metrics`, 3 |
+| format, version | `fancnn-metrics`, 4 |
 | run | the run folder that the model comes from; null for a table of another program |
 | epoch, epochs | the epoch whose weights were scored, and how many were trained |
 | monitor | the score that chose the epoch |
 | thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
-| decision, decision_part | what the thresholds were chosen for, in words, and on which part |
+| decision, decision_split | what the thresholds were chosen for, in words, and on which split |
 | decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
 | decided_again | whether thresholds were chosen anew after test images had been scored; absent before and at first |
 | calibration | how logits became probabilities, as `Calibration.to_dict` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
-| root | where the pictures were |
+| root | where the images were |
 | split_sha256 | which split the run was trained on |
-| scored_by | where several models scored the pictures, each its own: that in words; else absent or null |
+| scored_by | where several models scored the images, each its own: that in words; else absent or null |
 | weights_sha256 | of the model that scored; absent before, null where several did or it is not known |
 | checkpoint_sha256 | of the bytes of the run's best checkpoint; absent before and where there is none |
 | predictions_sha256 | likewise, of `predictions.csv` beside it |
@@ -26,7 +26,7 @@ Format version 3:
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
-| parts | by `train`, `val`, `test` or `all`: counts (pictures, go, ng, groups, and the fields of `Confusion`), the
+| splits | by `train`, `val`, `test` or `all`: counts (images, go, ng, groups, and the fields of `Confusion`), the
 scores of `fancnn.metrics.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
 `interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
 common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
@@ -51,10 +51,11 @@ look, how many were `before` and `later` (since it was first taken), of how many
 
 A cross-validation adds `folds` (the test scores of each) and `mean` (by score: mean, low, high).
 
-Version 2 had neither `interval_unit`, `interval_note`, `decided_rate`, `recheck_rate_ng`, `recheck_rate_go` nor the
-scores that begin with `alone_`; its intervals of rates took images for independent whatever their groups, and those of
-other scores were percentile bootstrap intervals by group. Version 1 had one `threshold`, and neither decision,
-calibration, root, line, intervals, by_type nor forecast.
+Version 3 called `splits` `parts`, `decision_split` `decision_part` and `images` `pictures`. Version 2 had neither
+`interval_unit`, `interval_note`, `decided_rate`, `recheck_rate_ng`, `recheck_rate_go` nor the scores that begin with
+`alone_`; its intervals of rates took images for independent whatever their groups, and those of other scores were
+percentile bootstrap intervals by group. Version 1 had one `threshold`, and neither decision, calibration, root, line,
+intervals, by_type nor forecast.
 """
 
 import hashlib
@@ -93,8 +94,9 @@ from fancnn.metrics.scores import Confusion, score
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.metrics.uncertainty import score_intervals
 from fancnn.runs.looks import LOOKS
+from fancnn.settings.earlier_names import metadata_by_present_names
 
-FORMAT, VERSION = "fancnn-metrics", 3
+FORMAT, VERSION = "fancnn-metrics", 4
 BEST = Path("checkpoints", "best.ckpt")  # of a run, beside its `metrics.json`
 TABLE = "predictions.csv"  # likewise
 MIXED = (
@@ -111,21 +113,21 @@ def split_metrics(
     *,
     searched: bool = False,
 ) -> dict[str, Any]:
-    """Counts, scores and intervals of one part, as `metrics.json` has them.
+    """Counts, scores and intervals of one split, as `metrics.json` has them.
 
     Args:
-        predictions: Of the part.
+        predictions: Of the split.
         thresholds: Of the decisions.
         line: For a forecast, with `costs`.
         costs: Of mistakes on that line.
-        searched: Whether the thresholds were chosen on this part.
+        searched: Whether the thresholds were chosen on this split.
     """
     rows = with_truth(predictions)
     counts, scores = scored(rows, thresholds)
     labels, probabilities = columns(rows)
     found = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
     return {
-        **{"pictures": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
+        **{"images": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
         "groups": len({row.group for row in rows if row.group}),
         **asdict(counts),
         **scores,
@@ -139,13 +141,13 @@ def split_metrics(
     }
 
 
-def write_metrics(path: Path, parts: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write `metrics.json`; `about` has the keys of the table above that are not `parts`, but for hashes of files."""
+def write_metrics(path: Path, splits: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
+    """Write `metrics.json`; `about` has the keys of the table above that are not `splits`, but for hashes of files."""
     files = {"checkpoint_sha256": path.parent / BEST, "predictions_sha256": path.with_name(TABLE)}
     kept = {name: value for name, value in about.items() if name not in files}
     kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
     with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **kept, "parts": parts}, file, indent=2, allow_nan=False)
+        json.dump({"format": FORMAT, "version": VERSION, **kept, "splits": splits}, file, indent=2, allow_nan=False)
         file.write("\n")
 
 
@@ -165,27 +167,28 @@ def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
     if found.get("format") != FORMAT:
         raise UserError(f"{path} is no metrics.json of fancnn")
     version = version_of(found, VERSION, str(path))
-    if not isinstance(found.get("parts"), dict) or not {"threshold", "thresholds"} & set(found):
-        raise UserError(f"{path} is damaged: it lacks its parts or its thresholds")
+    found = metadata_by_present_names(found)
+    if not isinstance(found.get("splits"), dict) or not {"threshold", "thresholds"} & set(found):
+        raise UserError(f"{path} is damaged: it lacks its splits or its thresholds")
     if version == 1:
         found["thresholds"] = [found.get("threshold", 0.5)] * 2
     validate(found, METRICS, str(path))
     _validate_checkpoint(path, found.get("checkpoint_sha256"), deciding=deciding)
-    return {**dict.fromkeys(("decision_part", "calibration", "root", "line")), "decision": "", **found}
+    return {**dict.fromkeys(("decision_split", "calibration", "root", "line")), "decision": "", **found}
 
 
-def metrics_of_split(path: Path, part: str, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """Read what a `metrics.json` has of one part.
+def metrics_of_split(path: Path, split: str, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what a `metrics.json` has of one split.
 
     Raises:
-        UserError: As `read_metrics`; or if it has nothing of that part, or not all that is `needed` of it.
+        UserError: As `read_metrics`; or if it has nothing of that split, or not all that is `needed` of it.
     """
-    parts = read_metrics(path)["parts"]
-    if part not in parts:
-        raise UserError(f"{path} has nothing of the part {part}. It has: {', '.join(parts) or 'no part'}")
-    if missing := [name for name in needed if name not in parts[part]]:
-        raise UserError(f"{path} is of an older version, or damaged: parts.{part} lacks {', '.join(missing)}")
-    found: dict[str, Any] = parts[part]
+    splits = read_metrics(path)["splits"]
+    if split not in splits:
+        raise UserError(f"{path} has nothing of the split {split}. It has: {', '.join(splits) or 'no split'}")
+    if missing := [name for name in needed if name not in splits[split]]:
+        raise UserError(f"{path} is of an older version, or damaged: splits.{split} lacks {', '.join(missing)}")
+    found: dict[str, Any] = splits[split]
     return found
 
 
@@ -207,10 +210,10 @@ _NAMING = record(
         "confusion": map_of(map_of(_COUNT)),
     }
 )
-_PART = record(
+_SPLIT = record(
     {
         **dict.fromkeys(score([0, 1], [0.25, 0.75], Thresholds.single(0.5)), _SCORE),
-        **dict.fromkeys(("pictures", "go", "ng", "groups", *(item.name for item in fields(Confusion))), _COUNT),
+        **dict.fromkeys(("images", "go", "ng", "groups", *(item.name for item in fields(Confusion))), _COUNT),
         "intervals": map_of(_INTERVAL),
         "interval_unit": one_of("image", "group"),
         "interval_note": optional(text),
@@ -243,11 +246,11 @@ METRICS = record(
         "unread": optional(_COUNT),
         "warnings": TEXTS,
         "versions": optional(VERSIONS),
-        "parts": map_of(_PART),
-        "folds": list_of(_PART),
+        "splits": map_of(_SPLIT),
+        "folds": list_of(_SPLIT),
         "mean": map_of(list_of(number, 3, 3)),
     },
-    ("thresholds", "parts"),
+    ("thresholds", "splits"),
 )
 """The table at the top; whatever reads a file may rely on these types."""
 

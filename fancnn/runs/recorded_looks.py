@@ -18,7 +18,7 @@ def record_look(
 ) -> Looks | None:
     """Write a look at the test images among `predictions` to the ledger.
 
-    Pictures of the splits train and val are passed over: scoring these is no look.
+    Images of the splits train and val are passed over: scoring these is no look.
 
     Args:
         command: That looks.

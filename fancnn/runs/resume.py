@@ -1,4 +1,4 @@
-"""Go on with an interrupted run: the same pictures, the same model, the same settings."""
+"""Go on with an interrupted run: the same images, the same model, the same settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ FREE = (
 )
 RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")  # of a file that Lightning wrote
 MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
-BEFORE = {"model.outputs": "one"}  # keys that came later, as trainings without them went
+BEFORE = {"model.labels": "binary"}  # keys that came later, as trainings without them went
 RENAMED = {"fancnn.training.losses.BinaryCrossEntropy": "fancnn.training.losses.CrossEntropy"}
-MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the pictures are the same
+MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the images are the same
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train"
         )
     if earlier["split_sha256"] != about["split_sha256"]:
         raise UserError(
-            f"{path} was trained on other pictures or another split: on those under {earlier['root']}, now on those "
+            f"{path} was trained on other images or another split: on those under {earlier['root']}, now on those "
             f"under {about['root']}. If some were added since: "
             f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
         )

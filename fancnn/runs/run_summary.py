@@ -15,14 +15,14 @@ from fancnn.system.console import print_table, say
 
 def print_data(data: ImageDataModule) -> None:
     """What was found in the folder, and what deserves a warning."""
-    say(f"pictures: {len(data.pictures)} in {data.root}")
+    say(f"images: {len(data.images)} in {data.root}")
     rows = []
-    for part in SPLIT_NAMES:
-        if pictures := data.part(part):
-            counts = [str(sum(picture.class_name == name for picture in pictures)) for name in data.classes]
-            rows.append([part, *counts, str(len(pictures))])
+    for split in SPLIT_NAMES:
+        if images := data.images_of(split):
+            counts = [str(sum(image.class_name == name for image in images)) for name in data.classes]
+            rows.append([split, *counts, str(len(images))])
     headers = [f"{name} (GO)" if name == data.go_class else f"{name} (NG)" for name in data.classes]
-    print_table("", ["part", *headers, "all"], rows)
+    print_table("", ["split", *headers, "all"], rows)
     for warning in data_warnings(data):
         say(f"warning: {warning}")
 
@@ -33,16 +33,16 @@ def data_warnings(data: ImageDataModule) -> list[str]:
     if data.skipped:
         found.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
     if data.ignored:
-        found.append(f"files of other kinds lie among the pictures and are left out: {kinds_in_words(data.ignored)}")
+        found.append(f"files of other kinds lie among the images and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:
-        found.append(f"{data.left_out} pictures are not in data.split_file and are left out")
-    if copies := copies_across_splits(data.pictures):
+        found.append(f"{data.left_out} images are not in data.split_file and are left out")
+    if copies := copies_across_splits(data.images):
         found.append(
-            f"{copies} pictures have a copy in another part, of the same bytes or the same pixels: its scores are too "
+            f"{copies} images have a copy in another split, of the same bytes or the same pixels: its scores are too "
             "good"
         )
-    if twice := _in_two_classes(data.pictures):
-        found.append(f"{twice} pictures have a copy of the same pixels with the other label: one of them is wrong")
+    if twice := _in_two_classes(data.images):
+        found.append(f"{twice} images have a copy of the same pixels with the other label: one of them is wrong")
     return found
 
 
@@ -84,11 +84,11 @@ def print_interrupted(
         say("\ninterrupted before the end of the first epoch: nothing to go on from")
 
 
-def _in_two_classes(pictures: Sequence[LabeledImage]) -> int:
+def _in_two_classes(images: Sequence[LabeledImage]) -> int:
     labels: dict[str, set[int]] = {}
-    for picture in pictures:
-        labels.setdefault(picture.content, set()).add(picture.label)
-    return sum(len(labels[picture.content]) > 1 for picture in pictures)
+    for image in images:
+        labels.setdefault(image.content, set()).add(image.label)
+    return sum(len(labels[image.content]) > 1 for image in images)
 
 
 def _short(path: Path) -> Path:

@@ -25,25 +25,25 @@ ALONE = {  # titles of what the machine does without a person, and of what the p
 SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
 
-def shown_scores(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def shown_scores(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name and title of the scores for a console; where a person looks, what the machine does alone comes first."""
-    if not any(metrics["recheck_rate"] for metrics in parts.values()):
+    if not any(metrics["recheck_rate"] for metrics in splits.values()):
         return {name: name.replace("_", " ") for name in SHOWN}
     titles = {name: name.replace("_", " ") + (f", {IF_RIGHT}" if name in OF_DECISIONS else "") for name in SHOWN}
     return {**ALONE, **titles}
 
 
-def print_scores(title: str, parts: Mapping[str, Mapping[str, Any]]) -> None:
+def print_scores(title: str, splits: Mapping[str, Mapping[str, Any]]) -> None:
     """A row a score with its 95 % interval, and the confusion counts in words."""
     rows = [
-        [said, *(_with_interval(metrics, name) for metrics in parts.values())]
-        for name, said in shown_scores(parts).items()
+        [said, *(_with_interval(metrics, name) for metrics in splits.values())]
+        for name, said in shown_scores(splits).items()
     ]
-    print_table(title, ["95 % intervals", *parts], rows)
-    for part, metrics in parts.items():
+    print_table(title, ["95 % intervals", *splits], rows)
+    for split, metrics in splits.items():
         counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
-        say(f"{part}: {counts.in_words()}")
-        for sentence in seen_sentences(metrics.get("seen", {}), metrics["pictures"], part):
+        say(f"{split}: {counts.in_words()}")
+        for sentence in seen_sentences(metrics.get("seen", {}), metrics["images"], split):
             say(f"  warning: {sentence}")
         if metrics["recheck_rate"]:
             _print_recheck(counts)

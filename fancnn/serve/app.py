@@ -29,10 +29,10 @@ _REASONS = {
     400: "A damaged form, a body that was cut off, or two content types",
     408: "The body came too slowly",
     413: "Too many bytes, pixels or files",
-    415: "Another content type, or another kind of picture, than is taken",
-    422: "A damaged picture, or a form without files or with other fields",
+    415: "Another content type, or another kind of image, than is taken",
+    422: "A damaged image, or a form without files or with other fields",
     500: "The network's output was not a finite number: nothing more is decided until the server is restarted",
-    503: "Busy, too slow, the golden pictures were not decided right, or the file is damaged",
+    503: "Busy, too slow, the golden images were not decided right, or the file is damaged",
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
@@ -44,8 +44,8 @@ class Routes:
     Args:
         service: Decides.
         most_bytes: Of a request's body.
-        most_files: Pictures in a request.
-        discreet: Whether `/ready`, which asks for no token, keeps names and scores of golden pictures to itself.
+        most_files: Images in a request.
+        discreet: Whether `/ready`, which asks for no token, keeps names and scores of golden images to itself.
     """
 
     service: Service
@@ -56,9 +56,9 @@ class Routes:
     async def predict(
         self,
         request: Request,
-        heatmap: Annotated[bool, Query(description="Look where each picture speaks for NG; slower")] = False,
+        heatmap: Annotated[bool, Query(description="Look where each image speaks for NG; slower")] = False,
     ) -> JSONResponse:
-        """Decide on one picture or several: all of them, or none with the reason."""
+        """Decide on one image or several: all of them, or none with the reason."""
         started, status = time.monotonic(), 500
         service, metrics = self.service, self.service.metrics
         try:
@@ -68,10 +68,10 @@ class Routes:
                 async with place.reading(service.seconds):
                     body = await body_of(request, self.most_bytes)
                 files = partial(files_of, body, content_type, self.most_files)
-                pictures = await service.inspect(place, files, heatmap, started)
+                images = await service.inspect(place, files, heatmap, started)
             status = 200
             answer: Answer = {
-                "pictures": pictures,
+                "images": images,
                 "thresholds": list(service.inspector.model.facts.thresholds),
                 "model": metrics.model,
                 "model_sha256": metrics.sha256,
@@ -89,10 +89,10 @@ class Routes:
         return {"status": "ok", "reason": ""}
 
     async def ready(self) -> JSONResponse:
-        """Whether it may decide: the network's outputs were finite, and the golden pictures, if any, decided right."""
+        """Whether it may decide: the network's outputs were finite, and the golden images, if any, decided right."""
         fault, broken = self.service.fault, self.service.broken
-        hidden = fault and not broken and self.discreet  # names and scores of golden pictures
-        told = "the golden pictures were not decided right, or not yet" if hidden else fault
+        hidden = fault and not broken and self.discreet  # names and scores of golden images
+        told = "the golden images were not decided right, or not yet" if hidden else fault
         body: Health = {"status": "not ready" if fault else "ready", "reason": told}
         return JSONResponse(body, 503 if fault else 200)
 
@@ -144,7 +144,7 @@ def server_app(routes: Routes, token: str | None = None, only_local: bool = Fals
     """
     app = FastAPI(
         title="fancnn",
-        summary="GO, RECHECK or NG: decisions on pictures of parts",
+        summary="GO, RECHECK or NG: decisions on images of parts",
         version=fancnn.__version__,
         lifespan=_lifespan(routes.service),
         docs_url=None,  # FastAPI's pages load scripts from another origin

@@ -1,6 +1,6 @@
-"""Known pictures that an inspector must decide right before it may decide anything else.
+"""Known images that an inspector must decide right before it may decide anything else.
 
-A golden folder has either folders `GO`, `NG` and `RECHECK`, whose pictures must be decided so, or any pictures and
+A golden folder has either folders `GO`, `NG` and `RECHECK`, whose images must be decided so, or any images and
 `predictions.csv`, the table that `predict` made of them with the checkpoint: then the probabilities must be those, too,
 within `GAP`, which tells a swapped weight or another resize apart although no decision changes.
 """
@@ -25,7 +25,7 @@ MOST_TOLD = 5
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of one picture; `probability` is None where only its folder speaks."""
+    """What is known of one image; `probability` is None where only its folder speaks."""
 
     path: Path
     decision: Decision
@@ -33,7 +33,7 @@ class Expected:
 
 
 def validate_golden(model: ExportedModel, folder: Path) -> int:
-    """Decide the golden pictures anew.
+    """Decide the golden images anew.
 
     Returns:
         How many there are; all were right.
@@ -41,16 +41,16 @@ def validate_golden(model: ExportedModel, folder: Path) -> int:
     Raises:
         UserError: If one was decided otherwise or not at all, could not be read, or the folder is not as it should be.
     """
-    expected = golden_pictures(folder)
+    expected = golden_images(folder)
     faults = [fault for one in expected if (fault := _fault(model, one))]
     if faults:
         more = f" and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
-        raise UserError(f"{len(faults)} of {len(expected)} golden pictures: {'; '.join(faults[:MOST_TOLD])}{more}")
+        raise UserError(f"{len(faults)} of {len(expected)} golden images: {'; '.join(faults[:MOST_TOLD])}{more}")
     return len(expected)
 
 
-def golden_pictures(folder: Path) -> list[Expected]:
-    """What is expected of each picture of a golden folder.
+def golden_images(folder: Path) -> list[Expected]:
+    """What is expected of each image of a golden folder.
 
     Raises:
         UserError: If there are none, or it is not known what to expect of one, or all are expected to be alike.
@@ -64,29 +64,27 @@ def golden_pictures(folder: Path) -> list[Expected]:
     else:
         expected = [_of_folder(folder, path) for path in relative]
     if not {"GO", "NG"} <= {one.decision for one in expected}:
-        raise UserError(
-            f"golden={folder} should have pictures of both GO and NG; found {plural(len(expected), 'picture')}"
-        )
+        raise UserError(f"golden={folder} should have images of both GO and NG; found {plural(len(expected), 'image')}")
     return expected
 
 
 def known_golden(model: ExportedModel, folder: Path) -> str:
-    """Say how many of the golden pictures taught the model its weights; empty if none did.
+    """Say how many of the golden images taught the model its weights; empty if none did.
 
     Those show that the file is the right one, and not that it decides others right.
     """
-    found = [_hashes_of(model, one.path) for one in golden_pictures(folder)]
+    found = [_hashes_of(model, one.path) for one in golden_images(folder)]
     count = sum("weights" in roles for roles in model.seen_images.roles_of_all(found))
     if count:
         return (
-            f"{count} of {len(found)} golden pictures trained the model: that they are decided right says little of "
-            "other parts. Take pictures that it has not seen"
+            f"{count} of {len(found)} golden images trained the model: that they are decided right says little of "
+            "other parts. Take images that it has not seen"
         )
     return ""
 
 
 def _hashes_of(model: ExportedModel, path: Path) -> LabeledImage:
-    """A picture by its hashes alone; without any where it cannot be read, which the check itself will say."""
+    """An image by its hashes alone; without any where it cannot be read, which the check itself will say."""
     try:
         with model.gate.content(path) as content:
             pixels = pixel_hash(model.read(content))
@@ -105,7 +103,7 @@ def _of_folder(folder: Path, path: Path) -> Expected:
 
 
 def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
-    """The row whose path ends as that of the picture: tables are made from any working directory."""
+    """The row whose path ends as that of the image: tables are made from any working directory."""
     found = [row for row in rows if Path(row.path).parts[-len(path.parts) :] == path.parts and row.decision]
     if len(found) != 1 or found[0].decision not in DECISIONS:
         raise UserError(f"golden={folder}: {TABLE} has {len(found)} decisions on {path}, expected 1")
@@ -113,7 +111,7 @@ def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
 
 
 def _fault(model: ExportedModel, expected: Expected) -> str:
-    """What is wrong with the decision on one picture, in words; empty if nothing."""
+    """What is wrong with the decision on one image, in words; empty if nothing."""
     try:
         found = model.score([model.read(expected.path)])
     except UnreadableImage as error:

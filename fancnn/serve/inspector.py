@@ -14,11 +14,11 @@ from fancnn.metrics.prior_shift import at_prior
 from fancnn.plurals import plural
 from fancnn.serve.occlusion import heat_png, occlusion_heat
 from fancnn.serve.request_validation import Refused, admitted, size_of
-from fancnn.serve.schemas import Heatmap, PictureAnswer
+from fancnn.serve.schemas import Heatmap, ImageAnswer
 
 
 class File(NamedTuple):
-    """A picture file as a client sent it; its name is told back and never opened."""
+    """An image file as a client sent it; its name is told back and never opened."""
 
     name: str
     content: bytes
@@ -30,19 +30,19 @@ class Inspector:
     Args:
         model: May be used by several threads.
         formats: Kinds of files that are decoded, by Pillow's names.
-        request_megapixels: How large all pictures of a request may be together; each as the model's limits have it.
+        request_megapixels: How large all images of a request may be together; each as the model's limits have it.
     """
 
     def __init__(self, model: ExportedModel, formats: Sequence[str], request_megapixels: float) -> None:
         self.model, self.formats = model, tuple(formats)
         self.most_of_request = request_megapixels * 1e6
 
-    def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[PictureAnswer]:
+    def answer(self, files: Sequence[File], heatmap: bool, until: float = float("inf")) -> list[ImageAnswer]:
         """Decide on each file.
 
         Args:
             files: At least one.
-            heatmap: Whether to look where each picture speaks for NG.
+            heatmap: Whether to look where each image speaks for NG.
             until: Of `time.monotonic`: nobody waits for what begins later.
 
         Raises:
@@ -58,8 +58,8 @@ class Inspector:
             if time.monotonic() > until:
                 raise Refused(503, "it took too long; try again later")
             try:
-                with _named(file, several), admitted(self.model, file.content, self.formats) as picture:
-                    found.append(self._decided(file.name, picture, heatmap))
+                with _named(file, several), admitted(self.model, file.content, self.formats) as image:
+                    found.append(self._decided(file.name, image, heatmap))
             except NotFiniteError as error:
                 raise NotFiniteError([file.name or "the image"], len(files)) from error
         return found
@@ -74,11 +74,11 @@ class Inspector:
         if pixels > self.most_of_request:
             most = f"{int(self.most_of_request):,}"
             raise Refused(
-                413, f"{plural(len(files), 'picture')} of {pixels:,} pixels together; at most {most} are taken at once"
+                413, f"{plural(len(files), 'image')} of {pixels:,} pixels together; at most {most} are taken at once"
             )
 
-    def _decided(self, name: str, picture: NDArray[np.uint8], heatmap: bool) -> PictureAnswer:
-        found = self.model.score([picture])
+    def _decided(self, name: str, image: NDArray[np.uint8], heatmap: bool) -> ImageAnswer:
+        found = self.model.score([image])
         decision, guess = found.decisions[0], found.guesses[0]
         own, line = self.model.calibration_ng_rate, self.model.line_ng_rate
         probability = float(found.probabilities[0])
@@ -91,13 +91,13 @@ class Inspector:
             "line_probability": on_line,
             "type": guess.name if suspect else None,
             "type_share": guess.share if suspect else None,
-            "width": picture.shape[1],
-            "height": picture.shape[0],
-            "heatmap": self._heatmap(picture) if heatmap else None,
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "heatmap": self._heatmap(image) if heatmap else None,
         }
 
-    def _heatmap(self, picture: NDArray[np.uint8]) -> Heatmap:
-        heat = occlusion_heat(self.model, picture)
+    def _heatmap(self, image: NDArray[np.uint8]) -> Heatmap:
+        heat = occlusion_heat(self.model, image)
         return {"png": heat_png(heat), "greatest_fall": float(heat.max())}
 
 

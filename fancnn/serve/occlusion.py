@@ -1,4 +1,4 @@
-"""Where a picture speaks for NG, found with the exported file alone: squares are covered, and the logit falls."""
+"""Where an image speaks for NG, found with the exported file alone: squares are covered, and the logit falls."""
 
 import base64
 import io
@@ -15,20 +15,20 @@ FULL = 0.5  # a fall of the logit by less than this is never shown in full colou
 OPAQUE = 220
 
 
-def occlusion_heat(model: ExportedModel, picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+def occlusion_heat(model: ExportedModel, image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """By how much the logit of NG falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
 
     Squares have an eighth of the shorter side of what the network sees, and move by half of that; they are covered
-    with the picture's mean colour.
+    with the image's mean colour.
 
     Args:
         model: As the reader of files gives it.
-        picture: `(height, width, 3)`, uint8, RGB.
+        image: `(height, width, 3)`, uint8, RGB.
 
     Returns:
-        `(h, w)`, 0 and above: for each pixel that the network sees of the picture, the mean over the squares there.
+        `(h, w)`, 0 and above: for each pixel that the network sees of the image, the mean over the squares there.
     """
-    seen = without_border(model.seen(picture), (picture.shape[0], picture.shape[1]), model.facts.preprocess["resize"])
+    seen = without_border(model.seen(image), (image.shape[0], image.shape[1]), model.facts.preprocess["resize"])
     height, width = seen.shape[:2]
     window = max(2, min(height, width) // 8)
     corners = [(top, left) for top in _starts(height, window) for left in _starts(width, window)]
@@ -47,11 +47,11 @@ def occlusion_heat(model: ExportedModel, picture: NDArray[np.uint8]) -> NDArray[
 
 
 def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) -> NDArray[np.uint8]:
-    """What the network sees of a picture, without the border that `pad` puts around it.
+    """What the network sees of an image, without the border that `pad` puts around it.
 
     Args:
         seen: `(h, w, 3)`, the network's input.
-        size: Height and width of the picture.
+        size: Height and width of the image.
         resize: `squash` or `pad`.
 
     Example:
@@ -65,7 +65,7 @@ def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) 
 
 
 def heat_png(heat: NDArray[np.float64]) -> str:
-    """Heat as a `data:` address of a PNG to lay over the picture: the hotter, the less of it shows through."""
+    """Heat as a `data:` address of a PNG to lay over the image: the hotter, the less of it shows through."""
     alpha = heat / max(float(heat.max()), FULL) * OPAQUE
     pixels = np.dstack([*(np.full(heat.shape, level) for level in COLOUR), alpha.round()]).astype(np.uint8)
     file = io.BytesIO()

@@ -13,7 +13,7 @@ FILES = {
     **{f"/{name}": (name, "text/javascript") for name in ("page.js", "session.js", "camera.js")},
 }
 HEADERS = {
-    # what a browser may load: nothing but from here, and pictures that the person chose
+    # what a browser may load: nothing but from here, and images that the person chose
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",

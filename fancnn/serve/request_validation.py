@@ -1,4 +1,4 @@
-"""What is let in: pictures of known kinds, within the limits of all readers, whatever bytes a client sends."""
+"""What is let in: images of known kinds, within the limits of all readers, whatever bytes a client sends."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,11 +26,11 @@ class Refused(UserError):  # noqa: N818  # told to clients, as UserError is to u
 
 @contextmanager
 def admitted(model: ExportedModel, content: bytes, formats: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
-    """Decode a picture, after its header was found harmless; room for it is kept until it is let go.
+    """Decode an image, after its header was found harmless; room for it is kept until it is let go.
 
     Args:
         model: Whose background lies behind transparent pixels, and whose limits are kept.
-        content: Of a picture file.
+        content: Of an image file.
         formats: Pillow's names of the kinds that are tried.
 
     Returns:
@@ -40,8 +40,8 @@ def admitted(model: ExportedModel, content: bytes, formats: Sequence[str]) -> It
         Refused: 415 if it is of no such kind, 413 if it is too large, 422 if it is damaged.
     """
     try:
-        with model.reading(content, formats) as picture:
-            yield picture
+        with model.reading(content, formats) as image:
+            yield image
     except UnreadableImage as error:
         raise _refused(error) from None
 

@@ -19,9 +19,9 @@ class Health(TypedDict):
 
 
 class Heatmap(TypedDict):
-    """Where the picture speaks for NG, found by covering squares.
+    """Where the image speaks for NG, found by covering squares.
 
-    `png` is a `data:` address of what to lay over the picture, `greatest_fall` by how much the logit of NG falls where
+    `png` is a `data:` address of what to lay over the image, `greatest_fall` by how much the logit of NG falls where
     it is hottest.
     """
 
@@ -29,8 +29,8 @@ class Heatmap(TypedDict):
     greatest_fall: float
 
 
-class PictureAnswer(TypedDict):
-    """The decision on one picture. `type` and `type_share` are null unless it is not GO and the model knows types.
+class ImageAnswer(TypedDict):
+    """The decision on one image. `type` and `type_share` are null unless it is not GO and the model knows types.
 
     `probability` is for parts mixed as the validation images were; `line_probability` is for the line that the model
     was trained or decided for, null unless the file knows both shares of NG. Decisions are made of `probability`.
@@ -48,12 +48,12 @@ class PictureAnswer(TypedDict):
 
 
 class Answer(TypedDict):
-    """Decisions on all pictures of a request, in their order.
+    """Decisions on all images of a request, in their order.
 
     `thresholds` are of the probability: GO up to the first, NG above the second, RECHECK between.
     """
 
-    pictures: list[PictureAnswer]
+    images: list[ImageAnswer]
     thresholds: list[float]
     model: str
     model_sha256: str

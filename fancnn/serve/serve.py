@@ -50,7 +50,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     """The application that `settings` describe.
 
     Raises:
-        UserError: If a package is missing, or it is not known what to expect of the golden pictures.
+        UserError: If a package is missing, or it is not known what to expect of the golden images.
     """
     try:
         from fancnn.serve.app import Routes, server_app

@@ -37,7 +37,7 @@ class Metrics:
             under_way: Requests that wait or are worked on.
         """
         named = {
-            "pictures_total": [(f'decision="{name}"', self.decided[name]) for name in DECISIONS],
+            "images_total": [(f'decision="{name}"', self.decided[name]) for name in DECISIONS],
             "requests_total": [(f'status="{status}"', count) for status, count in sorted(self.answered.items())],
             "golden_runs_total": [(f'result="{name}"', self.golden_runs[name]) for name in ("pass", "fail")],
         }

@@ -15,13 +15,13 @@ from fancnn.plurals import plural
 from fancnn.serve.inspector import File, Inspector
 from fancnn.serve.places import Place, Places
 from fancnn.serve.request_validation import Refused
-from fancnn.serve.schemas import PictureAnswer
+from fancnn.serve.schemas import ImageAnswer
 from fancnn.serve.server_metrics import Metrics
 from fancnn.system.console import printable
 
 T = TypeVar("T")
 HEATMAP_PLACES = 8  # that a request with heat maps takes: each of its images is decided some 200 times
-AGAIN_SECONDS = 60.0  # between looks at golden pictures that were not decided right
+AGAIN_SECONDS = 60.0  # between looks at golden images that were not decided right
 BROKEN = f"{NOT_FINITE}. The file is damaged: export it anew and restart the server"
 
 
@@ -35,7 +35,7 @@ class Service:
             that still send give way to a newcomer.
         seconds: A request may take.
         per_client: How many of `queue` one client may have; None is all.
-        golden: Decides the golden pictures anew and gives their number, or raises with what was wrong;
+        golden: Decides the golden images anew and gives their number, or raises with what was wrong;
             None if there are none. Nothing is decided before it has passed, or after it has not.
         golden_seconds: From one such look to the next.
         broken: Why nothing is decided until the server is restarted; empty if nothing is known against the file.
@@ -59,7 +59,7 @@ class Service:
         self.places = Places(queue, per_client or queue)
         self.golden, self.golden_seconds = golden, golden_seconds
         self.metrics = Metrics(inspector.model.path.name, inspector.model.sha256)
-        self.golden_fault = "the golden pictures are not decided yet" if golden else ""
+        self.golden_fault = "the golden images are not decided yet" if golden else ""
         self.broken = broken
         workers = workers or processors()
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="inspect")
@@ -89,7 +89,7 @@ class Service:
 
     async def inspect(
         self, place: Place, files_of: Callable[[], Sequence[File]], heatmap: bool, started: float
-    ) -> list[PictureAnswer]:
+    ) -> list[ImageAnswer]:
         """Decisions on the files of a request that began at `started` of `time.monotonic`.
 
         Args:
@@ -118,12 +118,12 @@ class Service:
         return found
 
     async def watch(self) -> None:
-        """Look at the golden pictures again and again, for as long as the server runs."""
+        """Look at the golden images again and again, for as long as the server runs."""
         while self.golden is not None:
             try:
                 count = await self._in_thread(self.golden, self._threads)
                 self.golden_fault = ""
-                print(f"golden: {plural(count, 'picture')} pass", flush=True)
+                print(f"golden: {plural(count, 'image')} pass", flush=True)
             except Exception as error:  # whatever it is, nothing is known to be decided right
                 self.golden_fault = str(error) or type(error).__name__
                 print(f"nothing is decided: {printable(self.golden_fault)}", file=sys.stderr, flush=True)
@@ -138,7 +138,7 @@ class Service:
     def _in_thread(self, work: Callable[[], T], threads: ThreadPoolExecutor) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(threads, work)
 
-    def _late(self, place: Place, work: "asyncio.Future[list[PictureAnswer]]") -> None:
+    def _late(self, place: Place, work: "asyncio.Future[list[ImageAnswer]]") -> None:
         self.places.free(place)
         error = work.exception()  # told to nobody: the client has gone
         if isinstance(error, NotFiniteError):

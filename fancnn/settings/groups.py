@@ -20,11 +20,11 @@ class FansSettings:
 
 @dataclass
 class DataSettings:
-    """Pictures, their parts and their pixels; see `ImageDataModule`, `SplitPlan` and `Preprocess`."""
+    """Images, their splits and their pixels; see `ImageDataModule`, `SplitPlan` and `Preprocess`."""
 
     root: str | None
     go_class: str
-    split: str
+    split_method: str
     val_fraction: float
     test_fraction: float
     group: str | None
@@ -57,7 +57,7 @@ class ImageLimits:
 
 @dataclass
 class AugmentSettings:
-    """What training pictures go through, see `fancnn.augmentation`; transforms by `_target_`, null leaves one out."""
+    """What training images go through, see `fancnn.augmentation`; transforms by `_target_`, null leaves one out."""
 
     border: Any  # reflection, edge, or a number
     transforms: dict[str, Any]
@@ -71,7 +71,7 @@ class ModelSettings:
     loss: dict[str, Any]
     optimizer: dict[str, Any]
     output_bias: str | None = None
-    outputs: str = "one"
+    labels: str = "binary"
 
 
 @dataclass
@@ -95,7 +95,7 @@ class DecisionSettings:
     """Where the thresholds come from; see `fancnn.decisions.threshold_choice`."""
 
     rule: str
-    part: str
+    split: str
     threshold: float
     recheck: float | None
     most_rechecked: float
@@ -133,14 +133,14 @@ class LineRateSettings:
 
 @dataclass
 class PixelSettings:
-    """How large the pictures are that a network gets, height and width."""
+    """How large the images are that a network gets, height and width."""
 
     image_size: list[int]
 
 
 @dataclass
 class NetworkSettings:
-    """A network by `_target_`, without what trains it; `outputs` is `one`, `two` or how many."""
+    """A network by `_target_`, without what trains it, and how many outputs it has."""
 
     network: dict[str, Any]
-    outputs: str
+    num_outputs: int

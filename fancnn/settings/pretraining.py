@@ -8,7 +8,7 @@ from fancnn.settings.groups import AugmentSettings, ImageLimits
 
 @dataclass
 class UnlabelledSettings:
-    """Pictures of any folder tree and their pixels; see `DataSettings` for the same keys."""
+    """Images of any folder tree and their pixels; see `DataSettings` for the same keys."""
 
     root: str
     val_fraction: float

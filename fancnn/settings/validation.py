@@ -30,7 +30,7 @@ BACKGROUNDS = ("white", "black")
 SPLITS = ("stratified", "ordered", "grouped")
 ON_BAD_FILE = ("error", "skip")
 SAMPLERS = ("shuffled", "balanced", "undersampled")
-OUTPUTS = ("one", "two", "types")
+LABELS = ("binary", "softmax", "defect_types")
 UNITS = ("part", "group")
 RULES = ("fixed", "f1", "cost", "escape")
 BORDERS = ("reflection", "edge")
@@ -83,7 +83,7 @@ def validate_training(settings: TrainSettings) -> None:
 def validate_data(data: DataSettings) -> None:
     with collected() as check:
         check(lambda: validate_preprocess(data.image_size, data.resize, data.background, data.mean, data.std))
-        check(lambda: validate_split_method(data.split, data.group))
+        check(lambda: validate_split_method(data.split_method, data.group))
         check(lambda: validate_fractions(data.val_fraction, data.test_fraction))
         check(lambda: validate_batches(data.on_bad_file, data.batch_size, data.eval_batch_size))
         check(lambda: validate_sampler(data.sampler))
@@ -99,9 +99,11 @@ def _validate_model(model: ModelSettings) -> None:
     with collected() as check:
         if model.output_bias is not None:
             check(lambda: validate_choice("model.output_bias", str(model.output_bias), ("balanced",)))
-        check(lambda: validate_choice("model.outputs", model.outputs, OUTPUTS))
+        check(lambda: validate_choice("model.labels", model.labels, LABELS))
         if (count := model.network.get("outputs")) is not None:
-            raise UserError(f"model.network.outputs={count}: say model.outputs=one, two or types; the number follows")
+            raise UserError(
+                f"model.network.outputs={count}: say model.labels=binary, softmax or defect_types; the number follows"
+            )
 
 
 def _validate_preview(settings: TrainSettings) -> None:
@@ -170,7 +172,7 @@ def validate_freeze(layers: object, until_epoch: int | None, trainer: Mapping[st
 
 
 def validate_monitor(monitor: str) -> None:
-    names = [f"{part}/{name}" for part in ("val", "train") for name in MONITORABLE]
+    names = [f"{split}/{name}" for split in ("val", "train") for name in MONITORABLE]
     if monitor not in names:
         precision = " (precision is undefined while nothing is called NG)" if monitor.endswith("/precision") else ""
         raise UserError(f"monitor={monitor!r} is no score that every epoch has{precision}. Scores: {', '.join(names)}")
@@ -237,7 +239,7 @@ def validate_decision(decision: DecisionSettings, line: LineSettings) -> None:
 def validate_rule(decision: DecisionSettings) -> None:
     with collected() as check:
         check(lambda: validate_choice("decision.rule", decision.rule, RULES))
-        check(lambda: validate_choice("decision.part", decision.part, SPLIT_NAMES))
+        check(lambda: validate_choice("decision.split", decision.split, SPLIT_NAMES))
         check(lambda: validate_thresholds(decision.threshold, decision.recheck))
         check(lambda: validate_share("decision.escape_rate", decision.escape_rate))
         check(lambda: validate_share("decision.confidence", decision.confidence))
@@ -300,9 +302,9 @@ def validate_looks(looks: int | None) -> None:
 
 def validate_promise(decision: DecisionSettings) -> None:
     """Refuse a promise from test images: it would get round the ledger of looks."""
-    if decision.rule == "escape" and decision.part == "test":
+    if decision.rule == "escape" and decision.split == "test":
         raise UserError(
-            "decision.rule=escape decision.part=test: what test images promise is a certificate, which counts how "
+            "decision.rule=escape decision.split=test: what test images promise is a certificate, which counts how "
             "often they were looked at. Choose on val; then python -m fancnn.certify run=..., where store=true keeps "
             "its threshold"
         )
@@ -400,13 +402,13 @@ def validate_preprocess(
 
 def validate_split_method(method: str, group: str | None) -> None:
     with collected() as check:
-        check(lambda: validate_choice("data.split", method, SPLITS))
+        check(lambda: validate_choice("data.split_method", method, SPLITS))
         if group is not None:
             check(lambda: validate_pattern(group))
         if method == "grouped" and not group:
             raise UserError(
-                "data.split=grouped needs data.group: a regular expression on the relative path that names the lot, "
-                r"panel or patient, e.g. data.group='person\d+'"
+                "data.split_method=grouped needs data.group: a regular expression on the relative path that names the "
+                r"lot, panel or patient, e.g. data.group='person\d+'"
             )
 
 
@@ -527,7 +529,7 @@ def validate_input(wanted: str | None) -> None:
         raise UserError("input= is empty. Expected a file, a folder, or a pattern such as '/new/*.png'")
     # a pattern is walked through once, where the images are read, and may take a while
     if not (is_there(place) or glob.has_magic(wanted)):
-        raise UserError(f"input={wanted} is no file, no folder, and matches no pictures as a pattern")
+        raise UserError(f"input={wanted} is no file, no folder, and matches no images as a pattern")
 
 
 def validate_device(device: str) -> None:
@@ -559,7 +561,7 @@ def validate_fans(key: str, fans: FansSettings) -> None:
     """What is rendered; `key` is what the keys begin with."""
     with collected() as check:
         for name, least, most, range_, example in (
-            ("count", 1, MOST_FANS, f"from 1 to {MOST_FANS:,} pictures", 600),
+            ("count", 1, MOST_FANS, f"from 1 to {MOST_FANS:,} images", 600),
             ("seed", 0, 2**63 - 1, "0 or more", 0),
             ("ng_fraction", 0, 1, "from 0 to 1", 0.5),
             ("size", SMALLEST_FAN, LARGEST_FAN, f"from {SMALLEST_FAN} to {LARGEST_FAN} pixels", 240),
@@ -579,8 +581,8 @@ def validate_border(border: object) -> None:
         raise UserError(f"augment.border={border!r} is none of {', '.join(BORDERS)}, or a grey level from 0 to 1")
 
 
-def validate_pictures_root(root: str | Path) -> None:
-    validate_folder("data.root", str(root), "one with pictures in it or below it")
+def validate_images_root(root: str | Path) -> None:
+    validate_folder("data.root", str(root), "one with images in it or below it")
 
 
 def validate_root(root: str | Path, go_class: str) -> None:
@@ -595,9 +597,9 @@ def validate_choice(key: str, value: str, choices: Sequence[str]) -> None:
 TABLE_EXPECTED = "a prediction table: columns path, label, probability"
 
 
-def validate_split_name(key: str, part: str | None) -> None:
-    if part is not None:
-        validate_choice(key, part, SPLIT_NAMES)
+def validate_split_name(key: str, split: str | None) -> None:
+    if split is not None:
+        validate_choice(key, split, SPLIT_NAMES)
 
 
 def validate_asked_thresholds(threshold: float | None, recheck: float | None) -> None:

@@ -41,7 +41,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to reuse large blocks instead of giving each back to the system.
 
     It maps blocks above 32 MB afresh for every use, and the kernel fills each page with zeros again: with the basic
-    network the activations of 64 pictures are larger than that, and scoring them took three times as long as 32 at a
+    network the activations of 64 images are larger than that, and scoring them took three times as long as 32 at a
     time. The price is that a process keeps the most it ever needed.
 
     Returns:

@@ -17,10 +17,10 @@ from fancnn.images.contact_sheet import contact_sheet
 
 
 class ShowSamples(pl.Callback):
-    """Once, at the start: the graph, and for train and val a sheet of the pictures as the network gets them.
+    """Once, at the start: the graph, and for train and val a sheet of the images as the network gets them.
 
     Args:
-        count: Pictures on a sheet, half of them GO.
+        count: Images on a sheet, half of them GO.
     """
 
     def __init__(self, count: int = 32) -> None:
@@ -31,65 +31,65 @@ class ShowSamples(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
         if board is None or not trainer.is_global_zero or not isinstance(data, ImageDataModule):
             return
-        for part in ("train", "val"):
-            board.experiment.add_image(f"samples/{part}", self._sheet(data, part), 0, dataformats="HWC")
+        for split in ("train", "val"):
+            board.experiment.add_image(f"samples/{split}", self._sheet(data, split), 0, dataformats="HWC")
         images, _ = data.dataset("val")[torch.tensor([0])]
         board.experiment.add_graph(pl_module, images.to(pl_module.device))
 
-    def _sheet(self, data: ImageDataModule, part: str) -> NDArray[np.uint8]:
-        pictures = data.part(part)
-        rows = _first_of_each(pictures, self.count)
-        pixels, _ = data.dataset(part)[torch.tensor(rows)]
-        return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(pictures[row]) for row in rows])
+    def _sheet(self, data: ImageDataModule, split: str) -> NDArray[np.uint8]:
+        images = data.images_of(split)
+        rows = _first_of_each(images, self.count)
+        pixels, _ = data.dataset(split)[torch.tensor(rows)]
+        return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(images[row]) for row in rows])
 
 
 def augmented_sheet(
     data: ImageDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Rows of training pictures, each as it is and then as `augment` shows it; global random state is left alone.
+    """Rows of training images, each as it is and then as `augment` shows it; global random state is left alone.
 
     Args:
         data: After `setup`.
         augment: In training.
-        rows: Pictures, half of them GO.
-        columns: The picture itself and one less augmented ones.
+        rows: Images, half of them GO.
+        columns: The image itself and one less augmented ones.
         seed: Decides what is drawn.
 
     Returns:
-        `(height, width, 3)` uint8; a caption has the picture's class, or its share of NG where pictures were mixed.
+        `(height, width, 3)` uint8; a caption has the image's class, or its share of NG where images were mixed.
     """
-    pictures = data.part("train")
-    taken = _first_of_each(pictures, rows)
+    images = data.images_of("train")
+    taken = _first_of_each(images, rows)
     pixels, labels = data.dataset("train")[torch.tensor(taken)]
     scaled = data.preprocess.scaled(pixels)
-    shown = [_cells(scaled, [_caption(pictures[row]) for row in taken])]
+    shown = [_cells(scaled, [_caption(images[row]) for row in taken])]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(columns - 1):
             changed, shares = augment(scaled, labels.clamp(max=1))
             shown.append(_cells(changed, [_share(*pair) for pair in zip(labels.clamp(max=1), shares, strict=True)]))
     cells = [column[row] for row in range(len(taken)) for column in shown]
-    return contact_sheet([picture for picture, _ in cells], [caption for _, caption in cells], columns)
+    return contact_sheet([image for image, _ in cells], [caption for _, caption in cells], columns)
 
 
 def _cells(scaled: Tensor, captions: Sequence[str]) -> list[tuple[NDArray[np.uint8], str]]:
-    pictures = scaled.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return list(zip(pictures, captions, strict=True))
+    images = scaled.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    return list(zip(images, captions, strict=True))
 
 
 def _share(label: Tensor, share: Tensor) -> str:
     return "" if torch.equal(label, share) else f"{float(share):.0%} NG"
 
 
-def _first_of_each(pictures: Sequence[LabeledImage], count: int) -> list[int]:
-    """Half of `count` spread over the GO pictures, half over the NG pictures."""
+def _first_of_each(images: Sequence[LabeledImage], count: int) -> list[int]:
+    """Half of `count` spread over the GO images, half over the NG images."""
     rows: list[int] = []
     for label in (0, 1):
-        of_label = [row for row, picture in enumerate(pictures) if picture.label == label]
+        of_label = [row for row, image in enumerate(images) if image.label == label]
         wanted = min(count // 2, len(of_label))
         rows += [of_label[int(i)] for i in torch.linspace(0, len(of_label) - 1, wanted)] if wanted else []
     return rows
 
 
-def _caption(picture: LabeledImage) -> str:
-    return "/".join(filter(None, (picture.class_name, picture.defect_type)))
+def _caption(image: LabeledImage) -> str:
+    return "/".join(filter(None, (image.class_name, image.defect_type)))

@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.train`: pictures, split, fit, the best epoch, and what it is worth."""
+"""The story of `python -m fancnn.train`: images, split, fit, the best epoch, and what it is worth."""
 
 import sys
 import time
@@ -99,17 +99,17 @@ def train(
     assembly.check(settings)
     origin = find_origin(settings)
     data = assembly.read_images(settings)
-    validate_images(settings.decision, data.pictures)
-    batch = min(settings.data.batch_size, len(data.part("train")))
+    validate_images(settings.decision, data.images)
+    batch = min(settings.data.batch_size, len(data.images_of("train")))
     assembly.validate_memory(settings.model.network, len(data.outputs), batch)
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
     if weights is not None:
         fresh.network.load_state_dict(weights)
-    about = checkpoints.describe(settings, fresh, data.root, split_hash(data.pictures))
+    about = checkpoints.describe(settings, fresh, data.root, split_hash(data.images))
     earlier = earlier_training(settings.ckpt, about) if settings.ckpt else None
     before = earlier.path if earlier else None
     about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(before)
-    own = SeenImages(checkpoints.seen_in_training(data.pictures).by_role, not settings.model.network.get("weights"))
+    own = SeenImages(checkpoints.seen_in_training(data.images).by_role, not settings.model.network.get("weights"))
     fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(before))
     about["seen"] = fresh.seen_images.to_dict()
     trainer = assembly.trainer(settings)
@@ -127,7 +127,7 @@ def train(
     _fit(trainer, classifier, data, earlier, settings, part_of)
     if not trainer.is_global_zero:
         return Trained(run, None)
-    parts = _judge(settings, trainer, classifier, data, run, part_of[0] if part_of else "train")
+    splits = _judge(settings, trainer, classifier, data, run, part_of[0] if part_of else "train")
     if settings.report:
         from fancnn.report.report import write_report  # matplotlib takes half a second to import
 
@@ -136,11 +136,11 @@ def train(
     run_folders.finish(run)
     kept, board = (run / checkpoints.FOLDER).is_dir(), bool(boards_of(trainer))
     print_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
-    return Trained(run, parts["val"][settings.objective.removeprefix("val/")])
+    return Trained(run, splits["val"][settings.objective.removeprefix("val/")])
 
 
 def leave_data(data: ImageDataModule, run: Path) -> None:
-    write_split(data.pictures, run / "split.csv")
+    write_split(data.images, run / "split.csv")
     if data.skipped:
         with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
             for item in data.skipped:
@@ -152,7 +152,7 @@ def _leave_preview(trainer: Trainer, sheet: NDArray[np.uint8], path: Path) -> No
         Image.fromarray(sheet).save(partial, "PNG")
     for board in boards_of(trainer):
         board.experiment.add_image("samples/augmented", sheet, 0, dataformats="HWC")
-    say(f"augmented pictures: {path}")
+    say(f"augmented images: {path}")
 
 
 def _fit(
@@ -211,37 +211,37 @@ def _judge(
     `command` is the one that trains; a look at the test split is written down in its name.
     """
     best = run / checkpoints.FOLDER / BEST
-    names = [part for part in SPLIT_NAMES[1:] if data.part(part) and (part == "val" or _scores_test(settings))]
+    names = [split for split in SPLIT_NAMES[1:] if data.images_of(split) and (split == "val" or _scores_test(settings))]
     try:
         model = checkpoints.load(best, unfinished=True) if best.is_file() else classifier.model.eval()
         model.seen_images = inherited(model.seen_images)  # it may have been decided before, in a shorter training
         model.to(trainer.strategy.root_device)
-        found = {part: _found(model, data, part) for part in {*names, "val", settings.decision.part}}
+        found = {split: _found(model, data, split) for split in {*names, "val", settings.decision.split}}
     except UserError as error:
         raise UserError(
             f"nothing can be decided or stated after this training: {error}. {DIVERGED}. {run} keeps its curves and "
             "checkpoints as they are"
         ) from error
-    logits = {part: of_part for part, (of_part, _) in found.items()}
+    logits = {split: of_split for split, (of_split, _) in found.items()}
     reason = _decide(model, settings, data, logits)
     facts = decision_facts(reason, chosen_split(settings.decision), settings.line, settings.decision)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     weights = model.weights_sha256
-    predictions = {part: _predictions(model, weights, data.part(part), *found[part]) for part in names}
+    predictions = {split: _predictions(model, weights, data.images_of(split), *found[split]) for split in names}
     write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
     looks = None
-    if command != "crossval":  # a fold's own test part is not what is kept for the last look
+    if command != "crossval":  # a fold's own test split is not what is kept for the last look
         if chosen_split(settings.decision) == "test":
-            judged = predictions.get("test") or _predictions(model, weights, data.part("test"), *found["test"])
+            judged = predictions.get("test") or _predictions(model, weights, data.images_of("test"), *found["test"])
             looks = record_look(command, judged, weights, choice(settings.decision))
         if "test" in predictions:
             looks = record_look(command, predictions["test"], weights)
     line, costs = line_of(settings.line)
     searched = chosen_split(settings.decision)
-    parts = {
-        part: split_metrics(rows, model.thresholds, line, costs, searched=part == searched)
-        for part, rows in predictions.items()
+    splits = {
+        split: split_metrics(rows, model.thresholds, line, costs, searched=split == searched)
+        for split, rows in predictions.items()
     }
     epochs = trainer.current_epoch
     about = {
@@ -252,22 +252,22 @@ def _judge(
         **model_facts(model),
         **facts,
         "root": str(data.root.resolve()),
-        "split_sha256": split_hash(data.pictures),
+        "split_sha256": split_hash(data.images),
         "looks": None if looks is None else looks.to_dict(),
         "unread": len(data.skipped),
         "warnings": [str(finding) for finding in findings_of(trainer)],
         "versions": versions(),
     }
-    write_metrics(run / "metrics.json", parts, about)
+    write_metrics(run / "metrics.json", splits, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
-    print_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", parts)
+    print_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", splits)
     if looks is not None:
         say(f"test: {looks.in_words()}")
-    elif data.part("test") and settings.score_test is None and "test" not in parts:
+    elif data.images_of("test") and settings.score_test is None and "test" not in splits:
         say("the test split is not scored in a sweep: score_test=true scores it")
     print_findings(trainer)
-    _log_hyperparameters(trainer, settings, parts)
-    return parts
+    _log_hyperparameters(trainer, settings, splits)
+    return splits
 
 
 def _scores_test(settings: TrainSettings) -> bool:
@@ -279,22 +279,25 @@ def _decide(
     model: Model, settings: TrainSettings, data: ImageDataModule, logits: Mapping[str, NDArray[np.float64]]
 ) -> str:
     """Give `model` its calibration, its thresholds and the images that it owes them to; the reason, in words."""
-    labels = {part: [picture.label for picture in data.part(part)] for part in logits}
+    labels = {split: [image.label for image in data.images_of(split)] for split in logits}
     model.calibration = fitted_calibration(settings.calibration, logits["val"], labels["val"], settings.line.ng_rate)
     if model.calibration.method != "none":
-        model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.part("val")))
-    decision, part = settings.decision, settings.decision.part
+        model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.images_of("val")))
+    decision, split = settings.decision, settings.decision.split
     try:
-        probabilities = model.calibration.probabilities(logits[part])
-        groups, contents = [image.group for image in data.part(part)], [image.content for image in data.part(part)]
-        chosen = choose(decision, settings.line, labels[part], probabilities, groups, contents)
+        probabilities = model.calibration.probabilities(logits[split])
+        groups, contents = (
+            [image.group for image in data.images_of(split)],
+            [image.content for image in data.images_of(split)],
+        )
+        chosen = choose(decision, settings.line, labels[split], probabilities, groups, contents)
     except UserError as error:  # the training is not lost for it
         say(f"warning: {error}. The thresholds stay as configured; choose others with python -m fancnn.decide")
         return f"fixed, since decision.rule={decision.rule} could not choose"
     model.thresholds = chosen.thresholds
     if decision.rule != "fixed":
-        model.seen_images = model.seen_images.merged(SeenImages.of(thresholds=data.part(part)))
-        print_decision(chosen, part)
+        model.seen_images = model.seen_images.merged(SeenImages.of(thresholds=data.images_of(split)))
+        print_decision(chosen, split)
     elif model.calibration.intercept and 0 < decision.threshold < 1:  # what 0.5 means has moved with it
         own = (float(logit(decision.threshold)) - model.calibration.intercept) / model.calibration.slope
         say(
@@ -304,15 +307,15 @@ def _decide(
     return chosen.reason
 
 
-def _found(model: Model, data: ImageDataModule, part: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-    """Logits and likeliest types of the pictures of a part.
+def _found(model: Model, data: ImageDataModule, split: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
+    """Logits and likeliest types of the images of a split.
 
     Raises:
         NotFiniteError: If the output for one is NaN or infinite, naming it.
     """
     batches: list[tuple[NDArray[np.float64], list[TypeGuess]]] = []
-    paths, start = [picture.path for picture in data.part(part)], 0
-    for images, _ in data.in_order(part):
+    paths, start = [image.path for image in data.images_of(split)], 0
+    for images, _ in data.in_order(split):
         try:
             batches.append(model.logits_and_types(images))
         except NotFiniteError as error:
@@ -325,26 +328,26 @@ def _found(model: Model, data: ImageDataModule, part: str) -> tuple[NDArray[np.f
 def _predictions(
     model: Model,
     weights: str,
-    pictures: Sequence[LabeledImage],
+    images: Sequence[LabeledImage],
     logits: NDArray[np.float64],
     guesses: Sequence[TypeGuess],
 ) -> list[Prediction]:
-    columns = (model.calibration.probabilities(logits).tolist(), guesses, model.seen_images.column(pictures))
+    columns = (model.calibration.probabilities(logits).tolist(), guesses, model.seen_images.column(images))
     return [
         predicted(
-            *(picture, chance, model.thresholds),
-            true_type=model.true_type(picture),
+            *(image, chance, model.thresholds),
+            true_type=model.true_type(image),
             guess=guess,
             seen=seen,
             weights_sha256=weights,
         )
-        for picture, chance, guess, seen in zip(pictures, *columns, strict=True)
+        for image, chance, guess, seen in zip(images, *columns, strict=True)
     ]
 
 
-def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, parts: dict[str, dict[str, Any]]) -> None:
+def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, splits: dict[str, dict[str, Any]]) -> None:
     """Settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
-    scores = {f"val_best/{name}": value for name, value in parts["val"].items() if isinstance(value, float)}
+    scores = {f"val_best/{name}": value for name, value in splits["val"].items() if isinstance(value, float)}
     for board in boards_of(trainer):
         board.log_hyperparams(_hyperparameters(settings), scores)
         board.finalize("success")

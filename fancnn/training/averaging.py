@@ -42,7 +42,7 @@ class Exponential:
 class Equal:
     """After every epoch from `start_epoch` (1 is the first) on: the mean of the weights that those epochs ended with.
 
-    Statistics of batch norms are those of the averaged network on all training pictures, once more each epoch.
+    Statistics of batch norms are those of the averaged network on all training images, once more each epoch.
     """
 
     start_epoch: int
@@ -188,13 +188,13 @@ def averaged_tensors(module: nn.Module) -> Weights:
 
 @torch.no_grad()
 def update_statistics(module: pl.LightningModule, batches: Any) -> None:
-    """Give the batch norms of `module` the statistics of its own activations on all pictures, in float32.
+    """Give the batch norms of `module` the statistics of its own activations on all images, in float32.
 
     Mean of the batches' means and variances, as torch's `update_bn`; but dropout is off, as it is when scoring.
 
     Args:
-        module: Takes uint8 pictures.
-        batches: Pictures and labels.
+        module: Takes uint8 images.
+        batches: Images and labels.
     """
     norms, was_training = _batch_norms(module), {layer: layer.training for layer in module.modules()}
     before = [(layer.momentum, None if (n := layer.num_batches_tracked) is None else n.clone()) for layer in norms]

@@ -36,7 +36,7 @@ class Classifier(pl.LightningModule):
         optimizer: Takes parameters or groups of them, gives the optimiser; its weight decay acts on kernels alone.
         schedule: Takes the optimiser (and `total_steps`, to step after every batch), gives a scheduler that steps
             once an epoch; None keeps the rate.
-        augment: Takes pictures scaled to [0, 1] and labels, gives both; only in training.
+        augment: Takes images scaled to [0, 1] and labels, gives both; only in training.
         penalty: Takes the network, gives what is added to the loss of training.
         seed: With the epoch, decides whatever is random inside it (dropout, augmentation).
         description: Plain data that makes a checkpoint explain itself; see `fancnn.runs.checkpoints`.
@@ -128,7 +128,7 @@ class Classifier(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         logits, labels = self.train_scores.take()
         if self.trainer.world_size > 1:
-            logits, labels = (torch.as_tensor(self.all_gather(part)).flatten() for part in (logits, labels))
+            logits, labels = (torch.as_tensor(self.all_gather(tensor)).flatten() for tensor in (logits, labels))
         validate_finite("training", self.current_epoch + 1, self.model, logits)
         self._log_scores("train", logits, labels)
         self._log({"lr": torch.tensor(self.rate)})
@@ -141,9 +141,9 @@ class Classifier(pl.LightningModule):
         if self.description:
             checkpoint["fancnn"] = {**self.description, "epoch": self.current_epoch + 1}
 
-    def _log_scores(self, part: str, logits: Tensor, labels: Tensor) -> None:
+    def _log_scores(self, split: str, logits: Tensor, labels: Tensor) -> None:
         scores = epoch_scores(logits, labels, F.binary_cross_entropy_with_logits, self.model.thresholds.upper)
-        self._log({f"{part}/{name}": value for name, value in scores.items()})
+        self._log({f"{split}/{name}": value for name, value in scores.items()})
 
     def _log(self, values: Mapping[str, Tensor]) -> None:
         # `step` puts the epoch on TensorBoard's horizontal axis; all processes have the same values

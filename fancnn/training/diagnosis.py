@@ -58,19 +58,19 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
 
 
 def constant_output(history: Sequence[Row]) -> Finding | None:
-    """Whether every picture of validation had one probability in each of the last epochs, three or more.
+    """Whether every image of validation had one probability in each of the last epochs, three or more.
 
-    Then AUROC is exactly a half, average precision is the share of NG, and all pictures are called the same.
+    Then AUROC is exactly a half, average precision is the share of NG, and all images are called the same.
     """
     since = len(history)
     while since and _is_constant(history[since - 1]):
         since -= 1
     if len(history) - since < CONSTANT_EPOCHS:
         return None
-    seen = f"Since epoch {history[since]['epoch']:.0f} every validation picture gets the same probability"
+    seen = f"Since epoch {history[since]['epoch']:.0f} every validation image gets the same probability"
     if thrown := _thrown_off("constant", seen, history):
         return thrown
-    means = "nothing of the pictures reaches the output any more, mostly since units are dead"
+    means = "nothing of the images reaches the output any more, mostly since units are dead"
     return Finding("constant", seen, means, f"Lower {RATE} ({FIND_RATE}), or take another model.network.initializer")
 
 
@@ -89,7 +89,7 @@ def rate_too_low(history: Sequence[Row]) -> Finding | None:
 
 def at_chance(history: Sequence[Row]) -> Finding | None:
     """Whether after five epochs or more the scores of training are those of guessing, and not on their way."""
-    train, val = (_known(history[-3:], f"{part}/auroc") for part in ("train", "val"))
+    train, val = (_known(history[-3:], f"{split}/auroc") for split in ("train", "val"))
     if len(history) < 5 or not train or not val or max(*train, *val) > 0.6:
         return None
     seen = f"After {len(history)} epochs the AUROC is {train[-1]:.2f} on training and {val[-1]:.2f} on validation"
@@ -150,7 +150,7 @@ def overfitting(history: Sequence[Row]) -> Finding | None:
     both = [row for row in history if "train/loss" in row and "val/loss" in row]
     if len(both) < 5:
         return None
-    train, val = ([row[f"{part}/loss"] for row in both] for part in ("train", "val"))
+    train, val = ([row[f"{split}/loss"] for row in both] for split in ("train", "val"))
     smooth = _smooth(val)
     turn = smooth.index(min(smooth))
     end, trained = median(val[-3:]), median(train[-3:])
@@ -164,8 +164,8 @@ def overfitting(history: Sequence[Row]) -> Finding | None:
         f"From epoch {epoch:.0f} to the end the validation loss rose from {val[lowest]:.3f} to {end:.3f}, while the "
         f"training loss fell from {_smooth(train)[turn]:.3f} to {trained:.3f}"
     )
-    means = "since then the network learns its training pictures by heart (overfitting)"
-    change = "More pictures help most; else augment=light, regularization.l2=1e-4, or fewer epochs (trainer.max_epochs)"
+    means = "since then the network learns its training images by heart (overfitting)"
+    change = "More images help most; else augment=light, regularization.l2=1e-4, or fewer epochs (trainer.max_epochs)"
     return Finding("overfitting", seen, means, change)
 
 
@@ -178,7 +178,7 @@ def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
         while since and looks[since - 1][1] >= 1:
             since -= 1
         if since < len(looks):
-            seen = f"Since epoch {looks[since][0]:.0f} all units of the layer {layer} are zero for every picture"
+            seen = f"Since epoch {looks[since][0]:.0f} all units of the layer {layer} are zero for every image"
             means = "it is dead: it passes nothing on, and no gradient ever revives what lies before it"
             change = f"Lower {RATE} ({FIND_RATE}), or take an activation that cannot die: model.network.activation=elu"
             found.append(Finding(f"dead {layer}", seen, means, change))
@@ -213,7 +213,7 @@ def _thrown_off(kind: str, seen: str, history: Sequence[Row]) -> Finding | None:
 def _is_constant(row: Row) -> bool:
     names = ("recall", "specificity", "auroc", "accuracy", "average_precision")
     recall, specificity, auroc, accuracy, precision = (row.get(f"val/{name}", math.nan) for name in names)
-    share = accuracy if recall == 1 else 1 - accuracy  # of NG, where all pictures are called the same
+    share = accuracy if recall == 1 else 1 - accuracy  # of NG, where all images are called the same
     same = (recall, specificity) in ((0, 1), (1, 0)) and abs(auroc - 0.5) < 1e-6
     return same and abs(precision - share) < 1e-4  # AUROC alone may be a half by accident
 

@@ -37,7 +37,7 @@ def direction(name: str) -> str:
 
 
 class EpochScores:
-    """Logits and labels of an epoch; memory is 8 bytes a picture and nothing waits for the device."""
+    """Logits and labels of an epoch; memory is 8 bytes an image and nothing waits for the device."""
 
     def __init__(self) -> None:
         self._logits: list[Tensor] = []

@@ -114,8 +114,8 @@ def validate_takes_outputs(network: Any, outputs: int) -> None:
     arguments = inspect.signature(network).parameters
     if "outputs" not in arguments and not any(item.kind == item.VAR_KEYWORD for item in arguments.values()):
         raise UserError(
-            f"model.outputs needs {outputs} logits for each picture, and {network.__name__} does not take how many. "
-            "Give it an argument outputs: int = 1, or take model.outputs=one"
+            f"model.outputs needs {outputs} logits for each image, and {network.__name__} does not take how many. "
+            "Give it an argument outputs: int = 1, or take model.labels=binary"
         )
 
 

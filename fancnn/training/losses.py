@@ -1,6 +1,6 @@
 """What training makes small: cross-entropy, weighted or smoothed if asked for, and focal loss.
 
-Each takes `(batch,)` logits of NG and `(batch,)` labels in [0, 1] (0 GO, 1 NG, between where pictures are mixed), or
+Each takes `(batch,)` logits of NG and `(batch,)` labels in [0, 1] (0 GO, 1 NG, between where images are mixed), or
 `(batch, k)` logits of a softmax, GO first, and `(batch, k)` shares of these classes that sum to 1; and gives the mean
 over the batch. They are for training alone: the losses that are monitored, `train/loss` and `val/loss`, are the plain
 binary cross-entropy of P(NG) whatever is trained with, so that they can be compared with each other and between runs.
@@ -24,9 +24,9 @@ class CrossEntropy(nn.Module):
     Args:
         smoothing: s in [0, 1): a label y becomes y (1 - s) + s / k of k classes (2 of one logit), so that no
             probability is pushed to 0 or 1 (Szegedy et al. 2016, section 7).
-        pos_weight: By what the loss of an NG picture is multiplied, of whatever type, or a number for each type; None
+        pos_weight: By what the loss of an NG image is multiplied, of whatever type, or a number for each type; None
             is 1. The configuration's `balanced` comes here as numbers, with `neg_weight`.
-        neg_weight: By what that of a GO picture is multiplied. A mixed label has the mixture of its classes' weights.
+        neg_weight: By what that of a GO image is multiplied. A mixed label has the mixture of its classes' weights.
 
     Raises:
         ValueError: If `smoothing` is outside [0, 1) or a weight is not above 0.
@@ -85,7 +85,7 @@ class CrossEntropy(nn.Module):
 
 
 class FocalLoss(nn.Module):
-    """Focal loss (Lin et al. 2017, equation 5): pictures that are right already hardly count.
+    """Focal loss (Lin et al. 2017, equation 5): images that are right already hardly count.
 
     With p_t the probability of the right class, -alpha_t (1 - p_t)^gamma log p_t; a mixed label has the mixture of
     its classes' terms. Of several logits p_t is that of the softmax, and each kind of NG has the weight of NG.
@@ -125,7 +125,7 @@ class FocalLoss(nn.Module):
 
 
 def with_balanced_weights(loss: Mapping[str, Any], counts: ClassCounts) -> Mapping[str, Any]:
-    """The arguments of a loss, `pos_weight=balanced` among them said in numbers for a training part of `counts`.
+    """The arguments of a loss, `pos_weight=balanced` among them said in numbers for a training split of `counts`.
 
     Example:
         >>> with_balanced_weights({"pos_weight": "balanced"}, (75, 25))

@@ -1,4 +1,4 @@
-"""Where a network starts before it has seen a picture."""
+"""Where a network starts before it has seen an image."""
 
 from collections.abc import Sequence
 

@@ -5,7 +5,7 @@ import warnings
 
 # message (a regular expression) and why it is not shown
 NOT_FOR_USERS = (
-    # pictures are in memory and a batch is one gather: worker processes would only copy them
+    # images are in memory and a batch is one gather: worker processes would only copy them
     r"The '\w+' does not have many workers",
     # our own progress and epochs of few steps: nothing is logged each step
     r"The number of training batches .* is smaller than the logging interval",

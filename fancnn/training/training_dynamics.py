@@ -9,9 +9,9 @@
 | gradient_norm | of their gradient in that step, before any clipping |
 | update_ratio | norm of what the step changed, over weight_norm; empty where that is 0 |
 | mean, std | of all values that an activation gives |
-| dead | share of a ReLU's units (channels of a map) that are zero at every place of every picture |
+| dead | share of a ReLU's units (channels of a map) that are zero at every place of every image |
 
-The first three are of layers with a kernel, the others of activations, on a fixed sample of validation pictures and
+The first three are of layers with a kernel, the others of activations, on a fixed sample of validation images and
 with the weights that are scored: averages where weights are averaged.
 """
 
@@ -50,17 +50,17 @@ class Dynamics(pl.Callback):
     Args:
         path: Of `dynamics.csv`.
         every_n_epochs: How many epochs it goes on without looking, and one.
-        pictures: Validation pictures whose activations are looked at, about: every so many-th of them all.
+        images: Validation images whose activations are looked at, about: every so many-th of them all.
 
     Raises:
         ValueError: If one of the numbers is below 1.
     """
 
-    def __init__(self, path: str | Path, every_n_epochs: int = 2, pictures: int = 64) -> None:
-        for name, value in (("every_n_epochs", every_n_epochs), ("pictures", pictures)):
+    def __init__(self, path: str | Path, every_n_epochs: int = 2, images: int = 64) -> None:
+        for name, value in (("every_n_epochs", every_n_epochs), ("images", images)):
             if value < 1:
                 raise ValueError(f"{name}={value} should be 1 or more; null in place of the callback never looks")
-        self.path, self.every_n_epochs, self.pictures = Path(path), every_n_epochs, pictures
+        self.path, self.every_n_epochs, self.images = Path(path), every_n_epochs, images
         self.rows: list[dict[str, Any]] = []
         self.told: set[str] = set()
         self._step: StepNorms | None = None
@@ -89,7 +89,7 @@ class Dynamics(pl.Callback):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
         if data is not None and self._looks(trainer):
-            self._activations = Activations(_network(pl_module), max(1, len(data.part("val")) // self.pictures))
+            self._activations = Activations(_network(pl_module), max(1, len(data.images_of("val")) // self.images))
 
     def on_validation_batch_start(self, *args: Any) -> None:
         if self._activations is not None:
@@ -170,7 +170,7 @@ class StepNorms:
         sizes = torch.stack([*self._sizes, *_norms(self._old)]).double().square().view(3, -1)
         counts = [len(own) for own in self._parts.values()]
         weight, gradient, update = (
-            [math.sqrt(float(part.sum())) for part in of.split(counts)] for of in sizes.cpu()
+            [math.sqrt(float(each.sum())) for each in of.split(counts)] for of in sizes.cpu()
         )  # the device is waited for once
         found: Norms = {}
         for name, w, g, u in zip(self._parts, weight, gradient, update, strict=True):
@@ -183,7 +183,7 @@ class Activations:
 
     Args:
         network: Its activations are listened to until `remove`.
-        stride: Of how many pictures one counts.
+        stride: Of how many images one counts.
     """
 
     def __init__(self, network: nn.Module, stride: int) -> None:

@@ -88,7 +88,7 @@ def test_autocast_does_not_coarsen_positions_or_colours() -> None:
     assert torch.equal(alone, inside)
 
 
-def test_pictures_are_made_channels_last_once_and_the_network_copies_nothing() -> None:
+def test_images_are_made_channels_last_once_and_the_network_copies_nothing() -> None:
     """A hidden change of memory order would be a `contiguous`, a `clone` or a `copy_` of the whole batch."""
     images, labels = batch(8, 32, 32)
     augment = Augment([SquareSymmetry(), Shift(), Brightness()])
@@ -113,7 +113,7 @@ def test_moves_of_whole_pixels_alone_are_exact() -> None:
     assert torch.equal(found.flatten(1).sort().values, levels)
 
 
-def test_grey_pictures_stay_grey_but_under_a_colour_cast() -> None:
+def test_grey_images_stay_grey_but_under_a_colour_cast() -> None:
     torch.manual_seed(0)
     images, labels = batch()
     grey = images[:, :1].repeat(1, 3, 1, 1)
@@ -139,7 +139,7 @@ def test_what_is_no_transform_is_refused() -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_pictures_like_these() -> None:
+def test_a_gpu_gives_images_like_these() -> None:
     images, labels = (part.cuda() for part in batch())
     torch.cuda.manual_seed(0)
     one, mixed = Augment(EVERY)(images, labels)

@@ -10,7 +10,7 @@ from fancnn.augmentation.color import after, contrasts, gains, recoloured, satur
 EACH = [Brightness, Contrast, Saturation, ColourCast]
 
 
-def pictures(batch: int = 3, height: int = 6, width: int = 9) -> Tensor:
+def random_images(batch: int = 3, height: int = 6, width: int = 9) -> Tensor:
     """Not too bright and not too dark, so that nothing is clamped."""
     return 0.3 + 0.3 * torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
@@ -20,9 +20,9 @@ def grey(colours: Tensor) -> Tensor:
     return 0.299 * colours[:, 0] + 0.587 * colours[:, 1] + 0.114 * colours[:, 2]
 
 
-def test_brightness_multiplies_every_pixel_of_a_picture_by_its_own_factor() -> None:
+def test_brightness_multiplies_every_pixel_of_an_image_by_its_own_factor() -> None:
     torch.manual_seed(0)
-    images = pictures(200)
+    images = random_images(200)
     found, _ = Augment([Brightness(0.2)])(images, torch.zeros(200))
     factors = (found / images).flatten(1)
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), rtol=1e-5, atol=1e-5)
@@ -30,7 +30,7 @@ def test_brightness_multiplies_every_pixel_of_a_picture_by_its_own_factor() -> N
 
 
 def test_contrast_keeps_the_mean_grey_and_scales_the_distance_from_it() -> None:
-    images, factor = pictures(), torch.tensor([0.5, 1.0, 1.4])
+    images, factor = random_images(), torch.tensor([0.5, 1.0, 1.4])
     found = recoloured(images, contrasts(factor, images.mean((2, 3))))
     mean = grey(images.mean((2, 3))).view(-1, 1, 1, 1)
     torch.testing.assert_close(found, mean + factor.view(-1, 1, 1, 1) * (images - mean))
@@ -38,22 +38,22 @@ def test_contrast_keeps_the_mean_grey_and_scales_the_distance_from_it() -> None:
 
 
 def test_saturation_scales_the_distance_from_the_pixels_grey_and_keeps_it() -> None:
-    images, factor = pictures(), torch.tensor([0.0, 1.0, 1.5])
+    images, factor = random_images(), torch.tensor([0.0, 1.0, 1.5])
     found = recoloured(images, saturations(factor))
     level = grey(images).unsqueeze(1)
     torch.testing.assert_close(found, level + factor.view(-1, 1, 1, 1) * (images - level))
     torch.testing.assert_close(grey(found), grey(images))
 
 
-def test_saturation_leaves_grey_pictures_grey() -> None:
-    images = pictures()[:, :1].repeat(1, 3, 1, 1)
+def test_saturation_leaves_grey_images_grey() -> None:
+    images = random_images()[:, :1].repeat(1, 3, 1, 1)
     found, _ = Augment([Saturation(0.9)])(images, torch.zeros(3))
     torch.testing.assert_close(found, images)
 
 
 def test_a_colour_cast_is_a_factor_for_each_channel() -> None:
     torch.manual_seed(0)
-    images = pictures(50)
+    images = random_images(50)
     found, _ = Augment([ColourCast(0.3)])(images, torch.zeros(50))
     factors = (found / images).flatten(2)
     torch.testing.assert_close(factors, factors[:, :, :1].expand_as(factors), rtol=1e-5, atol=1e-5)
@@ -62,14 +62,14 @@ def test_a_colour_cast_is_a_factor_for_each_channel() -> None:
 
 
 def test_maps_after_one_another_are_one_map() -> None:
-    images = pictures()
+    images = random_images()
     first, second = gains(torch.rand(3, 3)), contrasts(torch.tensor([0.5, 1.0, 1.4]), torch.rand(3, 3))
     stepwise = recoloured(recoloured(images, first), second)
     torch.testing.assert_close(recoloured(images, after(first, second)), stepwise)
 
 
-def test_contrast_after_brightness_takes_the_mean_of_the_brighter_picture() -> None:
-    images = pictures()
+def test_contrast_after_brightness_takes_the_mean_of_the_brighter_image() -> None:
+    images = random_images()
     torch.manual_seed(0)
     together, _ = Augment([Brightness(0.3), Contrast(0.3)])(images, torch.zeros(3))
     torch.manual_seed(0)
@@ -80,9 +80,9 @@ def test_contrast_after_brightness_takes_the_mean_of_the_brighter_picture() -> N
 
 
 @pytest.mark.parametrize("kind", EACH)
-def test_probability_decides_which_pictures_are_recoloured(kind: type[Brightness]) -> None:
+def test_probability_decides_which_images_are_recoloured(kind: type[Brightness]) -> None:
     torch.manual_seed(0)
-    images = pictures(400)
+    images = random_images(400)
     for probability, least, most in ((0, 0, 0), (1, 400, 400), (0.25, 60, 140)):
         found, _ = Augment([kind(0.5, probability=probability)])(images, torch.zeros(400))
         assert least <= (found != images).flatten(1).any(1).sum() <= most

@@ -1,4 +1,4 @@
-"""What each transform of positions does to a picture, held against index operations and against geometry."""
+"""What each transform of positions does to an image, held against index operations and against geometry."""
 
 import math
 from itertools import product
@@ -18,12 +18,12 @@ sides = st.integers(1, 24)
 RANGES = [Rotation(20), Shift(0.2), Zoom(0.7, 1.5), Shear(15)]
 
 
-def picture(height: int = 24, width: int = 24, seed: int = 0, batch: int = 1) -> Tensor:
+def random_image(height: int = 24, width: int = 24, seed: int = 0, batch: int = 1) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
 def smooth(height: int, width: int) -> Tensor:
-    """A picture without fine detail, so that reading between pixels costs little."""
+    """An image without fine detail, so that reading between pixels costs little."""
     y, x = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)
     planes = [0.5 + 0.4 * torch.sin(2 * x + y + phase) * torch.cos(x - 2 * y) for phase in (0.0, 0.7, 1.9)]
     return torch.stack(planes)[None]
@@ -42,7 +42,7 @@ def all_symmetries() -> Tensor:
 def test_a_flip_is_torchs_and_twice_it_is_the_original(
     height: int, width: int, flip: HorizontalFlip | VerticalFlip
 ) -> None:
-    image = picture(height, width)
+    image = random_image(height, width)
     maps = flip.matrices(1, (height, width), CPU)
     once = rearranged(image, maps)
     assert torch.equal(once, image.flip(3 if isinstance(flip, HorizontalFlip) else 2))
@@ -78,14 +78,14 @@ def test_every_symmetry_is_drawn_and_those_with_a_quarter_turn_only_in_squares()
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_rotation_by_quarters_is_torchs(turns: int) -> None:
-    image = picture(21, 21)
+    image = random_image(21, 21)
     found = sampled(image, rotations(numbers(90.0 * turns)))
     torch.testing.assert_close(found, image.rot90(turns, (2, 3)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
 def test_rotations_there_and_back_are_nearly_the_original_inside(size: tuple[int, int]) -> None:
-    """In pictures that are not square, too: positions are pixels, so that nothing is sheared."""
+    """In images that are not square, too: positions are pixels, so that nothing is sheared."""
     image = smooth(*size)
     there = sampled(image, rotations(numbers(20.0)))
     back = sampled(there, rotations(numbers(-20.0)))
@@ -96,7 +96,7 @@ def test_rotations_there_and_back_are_nearly_the_original_inside(size: tuple[int
 
 @given(right=st.integers(-5, 5), down=st.integers(-5, 5), border=st.sampled_from(["reflection", "edge", 0.25]))
 def test_a_shift_by_whole_pixels_is_torchs_roll_inside(right: int, down: int, border: Border) -> None:
-    image = picture(16, 20)
+    image = random_image(16, 20)
     found = sampled(image, shifts(numbers(float(right)), numbers(float(down))), border)
     rolled = image.roll((down, right), (2, 3))
     inside = (..., slice(5, -5), slice(5, -5))
@@ -118,14 +118,14 @@ def test_what_is_beyond_the_edges_is_the_border_asked_for() -> None:
 
 @given(height=sides, width=sides)
 def test_nothing_to_do_changes_no_bit(height: int, width: int) -> None:
-    image = picture(height, width)
+    image = random_image(height, width)
     none = numbers(0.0)
     for map_ in (rotations(none), shifts(none, none), zooms(numbers(1.0)), shears(none)):
         assert torch.equal(sampled(image, map_), image)
 
 
-def test_reading_at_the_pixels_themselves_is_the_picture_but_for_rounding() -> None:
-    image = picture(80, 75)
+def test_reading_at_the_pixels_themselves_is_the_image_but_for_rounding() -> None:
+    image = random_image(80, 75)
     map_ = shifts(numbers(1e-7), numbers(0.0))  # not the identity, so that it is read
     torch.testing.assert_close(sampled(image, map_), image, rtol=0, atol=5e-6)
 
@@ -138,7 +138,7 @@ def test_a_zoom_of_two_shows_the_middle_twice_as_large() -> None:
 
 
 def test_a_shear_moves_rows_by_their_distance_from_the_middle() -> None:
-    image = picture(11, 31)
+    image = random_image(11, 31)
     found = sampled(image, shears(numbers(45.0)))  # a row n below the middle reads n to the right
     for row in range(11):
         rolled = image[..., row, :].roll(5 - row, -1)
@@ -146,7 +146,7 @@ def test_a_shear_moves_rows_by_their_distance_from_the_middle() -> None:
 
 
 def test_several_maps_are_done_in_the_order_given_and_read_once() -> None:
-    """A turn of the shifted picture, not a shift of the turned one: a bright spot tells."""
+    """A turn of the shifted image, not a shift of the turned one: a bright spot tells."""
     spot = torch.zeros(1, 3, 21, 21)
     spot[..., 10, 15] = 1.0  # five to the right of the middle
     map_ = shifts(numbers(3.0), numbers(0.0)) @ rotations(numbers(90.0))
@@ -169,10 +169,10 @@ def test_draws_fill_their_range_and_do_not_leave_it() -> None:
 
 
 @pytest.mark.parametrize("transform", RANGES, ids=lambda item: type(item).__name__)
-def test_probability_decides_which_pictures_are_moved(transform: Rotation) -> None:
+def test_probability_decides_which_images_are_moved(transform: Rotation) -> None:
     torch.manual_seed(0)
     kind, arguments = type(transform), {k: v for k, v in vars(transform).items() if k != "probability"}
-    image = picture(20, 30, batch=400)
+    image = random_image(20, 30, batch=400)
     for probability, least, most in ((0, 0, 0), (1, 400, 400), (0.25, 60, 140)):
         augment = Augment([kind(**arguments, probability=probability)])
         changed = (augment(image, torch.zeros(400))[0] != image).flatten(1).any(1).sum()

@@ -8,7 +8,7 @@ from fancnn.augmentation.mixing import larger_share
 
 
 def flat(levels: Tensor, height: int = 20, width: int = 30) -> Tensor:
-    """Pictures of one grey level each."""
+    """Images of one grey level each."""
     return levels.view(-1, 1, 1, 1).expand(-1, 3, height, width)
 
 
@@ -20,7 +20,7 @@ def test_mixup_mixes_pixels_and_labels_in_the_same_shares() -> None:
     torch.testing.assert_close(found, flat(labels))
     assert not torch.equal(labels, levels)
     shares = (labels - levels.roll(1)) / (levels - levels.roll(1))
-    assert shares.min() >= 0.5 - 1e-3  # most of a picture is itself
+    assert shares.min() >= 0.5 - 1e-3  # most of an image is itself
     assert shares.max() <= 1 + 1e-3
 
 
@@ -53,7 +53,7 @@ def test_cutmix_pastes_one_rectangle_and_mixes_labels_by_its_area() -> None:
     levels = torch.arange(64) / 64
     found, labels = Augment([CutMix(alpha=1, probability=1)])(flat(levels), levels)
     pasted = (found == flat(levels.roll(1))).all(1)  # (64, 20, 30)
-    assert (pasted | (found == flat(levels)).all(1)).all()  # nothing but the two pictures
+    assert (pasted | (found == flat(levels)).all(1)).all()  # nothing but the two images
     area = pasted.float().mean((1, 2))
     torch.testing.assert_close(labels, (1 - area) * levels + area * levels.roll(1))
     assert area.max() <= 0.55  # half, and whole pixels
@@ -77,7 +77,7 @@ def test_shares_of_several_classes_are_mixed_as_labels_are(kind: type[MixUp]) ->
 
 
 @pytest.mark.parametrize("kind", [MixUp, CutMix])
-def test_a_picture_alone_stays_as_it_is(kind: type[MixUp]) -> None:
+def test_an_image_alone_stays_as_it_is(kind: type[MixUp]) -> None:
     image, label = torch.rand(1, 3, 8, 5), torch.ones(1)
     found, labels = Augment([kind(alpha=1, probability=1)])(image, label)
     torch.testing.assert_close(found, image)
@@ -85,7 +85,7 @@ def test_a_picture_alone_stays_as_it_is(kind: type[MixUp]) -> None:
 
 
 @pytest.mark.parametrize("kind", [MixUp, CutMix])
-def test_probability_decides_which_pictures_are_mixed(kind: type[MixUp]) -> None:
+def test_probability_decides_which_images_are_mixed(kind: type[MixUp]) -> None:
     torch.manual_seed(0)
     images, labels = torch.rand(400, 3, 16, 16), torch.rand(400)
     for probability, least, most in ((0, 0, 0), (1, 380, 400), (0.25, 60, 140)):

@@ -11,7 +11,7 @@ from fancnn.augmentation import Augment, Blur, Erasing, Noise
 from fancnn.augmentation.noise import blurred
 
 
-def pictures(batch: int, height: int = 20, width: int = 30) -> Tensor:
+def random_images(batch: int, height: int = 20, width: int = 30) -> Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
@@ -27,16 +27,16 @@ def test_noise_has_its_standard_deviation_no_mean_and_is_the_same_in_every_chann
     assert not torch.equal(noise[0], noise[1])
 
 
-def test_blur_is_the_gaussian_of_each_pictures_own_sigma() -> None:
-    images, sigmas = pictures(3), torch.tensor([0.4, 0.8, 1.1])
+def test_blur_is_the_gaussian_of_each_images_own_sigma() -> None:
+    images, sigmas = random_images(3), torch.tensor([0.4, 0.8, 1.1])
     found = blurred(images, sigmas, radius=4)
     for image, sigma, blurry in zip(images, sigmas.tolist(), found, strict=True):
         expected = gaussian_filter(image.numpy(), (0, sigma, sigma), mode="nearest", radius=(0, 4, 4))
         torch.testing.assert_close(blurry, torch.from_numpy(expected), rtol=0, atol=1e-5)
 
 
-def test_a_blur_of_nothing_changes_no_bit_and_any_blur_keeps_flat_pictures() -> None:
-    images = pictures(2, 1, 5)
+def test_a_blur_of_nothing_changes_no_bit_and_any_blur_keeps_flat_images() -> None:
+    images = random_images(2, 1, 5)
     assert torch.equal(blurred(images, torch.zeros(2), radius=3), images)
     flat = torch.full((2, 3, 6, 4), 0.7)
     torch.testing.assert_close(blurred(flat, torch.tensor([0.5, 2.0]), radius=6), flat)
@@ -48,7 +48,7 @@ def test_erasing_covers_one_rectangle_of_its_share_of_the_area_with_the_mean(
 ) -> None:
     torch.manual_seed(seed)
     height, width = 60, 90
-    images = pictures(4, height, width)
+    images = random_images(4, height, width)
     found, _ = Augment([Erasing(least, least + more, probability=1)])(images, torch.zeros(4))
     for image, erased in zip(images, found, strict=True):
         covered = (image != erased).any(0)
@@ -63,7 +63,7 @@ def test_erasing_covers_one_rectangle_of_its_share_of_the_area_with_the_mean(
 
 def test_erased_rectangles_lie_anywhere() -> None:
     torch.manual_seed(0)
-    images = pictures(1, 16, 16).expand(600, -1, -1, -1)
+    images = random_images(1, 16, 16).expand(600, -1, -1, -1)
     found, _ = Augment([Erasing(0.05, 0.05, probability=1)])(images, torch.zeros(600))
     often = (found != images).any(1).float().mean(0)
     assert often[0, 0] > 0  # the corners, too
@@ -72,9 +72,9 @@ def test_erased_rectangles_lie_anywhere() -> None:
 
 
 @pytest.mark.parametrize("transform", [Noise, Blur, Erasing])
-def test_probability_decides_which_pictures_are_retouched(transform: type[Noise]) -> None:
+def test_probability_decides_which_images_are_retouched(transform: type[Noise]) -> None:
     torch.manual_seed(0)
-    images = pictures(400)
+    images = random_images(400)
     for probability, least, most in ((0, 0, 0), (1, 400, 400), (0.25, 60, 140)):
         found, _ = Augment([transform(probability=probability)])(images, torch.zeros(400))
         assert least <= (found != images).flatten(1).any(1).sum() <= most

@@ -13,8 +13,8 @@ from fancnn.images.preprocess import Preprocess
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """A cache with the decoded pictures of one folder; returns that cache folder."""
-    root, preprocess = write_images(tmp_path / "pictures", {"GO": 5}), Preprocess((6, 8))
+    """A cache with the decoded images of one folder; returns that cache folder."""
+    root, preprocess = write_images(tmp_path / "images", {"GO": 5}), Preprocess((6, 8))
     folder = tmp_path / "cache/decoded" / cache_name(root, preprocess)
     decoded_files(folder, root, [f"GO/00{i}.png" for i in range(5)], preprocess)
     return folder
@@ -24,13 +24,13 @@ def ask(tmp_path: Path, do: str) -> bool:
     return look_after(compose_command("cache", CacheSettings, f"do={do}", f"folder={tmp_path / 'cache'}"))
 
 
-def test_the_list_has_the_pictures_and_how_they_are_kept(
+def test_the_list_has_the_images_and_how_they_are_kept(
     kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ask(tmp_path, "list")
     output = capsys.readouterr().out
     assert "6x8 squash" in output
-    assert "pictures" in output
+    assert "images" in output
 
 
 def test_a_row_that_is_wrong_is_found_and_its_folder_made_anew(
@@ -39,7 +39,7 @@ def test_a_row_that_is_wrong_is_found_and_its_folder_made_anew(
     assert ask(tmp_path, "verify")
     pixels = kept / "pixels-1.u8"
     content = bytearray(pixels.read_bytes())
-    content[3 * 6 * 8 * 2] ^= 1  # one bit of the third picture
+    content[3 * 6 * 8 * 2] ^= 1  # one bit of the third image
     pixels.write_bytes(content)
     assert not ask(tmp_path, "verify")
     assert "1 rows were wrong, first of GO/002.png" in capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_another_wish_is_refused(tmp_path: Path) -> None:
         ask(tmp_path, "tidy")
 
 
-def test_rows_are_those_of_the_pictures(kept: Path, tmp_path: Path) -> None:
-    again = decoded_files(kept, tmp_path / "pictures", ["GO/003.png"], Preprocess((6, 8)))
+def test_rows_are_those_of_the_images(kept: Path, tmp_path: Path) -> None:
+    again = decoded_files(kept, tmp_path / "images", ["GO/003.png"], Preprocess((6, 8)))
     assert again.pixels.shape == (5, 3, 6, 8)
     assert not torch.equal(again.pixels[again.lines[0].row], again.pixels[0])

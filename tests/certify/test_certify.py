@@ -53,7 +53,7 @@ def test_a_run_is_certified_on_test_and_on_val_only_with_a_warning(
 ) -> None:
     assert run_certify(f"run={trained_run}", "escape=0.9").caveats == ()
     assert "granted on test: escape rate of parts <= " in capsys.readouterr().out
-    (caveat,) = run_certify(f"run={trained_run}", "escape=0.9", "part=val").caveats
+    (caveat,) = run_certify(f"run={trained_run}", "escape=0.9", "split=val").caveats
     assert caveat == "optimistic: 14 of 14 images chose the model's epoch or fitted its calibration"
 
 
@@ -70,12 +70,10 @@ def test_the_runs_own_threshold_can_be_judged(run_certify: Certify, trained_run:
     assert given.caveats[0] == "it is taken that the threshold was fixed before these images were looked at"
 
 
-def test_a_threshold_chosen_on_the_same_pictures_is_said(
-    run_certify: Certify, trained_run: Path, tmp_path: Path
-) -> None:
+def test_a_threshold_chosen_on_the_same_images_is_said(run_certify: Certify, trained_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained_run, tmp_path / "copied"))
     decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))
-    found = run_certify(f"run={run}", "threshold=run", "escape=0.9", "part=val")
+    found = run_certify(f"run={run}", "threshold=run", "escape=0.9", "split=val")
     assert "optimistic: 14 of 14 images chose the model's thresholds" in found.caveats
 
 
@@ -178,7 +176,7 @@ def test_console_and_file_name_the_unit(
         (["table=x.csv", "escape=0"], "escape=0.0: expected a share above 0 and below 1"),
         (["table=x.csv", "unit=panel"], "unit='panel' is none of part, group"),
         (["table=x.csv", "largest_group=0"], "largest_group=0: expected the most NG parts that one group"),
-        (["table=x.csv", "part=all"], "part='all' is none of train, val, test"),
+        (["table=x.csv", "split=all"], "part='all' is none of train, val, test"),
         (["table=x.csv", "store=true"], "store=true keeps the threshold in a run's model: say run="),
         (["table=x.csv"], "table='x.csv' is no file. Expected a prediction table"),
         (["run=nowhere"], "nowhere does not exist. Expected a run folder"),
@@ -195,5 +193,5 @@ def test_a_threshold_that_is_none_is_told(run_certify: Certify, tmp_path: Path) 
     for value, text in texts.items():
         with pytest.raises(UserError, match=text):
             run_certify(f"table={place}", f"threshold={value}")
-    with pytest.raises(UserError, match="part=val: .* has no parts alone"):
-        run_certify(f"table={place}", "part=val")
+    with pytest.raises(UserError, match="split=val: .* has no parts alone"):
+        run_certify(f"table={place}", "split=val")

@@ -117,4 +117,4 @@ def test_the_images_that_chose_the_threshold_are_no_images_for_it(
     run = Path(shutil.copytree(trained_run, tmp_path / "copied"))
     decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))
     with pytest.raises(UserError, match=r"the run's own was chosen on these very images \(val\)"):
-        run_certify(f"run={run}", "threshold=run", "part=val")
+        run_certify(f"run={run}", "threshold=run", "split=val")

@@ -91,7 +91,7 @@ def test_a_command_after_a_space_is_told_how_it_is_written(tmp_path: Path) -> No
         (["fancnn.report", "run=nowhere"], "nowhere does not exist. Expected a run folder"),
         (["fancnn.compare", "nowhere", "nothing"], "nowhere is no run folder with predictions.csv and no table"),
         (["fancnn.compare"], "runs is missing: say runs=..."),
-        (["fancnn.pretrain", "data.root=nowhere"], "data.root='nowhere' is no folder. Expected one with pictures"),
+        (["fancnn.pretrain", "data.root=nowhere"], "data.root='nowhere' is no folder. Expected one with images"),
         (["fancnn.describe", "model.outputs=many"], "model.outputs="),
         (["fancnn.describe", "data.image_size=[80]"], "data.image_size=[80] should be two whole numbers"),
         (
@@ -123,9 +123,9 @@ def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> 
 
 
 def test_predict_tells_by_its_exit_code_whether_all_were_read(
-    trained_run: Path, pictures: Path, tmp_path: Path
+    trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    good, bad = pictures / "GO/000.png", tmp_path / "bad.png"
+    good, bad = image_folder / "GO/000.png", tmp_path / "bad.png"
     bad.write_bytes(b"")
     arguments = ["fancnn.predict", f"run={trained_run}", "output=table.csv"]
     assert run_command(*arguments, f"input={good}", cwd=tmp_path).returncode == 0
@@ -133,8 +133,8 @@ def test_predict_tells_by_its_exit_code_whether_all_were_read(
     assert [row.path for row in read_predictions(tmp_path / "table.csv")] == [str(bad)]
 
 
-def test_an_interrupted_run_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> None:
-    begun = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "report=false"]
+def test_an_interrupted_run_goes_on_by_its_name_alone(image_folder: Path, tmp_path: Path) -> None:
+    begun = [*SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "report=false"]
     first = run_command("fancnn.train", *begun, cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     (run,) = (tmp_path / "outputs/train").iterdir()
@@ -145,8 +145,8 @@ def test_an_interrupted_run_goes_on_by_its_name_alone(pictures: Path, tmp_path: 
         assert "epoch  1/2" not in answer.stdout
 
 
-def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path: Path) -> None:
-    sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={pictures}", "trainer.max_epochs=1", "report=false"]
+def test_a_sweep_can_be_compared_in_tensorboards_table(image_folder: Path, tmp_path: Path) -> None:
+    sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={image_folder}", "trainer.max_epochs=1", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     found = {}
@@ -161,8 +161,8 @@ def test_a_sweep_can_be_compared_in_tensorboards_table(pictures: Path, tmp_path:
     assert all(0 <= value <= 1 for value in found.values())
 
 
-def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(pictures: Path, tmp_path: Path) -> None:
-    sweep = [f"data.root={pictures}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3", "report=false"]
+def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(image_folder: Path, tmp_path: Path) -> None:
+    sweep = [f"data.root={image_folder}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
     assert answer.returncode == 1
     assert "job 0 (" in answer.stderr
@@ -170,16 +170,16 @@ def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(pictures:
     assert list((tmp_path / "outputs/train").glob("*/1/metrics.json")), "the other job has run"
 
 
-def test_processes_in_a_sweep_are_refused(pictures: Path, tmp_path: Path) -> None:
+def test_processes_in_a_sweep_are_refused(image_folder: Path, tmp_path: Path) -> None:
     """Each process would start the whole sweep again."""
-    several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={pictures}"]
+    several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={image_folder}"]
     answer = run_command("fancnn.train", "-m", *SMALL, *several, cwd=tmp_path)
     assert answer.returncode == 1
     assert "cannot be swept with --multirun" in answer.stderr
 
 
-def test_two_processes_train_one_model_and_leave_one_run(pictures: Path, tmp_path: Path) -> None:
-    several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={pictures}"]
+def test_two_processes_train_one_model_and_leave_one_run(image_folder: Path, tmp_path: Path) -> None:
+    several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={image_folder}"]
     answer = run_command("fancnn.train", *SMALL, *several, cwd=tmp_path, fresh=True)
     assert answer.returncode == 0, answer.stderr
     (run,) = (tmp_path / "outputs/train").iterdir()

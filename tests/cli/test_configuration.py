@@ -82,7 +82,7 @@ def test_callbacks_and_loggers_can_be_null(name: str, tmp_path: Path) -> None:
 
 def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> None:
     assert compose_train(tmp_path, "experiment=original").schedule["epochs_per_decade"] is None  # type: ignore[index]
-    louder = compose_train(tmp_path, "experiment=original", "data.split=stratified")
+    louder = compose_train(tmp_path, "experiment=original", "data.split_method=stratified")
     assert louder.data.split == "stratified"
 
 
@@ -90,9 +90,9 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
     ("name", "schema", "overrides"),
     [
         ("decide", DecideSettings, ["run=somewhere"]),
-        ("predict", PredictSettings, ["input=pictures"]),
+        ("predict", PredictSettings, ["input=images"]),
         ("export", ExportSettings, ["run=somewhere"]),
-        ("parity", ParitySettings, ["model_file=inspector.onnx", "run=somewhere", "input=pictures"]),
+        ("parity", ParitySettings, ["model_file=inspector.onnx", "run=somewhere", "input=images"]),
         ("fans", RenderSettings, ["root=somewhere"]),
     ],
 )
@@ -125,8 +125,8 @@ MISTAKES = [
     ("model.network.hidden=128", "model.network: hidden=128 must be a list of numbers, e.g. \\[128\\]"),
     ("model.network.first_layer=canny", "model.network: first_layer='canny' is none of null, sobel, "),
     ("model.network.initializer=glorot", "model.network: initializer='glorot' is none of glorot_normal, "),
-    ("data.split=random", "data.split='random' is none of stratified, ordered, grouped"),
-    ("data.split=grouped", "data.split=grouped needs data.group"),
+    ("data.split_method=random", "data.split_method='random' is none of stratified, ordered, grouped"),
+    ("data.split_method=grouped", "data.split_method=grouped needs data.group"),
     ("data.on_bad_file=ignore", "data.on_bad_file='ignore' is none of error, skip"),
     ("data.resize=crop", "data.resize='crop' is none of squash, pad"),
     ("decision.threshold=1.5", "decision.threshold=1.5 should be in \\[0, 1\\]"),
@@ -163,11 +163,11 @@ MISTAKES = [
     ("callbacks.checkpoint.monitor=val/zzz", "callbacks.checkpoint: monitor='val/zzz' is no score"),
     ("callbacks.early_stopping.patience=-1", "callbacks.early_stopping: patience=-1 should be 1 or more"),
     ("schedule.epochs_per_decade=0", "schedule: epochs_per_decade=0 should be above 0"),
-    ("+model.network.outputs=2", "model.network.outputs=2: say model.outputs=one, two or types; the number follows"),
+    ("+model.network.outputs=2", "model.network.outputs=2: say model.labels=binary, two or types; the number follows"),
     ("model.outputs=three", "model.outputs='three' is none of one, two, types"),
     (
-        "model.outputs=two|model.network={_target_: torch.nn.Flatten}",
-        "model.outputs needs 2 logits for each picture, and Flatten does not take how many. .*model.outputs=one",
+        "model.labels=softmax|model.network={_target_: torch.nn.Flatten}",
+        "model.outputs needs 2 logits for each image, and Flatten does not take how many. .*model.labels=binary",
     ),
     ("model.loss.pos_weight=[1,0]", "model.loss: pos_weight=\\[1, 0\\] should be null, balanced, or a number above 0"),
     ("model.network._target_=os.system", "model.network: _target_='os.system' is not allowed"),
@@ -207,11 +207,16 @@ BENT = {  # options whose default does nothing in one epoch, or nothing at all
 
 
 @pytest.mark.parametrize(("group", "option"), [chosen for chosen in CHOSEN if chosen[0] in TRAINING])
-def test_every_option_of_training_trains_a_step(group: str, option: str, pictures: Path, tmp_path: Path) -> None:
-    more = ["trainer.max_epochs=1", "+trainer.limit_train_batches=1", f"data.root={pictures}", *BENT.get(option, [])]
+def test_every_option_of_training_trains_a_step(group: str, option: str, image_folder: Path, tmp_path: Path) -> None:
+    more = [
+        "trainer.max_epochs=1",
+        "+trainer.limit_train_batches=1",
+        f"data.root={image_folder}",
+        *BENT.get(option, []),
+    ]
     settings = compose_train(tmp_path, *SMALL, f"{group}={option}", *more)
     quiet_lightning()
-    data = assembly.datamodule(settings.data, pictures, 0)
+    data = assembly.datamodule(settings.data, image_folder, 0)
     data.setup()
     fresh = assembly.model(settings, data.classes, data.class_counts())
     before = [weight.detach().clone() for weight in fresh.parameters()]

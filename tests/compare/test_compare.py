@@ -183,7 +183,7 @@ def test_different_thresholds_are_said_and_taken_out_everywhere(
     assert pair["equal_overkill"]["thresholds"][0] < 0.5
 
 
-def test_a_picture_that_has_changed_is_not_shown_beside_its_old_score(tmp_path: Path) -> None:
+def test_an_image_that_has_changed_is_not_shown_beside_its_old_score(tmp_path: Path) -> None:
     rows = rows_of(10)
     root = write_files(tmp_path / "files", rows)
     first = write_run(tmp_path / "a", rows, root=str(root))
@@ -197,10 +197,10 @@ def test_a_picture_that_has_changed_is_not_shown_beside_its_old_score(tmp_path: 
 @pytest.mark.parametrize(
     ("runs", "more", "text"),
     [
-        (["old.csv"], "part=test", "1 given: expected two to 26 runs or tables, the one in use first"),
-        (["old.csv", "nowhere"], "part=test", "nowhere is no run folder with predictions.csv and no table"),
-        (["old.csv", "new.csv"], "part=tset", "part='tset' is none of train, val, test, all"),
-        (["old.csv", "new.csv"], "part=val", "old.csv has no images of known truth in the split val"),
+        (["old.csv"], "split=test", "1 given: expected two to 26 runs or tables, the one in use first"),
+        (["old.csv", "nowhere"], "split=test", "nowhere is no run folder with predictions.csv and no table"),
+        (["old.csv", "new.csv"], "split=tset", "split='tset' is none of train, val, test, all"),
+        (["old.csv", "new.csv"], "split=val", "old.csv has no images of known truth in the split val"),
     ],
 )
 def test_mistakes_are_told(tables: list[Path], runs: list[str], more: str, text: str, tmp_path: Path) -> None:
@@ -236,6 +236,6 @@ def test_the_command_answers_by_its_exit_code(tmp_path: Path) -> None:
 
 
 def test_arguments_with_a_key_and_options_stay_what_they_are() -> None:
-    given = ["--cfg", "job", "a", "part=val", "-m", "+x=1", "b c"]
-    assert with_listed(given, "runs") == ["--cfg", "job", "part=val", "-m", "+x=1", 'runs=["a","b c"]']
+    given = ["--cfg", "job", "a", "split=val", "-m", "+x=1", "b c"]
+    assert with_listed(given, "runs") == ["--cfg", "job", "split=val", "-m", "+x=1", 'runs=["a","b c"]']
     assert with_listed(["runs=[a,b]"], "runs") == ["runs=[a,b]"]

@@ -19,25 +19,25 @@ from fancnn.metrics.thresholds import Thresholds
 Run = Callable[..., float | None]
 
 
-def crossvalidate(pictures: Path, output: Path, *overrides: str) -> float | None:
-    given = [*SMALL, f"data.root={pictures}", "folds=3", f"output_dir={output}", "overrides=[]", "report=false"]
+def crossvalidate(image_folder: Path, output: Path, *overrides: str) -> float | None:
+    given = [*SMALL, f"data.root={image_folder}", "folds=3", f"output_dir={output}", "overrides=[]", "report=false"]
     return crossval(compose_command("crossval", CrossvalSettings, *given, *overrides))
 
 
 @pytest.fixture
-def run_crossval(pictures: Path, tmp_path: Path) -> Run:
+def run_crossval(image_folder: Path, tmp_path: Path) -> Run:
     """Cross-validate in `tmp_path / "run"`."""
-    return partial(crossvalidate, pictures, tmp_path / "run")
+    return partial(crossvalidate, image_folder, tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
-def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float | None]:
+def finished(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float | None]:
     """A finished cross-validation, to be copied, and its objective."""
     output = tmp_path_factory.mktemp("finished") / "run"
-    return output, crossvalidate(pictures, output)
+    return output, crossvalidate(image_folder, output)
 
 
-def test_every_picture_has_one_prediction_by_a_model_that_has_not_seen_it(
+def test_every_image_has_one_prediction_by_a_model_that_has_not_seen_it(
     finished: tuple[Path, float | None],
 ) -> None:
     run, objective = finished
@@ -50,7 +50,7 @@ def test_every_picture_has_one_prediction_by_a_model_that_has_not_seen_it(
         assert tested
         assert all(row.probability == own[row.path].probability for row in tested)
     metrics = json.loads((run / "metrics.json").read_text())
-    assert metrics["parts"]["test"]["pictures"] == 70
+    assert metrics["splits"]["test"]["images"] == 70
     if objective is not None:
         assert objective == pytest.approx(np.mean([fold["f1"] for fold in metrics["folds"]]))
 
@@ -67,13 +67,13 @@ def test_after_a_kill_finished_folds_are_kept_and_the_others_end_as_they_would_h
     run_crossval()
     assert (run / "predictions.csv").read_bytes() == whole
     assert (run / "fold-1/metrics.json").stat().st_mtime_ns == first
-    with pytest.raises(UserError, match=r"fold-1/split.csv has other pictures or other folds than now"):
+    with pytest.raises(UserError, match=r"fold-1/split.csv has other images or other folds than now"):
         run_crossval("seed=5")
 
 
 def test_a_test_part_is_left_alone(run_crossval: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_crossval("data.test_fraction=0.2")
-    assert "14 pictures of the test part are left alone" in capsys.readouterr().out
+    assert "14 images of the test split are left alone" in capsys.readouterr().out
     assert len(read_predictions(tmp_path / "run/predictions.csv")) == 56
 
 
@@ -93,13 +93,13 @@ def test_a_rule_speaks_of_one_set_of_thresholds_for_the_whole_table(
         ).thresholds
     )
     assert [row.decision for row in rows] == [thresholds.decide(row.probability or 0) for row in rows]
-    test = metrics["parts"]["test"]
+    test = metrics["splits"]["test"]
     assert sum(row.decision == "NG" for row in rows) == test["ng_found"] + test["overkills"]
     said = (
         "chosen on the predictions of the folds' models; not measured on any one model, and each fold's own thresholds "
         "are in its folder"
     )
-    assert (metrics["decision"], metrics["decision_part"]) == (said, "test")
+    assert (metrics["decision"], metrics["decision_split"]) == (said, "test")
     assert metrics["decision_rule"]["rule"] == "escape"
     assert said in capsys.readouterr().out
 
@@ -116,17 +116,17 @@ def test_a_rule_that_the_whole_table_cannot_carry_leaves_the_thresholds_as_confi
     run_crossval("decision.rule=escape", "decision.escape_rate=0.6")
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["decision"] == "fixed, since decision.rule=escape could not choose"
-    assert (metrics["thresholds"], metrics["decision_part"]) == ([0.5, 0.5], None)
+    assert (metrics["thresholds"], metrics["decision_split"]) == ([0.5, 0.5], None)
     assert "warning: 3 of 3 NG parts have probability 0" in capsys.readouterr().out
 
 
 def test_folds_have_no_order(run_crossval: Run) -> None:
-    with pytest.raises(UserError, match="data.split=ordered has no folds"):
-        run_crossval("data.split=ordered")
+    with pytest.raises(UserError, match="data.split_method=ordered has no folds"):
+        run_crossval("data.split_method=ordered")
 
 
-def test_the_command_goes_on_in_the_same_folder(pictures: Path, tmp_path: Path) -> None:
-    quick = [*SMALL, f"data.root={pictures}", "folds=3", "trainer.max_epochs=1", "report=false"]
+def test_the_command_goes_on_in_the_same_folder(image_folder: Path, tmp_path: Path) -> None:
+    quick = [*SMALL, f"data.root={image_folder}", "folds=3", "trainer.max_epochs=1", "report=false"]
     begun = run_command("fancnn.crossval", *quick, "hydra.run.dir=cross val", cwd=tmp_path)
     assert begun.returncode == 0, begun.stderr
     again = run_command("fancnn.crossval", "ckpt='cross val'", cwd=tmp_path)

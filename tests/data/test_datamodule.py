@@ -28,18 +28,18 @@ def module(root: Path, plan: SplitPlan | None = None, **options: object) -> Imag
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "pictures", {"GO": 20, "NG": 10})
+    return write_images(tmp_path / "images", {"GO": 20, "NG": 10})
 
 
 def test_a_fifth_of_each_class_validates_by_default(root: Path) -> None:
     data = module(root)
-    assert [(len(data.part(part)), sum(p.label for p in data.part(part))) for part in ("train", "val")] == [
+    assert [(len(data.images_of(part)), sum(p.label for p in data.images_of(part))) for part in ("train", "val")] == [
         (24, 8),
         (6, 2),
     ]
 
 
-def test_batches_hold_the_pixels_and_labels_of_their_pictures(root: Path) -> None:
+def test_batches_hold_the_pixels_and_labels_of_their_images(root: Path) -> None:
     data = module(root, batch_size=7)
     images, labels = zip(*data.train_dataloader(), strict=True)
     assert [len(batch) for batch in images] == [7, 7, 7, 3]
@@ -47,17 +47,17 @@ def test_batches_hold_the_pixels_and_labels_of_their_pictures(root: Path) -> Non
     order = torch.cat(list(SeededBatchSampler(24, 7, seed=0)))
     assert torch.equal(torch.cat(images), expected[0][order])
     assert torch.equal(torch.cat(labels), expected[1][order])
-    assert expected[1].tolist() == [picture.label for picture in data.part("train")]
+    assert expected[1].tolist() == [image.label for image in data.images_of("train")]
 
 
 def test_unreadable_files_are_all_named_with_reasons(root: Path) -> None:
     (root / "GO/001.png").write_bytes(b"")
-    (root / "NG/002.png").write_text("not a picture")
+    (root / "NG/002.png").write_text("not an image")
     with pytest.raises(UserError) as refused:
         module(root)
     text = str(refused.value)
     assert text.startswith(f"2 of 30 files under {root} cannot be read:\n  GO/001.png: empty")
-    assert "\n  NG/002.png: not a picture" in text
+    assert "\n  NG/002.png: not an image" in text
     assert "data.on_bad_file=skip" in text
 
 
@@ -76,59 +76,59 @@ def test_skipped_files_are_kept_with_reasons_and_the_rest_is_split(root: Path) -
     (root / "GO/001.png").write_bytes(b"")
     data = module(root, on_bad_file="skip")
     assert [item.path for item in data.skipped] == ["GO/001.png"]
-    assert len(data.pictures) == 29
+    assert len(data.images) == 29
 
 
 def test_a_class_whose_files_are_all_skipped_is_said(root: Path) -> None:
     for path in (root / "NG").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(UserError, match="no pictures in the class folder NG"):
+    with pytest.raises(UserError, match="no images in the class folder NG"):
         module(root, on_bad_file="skip")
 
 
 def test_a_class_too_small_to_split_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="at least 2 pictures.*NG has 1"):
+    with pytest.raises(UserError, match="at least 2 images.*NG has 1"):
         module(write_images(tmp_path, {"GO": 5, "NG": 1}))
 
 
-def test_copies_of_a_picture_stay_in_one_part(root: Path) -> None:
+def test_copies_of_an_image_stay_in_one_part(root: Path) -> None:
     for index in range(8):
         shutil.copy(root / "GO/000.png", root / f"GO/copy{index}.png")
-    assert copies_across_splits(module(root).pictures) == 0
-    assert copies_across_splits(module(root, SplitPlan("ordered", val_fraction=0.2)).pictures) == 9
+    assert copies_across_splits(module(root).images) == 0
+    assert copies_across_splits(module(root, SplitPlan("ordered", val_fraction=0.2)).images) == 9
 
 
 def test_parts_given_by_folders_stay_and_val_is_taken_from_train(tmp_path: Path) -> None:
     root = write_images(tmp_path, {"train/GO": 10, "train/NG": 10, "test/GO": 4, "test/NG": 3})
     data = module(root)
-    assert [len(data.part(part)) for part in ("train", "val", "test")] == [16, 4, 7]
-    assert all(picture.path.startswith("test/") for picture in data.part("test"))
+    assert [len(data.images_of(part)) for part in ("train", "val", "test")] == [16, 4, 7]
+    assert all(image.path.startswith("test/") for image in data.images_of("test"))
 
 
 def test_a_group_is_in_one_part_and_in_the_table(tmp_path: Path) -> None:
-    root = tmp_path / "pictures"
+    root = tmp_path / "images"
     for lot in range(10):
         write_images(root, {f"GO/lot{lot}": 3, f"NG/lot{lot}": 2}, seed=lot)
     data = module(root, SplitPlan("grouped", group=r"lot\d"))
-    parts = {group: {p.split for p in data.pictures if p.group == group} for group in {p.group for p in data.pictures}}
+    parts = {group: {p.split for p in data.images if p.group == group} for group in {p.group for p in data.images}}
     assert len(parts) == 10
     assert all(len(of) == 1 for of in parts.values())
 
 
-def test_a_split_file_gives_the_same_parts_and_leaves_new_pictures_out(root: Path, tmp_path: Path) -> None:
+def test_a_split_file_gives_the_same_parts_and_leaves_new_images_out(root: Path, tmp_path: Path) -> None:
     first = module(root, SplitPlan(seed=5))
-    write_split(first.pictures, tmp_path / "split.csv")
-    assert read_split(tmp_path / "split.csv") == first.pictures
+    write_split(first.images, tmp_path / "split.csv")
+    assert read_split(tmp_path / "split.csv") == first.images
     shutil.copy(root / "GO/000.png", root / "GO/new.png")
     again = module(root, SplitPlan(split_file=tmp_path / "split.csv"))
-    assert again.pictures == first.pictures
+    assert again.images == first.images
     assert again.left_out == 1
-    assert split_hash(again.pictures) == split_hash(first.pictures)
+    assert split_hash(again.images) == split_hash(first.images)
     assert torch.equal(again.dataset("val")[torch.tensor([0])][0], first.dataset("val")[torch.tensor([0])][0])
 
 
 def test_a_split_file_that_names_missing_or_changed_files_is_refused_with_both(root: Path, tmp_path: Path) -> None:
-    write_split(module(root).pictures, tmp_path / "split.csv")
+    write_split(module(root).images, tmp_path / "split.csv")
     (root / "GO/003.png").unlink()
     shutil.copy(root / "NG/001.png", root / "NG/002.png")
     with pytest.raises(UserError, match=r"1 missing \(GO/003.png\); 1 changed \(NG/002.png\)"):
@@ -188,7 +188,7 @@ def test_a_dataset_moved_to_a_device_gives_the_same_batches(root: Path) -> None:
 
 
 @pytest.mark.gpu
-def test_training_on_a_gpu_has_the_pictures_there(root: Path, tmp_path: Path) -> None:
+def test_training_on_a_gpu_has_the_images_there(root: Path, tmp_path: Path) -> None:
     settings = compose_train(tmp_path, "model=tiny", "data.image_size=[16,16]", f"data.root={root}")
     data = assembly.datamodule(settings.data, root, 0)
     trainer = assembly.trainer(replace(settings, callbacks={}, logger={}))
@@ -198,13 +198,13 @@ def test_training_on_a_gpu_has_the_pictures_there(root: Path, tmp_path: Path) ->
     assert images.device.type == "cuda"
 
 
-def test_pictures_that_fit_nowhere_are_decoded_when_asked_for_and_are_the_same(
+def test_images_that_fit_nowhere_are_decoded_when_asked_for_and_are_the_same(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = list(module(root).in_order("train"))
     monkeypatch.setattr(datamodule, "MEMORY_SHARE", 0)
     data = module(root)
-    assert "too many pictures for the memory" in capsys.readouterr().out
+    assert "too many images for the memory" in capsys.readouterr().out
     assert isinstance(data.dataset("train"), FileDataset)
     for (images, labels), (expected, truth) in zip(data.in_order("train"), kept, strict=True):
         assert torch.equal(images, expected)

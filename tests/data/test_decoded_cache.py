@@ -33,7 +33,7 @@ def pixels_of(found: DecodedFiles) -> torch.Tensor:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return write_images(tmp_path / "pictures", {"GO": 12, "NG/deep": 8})
+    return write_images(tmp_path / "images", {"GO": 12, "NG/deep": 8})
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_files_cut_anywhere_by_a_crash_give_the_same_pixels(
     cut: int, rows: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = tmp_path_factory.mktemp("crash")
-    root = write_images(place / "pictures", {"GO": 12, "NG": 8})
+    root = write_images(place / "images", {"GO": 12, "NG": 8})
     cached(place, root)
     index = place / "cache/index.csv"
     header = len(b"pixels-1.u8\r\n")
@@ -196,7 +196,7 @@ from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
 data = ImageDataModule(sys.argv[1], "GO", Preprocess((6, 8)), SplitPlan(), cache=Path(sys.argv[2]))
 data.setup()
-print(len(data.pictures))
+print(len(data.images))
 """
 
 
@@ -208,14 +208,14 @@ def test_without_a_place_for_the_cache_training_goes_on(obstacle: str, root: Pat
     command = [sys.executable, "-c", FULL_DISK, str(root), str(place)]
     answer = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stderr
-    assert "warning: decoded pictures cannot be kept in" in answer.stdout
+    assert "warning: decoded images cannot be kept in" in answer.stdout
     assert answer.stdout.splitlines()[-1] == "20"
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp", "jpg", "gif", "ppm"])
 @settings(max_examples=8)
 @given(size=st.tuples(st.integers(1, 60), st.integers(1, 60)), resize=st.sampled_from(["squash", "pad"]))
-def test_pixels_are_the_same_with_and_without_cache_and_for_one_picture_alone(
+def test_pixels_are_the_same_with_and_without_cache_and_for_one_image_alone(
     suffix: str, size: tuple[int, int], resize: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     place = tmp_path_factory.mktemp("formats")

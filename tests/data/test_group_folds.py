@@ -22,12 +22,12 @@ def parts_by(keys, parts):
     return found
 
 
-LOTS = st.lists(  # per group: pictures of GO, pictures of NG
+LOTS = st.lists(  # per group: images of GO, images of NG
     st.tuples(st.integers(0, 8), st.integers(0, 8)).filter(any), min_size=1, max_size=25
 )
 
 
-def pictures_of(lots):
+def images_of(lots):
     classes, groups = [], []
     for index, counts in enumerate(lots):
         for name, count in zip(("GO", "NG"), counts, strict=True):
@@ -40,7 +40,7 @@ def pictures_of(lots):
 @given(LOTS, st.sampled_from([(0.2, 0.0), (0.2, 0.2), (0.15, 0.1), (0.5, 0.0)]), st.integers(-1, 2**33))
 def test_no_group_is_in_two_parts_and_every_part_has_every_class(lots, fractions, seed):
     val, test = fractions
-    classes, groups = pictures_of(lots)
+    classes, groups = images_of(lots)
     wanted = {"train", "val", "test"} if test else {"train", "val"}
     try:
         parts = grouped_split(classes, groups, val_fraction=val, test_fraction=test, seed=seed)
@@ -56,7 +56,7 @@ def test_no_group_is_in_two_parts_and_every_part_has_every_class(lots, fractions
 @pytest.mark.parametrize("seed", range(3))
 def test_with_many_groups_the_shares_are_met(val, test, seed):
     random_lots = np.random.default_rng(seed).integers(1, 9, (120, 2))
-    classes, groups = pictures_of(random_lots.tolist())
+    classes, groups = images_of(random_lots.tolist())
     seen = table(classes, grouped_split(classes, groups, val_fraction=val, test_fraction=test, seed=seed))
     for name, count in Counter(classes).items():
         assert abs(seen[name, "val"] / count - val) < 0.03
@@ -78,7 +78,7 @@ def test_a_rare_class_reaches_every_part():
         assert all(seen["NG", part] >= 1 for part in ("train", "val", "test"))
 
 
-def test_groups_as_single_pictures_give_the_counts_of_a_stratified_split():
+def test_groups_as_single_images_give_the_counts_of_a_stratified_split():
     classes = ["GO"] * 50 + ["NG"] * 100
     parts = grouped_split(classes, list(map(str, range(150))), val_fraction=0.2, test_fraction=0.1, seed=1)
     assert table(classes, parts)["GO", "val"] == 10
@@ -87,7 +87,7 @@ def test_groups_as_single_pictures_give_the_counts_of_a_stratified_split():
 
 
 def test_another_seed_gives_other_groups():
-    classes, groups = pictures_of([(3, 3)] * 30)
+    classes, groups = images_of([(3, 3)] * 30)
     splits = {tuple(grouped_split(classes, groups, val_fraction=0.2, seed=seed)) for seed in range(10)}
     assert len(splits) > 5
 
@@ -98,7 +98,7 @@ def test_too_few_groups_are_counted():
 
 
 def test_a_class_in_too_few_groups_is_named_with_them():
-    classes, groups = pictures_of([(3, 3), (3, 0), (3, 0), (3, 0)])
+    classes, groups = images_of([(3, 3), (3, 0), (3, 0), (3, 0)])
     with pytest.raises(UserError, match=r"Class NG is in too few groups: lot0\. Each of train and val needs one"):
         grouped_split(classes, groups, val_fraction=0.2, seed=0)
 
@@ -127,9 +127,7 @@ def test_a_pattern_that_is_none_is_refused_with_the_reason():
 
 
 @pytest.mark.parametrize("pattern", [r"lot(\d+)", r"lot(\d*)", r"lot(\d+)|x", r"(\d+)"])
-def test_pictures_without_a_name_are_counted_and_shown(pattern):
+def test_images_without_a_name_are_counted_and_shown(pattern):
     paths = ["lot1/a.png", *(f"lot/x{letter}.png" for letter in "abcde")]
-    with pytest.raises(
-        UserError, match=r"for 5 of 6 pictures: lot/xa\.png, lot/xb\.png, lot/xc\.png and 2 more\. Widen"
-    ):
+    with pytest.raises(UserError, match=r"for 5 of 6 images: lot/xa\.png, lot/xb\.png, lot/xc\.png and 2 more\. Widen"):
         group_names(paths, pattern)

@@ -8,35 +8,35 @@ CLASSES = ("GO", "NG")
 NAMES = ("GO", "chip", "dent", "NG")
 
 
-def picture(class_name: str, defect_type: str = "") -> LabeledImage:
+def image(class_name: str, defect_type: str = "") -> LabeledImage:
     return LabeledImage("a.png", class_name, int(class_name != "GO"), "train", "", "", defect_type)
 
 
 def test_outputs_are_called_after_folders_in_ng_and_what_lies_beside_them_after_ng() -> None:
-    pictures = [picture("NG", "dent"), picture("NG", "chip"), picture("NG"), picture("GO", "lot7")]
-    assert output_names("types", pictures, CLASSES) == ("GO", "NG", "chip", "dent")
-    assert output_names("one", pictures, CLASSES) == ("NG",)
-    assert output_names("two", pictures, CLASSES) == ("GO", "NG")
+    images = [image("NG", "dent"), image("NG", "chip"), image("NG"), image("GO", "lot7")]
+    assert output_names("types", images, CLASSES) == ("GO", "NG", "chip", "dent")
+    assert output_names("one", images, CLASSES) == ("NG",)
+    assert output_names("two", images, CLASSES) == ("GO", "NG")
 
 
 def test_several_ng_classes_are_types_and_folders_inside_divide_them() -> None:
     classes = ("GO", "chip", "dent")
-    pictures = [picture("dent", "deep"), picture("dent", "flat"), picture("chip"), picture("GO")]
-    assert output_names("types", pictures, classes) == ("GO", "chip", "dent/deep", "dent/flat")
+    images = [image("dent", "deep"), image("dent", "flat"), image("chip"), image("GO")]
+    assert output_names("types", images, classes) == ("GO", "chip", "dent/deep", "dent/flat")
 
 
 def test_one_type_alone_is_refused_with_the_way_out() -> None:
-    with pytest.raises(UserError, match="all NG pictures for training are of one type, NG. .*model.outputs=two"):
-        output_names("types", [picture("GO"), picture("NG")], CLASSES)
+    with pytest.raises(UserError, match="all NG images for training are of one type, NG. .*model.labels=softmax"):
+        output_names("types", [image("GO"), image("NG")], CLASSES)
 
 
 def test_go_is_the_first_output_and_types_that_training_has_not_are_ng_all_the_same() -> None:
-    assert [output_index(picture("NG", name), CLASSES, NAMES) for name in ("chip", "dent", "", "burr")] == [1, 2, 3, 1]
-    assert output_index(picture("GO", "chip"), CLASSES, NAMES) == 0
-    assert [known_type(picture("NG", name), CLASSES, NAMES) for name in ("chip", "burr")] == ["chip", ""]
-    assert known_type(picture("GO"), CLASSES, NAMES) == ""
-    assert [output_index(picture(name), CLASSES, ("NG",)) for name in CLASSES] == [0, 1]
+    assert [output_index(image("NG", name), CLASSES, NAMES) for name in ("chip", "dent", "", "burr")] == [1, 2, 3, 1]
+    assert output_index(image("GO", "chip"), CLASSES, NAMES) == 0
+    assert [known_type(image("NG", name), CLASSES, NAMES) for name in ("chip", "burr")] == ["chip", ""]
+    assert known_type(image("GO"), CLASSES, NAMES) == ""
+    assert [output_index(image(name), CLASSES, ("NG",)) for name in CLASSES] == [0, 1]
 
 
 def test_a_type_that_is_called_go_is_a_type() -> None:
-    assert output_index(picture("NG", "GO"), CLASSES, ("GO", "GO", "dent")) == 1
+    assert output_index(image("NG", "GO"), CLASSES, ("GO", "GO", "dent")) == 1

@@ -56,12 +56,12 @@ def test_undersampled_takes_another_part_each_epoch_and_in_time_all() -> None:
     assert len(frozenset().union(*epochs)) == 80
 
 
-def test_balanced_draws_both_classes_alike_and_each_picture_of_a_class_alike() -> None:
+def test_balanced_draws_both_classes_alike_and_each_image_of_a_class_alike() -> None:
     labels = labels_of(180, 20)
     draw = SAMPLERS["balanced"](labels)
     assert draw.size == 200
     found = torch.tensor([drawn(draw, epoch) for epoch in range(200)]).flatten()
-    # 40,000 draws: the standard deviation of the share of NG is 0.0025, of one picture's count 32 and 10.5
+    # 40,000 draws: the standard deviation of the share of NG is 0.0025, of one image's count 32 and 10.5
     assert float(labels[found].mean()) == pytest.approx(0.5, abs=4 * 0.0025)
     times = torch.bincount(found, minlength=200).float()
     for label, expected, deviation in ((1, 1000, 31.3), (0, 111.1, 10.5)):

@@ -117,13 +117,13 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(which):
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_classes_with_too_few_pictures_are_named_with_their_counts(which):
+def test_classes_with_too_few_images_are_named_with_their_counts(which):
     classes = ["GO"] * 9 + ["crack"] * 2 + ["dent"]
     split = every_function(classes, val_fraction=0.2, test_fraction=0.2)[which]
-    with pytest.raises(UserError, match=r"at least 3 pictures.*crack has 2, dent has 1.*set data\.test_fraction=0"):
+    with pytest.raises(UserError, match=r"at least 3 images.*crack has 2, dent has 1.*set data\.test_fraction=0"):
         split()
     split = every_function(classes, val_fraction=0.2)[which]
-    with pytest.raises(UserError, match="at least 2 pictures, one for each of train and val, but dent has 1"):
+    with pytest.raises(UserError, match="at least 2 images, one for each of train and val, but dent has 1"):
         split()
 
 
@@ -149,7 +149,7 @@ def test_two_classes_of_one_size_are_not_drawn_alike():
     assert parts[:40] != parts[40:]
 
 
-def test_every_picture_has_its_chance_of_val():
+def test_every_image_has_its_chance_of_val():
     drawn = np.mean(
         [
             [part == "val" for part in stratified_split(["GO"] * 10, val_fraction=0.3, seed=seed)]
@@ -172,9 +172,9 @@ def test_contents_that_all_differ_change_nothing(counts, fractions, seed):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["GO", "NG"]), st.integers(0, 12)), max_size=60), FRACTIONS, SEEDS)
-def test_copies_stay_together_and_every_part_has_every_class(pictures, fractions, seed):
+def test_copies_stay_together_and_every_part_has_every_class(images, fractions, seed):
     val, test = fractions
-    classes, contents = [name for name, _ in pictures], [f"{name} {content}" for name, content in pictures]
+    classes, contents = [name for name, _ in images], [f"{name} {content}" for name, content in images]
     needed = 3 if test else 2
     assume(all(count >= needed for count in Counter(classes).values()))
     different = {name: len({key for key in contents if key.startswith(name)}) for name in set(classes)}
@@ -204,8 +204,8 @@ def parts_by(keys, parts):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["GO", "NG"]), st.integers(0, 9)), max_size=40), SEEDS)
-def test_copies_across_classes_stay_together_or_are_refused_in_words(pictures, seed):
-    classes, contents = [name for name, _ in pictures], [str(content) for _, content in pictures]
+def test_copies_across_classes_stay_together_or_are_refused_in_words(images, seed):
+    classes, contents = [name for name, _ in images], [str(content) for _, content in images]
     assume(all(count >= 2 for count in Counter(classes).values()))
     try:
         parts = stratified_split(classes, val_fraction=0.3, seed=seed, contents=contents)
@@ -223,9 +223,9 @@ def test_many_copies_of_one_file_do_not_crowd_out_the_others():
     assert set(parts[:70]) == {"train"}
 
 
-def test_a_class_of_copies_of_one_picture_is_named():
+def test_a_class_of_copies_of_one_image_is_named():
     contents = [*map(str, range(5)), *["same"] * 5]
-    with pytest.raises(UserError, match="Class NG has only copies of one picture, but each of train and val needs"):
+    with pytest.raises(UserError, match="Class NG has only copies of one image, but each of train and val needs"):
         stratified_split(["GO"] * 5 + ["NG"] * 5, val_fraction=0.2, seed=0, contents=contents)
 
 
@@ -234,8 +234,8 @@ def test_classes_that_are_copies_of_each_other_are_told_from_others():
     classes = ["GO"] * 3 + ["NG"] * 3
     parts = stratified_split(classes, val_fraction=0.3, seed=0, contents=contents)
     assert parts[:3] == parts[3:]
-    contents = ["a", "b", "b", "c", "a", "c"]  # any picture of one class in val leaves another none in train
-    with pytest.raises(UserError, match=r"no picture left for val: too many of its files are copies.*other classes"):
+    contents = ["a", "b", "b", "c", "a", "c"]  # any image of one class in val leaves another none in train
+    with pytest.raises(UserError, match=r"no image left for val: too many of its files are copies.*other classes"):
         stratified_split(["A", "A", "B", "B", "C", "C"], val_fraction=0.3, seed=0, contents=contents)
 
 

@@ -54,7 +54,7 @@ def test_another_rule_changes_checkpoint_predictions_and_metrics_together(run: P
     model, metrics = fancnn.load(run), json.loads((run / "metrics.json").read_text())
     assert model.thresholds == thresholds
     assert metrics["thresholds"] == [thresholds.lower, thresholds.upper]
-    assert metrics["decision_part"] == "val"
+    assert metrics["decision_split"] == "val"
     for row in read_predictions(run / "predictions.csv"):
         assert row.decision == thresholds.decide(row.probability)
 
@@ -62,7 +62,7 @@ def test_another_rule_changes_checkpoint_predictions_and_metrics_together(run: P
 def test_what_is_known_of_the_line_is_known_to_evaluate(run: Path, tmp_path: Path) -> None:
     decided(run, "decision.rule=cost", *COSTS, "line.parts_per_shift=1000")
     given = [f"run={run}", "device=cpu", f"output_dir={tmp_path / 'out'}"]
-    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts["test"]
+    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).splits["test"]
     assert found["forecast"]["looks_per_shift"][0] >= 0
     assert found["forecast"]["cost_per_month"] is not None
 
@@ -90,8 +90,8 @@ def test_costs_of_nothing_choose_nothing(run: Path) -> None:
 def test_evaluate_states_what_the_decision_did_of_the_part_that_chose(run: Path, tmp_path: Path) -> None:
     decided(run, "decision.rule=f1")
     given = [f"run={run}", "split=val", "device=cpu", f"output_dir={tmp_path / 'out'}"]
-    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts["val"]
-    assert found["by_type"] == json.loads((run / "metrics.json").read_text())["parts"]["val"]["by_type"]
+    found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).splits["val"]
+    assert found["by_type"] == json.loads((run / "metrics.json").read_text())["splits"]["val"]["by_type"]
 
 
 def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
@@ -99,23 +99,23 @@ def test_the_last_checkpoint_stays_as_training_left_it(run: Path) -> None:
     assert fancnn.load(run / "checkpoints/last.ckpt", unfinished=True).thresholds.upper == 0.5
 
 
-def test_a_rule_that_the_pictures_cannot_carry_changes_nothing(run: Path) -> None:
+def test_a_rule_that_the_images_cannot_carry_changes_nothing(run: Path) -> None:
     before = (run / "metrics.json").read_bytes()
     with pytest.raises(UserError, match=r"6 NG parts cannot prove .* of parts <= 1 % .*: 299 NG parts are needed"):
         decided(run, "decision.rule=escape")
-    with pytest.raises(UserError, match="decision.part=train: the run has predictions of test, val alone"):
-        decided(run, "decision.part=train")
+    with pytest.raises(UserError, match="decision.split=train: the run has predictions of test, val alone"):
+        decided(run, "decision.split=train")
     assert (run / "metrics.json").read_bytes() == before
 
 
-def test_too_few_pictures_for_an_escape_rate_are_told_before_the_training(
+def test_too_few_images_for_an_escape_rate_are_told_before_the_training(
     train_settings: Settings, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"escape: in val 6 NG parts cannot prove .*: 299 NG parts are needed"):
         train(train_settings("decision.rule=escape"))
     assert not (tmp_path / "run/checkpoints").exists()
-    with pytest.raises(UserError, match="decision.part=test: there is no such part"):
-        train(train_settings("decision.part=test"))
+    with pytest.raises(UserError, match="decision.split=test: there is no such split"):
+        train(train_settings("decision.split=test"))
 
 
 def in_lots(run: Path, size: int = 2) -> None:
@@ -157,13 +157,18 @@ def test_a_promise_counts_what_a_certificate_counts(run: Path, capsys: pytest.Ca
     assert fancnn.load(run).thresholds == by_lot
     capsys.readouterr()
     certificate = certify(
-        compose_command("certify", CertifySettings, f"run={run}", "part=val", "escape=0.8", f"output_dir={run}")
+        compose_command("certify", CertifySettings, f"run={run}", "split=val", "escape=0.8", f"output_dir={run}")
     )
     assert (certificate.unit, certificate.thresholds) == ("group", by_group)
 
 
 def test_units_that_prove_nothing_are_told_before_the_training(train_settings: Settings) -> None:
-    grouped = ["decision.rule=escape", "decision.escape_rate=0.5", "data.split=grouped", r"data.group='\d\d(?=\d)'"]
+    grouped = [
+        "decision.rule=escape",
+        "decision.escape_rate=0.5",
+        "data.split_method=grouped",
+        r"data.group='\d\d(?=\d)'",
+    ]
     train_settings(*grouped)
     with pytest.raises(UserError, match=r"in val \d groups with NG parts cannot prove .* of groups <= 10 %"):
         train(train_settings(*grouped, "decision.escape_rate=0.1"))
@@ -214,7 +219,7 @@ def test_calibration_changes_probabilities_and_no_order(train_settings: Settings
     assert fancnn.load(tmp_path / "none").calibration_ng_rate is None
 
 
-def test_too_few_pictures_for_isotonic_calibration_are_said(
+def test_too_few_images_for_isotonic_calibration_are_said(
     train_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train(train_settings("calibration=isotonic"))

@@ -31,11 +31,11 @@ from fancnn.decisions.calibration import (
 
 # a coarse grid, so that ties are common
 grid = st.integers(-200, 200).map(lambda i: i / 20)
-pictures = st.lists(st.tuples(grid, st.integers(0, 1)), min_size=1, max_size=60)
-Pictures = list[tuple[float, int]]
+images = st.lists(st.tuples(grid, st.integers(0, 1)), min_size=1, max_size=60)
+Images = list[tuple[float, int]]
 
 
-def columns(table: Pictures) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def columns(table: Images) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     return np.array([x for x, _ in table], dtype=np.float64), np.array([y for _, y in table], dtype=np.int64)
 
 
@@ -67,8 +67,8 @@ def test_the_order_of_logits_is_kept(calibration: Calibration, places: set[int],
     assert (np.diff(calibration.apply(logits)) > 0).all()
 
 
-@given(pictures, st.sets(st.integers(-(10**6), 10**6), min_size=2, max_size=40))
-def test_whatever_is_fitted_keeps_the_order_of_logits(table: Pictures, places: set[int]) -> None:
+@given(images, st.sets(st.integers(-(10**6), 10**6), min_size=2, max_size=40))
+def test_whatever_is_fitted_keeps_the_order_of_logits(table: Images, places: set[int]) -> None:
     logits = np.array(sorted(places)) * 2e-5
     for method in (fit_temperature, fit_platt, fit_isotonic):
         fitted = method(*columns(table))
@@ -155,8 +155,8 @@ def smoothed_loss(logits: NDArray[np.float64], labels: NDArray[np.int64], slope:
     return float(-np.sum(targets * np.log(chances) + (1 - targets) * np.log1p(-chances)))
 
 
-@given(pictures)
-def test_no_other_temperature_is_better(table: Pictures) -> None:
+@given(images)
+def test_no_other_temperature_is_better(table: Images) -> None:
     logits, labels = columns(table)
     fitted = fit_temperature(logits, labels)
     if fitted.temperature is None:
@@ -180,8 +180,8 @@ def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> No
     assert fitted.temperature == pytest.approx(temperature, rel=0.1)
 
 
-@given(pictures, st.sampled_from([0.5, 2.0, 4.0]))
-def test_logits_of_another_scale_give_the_same_probabilities(table: Pictures, scale: float) -> None:
+@given(images, st.sampled_from([0.5, 2.0, 4.0]))
+def test_logits_of_another_scale_give_the_same_probabilities(table: Images, scale: float) -> None:
     logits, labels = columns(table)
     first, second = fit_temperature(logits, labels), fit_temperature(scale * logits, labels)
     if first.temperature and 0.3 < first.temperature < 4:  # far from the limits
@@ -201,8 +201,8 @@ def test_logits_that_tell_nothing_stay_as_they_are() -> None:
     assert fit_isotonic([1.0, 2.0], [0, 0]) == UNCALIBRATED
 
 
-@given(pictures)
-def test_isotonic_knots_rise_and_can_be_stored(table: Pictures) -> None:
+@given(images)
+def test_isotonic_knots_rise_and_can_be_stored(table: Images) -> None:
     fitted = fit_isotonic(*columns(table))
     assert Calibration.from_dict(fitted.to_dict()) == fitted
     assert (fitted.method == "isotonic") == (len(fitted.logits) > 1)
@@ -222,7 +222,7 @@ def test_isotonic_blocks_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(fitted.calibrated, expected)
 
 
-def test_a_block_weighs_as_much_as_it_has_pictures() -> None:
+def test_a_block_weighs_as_much_as_it_has_images() -> None:
     # 50 of 100, 90 of 900, 20 of 100: the first two are 140 of 1000, less than the third
     logits = np.repeat([0.0, 1.0, 2.0], [100, 900, 100])
     labels = np.repeat([1, 0, 1, 0, 1, 0], [50, 50, 90, 810, 20, 80])
@@ -262,8 +262,8 @@ def test_isotonic_follows_a_curve_that_a_temperature_cannot() -> None:
     assert errors[0] < 0.02 < errors[1]
 
 
-@given(st.sampled_from(["none", "temperature", "platt", "isotonic"]), pictures)
-def test_a_fit_of_another_method_says_why(method: Any, table: Pictures) -> None:
+@given(st.sampled_from(["none", "temperature", "platt", "isotonic"]), images)
+def test_a_fit_of_another_method_says_why(method: Any, table: Images) -> None:
     found = fit(method, *columns(table))
     named = method == "none" or found.calibration.ng_rate is not None  # the mix of parts that P(NG) is for
     assert (found.warning == "") == (found.calibration.method == method and named)
@@ -316,8 +316,8 @@ def test_platt_is_that_of_scikit_learn(shift: float) -> None:
     assert fitted.ng_rate == labels.mean()
 
 
-@given(pictures)
-def test_no_other_line_is_better(table: Pictures) -> None:
+@given(images)
+def test_no_other_line_is_better(table: Images) -> None:
     logits, labels = columns(table)
     fitted = fit_platt(logits, labels)
     if fitted.intercept is None:
@@ -336,8 +336,8 @@ def test_no_other_line_is_better(table: Pictures) -> None:
             assert best <= loss(slope, fitted.intercept + step) + 1e-6 * max(1.0, best)
 
 
-@given(pictures)
-def test_the_mean_probability_of_platt_is_that_of_the_targets(table: Pictures) -> None:
+@given(images)
+def test_the_mean_probability_of_platt_is_that_of_the_targets(table: Images) -> None:
     logits, labels = columns(table)
     if len(set(labels)) == 2:
         go, ng = np.bincount(labels)
@@ -381,8 +381,8 @@ def test_auto_takes_a_temperature_where_that_is_enough() -> None:
     )
 
 
-@given(pictures)
-def test_auto_is_one_of_the_two_by_bic(table: Pictures) -> None:
+@given(images)
+def test_auto_is_one_of_the_two_by_bic(table: Images) -> None:
     logits, labels = columns(table)
     found = fit_auto(logits, labels).calibration
     simple, full = fit_temperature(logits, labels), fit_platt(logits, labels)
@@ -414,7 +414,7 @@ def test_files_of_before_load_as_they_did(method: str) -> None:
     ("arguments", "text"),
     [
         (("beta", [0.0], [0]), "method='beta': expected one of auto, none, temperature, platt, isotonic"),
-        (("none", [0.0], [0, 1]), "a logit and a label for each picture"),
+        (("none", [0.0], [0, 1]), "a logit and a label for each image"),
         (("none", [math.nan], [0]), "finite logits"),
         (("none", [0.0], [2]), "labels 0"),
     ],

@@ -46,14 +46,14 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
     assert fancnn.load(run).calibration.method in ("temperature", "platt")
     assert fancnn.load(run).calibration_ng_rate == 6 / 14
     again = evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'out'}"))
-    assert again.parts["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["parts"]["test"]["auroc"]
+    assert again.splits["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["splits"]["test"]["auroc"]
 
 
-def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_path: Path) -> None:
+def test_the_folds_of_a_cross_validation_become_one_model(image_folder: Path, tmp_path: Path) -> None:
     given = [
         *SMALL,
         *LEARNS,
-        f"data.root={pictures}",
+        f"data.root={image_folder}",
         "folds=3",
         f"output_dir={tmp_path / 'cv'}",
         "overrides=[]",
@@ -65,7 +65,7 @@ def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_pa
     said = "chosen on the predictions of the folds' models; not measured on the ensemble"
     for again in (False, True):  # at once, and chosen again by the rule that is kept
         if again:
-            decide(compose_command("decide", DecideSettings, f"run={run}", *escape, "decision.part=test"))
+            decide(compose_command("decide", DecideSettings, f"run={run}", *escape, "decision.split=test"))
         metrics = json.loads((run / "metrics.json").read_text())
         assert metrics["decision"] == fancnn.load(run).about["decision"] == said
         assert metrics["decision_rule"]["rule"] == "escape"
@@ -73,10 +73,10 @@ def test_the_folds_of_a_cross_validation_become_one_model(pictures: Path, tmp_pa
     model = fancnn.load(run)
     assert len(model.network.members) == 3  # type: ignore[arg-type]
     members = [fancnn.load(tmp_path / f"cv/fold-{number}") for number in (1, 2, 3)]
-    picture = next(pictures.rglob("*.png"))
+    image = next(image_folder.rglob("*.png"))
     assert model.calibration_ng_rate == pytest.approx(30 / 70, abs=0.05)  # of each fold's validation, nearly
-    mean = np.mean([member.predict(picture).probabilities[0] for member in members])
-    assert model.predict(picture).probabilities[0] == pytest.approx(mean, abs=1e-6)
+    mean = np.mean([member.predict(image).probabilities[0] for member in members])
+    assert model.predict(image).probabilities[0] == pytest.approx(mean, abs=1e-6)
 
 
 def test_runs_that_do_not_fit_are_refused(runs: list[Path], train_settings: Settings, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def numbers(metrics: dict[str, Any]) -> dict[str, float]:
 
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_runs_own_part_gives_metrics_json_again(part: str, run_evaluate: Evaluate, trained_run: Path) -> None:
-    before = json.loads((trained_run / "metrics.json").read_text())["parts"][part]
+    before = json.loads((trained_run / "metrics.json").read_text())["splits"][part]
     again = run_evaluate(f"split={part}")[part]
     assert again["by_type"] == before["by_type"]
     assert numbers(again) == pytest.approx(numbers(before), abs=1e-6)
@@ -53,7 +53,7 @@ def test_another_folder_is_scored_by_the_names_the_run_knows(
     run_evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_images(tmp_path / "other", {"GO": 5, "NG": 4, "unknown": 3})
-    assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 9
+    assert run_evaluate(f"data.root={root}")["all"]["images"] == 9
     assert "left out, since the run has no such class: unknown (3)" in capsys.readouterr().out
 
 
@@ -86,7 +86,7 @@ def test_thresholds_of_the_command_line_carry_no_proof_of_those_they_replace(
     capsys.readouterr()
     evaluate_run(compose_command("evaluate", EvaluateSettings, *given, "threshold=0.9"))
     metrics = json.loads((out / "metrics.json").read_text())
-    assert [metrics[name] for name in ("decision", "decision_part", "decision_rule")] == [
+    assert [metrics[name] for name in ("decision", "decision_split", "decision_rule")] == [
         "fixed: given on the command line",
         None,
         None,
@@ -103,39 +103,39 @@ def test_a_folder_with_good_parts_alone_has_undefined_scores(
 ) -> None:
     found = run_evaluate(f"data.root={write_images(tmp_path / 'other', {'GO': 5})}")["all"]
     assert found["recall"] is None
-    assert "no NG pictures among them" in capsys.readouterr().out
+    assert "no NG images among them" in capsys.readouterr().out
     assert found["auroc"] is None
     assert found["specificity"] is not None
 
 
 def test_a_part_of_another_folder(run_evaluate: Evaluate, tmp_path: Path) -> None:
     root = write_images(tmp_path / "other", {"train/GO": 2, "train/NG": 2, "test/GO": 3, "test/NG": 1})
-    assert run_evaluate(f"data.root={root}", "split=test")["test"]["pictures"] == 4
+    assert run_evaluate(f"data.root={root}", "split=test")["test"]["images"] == 4
     assert set(run_evaluate(f"data.root={root}")) == {"train", "test"}
 
 
 def test_unreadable_files_of_another_folder_have_a_row_with_the_reason(run_evaluate: Evaluate, tmp_path: Path) -> None:
     root = write_images(tmp_path / "other", {"GO": 3, "NG": 3})
     (root / "NG/001.png").write_bytes(b"")
-    assert run_evaluate(f"data.root={root}")["all"]["pictures"] == 5
+    assert run_evaluate(f"data.root={root}")["all"]["images"] == 5
     rows = {row.path: row for row in read_predictions(tmp_path / "out/predictions.csv")}
     assert rows["NG/001.png"].probability is None
     assert rows["NG/001.png"].error.startswith("empty")
     assert json.loads((tmp_path / "out/metrics.json").read_text())["unread"] == 1
 
 
-def test_pictures_of_the_training_among_the_scored_are_said(
-    run_evaluate: Evaluate, pictures: Path, capsys: pytest.CaptureFixture[str]
+def test_images_of_the_training_among_the_scored_are_said(
+    run_evaluate: Evaluate, image_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_evaluate(f"data.root={pictures}")
+    run_evaluate(f"data.root={image_folder}")
     assert "42 of these 70 images trained the weights" in " ".join(capsys.readouterr().out.split())
 
 
-def test_the_runs_part_is_found_again_where_its_pictures_have_moved(
-    run_evaluate: Evaluate, trained_run: Path, pictures: Path, tmp_path: Path
+def test_the_runs_part_is_found_again_where_its_images_have_moved(
+    run_evaluate: Evaluate, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
-    before = json.loads((trained_run / "metrics.json").read_text())["parts"]["val"]
+    moved = Path(shutil.copytree(image_folder, tmp_path / "moved"))
+    before = json.loads((trained_run / "metrics.json").read_text())["splits"]["val"]
     assert numbers(run_evaluate(f"data.root={moved}", "split=val")["val"]) == pytest.approx(numbers(before), abs=1e-6)
 
 
@@ -144,11 +144,11 @@ def test_a_checkpoint_alone_scores_another_folder(trained_run: Path, tmp_path: P
     root = write_images(tmp_path / "other", {"GO": 5, "NG": 4})
     given = [f"run={alone}", f"data.root={root}", f"output_dir={tmp_path / 'out'}"]
     found = evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
-    assert found.parts["all"]["pictures"] == 9
+    assert found.splits["all"]["images"] == 9
 
 
-def test_pictures_that_have_changed_since_are_refused(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
-    moved = Path(shutil.copytree(pictures, tmp_path / "moved"))
+def test_images_that_have_changed_since_are_refused(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(image_folder, tmp_path / "moved"))
     run = Path(shutil.copytree(trained_run, tmp_path / "run"))
     import torch
 
@@ -159,7 +159,7 @@ def test_pictures_that_have_changed_since_are_refused(trained_run: Path, picture
     row = next(row for row in read_predictions(run / "predictions.csv") if row.split == "val")
     (moved / row.path).unlink()
     given = [f"run={run}", f"output_dir={tmp_path / 'out'}", "split=val"]
-    with pytest.raises(UserError, match=rf"1 of \d+ pictures under .*moved are not what .*{row.path} \(no such file"):
+    with pytest.raises(UserError, match=rf"1 of \d+ images under .*moved are not what .*{row.path} \(no such file"):
         evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
 
 
@@ -171,9 +171,9 @@ def test_pictures_that_have_changed_since_are_refused(trained_run: Path, picture
         ("device=abacus", "device='abacus' is none of auto, cpu, cuda"),
     ],
 )
-def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, pictures: Path) -> None:
+def test_mistakes_are_said(override: str, text: str, run_evaluate: Evaluate, image_folder: Path) -> None:
     with pytest.raises(UserError, match=text):
-        run_evaluate(override, f"data.root={pictures}")
+        run_evaluate(override, f"data.root={image_folder}")
 
 
 def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: Evaluate, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_what_to_score_must_be_said(overrides: list[str], text: str, tmp_path: P
         evaluated(tmp_path, *overrides)
 
 
-def test_pictures_that_come_in_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_images_that_come_in_groups_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = tmp_path / "lots.csv"
     table.write_text("path,label,probability,group\na,1,0.9,x\nb,1,0.4,x\nc,0,0.6,y\nd,0,0.1,y\n")
     assert evaluated(tmp_path, f"table={table}")["all"]["groups"] == 2

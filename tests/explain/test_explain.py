@@ -22,7 +22,7 @@ from fancnn.runs import checkpoints
 from fancnn.train.train import train
 
 pytest.importorskip("captum", reason="needs captum")
-FEW = ("pictures=1", "filters=1", "channels=2")
+FEW = ("images=1", "filters=1", "channels=2")
 
 
 def made(output: Path, *overrides: str) -> tuple[str, dict[str, Any]]:
@@ -45,10 +45,10 @@ def test_a_run_gets_a_page_its_figures_and_numbers(trained_run: Path, tmp_path: 
     for _ in range(2):
         page, found = made(tmp_path / "out", f"run={run}")
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page needs no other file"
-    assert "Not checked: nobody said where the defects of these pictures are" in page
+    assert "Not checked: nobody said where the defects of these images are" in page
     assert (found["format"], found["version"], found["check"]) == ("fancnn-explain", 1, None)
-    assert found["part"] == "test"
-    assert {"Surest NG, found", "Surest GO, passed"} <= {item["why"] for item in found["pictures"]}
+    assert found["split"] == "test"
+    assert {"Surest NG, found", "Surest GO, passed"} <= {item["why"] for item in found["images"]}
     assert found["completeness"] < 0.05
     assert max(found["first_layer"]["change"]) > 0.01
     figures = {path.stem for path in (tmp_path / "out/figures").glob("*.png")}
@@ -63,18 +63,18 @@ def test_the_logits_are_those_of_the_run(trained_run: Path, tmp_path: Path) -> N
     _, found = made(tmp_path, f"run={trained_run}", "methods=[occlusion]")
     model = checkpoints.load(trained_run)
     root = Path(model.about["root"])
-    said = model.predict([root / item["path"] for item in found["pictures"]])
-    assert [item["probability"] for item in found["pictures"]] == pytest.approx(said.probabilities.tolist(), abs=1e-5)
-    assert [item["decision"] for item in found["pictures"]] == said.decisions
+    said = model.predict([root / item["path"] for item in found["images"]])
+    assert [item["probability"] for item in found["images"]] == pytest.approx(said.probabilities.tolist(), abs=1e-5)
+    assert [item["decision"] for item in found["images"]] == said.decisions
 
 
 def test_each_step_is_said_as_it_begins(fans_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _, found = made(tmp_path, f"run={fans_run}", "check_pictures=3", "methods=[grad_cam]")
+    _, found = made(tmp_path, f"run={fans_run}", "check_images=3", "methods=[grad_cam]")
     steps = [
-        *("looking through ", f"heat maps of {len(found['pictures'])} pictures: Grad-CAM", "first filters", "maps of "),
+        *("looking through ", f"heat maps of {len(found['images'])} images: Grad-CAM", "first filters", "maps of "),
         *(
             "what 1 filter of ",
-            "check on 3 pictures with known defects",
+            "check on 3 images with known defects",
             "drawing the page",
             "Grad-CAM",
             "explanation: ",
@@ -85,37 +85,41 @@ def test_each_step_is_said_as_it_begins(fans_run: Path, tmp_path: Path, capsys: 
         assert any(line.startswith(step) for line in lines), f"{step!r} is not said, or not in its turn"
 
 
-def test_a_network_of_types_says_what_it_found_and_why_its_logit_is_no_sum(pictures: Path, tmp_path: Path) -> None:
-    train(compose_train(tmp_path / "run", *SMALL, f"data.root={pictures}", "model.outputs=types", "report=false"))
+def test_a_network_of_types_says_what_it_found_and_why_its_logit_is_no_sum(image_folder: Path, tmp_path: Path) -> None:
+    train(
+        compose_train(
+            tmp_path / "run", *SMALL, f"data.root={image_folder}", "model.labels=defect_types", "report=false"
+        )
+    )
     page, found = made(tmp_path / "out", f"run={tmp_path / 'run'}", "methods=[grad_cam]")
     assert "this network has 3 outputs, GO, scratch, stain, and the logit of NG is the logarithm" in page
     assert not (tmp_path / "out/figures/logit.png").exists()
     model = checkpoints.load(tmp_path / "run")
-    scores = model.score_files([Path(model.about["root"]) / item["path"] for item in found["pictures"]])
-    for item, score in zip(found["pictures"], scores, strict=True):
+    scores = model.score_files([Path(model.about["root"]) / item["path"] for item in found["images"]])
+    for item, score in zip(found["images"], scores, strict=True):
         assert (item["found_type"], item["type_share"]) == (score.guess.name, pytest.approx(score.guess.share))
         assert f"the type {score.guess.name}" in page
 
 
-def test_the_sum_of_two_outputs_is_the_logit(pictures: Path, tmp_path: Path) -> None:
-    train(compose_train(tmp_path / "run", *SMALL, f"data.root={pictures}", "model.outputs=two", "report=false"))
+def test_the_sum_of_two_outputs_is_the_logit(image_folder: Path, tmp_path: Path) -> None:
+    train(compose_train(tmp_path / "run", *SMALL, f"data.root={image_folder}", "model.labels=softmax", "report=false"))
     page, found = made(tmp_path / "out", f"run={tmp_path / 'run'}", "methods=[grad_cam]")
-    surest = max(found["pictures"], key=lambda item: item["probability"])
+    surest = max(found["images"], key=lambda item: item["probability"])
     assert f"together they make the logit {surest['logit']:+.2f}" in page
     assert "is not shown" not in page
     assert surest["found_type"] == ""
 
 
-def test_named_pictures_a_layer_methods_and_a_baseline(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_named_images_a_layer_methods_and_a_baseline(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     layer = "blocks.0.0"
     page, found = made(
-        *(tmp_path, f"run={trained_run}", f"input={pictures / 'NG/stain'}", f"layer={layer}"),
+        *(tmp_path, f"run={trained_run}", f"input={image_folder / 'NG/stain'}", f"layer={layer}"),
         *("methods=[grad_cam]", "baseline=black", "channels=1"),
     )
-    assert found["part"] is None
+    assert found["split"] is None
     assert found["layer"] == layer
-    assert len(found["pictures"]) == 4, "four times pictures=1"
-    assert all(item["label"] is None for item in found["pictures"])
+    assert len(found["images"]) == 4, "four times images=1"
+    assert all(item["label"] is None for item in found["images"])
     assert "Occlusion, for" not in page
     assert "What it is, is not known." in page
     assert "maps, with smaller values, are left out" in page
@@ -130,15 +134,15 @@ def test_before_training_a_frozen_layer_was_what_it_is(fans_run: Path, tmp_path:
 
 
 def test_fans_are_checked_against_their_masks_with_verdicts_in_words(fans_run: Path, tmp_path: Path) -> None:
-    page, found = made(tmp_path, f"run={fans_run}", "check_pictures=2", "methods=[grad_cam,integrated_gradients]")
-    assert found["check"]["pictures"] == 2
+    page, found = made(tmp_path, f"run={fans_run}", "check_images=2", "methods=[grad_cam,integrated_gradients]")
+    assert found["check"]["images"] == 2
     for method in ("grad_cam", "integrated_gradients"):
         checked = found["check"]["methods"][method]
-        assert sum(one["pictures"] for one in checked["by_type"].values()) == checked["all"]["pictures"] == 2
+        assert sum(one["images"] for one in checked["by_type"].values()) == checked["all"]["images"] == 2
         assert 0 < checked["all"]["chance_share"] < checked["all"]["chance_pointing"] < 1
-        assert checked["all"]["outcome"] == "too few", "two pictures prove nothing"
-        assert "2 pictures are too few to tell" in checked["verdict"]
-    assert "2 pictures are too few to tell" in page
+        assert checked["all"]["outcome"] == "too few", "two images prove nothing"
+        assert "2 images are too few to tell" in checked["verdict"]
+    assert "2 images are too few to tell" in page
     assert "its defect outlined" in page
 
 
@@ -177,7 +181,7 @@ def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
         (["methods=[lime]"], "methods: 'lime' is none of grad_cam, occlusion, integrated_gradients"),
         (["methods=[]"], "expected one or more of"),
         (["baseline=blue"], "baseline='blue' is none of mean, black, white"),
-        (["pictures=0"], "pictures=0 should be 1 or more"),
+        (["images=0"], "images=0 should be 1 or more"),
         (["split=tset"], "split='tset' is none of train, val, test"),
         (["check=true", "methods=[grad_cam]"], "check=true needs masks of the defects"),
         (["input=nowhere"], "input=nowhere is no file, no folder"),

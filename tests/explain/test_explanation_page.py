@@ -43,15 +43,15 @@ def test_a_method_that_passes_still_names_the_types_that_it_misses() -> None:
     assert "beside" not in checked(*[HIT] * 30).verdicts()[0][1]
 
 
-def test_a_type_with_few_pictures_is_not_blamed() -> None:
+def test_a_type_with_few_images_is_not_blamed() -> None:
     assert "screw (0 of 5)" in checked(*[HIT] * 30, *[MISS] * 5).verdicts()[0][1]
     assert "beside" not in checked(*[HIT] * 30, *[MISS] * 4).verdicts()[0][1]
-    assert "beside" not in checked(HIT, *[MISS] * 6).verdicts()[0][1], "seven pictures blame no type"
+    assert "beside" not in checked(HIT, *[MISS] * 6).verdicts()[0][1], "seven images blame no type"
 
 
-def test_too_few_pictures_are_neither_good_nor_bad() -> None:
+def test_too_few_images_are_neither_good_nor_bad() -> None:
     few = page(checked(*[HIT] * 6))
-    assert '<p class="verdict few">Grad-CAM is neither shown right nor wrong: 6 pictures are too few' in few
+    assert '<p class="verdict few">Grad-CAM is neither shown right nor wrong: 6 images are too few' in few
     assert '<p class="verdict bad">' not in few
 
 

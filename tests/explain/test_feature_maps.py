@@ -1,4 +1,4 @@
-"""Layers and what they give, and pictures that please a filter."""
+"""Layers and what they give, and images that please a filter."""
 
 import importlib.util
 
@@ -82,7 +82,7 @@ def test_the_first_convolution_reads_colours() -> None:
 
 
 @pytest.mark.parametrize("place", [0, 2])
-def test_maximised_pictures_please_their_filter_and_another_seed_gives_others(place: int) -> None:
+def test_maximised_images_please_their_filter_and_another_seed_gives_others(place: int) -> None:
     torch.manual_seed(0)
     network = ConvNet((24, 20), filters=(8,)).eval()
     layer = map_layers(network, (24, 20))[place]
@@ -109,7 +109,7 @@ def test_a_filter_that_is_silent_on_grey_is_woken_up() -> None:
     assert network(found).min() > 0
 
 
-def test_the_picture_that_pleases_a_colour_filter_has_its_colour() -> None:
+def test_the_image_that_pleases_a_colour_filter_has_its_colour() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 1))
     network[0].weight.data = torch.tensor([[4.0, -4, -4], [-4, 4, 4]])[:, :, None, None]
     found, _ = maximised(network, network, map_layers(network, (8, 8))[0], [0, 1], (8, 8))

@@ -1,4 +1,4 @@
-"""What is said of a picture and how its heat is laid out."""
+"""What is said of an image and how its heat is laid out."""
 
 import io
 import re
@@ -68,4 +68,4 @@ def test_heat_for_ng_is_one_row_and_heat_for_go_the_next(count: int) -> None:
     assert rows * 3 < sheet.shape[0] < rows * 5
     assert columns * count < sheet.shape[1] < (columns + 10) * count
     beside = sheet[:rows, columns + 8 :]
-    assert (beside == 255).all(), "the picture has a row of its own"
+    assert (beside == 255).all(), "the image has a row of its own"

@@ -20,14 +20,14 @@ def small(seed: int = 0) -> ConvNet:
     return ConvNet((20, 18), filters=(4, 6), hidden=(8,), activation="tanh").eval()
 
 
-def pictures(count: int = 3, seed: int = 1) -> Tensor:
+def images(count: int = 3, seed: int = 1) -> Tensor:
     return torch.rand(count, 3, 20, 18, generator=torch.Generator().manual_seed(seed))
 
 
 @settings(max_examples=15)
 @given(st.integers(0, 1000), st.sampled_from(("mean", "black", "white")))
 def test_integrated_gradients_add_up_to_what_the_score_gains(seed: int, baseline: str) -> None:
-    network, pixels = small(seed), pictures(seed=seed)
+    network, pixels = small(seed), images(seed=seed)
     empty = flat(pixels, baseline)
     with torch.no_grad():
         gained = network(pixels) - network(empty)
@@ -37,7 +37,7 @@ def test_integrated_gradients_add_up_to_what_the_score_gains(seed: int, baseline
 
 def test_integrated_gradients_of_a_linear_network_are_weight_times_difference() -> None:
     weight = torch.randn(3, 20, 18, generator=torch.Generator().manual_seed(0))
-    pixels = pictures()
+    pixels = images()
     empty = flat(pixels, "mean")
     found = integrated_gradients(lambda x: (x * weight).sum((1, 2, 3)), pixels, empty)
     torch.testing.assert_close(found, ((pixels - empty) * weight).sum(1), atol=1e-5, rtol=1e-4)
@@ -62,7 +62,7 @@ def by_force(network: nn.Module, pixels: Tensor, empty: Tensor, window: int, str
 
 @pytest.mark.parametrize(("window", "stride"), [(4, 2), (5, 3), (6, 6), (3, 1)])
 def test_occlusion_is_what_covering_one_square_after_the_other_gives(window: int, stride: int) -> None:
-    network, pixels = small(), pictures()
+    network, pixels = small(), images()
     empty = flat(pixels, "mean")
     torch.testing.assert_close(
         occlusion(network, pixels, empty, window, stride), by_force(network, pixels, empty, window, stride)
@@ -86,7 +86,7 @@ class Known(nn.Module):
 @pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("layer", ["maps", "act"])
 def test_grad_cam_of_a_network_that_is_known_is_known(layer: str, in_place: bool) -> None:
-    network, pixels = Known(in_place=in_place), pictures() + 0.1  # above zero: ReLU passes all
+    network, pixels = Known(in_place=in_place), images() + 0.1  # above zero: ReLU passes all
     area = pixels[0, 0].numel()
     expected = (2 * pixels[:, 0] - pixels[:, 1]) / area
     torch.testing.assert_close(grad_cam(network, network.get_submodule(layer), pixels), expected.clamp(min=0))
@@ -117,16 +117,16 @@ def test_heat_lies_where_the_score_looks_and_that_for_the_other_class_does_not(m
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_picture_has_the_same_heat_alone(method: str) -> None:
-    network, pixels = small(), pictures(4)
+def test_an_image_has_the_same_heat_alone(method: str) -> None:
+    network, pixels = small(), images(4)
     layer = network.blocks[-1][0]
     together = heat_map(method, network, layer, pixels)  # type: ignore[arg-type]
-    alone = torch.cat([heat_map(method, network, layer, picture[None]) for picture in pixels])  # type: ignore[arg-type]
+    alone = torch.cat([heat_map(method, network, layer, image[None]) for image in pixels])  # type: ignore[arg-type]
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_mistakes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, pixels = small(), pictures()
+    network, pixels = small(), images()
     with pytest.raises(UserError, match="methods: 'lime' is none of grad_cam, occlusion, integrated_gradients"):
         heat_map("lime", network, network.blocks, pixels)
     with pytest.raises(UserError, match="baseline='noise' is none of mean, black, white"):

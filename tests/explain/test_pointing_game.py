@@ -1,4 +1,4 @@
-"""Heat against masks, and the way back from the network's pixels to the picture's."""
+"""Heat against masks, and the way back from the network's pixels to the image's."""
 
 import pytest
 import torch
@@ -51,19 +51,19 @@ def test_no_heat_hits_nothing_and_counts_as_even() -> None:
 
 @given(sides, sides, st.sampled_from(("squash", "pad")), st.integers(0, 3))
 def test_heat_comes_back_to_where_its_pixels_came_from(h: int, w: int, resize: str, quarter: int) -> None:
-    """A bright square of the picture is sent through the preprocessing; its brightness, taken as heat, comes back."""
+    """A bright square of the image is sent through the preprocessing; its brightness, taken as heat, comes back."""
     top, left = (quarter // 2) * (h // 2), (quarter % 2) * (w // 2)
-    picture = torch.zeros(1, 3, h, w, dtype=torch.uint8)
-    picture[..., top : top + h // 2, left : left + w // 2] = 255
+    image = torch.zeros(1, 3, h, w, dtype=torch.uint8)
+    image[..., top : top + h // 2, left : left + w // 2] = 255
     preprocess = Preprocess((64, 48), resize=resize, background="white")  # type: ignore[arg-type]  # white padding must not come back
-    heat = restored(preprocess.scaled(picture).mean(1), preprocess.place(h, w), (h, w))
+    heat = restored(preprocess.scaled(image).mean(1), preprocess.place(h, w), (h, w))
     assert heat.shape == (1, h, w)
     inside = heat[0, top : top + h // 2, left : left + w // 2].sum()
     assert inside > 0.85 * heat.sum()
     assert heat[0, top + h // 4, left + w // 4] > 0.9
 
 
-def test_the_place_of_a_padded_picture_is_where_it_is() -> None:
+def test_the_place_of_a_padded_image_is_where_it_is() -> None:
     preprocess = Preprocess((40, 60), resize="pad", background="black")
     top, left, height, width = preprocess.place(90, 30)
     bright = preprocess.scaled(torch.full((1, 3, 90, 30), 255, dtype=torch.uint8))[0, 0] > 0

@@ -73,15 +73,17 @@ def rows_by(tmp_path: Path, *given: str) -> list[Prediction]:
 
 
 def test_a_computer_without_torch_predicts_the_table_that_the_run_gives(
-    line_computer: Path, exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+    line_computer: Path, exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     answer = on_the_line(
         line_computer,
-        *("-m", "fancnn.predict", f"model={exported}", f"input={pictures}", "output=line.csv"),
+        *("-m", "fancnn.predict", f"model={exported}", f"input={image_folder}", "output=line.csv"),
         cwd=tmp_path,
     )
     assert answer.returncode == 0, answer.stderr
-    by_run = run_command("fancnn.predict", f"run={trained_run}", f"input={pictures}", "output=run.csv", cwd=tmp_path)
+    by_run = run_command(
+        "fancnn.predict", f"run={trained_run}", f"input={image_folder}", "output=run.csv", cwd=tmp_path
+    )
     assert by_run.returncode == 0, by_run.stderr
     ours, theirs = (read_predictions(tmp_path / f"{name}.csv") for name in ("line", "run"))
     assert [row.path for row in ours] == [row.path for row in theirs]
@@ -173,18 +175,18 @@ def test_a_package_that_is_not_installed_is_named_with_its_extra(
 
 
 def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
-    exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+    exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     assert parity(
-        compose_command("parity", ParitySettings, f"model_file={exported}", f"run={run}", f"input={pictures}")
+        compose_command("parity", ParitySettings, f"model_file={exported}", f"run={run}", f"input={image_folder}")
     )
     model = fancnn.load(run)
     rows = sorted(row.probability or 0 for row in read_predictions(run / "predictions.csv"))
     model.thresholds = Thresholds.single(rows[-1] - 1e-3)
     checkpoints.store_decision(run / "checkpoints/best.ckpt", model, {})
-    after = run_command("fancnn.parity", f"model={exported}", f"run={run}", f"input={pictures}", cwd=tmp_path)
+    after = run_command("fancnn.parity", f"model={exported}", f"run={run}", f"input={image_folder}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
     assert "the run was decided anew since inspector.onnx was exported" in after.stdout
     assert "parts from the run at the thresholds: 0.5 in the file, " in after.stdout
@@ -206,7 +208,7 @@ REST = {"resize": "squash", "background": "white", "mean": [0.0] * 3, "std": [1.
     ],
 )
 def test_a_file_of_another_run_is_refused(
-    changes: dict[str, object], text: str, exported: Path, trained_run: Path, pictures: Path, tmp_path: Path
+    changes: dict[str, object], text: str, exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     graph, path = onnx.load(exported), tmp_path / "x.onnx"
     other = replace(facts_of(exported), sealed=False, **changes)  # type: ignore[arg-type]
@@ -214,7 +216,9 @@ def test_a_file_of_another_run_is_refused(
     onnx.save(graph, path)
     with pytest.raises(UserError, match=text):
         parity(
-            compose_command("parity", ParitySettings, f"model_file={path}", f"run={trained_run}", f"input={pictures}")
+            compose_command(
+                "parity", ParitySettings, f"model_file={path}", f"run={trained_run}", f"input={image_folder}"
+            )
         )
 
 
@@ -222,9 +226,9 @@ def test_a_file_of_another_run_is_refused(
 @pytest.mark.parametrize("wanted", ["nowhere", "bad.png"])
 def test_a_mistake_leaves_an_earlier_file_as_it_was(wanted: str, trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"earlier")
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "bad.png").write_bytes(b"no image")
     given = [f"run={trained_run}", f"output={tmp_path / 'x.onnx'}", f"output_dir={tmp_path}"]
-    with pytest.raises(UserError, match="nowhere is no file|no picture could be read"):
+    with pytest.raises(UserError, match="nowhere is no file|no image could be read"):
         export(compose_command("export", ExportSettings, *given, f"input={tmp_path / wanted}"))
     assert (tmp_path / "x.onnx").read_bytes() == b"earlier"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.png", "x.onnx"]
@@ -232,19 +236,25 @@ def test_a_mistake_leaves_an_earlier_file_as_it_was(wanted: str, trained_run: Pa
 
 @pytest.mark.usefixtures("export_takes_exported")
 def test_a_file_that_decides_otherwise_is_there_to_be_looked_into(
-    trained_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_run: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "compared", lambda *given: False)
-    given = [f"run={trained_run}", f"output={tmp_path / 'x.onnx'}", f"output_dir={tmp_path}", f"input={pictures}"]
+    given = [f"run={trained_run}", f"output={tmp_path / 'x.onnx'}", f"output_dir={tmp_path}", f"input={image_folder}"]
     assert not export(compose_command("export", ExportSettings, *given))
     assert facts_of(tmp_path / "x.onnx").decision == "fixed"
 
 
 def test_both_files_of_openvino_take_their_places_and_are_named_with_their_size(
-    trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, weights = tmp_path / "x.xml", tmp_path / "x.bin"
-    given = [f"run={trained_run}", f"output={path}", f"output_dir={tmp_path}", f"input={pictures}", "format=openvino"]
+    given = [
+        f"run={trained_run}",
+        f"output={path}",
+        f"output_dir={tmp_path}",
+        f"input={image_folder}",
+        "format=openvino",
+    ]
     assert export(compose_command("export", ExportSettings, *given))
     megabytes = (path.stat().st_size + weights.stat().st_size) / 1e6
     told = f"exported: {path} and {weights} (openvino, {megabytes:.1f} MB; keep both together)"
@@ -253,12 +263,12 @@ def test_both_files_of_openvino_take_their_places_and_are_named_with_their_size(
 
 
 @pytest.mark.usefixtures("export_takes_exported")
-def test_a_run_whose_pictures_are_gone_is_compared_on_noise(
+def test_a_run_whose_images_are_gone_is_compared_on_noise(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = tmp_path / "alone.ckpt"
     shutil.copy(trained_run / "checkpoints/best.ckpt", checkpoint)
     given = [f"run={checkpoint}", f"output={tmp_path / 'alone.onnx'}", f"output_dir={tmp_path}"]
     assert export(compose_command("export", ExportSettings, *given))
-    assert "compared on noise, since the run's pictures are not there" in capsys.readouterr().out
+    assert "compared on noise, since the run's images are not there" in capsys.readouterr().out
     assert facts_of(tmp_path / "alone.onnx").go_class == "GO"

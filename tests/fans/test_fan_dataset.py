@@ -48,9 +48,7 @@ def test_a_larger_set_begins_with_the_same_good_fans(fans: Path, tmp_path: Path)
     assert all(few[file] == many[file] for file in shared)
 
 
-def test_every_picture_has_one_row_in_order_and_every_file_is_named_once(
-    fans: Path, rows: list[dict[str, str]]
-) -> None:
+def test_every_image_has_one_row_in_order_and_every_file_is_named_once(fans: Path, rows: list[dict[str, str]]) -> None:
     assert [row["file"][-9:-4] for row in rows] == [f"{index:05d}" for index in range(TINY["count"])]
     named = [row["file"] for row in rows] + [row["mask"] for row in rows if row["mask"]]
     assert sorted(named) == sorted(set(digests(fans)) - {"fans.csv"})
@@ -85,10 +83,10 @@ def test_the_box_is_the_smallest_round_the_mask(fans: Path, rows: list[dict[str,
         assert 0 < float(row["severity"]) <= np.sqrt(np.count_nonzero(mask)) + 0.01
 
 
-def test_pictures_are_square_colour_jpegs_of_the_size(fans: Path, rows: list[dict[str, str]]) -> None:
+def test_images_are_square_colour_jpegs_of_the_size(fans: Path, rows: list[dict[str, str]]) -> None:
     for row in rows:
-        with Image.open(fans / row["file"]) as picture:
-            assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (64, 64))
+        with Image.open(fans / row["file"]) as image:
+            assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (64, 64))
 
 
 @pytest.mark.parametrize(("fraction", "classes"), [(0.0, {"GO"}), (1.0, {"NG"})])
@@ -146,7 +144,7 @@ def test_a_folder_filled_in_the_meantime_is_not_overwritten(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"count": 0}, "count=0 is out of range: expected from 1 to 1,000,000 pictures. Try count=600"),
+        ({"count": 0}, "count=0 is out of range: expected from 1 to 1,000,000 images. Try count=600"),
         ({"seed": -1}, "seed=-1 is out of range: expected 0 or more"),
         ({"ng_fraction": 1.2}, "ng_fraction=1.2 is out of range: expected from 0 to 1"),
         ({"ng_fraction": float("nan")}, "ng_fraction=nan is out of range"),

@@ -4,7 +4,7 @@ import pytest
 from fancnn.fans.defects import DEFECTS, LABEL_TURN, Flaws, draw_flaw
 from fancnn.fans.fan import draw_fan
 from fancnn.fans.raster import look
-from fancnn.fans.rendered_image import TOLERANCE, RenderedImage, render_picture
+from fancnn.fans.rendered_image import TOLERANCE, RenderedImage, render_image
 from fancnn.fans.scene import FAN_TURN, Scene, draw_scene, paint
 
 SIZE = 96
@@ -17,9 +17,9 @@ def scene_and_flaw(kind: str, index: int, severity: float = 1.0) -> tuple[Scene,
 
 
 def defective(kind: str, index: int, severity: float = 1.0) -> tuple[RenderedImage, np.ndarray]:
-    picture = render_picture(0, index, kind, SIZE, severity)
-    assert picture.mask is not None
-    return picture, picture.mask
+    image = render_image(0, index, kind, SIZE, severity)
+    assert image.mask is not None
+    return image, image.mask
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
@@ -41,11 +41,11 @@ def test_a_defect_changes_its_own_part_and_nothing_else(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DEFECTS)
-def test_outside_the_mask_a_picture_equals_its_good_twin_but_for_blur(kind: str) -> None:
+def test_outside_the_mask_an_image_equals_its_good_twin_but_for_blur(kind: str) -> None:
     """The sensor's noise, the light and the fan are the same in both, so they cancel out."""
-    picture, mask = defective(kind, 5)
-    good = render_picture(0, 5, None, SIZE)
-    change = np.abs(picture.pixels.astype(int) - good.pixels.astype(int)).max(axis=2)
+    image, mask = defective(kind, 5)
+    good = render_image(0, 5, None, SIZE)
+    change = np.abs(image.pixels.astype(int) - good.pixels.astype(int)).max(axis=2)
     assert change[mask].mean() > 4
     assert change[~mask].mean() < 1.0
     assert good.mask is None
@@ -54,13 +54,13 @@ def test_outside_the_mask_a_picture_equals_its_good_twin_but_for_blur(kind: str)
 
 @pytest.mark.parametrize("kind", [kind for kind in DEFECTS if kind not in LABELS])
 def test_severity_is_the_root_of_the_masks_area(kind: str) -> None:
-    picture, mask = defective(kind, 2)
-    assert picture.severity == pytest.approx(np.sqrt(np.count_nonzero(mask)))
+    image, mask = defective(kind, 2)
+    assert image.severity == pytest.approx(np.sqrt(np.count_nonzero(mask)))
 
 
 @pytest.mark.parametrize("kind", LABELS)
 def test_the_mask_of_a_label_is_the_whole_label(kind: str) -> None:
-    scene = draw_scene(np.random.default_rng((0, 2, 0)), (0,))  # the scene of picture 2 of seed 0
+    scene = draw_scene(np.random.default_rng((0, 2, 0)), (0,))  # the scene of image 2 of seed 0
     view = look(scene.placement, SIZE)
     _, mask = defective(kind, 2)
     assert mask[view.r < scene.fan.label - view.pixel].all()
@@ -108,11 +108,11 @@ def test_exactly_one_thing_is_wrong() -> None:
     assert len({names[0] for names in drawn}) == len(DEFECTS)
 
 
-def test_a_picture_depends_on_its_arguments_alone() -> None:
-    first = render_picture(3, 7, "stain", SIZE)
+def test_an_image_depends_on_its_arguments_alone() -> None:
+    first = render_image(3, 7, "stain", SIZE)
     np.random.default_rng().random(10)
-    render_picture(3, 8, "scratch", SIZE)
-    again = render_picture(3, 7, "stain", SIZE)
+    render_image(3, 8, "scratch", SIZE)
+    again = render_image(3, 7, "stain", SIZE)
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.mask is not None
     assert again.mask is not None
@@ -120,6 +120,6 @@ def test_a_picture_depends_on_its_arguments_alone() -> None:
 
 
 def test_the_same_fan_is_seen_at_every_size() -> None:
-    small, large = (render_picture(0, 1, None, size).pixels.astype(float) for size in (80, 160))
+    small, large = (render_image(0, 1, None, size).pixels.astype(float) for size in (80, 160))
     halved = large.reshape(80, 2, 80, 2, 3).mean(axis=(1, 3))
     assert np.corrcoef(small.ravel(), halved.ravel())[0, 1] > 0.97

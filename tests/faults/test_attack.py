@@ -26,13 +26,13 @@ ATTACK = Path(__file__).parent / "attack"
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory, trained_run: Path, exported: Path, pictures: Path) -> Path:
+def bench(tmp_path_factory: pytest.TempPathFactory, trained_run: Path, exported: Path, image_folder: Path) -> Path:
     """What the attack begins with, made of the finished run of all tests."""
     folder = tmp_path_factory.mktemp("attack")
     shutil.copytree(trained_run, folder / "bench/template/runs/a")
     (folder / "bench/template/line").mkdir()
     shutil.copyfile(exported, folder / "bench/template/line/inspector.onnx")
-    (folder / "bench/images").symlink_to(pictures)
+    (folder / "bench/images").symlink_to(image_folder)
     (folder / "bench/template/done").touch()
     return folder
 
@@ -58,8 +58,8 @@ def test_a_hostile_file_is_read_or_refused_in_words(target: str, bench: Path, ex
     read = fuzz.readers()[target]
     for number in range(12):
         seeded = random.Random(f"{target} {number}")
-        if target == "pictures":
-            content = changes[number % len(changes)](corpus.picture(seeded.choice(list(corpus.KINDS)), seeded), seeded)
+        if target == "images":
+            content = changes[number % len(changes)](corpus.image(seeded.choice(list(corpus.KINDS)), seeded), seeded)
         elif target == "tables":
             content = corpus.hostile_table(seeded)
         elif target == "checkpoints":
@@ -70,8 +70,8 @@ def test_a_hostile_file_is_read_or_refused_in_words(target: str, bench: Path, ex
         assert fuzz.checked(read, content) is None, f"{target} {number}"
 
 
-def test_hostile_requests_are_refused_and_good_ones_between_them_answered(exported: Path, pictures: Path) -> None:
-    good = traffic.known(exported, pictures)
+def test_hostile_requests_are_refused_and_good_ones_between_them_answered(exported: Path, image_folder: Path) -> None:
+    good = traffic.known(exported, image_folder)
     settings = compose_command("serve", ServeSettings, f"model_file={exported}", "workers=1", "limits.seconds=600")
 
     async def found() -> traffic.Found:

@@ -135,7 +135,7 @@ def test_a_network_of_the_users_own_is_taken_where_the_command_line_names_it(
     both = f"{REPOSITORY}{os.pathsep}{tmp_path}"
     given = [f"run={tmp_path / 'own'}", "input=.", f"trust={name}"]
     answer = run_command("fancnn.predict", *given, cwd=tmp_path, PYTHONPATH=both)
-    assert "input=. holds no pictures" in answer.stderr  # the model was loaded before
+    assert "input=. holds no images" in answer.stderr  # the model was loaded before
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_a_command_says_so_and_does_nothing(run: Path, pickled: Path, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.pt", "run"]
 
 
-def test_a_run_that_says_where_to_write_writes_where_the_user_is(run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_run_that_says_where_to_write_writes_where_the_user_is(run: Path, image_folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (run / ".hydra").mkdir(exist_ok=True)
-    own = [f"data.root={pictures}", "data.test_fraction=0.2", "model.optimizer.lr=0.01", *SMALL]
+    own = [f"data.root={image_folder}", "data.test_fraction=0.2", "model.optimizer.lr=0.01", *SMALL]
     hostile = [f"data.cache={elsewhere}", f"output_dir={elsewhere}", f"logger.tensorboard.save_dir={elsewhere}"]
     (run / ".hydra/overrides.yaml").write_text(yaml.safe_dump([*own, *hostile]))
     answer = run_command("fancnn.train", f"ckpt={run}", "trainer.max_epochs=9", cwd=tmp_path)

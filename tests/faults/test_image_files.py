@@ -112,8 +112,8 @@ def test_a_list_without_an_end_is_no_list(monkeypatch: pytest.MonkeyPatch) -> No
         input_files("-")
 
 
-def test_limits_come_from_who_runs_and_from_no_file(trained_run: Path, exported: Path, pictures: Path) -> None:
-    path = next(pictures.rglob("*.png"))
+def test_limits_come_from_who_runs_and_from_no_file(trained_run: Path, exported: Path, image_folder: Path) -> None:
+    path = next(image_folder.rglob("*.png"))
     assert checkpoints.load(trained_run).gate.limits == ExportedModel(exported).gate.limits == ImageLimits()
     with pytest.raises(UserError, match="image_limits.max_side=24 allows it"):
         checkpoints.load(trained_run, image_limits=NARROW).predict(path)

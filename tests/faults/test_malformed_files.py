@@ -184,14 +184,14 @@ def many(examples: int = EXAMPLES) -> Any:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with all tables and texts, of two splits."""
     costs = {"escape": 250.0, "overkill": 2.0, "look": None}
-    others = [replace(row, path=f"val/{row.path}") for row in rows_of(12, seed=1, part="val")]
+    others = [replace(row, path=f"val/{row.path}") for row in rows_of(12, seed=1, split="val")]
     rows = [*rows_of(12), *others]
     folder = write_run(
         tmp_path_factory.mktemp("malformed") / "run",
         rows,
         line={"ng_rate": 0.02, "parts_per_shift": 4000, "shifts_per_month": None, "costs": costs},
         decision_rule={
-            **{"rule": "escape", "part": "val", "threshold": 0.5, "recheck": None, "most_rechecked": 1.0},
+            **{"rule": "escape", "split": "val", "threshold": 0.5, "recheck": None, "most_rechecked": 1.0},
             **{"escape_rate": 0.3, "confidence": 0.9, "unit": None, "largest_group": None},
         },
         looks={"number": 2, "models": 1, "last": "2026-11-20", "later": 0, "images": 12, "shared": 12, "earlier": []},
@@ -347,7 +347,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     model = assembly.model(settings, ("GO", "NG"))
     line = {"ng_rate": 0.1, "parts_per_shift": 10, "shifts_per_month": None}
     about = checkpoints.describe(settings, model, folder, "cafe") | {
-        **{"epoch": 1, "decision": "fixed", "decision_part": None},
+        **{"epoch": 1, "decision": "fixed", "decision_split": None},
         "line": {**line, "costs": {"escape": 1.0, "overkill": 2.0, "look": None}},
         "decision_rule": settings.decision.__dict__,
     }
@@ -389,7 +389,7 @@ def test_bytes_of_a_checkpoint(checkpoint: dict[str, Any], tmp_path: Path, data:
 
 @given(st.data())
 @many()
-def test_a_folder_of_decoded_pictures(tmp_path: Path, data: st.DataObject) -> None:
+def test_a_folder_of_decoded_images(tmp_path: Path, data: st.DataObject) -> None:
     (tmp_path / "pixels-1.u8").touch()
     index = b"pixels-1.u8\r\nGO/1.png,10,20,30,40,abc,0,,def,end\r\nGO/2.png,1,2,3,4,abc,-1,empty,,end\r\n"
     about = {"format": "fancnn-decoded", "version": 2, "root": "/x", "image_size": [8, 8], "resize": "pad"}

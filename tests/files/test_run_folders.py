@@ -71,12 +71,12 @@ def test_what_an_unfinished_run_says_of_its_command_is_not_taken_on_trust(tmp_pa
 
 
 def test_a_second_training_in_a_folder_is_refused_before_anything_in_it_is_touched(
-    pictures: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ) -> None:
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in sorted((tmp_path / "run").rglob("*")) if path.is_file()}
 
-    given = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "report=false"]
+    given = [*SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "report=false"]
     first = run_command("fancnn.train", *given, "hydra.run.dir=run", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     before = content()

@@ -64,10 +64,10 @@ def test_two_names_are_never_one_cell(names: list[str]) -> None:
 
 def test_the_hash_of_a_split_is_that_of_its_names(tmp_path: Path) -> None:
     names = ("=1+1/GO/a.png", "'=x", "@NG/b.png", "-2.png", "GO/c.png")
-    pictures = [LabeledImage(name, "=GO", 0, "train", sha256="ab", defect_type="+cmd|' /C calc'!A0") for name in names]
-    write_split(pictures, tmp_path / "split.csv")
-    assert read_split(tmp_path / "split.csv") == pictures
-    assert split_hash(read_split(tmp_path / "split.csv")) == split_hash(pictures)
+    images = [LabeledImage(name, "=GO", 0, "train", sha256="ab", defect_type="+cmd|' /C calc'!A0") for name in names]
+    write_split(images, tmp_path / "split.csv")
+    assert read_split(tmp_path / "split.csv") == images
+    assert split_hash(read_split(tmp_path / "split.csv")) == split_hash(images)
 
 
 def test_names_in_tables_of_before_are_what_they_were(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 import fancnn
 from fancnn.errors import UserError
-from fancnn.filters.filter_figures import kernel_picture
+from fancnn.filters.filter_figures import kernel_image
 from fancnn.filters.filters import rank_filters
 from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import agreement
@@ -33,7 +33,7 @@ def rows_of(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_the_command_leaves_a_table_agreements_and_a_picture_and_says_what_each_criterion_means(
+def test_the_command_leaves_a_table_agreements_and_an_image_and_says_what_each_criterion_means(
     trained_run: Path, tmp_path: Path
 ) -> None:
     answer = run_command("fancnn.filters", f"run={trained_run}", cwd=tmp_path, COLUMNS="80")
@@ -53,7 +53,7 @@ def test_the_table_has_values_and_ranks_of_every_filter_and_the_json_their_agree
     rows, document = rows_of(tmp_path), json.loads((tmp_path / "filters.json").read_text())
     assert [row["layer"] for row in rows] == ["blocks.0.0"] * 4 + ["blocks.1.0"] * 8 + ["hidden.1.0"] * 16
     assert {row["version"] for row in rows} == {"1"}
-    assert (document["format"], document["version"], document["part"]) == ("fancnn-filters", 1, "val")
+    assert (document["format"], document["version"], document["split"]) == ("fancnn-filters", 2, "val")
     for layer, of_layer in document["layers"].items():
         own = [row for row in rows if row["layer"] == layer]
         values = {name: np.array([float(row[name]) for row in own]) for name in CRITERIA}
@@ -73,12 +73,12 @@ def test_the_table_has_values_and_ranks_of_every_filter_and_the_json_their_agree
 
 
 def test_performance_is_the_loss_on_validation_of_a_model_whose_next_layer_ignores_the_filter(
-    trained_run: Path, pictures: Path, tmp_path: Path
+    trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     found = ranked(tmp_path, f"run={trained_run}", "layer=blocks.1.0")["blocks.1.0"]
     with (trained_run / "split.csv").open() as file:
         val = [row for row in csv.DictReader(file) if row["split"] == "val"]
-    files, labels = [pictures / row["path"] for row in val], torch.tensor([float(row["label"]) for row in val])
+    files, labels = [image_folder / row["path"] for row in val], torch.tensor([float(row["label"]) for row in val])
     losses = []
     for channel in (None, 5):
         model = fancnn.load(trained_run)
@@ -104,7 +104,7 @@ def test_filters_that_are_silent_are_named_and_scores_that_most_do_not_better_ar
     silent = [row for row in rows if float(row["activation"]) == 0]
     assert {"1", "2", "3", "5", "6"} <= {row["filter"] for row in silent}
     names = ", ".join(row["filter"] for row in silent)
-    assert f"blocks.1.0: silent on every picture (activation 0): filters {names}\n" in said
+    assert f"blocks.1.0: silent on every image (activation 0): filters {names}\n" in said
     falls = [float(row["performance_auroc"]) for row in rows]
     harm, nothing = sum(fall < 0 for fall in falls), falls.count(0)
     assert f"blocks.1.0: by performance_auroc {harm} of 8 filters harm, {nothing} change nothing\n" in said
@@ -120,11 +120,11 @@ def test_what_cannot_be_ranked_is_refused_in_words(trained_run: Path, tmp_path: 
 
 
 def test_a_kernel_of_colours_is_shown_in_them_and_one_of_many_inputs_by_its_strength() -> None:
-    colours = kernel_picture(np.stack([np.full((2, 2), value) for value in (2.0, 0.0, -2.0)]))
+    colours = kernel_image(np.stack([np.full((2, 2), value) for value in (2.0, 0.0, -2.0)]))
     np.testing.assert_array_equal(colours, np.broadcast_to([1.0, 0.5, 0.0], (2, 2, 3)))
     kernel = np.zeros((8, 1, 2))
     kernel[:, 0, 0], kernel[:4, 0, 1] = -3.0, 3.0
-    np.testing.assert_allclose(kernel_picture(kernel)[0, :, 0], [0.0, 1 - 0.5**0.5])
+    np.testing.assert_allclose(kernel_image(kernel)[0, :, 0], [0.0, 1 - 0.5**0.5])
 
 
 def test_the_names_that_a_command_takes_are_those_of_the_criteria() -> None:

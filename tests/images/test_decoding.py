@@ -11,7 +11,7 @@ from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import read_image
 
 
-def test_results_come_in_order_with_the_pixels_of_one_picture_at_a_time(tmp_path: Path) -> None:
+def test_results_come_in_order_with_the_pixels_of_one_image_at_a_time(tmp_path: Path) -> None:
     paths = sorted(write_images(tmp_path, {"a": 60}).rglob("*.png"))
     preprocess = Preprocess((10, 12), "pad", "black")
     for path, found in zip(paths, decode(paths, preprocess, workers=3), strict=True):
@@ -47,10 +47,10 @@ def test_transparent_pixels_show_the_background(tmp_path: Path) -> None:
 
 def test_a_bad_file_is_a_result_with_its_reason_and_stops_nothing(tmp_path: Path) -> None:
     paths = sorted(write_images(tmp_path, {"a": 3}).rglob("*.png"))
-    paths[1].write_bytes(b"no picture")
+    paths[1].write_bytes(b"no image")
     found = list(decode([*paths, tmp_path / "gone.png"], Preprocess((4, 4))))
     assert [item.pixels is None for item in found] == [False, True, False, True]
-    assert found[1].error.startswith("not a picture")
+    assert found[1].error.startswith("not an image")
     assert found[3].error.startswith("no such file")
 
 

@@ -22,9 +22,9 @@ OPTIONS = {
 SIDES = st.integers(1, 70)
 
 
-def jpeg(picture, **options):
+def jpeg(image, **options):
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, "JPEG", **options)
+    Image.fromarray(image).save(file, "JPEG", **options)
     return file.getvalue()
 
 
@@ -97,6 +97,6 @@ def test_sound_jpegs_take_the_quick_way_and_others_do_not(monkeypatch):
 
 
 @pytest.mark.parametrize("extra", [b"\n", b"\x00" * 100, b"trailing words"])
-def test_what_follows_the_picture_is_no_matter(extra):
+def test_what_follows_the_image_is_no_matter(extra):
     content = jpeg(soft(4, 30, 30)) + extra
     np.testing.assert_array_equal(read_image(content), by_pillow(content))

@@ -125,7 +125,7 @@ def test_a_tree_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
 def test_folders_of_the_operating_system_are_not_looked_into(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/proc/self")
-    with pytest.raises(UserError, match="lies in /proc, a folder of the operating system without pictures"):
+    with pytest.raises(UserError, match="lies in /proc, a folder of the operating system without images"):
         below(tmp_path)
 
 

@@ -152,7 +152,7 @@ def test_a_file_of_too_many_bytes_is_not_read(tmp_path: Path) -> None:
     assert found.error == "more than 200 megabytes; a larger image_limits.megabytes allows it"
 
 
-def test_pipes_and_devices_are_no_pictures(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_no_images(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "zeros.png").symlink_to("/dev/zero")
     for name, kind in (("pipe.png", "a named pipe"), ("zeros.png", "a device")):

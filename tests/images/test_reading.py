@@ -1,4 +1,4 @@
-"""Reading pictures of every kind; the oracles are arrays, written by Pillow or byte by byte."""
+"""Reading images of every kind; the oracles are arrays, written by Pillow or byte by byte."""
 
 import io
 from pathlib import PurePosixPath
@@ -32,11 +32,11 @@ LOSSY = {
 }
 
 
-def saved(picture, **options):
-    if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(picture)
+def saved(image, **options):
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
     file = io.BytesIO()
-    picture.save(file, **options)
+    image.save(file, **options)
     return file.getvalue()
 
 
@@ -53,12 +53,12 @@ def over(colours, alpha, background):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "A.JPG", "ファン 1.png", "x/вентилятор.Tiff", "a.b.jpeg", "ฝ.webp"])
-def test_a_known_suffix_makes_a_picture_in_any_case_and_script(name):
+def test_a_known_suffix_makes_an_image_in_any_case_and_script(name):
     assert is_image_file(PurePosixPath(name))
 
 
 @pytest.mark.parametrize("name", ["a.txt", "jpg", "a.jpg.part", "split.csv", "a.", "a.svg"])
-def test_other_suffixes_are_no_pictures(name):
+def test_other_suffixes_are_no_images(name):
     assert not is_image_file(PurePosixPath(name))
 
 
@@ -153,8 +153,8 @@ def test_alpha_lets_the_background_through(name, background, level):
     options = LOSSLESS[name]
     colour = np.dstack([RGB, ALPHA])
     grey = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(ALPHA)])
-    for picture, opaque in ((colour, RGB), (grey, grey_as_rgb(GREY))):
-        pixels = read_image(saved(picture, **options), background)
+    for image, opaque in ((colour, RGB), (grey, grey_as_rgb(GREY))):
+        pixels = read_image(saved(image, **options), background)
         np.testing.assert_array_equal(pixels, over(opaque, ALPHA, level))
 
 
@@ -195,15 +195,15 @@ UPRIGHT = {
 }
 
 
-def oriented(picture, orientation, **options):
+def oriented(image, orientation, **options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(picture, exif=exif, **options)
+    return saved(image, exif=exif, **options)
 
 
 @pytest.mark.parametrize("options", [LOSSLESS[name] for name in ("png", "tiff", "lzw", "webp")])
 @pytest.mark.parametrize("orientation", UPRIGHT)
-def test_pictures_are_turned_upright(orientation, options):
+def test_images_are_turned_upright(orientation, options):
     pixels = read_image(oriented(RGB, orientation, **options))
     np.testing.assert_array_equal(pixels, UPRIGHT[orientation](RGB))
     assert pixels.flags.c_contiguous
@@ -216,24 +216,24 @@ def test_jpegs_are_turned_upright(orientation):
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "I;16", "RGBA"])
-def test_pictures_of_any_mode_are_turned_upright(mode):
-    picture = (
+def test_images_of_any_mode_are_turned_upright(mode):
+    image = (
         Image.fromarray(SMOOTH[..., 0].astype(np.uint16) * 257)
         if mode == "I;16"
         else Image.fromarray(RGB).convert(mode)
     )
-    expected = np.rot90(as_rgb(picture), -1)
-    np.testing.assert_array_equal(read_image(oriented(picture, 6, format="PNG")), expected)
+    expected = np.rot90(as_rgb(image), -1)
+    np.testing.assert_array_equal(read_image(oriented(image, 6, format="PNG")), expected)
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 60000])
-def test_an_unknown_orientation_leaves_the_picture_as_it_is(orientation):
+def test_an_unknown_orientation_leaves_the_image_as_it_is(orientation):
     np.testing.assert_array_equal(read_image(oriented(RGB, orientation, format="PNG")), RGB)
 
 
 @pytest.mark.parametrize("exif", [b"", b"II*\0\x08\0\0\0\xff\xff\x12\x01", b"nonsense", b"x"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_damaged_metadata_leave_the_picture_as_it_is(exif, kind):
+def test_damaged_metadata_leave_the_image_as_it_is(exif, kind):
     assert read_image(saved(SMOOTH, format=kind, exif=b"Exif\0\0" + exif)).shape == SMOOTH.shape
 
 

@@ -1,4 +1,4 @@
-"""Files that are damaged, cut off or no pictures at all: a reason in words, and nothing else."""
+"""Files that are damaged, cut off or no images at all: a reason in words, and nothing else."""
 
 import io
 import os
@@ -35,18 +35,18 @@ KINDS = {
 }
 
 
-def saved(picture, **options):
-    if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(picture)
+def saved(image, **options):
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
     file = io.BytesIO()
-    picture.save(file, **options)
+    image.save(file, **options)
     return file.getvalue()
 
 
-def oriented(picture, orientation, **options):
+def oriented(image, orientation, **options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return saved(picture, exif=exif, **options)
+    return saved(image, exif=exif, **options)
 
 
 def pixels_or_reason(content):
@@ -70,9 +70,9 @@ def test_an_empty_file_is_named_so(tmp_path):
         read_image(path)
 
 
-@pytest.mark.parametrize("content", [b"not a picture", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0", bytes(5000)])
-def test_other_content_is_no_picture(content):
-    with pytest.raises(UnreadableImage, match=r"^not a picture, or of a kind not read here .*JPEG, PNG"):
+@pytest.mark.parametrize("content", [b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\0", bytes(5000)])
+def test_other_content_is_no_image(content):
+    with pytest.raises(UnreadableImage, match=r"^not an image, or of a kind not read here .*JPEG, PNG"):
         read_image(content)
 
 
@@ -106,7 +106,7 @@ def test_errors_of_the_file_system_are_told_in_words(error, text, monkeypatch):
         read_image("a.png")
 
 
-def test_a_folder_is_no_picture(tmp_path):
+def test_a_folder_is_no_image(tmp_path):
     with pytest.raises(UnreadableImage, match=r"^(a folder, not a file|no permission to read it)$"):
         read_image(tmp_path)
 
@@ -143,7 +143,7 @@ def test_a_flipped_byte_among_the_pixels_of_a_png_is_noticed():
         read_image(broken)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_with_their_number():
+def test_an_image_of_too_many_pixels_is_refused_with_their_number():
     header = b"P6\n20000 20000\n255\n"
     with pytest.raises(UnreadableImage, match=r"^400 megapixels: more than any image may have"):
         read_image(header + bytes(10))
@@ -172,7 +172,7 @@ def test_remarks_of_pillow_are_no_errors_and_no_noise():
     assert not seen
 
 
-def test_a_large_picture_within_the_limit_is_read_without_remarks(monkeypatch):
+def test_a_large_image_within_the_limit_is_read_without_remarks(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", RGB.shape[0] * RGB.shape[1] - 1)
     np.testing.assert_array_equal(read_image(saved(RGB, format="PNG")), RGB)
 

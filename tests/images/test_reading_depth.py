@@ -14,11 +14,11 @@ RGB = np.random.default_rng(0).integers(0, 256, (11, 7, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
 
 
-def saved(picture, **options):
-    if not isinstance(picture, Image.Image):
-        picture = Image.fromarray(picture)
+def saved(image, **options):
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
     file = io.BytesIO()
-    picture.save(file, **options)
+    image.save(file, **options)
     return file.getvalue()
 
 

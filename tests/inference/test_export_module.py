@@ -49,7 +49,7 @@ def made(
     ).eval()
 
 
-def pictures() -> list[np.ndarray]:
+def images() -> list[np.ndarray]:
     random = np.random.default_rng(3)
     sizes = [(61, 97), (97, 61), (13, 7), (20, 24), (20, 24), (1, 131)]  # primes: few values halfway between two levels
     return [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
@@ -76,10 +76,10 @@ def test_the_graph_says_what_the_model_says(kind: str) -> None:
     torch.manual_seed(0)
     model = KINDS[kind]()
     deployed = ExportModule(model)
-    for picture in pictures():
-        expected = reference(model, picture[None])
+    for image in images():
+        expected = reference(model, image[None])
         with torch.inference_mode():
-            found = deployed(torch.from_numpy(picture[None]))
+            found = deployed(torch.from_numpy(image[None]))
         names = ("probability", "logit", "pixels", "type_shares")[: len(found)]
         assert set(names) == set(expected)
         for name, values in zip(names, found, strict=True):
@@ -104,16 +104,16 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(tmp
     write(model, described(model, checkpoint, "onnx"), path, "onnx")
     assert [item.name for item in sorted(tmp_path.iterdir())] == ["a.ckpt", "a.onnx"], "one file, and nothing beside it"
     for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
-        for picture in pictures():
-            expected, found = reference(model, picture[None]), score(picture[None])
+        for image in images():
+            expected, found = reference(model, image[None]), score(image[None])
             apart = np.abs(found["pixels"] - expected["pixels"])
             assert apart.max() <= 1
             assert apart.mean() < 0.003, "but for values halfway between two grey levels"
             for name in ("probability", "logit", "type_shares"):
                 atol = 2e-3 if apart.any() else 1e-5
                 np.testing.assert_allclose(found[name], expected[name], atol=atol, err_msg=name)
-    inspector, whole = ExportedModel(path), model.predict(pictures())
-    found = inspector.score(pictures())
+    inspector, whole = ExportedModel(path), model.predict(images())
+    found = inspector.score(images())
     assert found.decisions == whole.decisions
     named = [guess.name for guess, decision in zip(found.guesses, found.decisions, strict=True) if decision != "GO"]
     assert named == [name for name in whole.types if name]
@@ -132,7 +132,7 @@ def test_networks_that_are_certain_have_the_logit_that_the_run_has(outputs: int,
     (tmp_path / "a.ckpt").write_bytes(b"weights")
     path = tmp_path / "a.onnx"
     write(model, described(model, tmp_path / "a.ckpt", "onnx"), path, "onnx")
-    expected = reference(model, pictures()[0][None])
+    expected = reference(model, images()[0][None])
     assert expected["logit"] > 30
     for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
-        np.testing.assert_allclose(score(pictures()[0][None])["logit"], expected["logit"], rtol=1e-3)
+        np.testing.assert_allclose(score(images()[0][None])["logit"], expected["logit"], rtol=1e-3)

@@ -36,26 +36,26 @@ def test_a_file_says_what_the_run_says(inspector: ExportedModel, model: fancnn.M
     assert len(facts.weights_sha256) == len(facts.checkpoint_sha256) == len(inspector.sha256) == 64
 
 
-def test_pictures_of_any_size_score_as_the_run_scores_them(inspector: ExportedModel, model: fancnn.Model) -> None:
-    pictures = noise((16, 16), (1, 1), (300, 7), (40, 60), (40, 60), (8, 90), (120, 121))
-    found, expected = inspector.score(pictures), model.predict(pictures)
+def test_images_of_any_size_score_as_the_run_scores_them(inspector: ExportedModel, model: fancnn.Model) -> None:
+    images = noise((16, 16), (1, 1), (300, 7), (40, 60), (40, 60), (8, 90), (120, 121))
+    found, expected = inspector.score(images), model.predict(images)
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
     assert found.decisions == expected.decisions
     assert found.type_shares.shape == (7, 0)
 
 
-def test_a_picture_is_scored_alone(inspector: ExportedModel) -> None:
-    pictures = noise(*[(30, 20)] * 40, *[(20, 30)] * 3)
-    together = inspector.score(pictures).probabilities
-    alone = [inspector.score([picture]).probabilities[0] for picture in pictures]
+def test_an_image_is_scored_alone(inspector: ExportedModel) -> None:
+    images = noise(*[(30, 20)] * 40, *[(20, 30)] * 3)
+    together = inspector.score(images).probabilities
+    alone = [inspector.score([image]).probabilities[0] for image in images]
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-def test_no_pictures_give_no_decisions(inspector: ExportedModel) -> None:
+def test_no_images_give_no_decisions(inspector: ExportedModel) -> None:
     assert inspector.score([]).decisions == []
 
 
-def test_large_pictures_are_not_held_many_at_a_time() -> None:
+def test_large_images_are_not_held_many_at_a_time() -> None:
     large = np.zeros((1000, 1500, 3), np.uint8)
     sizes = [len(batch) for batch in batches([large] * 5)]
     assert sizes == [2, 2, 1]
@@ -64,11 +64,11 @@ def test_large_pictures_are_not_held_many_at_a_time() -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_files_come_in_order_as_the_runs_table_has_them(
-    inspector: ExportedModel, pictures: Path, trained_run: Path, workers: int, tmp_path: Path
+    inspector: ExportedModel, image_folder: Path, trained_run: Path, workers: int, tmp_path: Path
 ) -> None:
     rows = read_predictions(trained_run / "predictions.csv")
     (tmp_path / "bad.png").write_bytes(b"")
-    paths = [pictures / row.path for row in rows]
+    paths = [image_folder / row.path for row in rows]
     found = list(inspector.score_files([*paths, tmp_path / "bad.png", tmp_path / "gone.png"], workers))
     assert [score.path for score in found[:-2]] == paths
     assert [score.probability for score in found[:-2]] == pytest.approx([row.probability for row in rows], abs=1e-4)
@@ -77,11 +77,11 @@ def test_files_come_in_order_as_the_runs_table_has_them(
 
 
 @pytest.mark.parametrize(
-    "picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), "a.png"]
+    "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), "a.png"]
 )
-def test_what_is_no_decoded_picture_is_refused(inspector: ExportedModel, picture: object) -> None:
+def test_what_is_no_decoded_image_is_refused(inspector: ExportedModel, image: object) -> None:
     with pytest.raises(UserError, match=r"should be a uint8 array \(height, width, 3\).*; got"):
-        inspector.score([picture])  # type: ignore[list-item]
+        inspector.score([image])  # type: ignore[list-item]
 
 
 def test_files_that_are_none_are_told(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from fancnn.inference.triangle_resize import TriangleResize
 def resized_both_ways(
     preprocess: Preprocess, height: int, width: int, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    picture = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
-    house = preprocess.fit(picture.permute(0, 3, 1, 2)).float().numpy()
-    return house, TriangleResize(preprocess)(picture).numpy()
+    image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
+    house = preprocess.fit(image.permute(0, 3, 1, 2)).float().numpy()
+    return house, TriangleResize(preprocess)(image).numpy()
 
 
 @given(height=st.integers(1, 300), width=st.integers(1, 300), resize=st.sampled_from(["squash", "pad"]))
@@ -26,8 +26,8 @@ def test_grey_levels_are_those_of_training_but_where_they_lie_halfway_between_tw
     house, ours = resized_both_ways(preprocess, height, width, height * width)
     top, left, inner_height, inner_width = preprocess.place(height, width)
     assume(inner_width > 1)  # or torch's own is no oracle: the next test
-    picture = np.random.default_rng(height * width).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
-    planes = torch.from_numpy(picture).permute(0, 3, 1, 2).double()
+    image = np.random.default_rng(height * width).integers(0, 256, (1, height, width, 3), dtype=np.uint8)
+    planes = torch.from_numpy(image).permute(0, 3, 1, 2).double()
     exact = F.interpolate(planes, size=(inner_height, inner_width), mode="bilinear", antialias=True).numpy()
     inner = np.s_[..., top : top + inner_height, left : left + inner_width]
     differ = house[inner] != ours[inner]
@@ -45,8 +45,8 @@ def test_a_part_of_one_column_has_in_training_the_grey_levels_of_the_line(size: 
 
 
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-def test_a_padded_picture_lies_where_training_puts_it(height: int, width: int) -> None:
-    """Whatever is black in it: only the place of the picture on white is compared."""
+def test_a_padded_image_lies_where_training_puts_it(height: int, width: int) -> None:
+    """Whatever is black in it: only the place of the image on white is compared."""
     preprocess = Preprocess((100, 60), "pad", "white")
     top, left, inner_height, inner_width = preprocess.place(height, width)
     black = torch.zeros(1, 1, 1, 3, dtype=torch.uint8).expand(1, height, width, 3)
@@ -61,13 +61,13 @@ def test_a_padded_picture_lies_where_training_puts_it(height: int, width: int) -
 
 
 @pytest.mark.parametrize("size", [(24, 32), (1, 1), (13, 200)])
-def test_a_picture_of_one_grey_level_keeps_it(size: tuple[int, int]) -> None:
+def test_an_image_of_one_grey_level_keeps_it(size: tuple[int, int]) -> None:
     for level in (0, 1, 127, 255):
-        picture = torch.full((2, *size, 3), level, dtype=torch.uint8)
-        assert TriangleResize(Preprocess((24, 32)))(picture).unique().tolist() == [level]
+        image = torch.full((2, *size, 3), level, dtype=torch.uint8)
+        assert TriangleResize(Preprocess((24, 32)))(image).unique().tolist() == [level]
 
 
-def test_a_picture_that_has_the_size_passes_unchanged() -> None:
-    picture = torch.randint(0, 256, (1, 24, 32, 3), dtype=torch.uint8)
-    found = TriangleResize(Preprocess((24, 32)))(picture)
-    assert torch.equal(found, picture.permute(0, 3, 1, 2).float())
+def test_an_image_that_has_the_size_passes_unchanged() -> None:
+    image = torch.randint(0, 256, (1, 24, 32, 3), dtype=torch.uint8)
+    found = TriangleResize(Preprocess((24, 32)))(image)
+    assert torch.equal(found, image.permute(0, 3, 1, 2).float())

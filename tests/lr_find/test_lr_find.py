@@ -16,8 +16,8 @@ from fancnn.lr_find.settings import LrFindSettings, validate_range_test
 from fancnn.training.quiet_lightning import quiet_lightning
 
 
-def settings_of(output: Path, pictures: Path, *more: str) -> LrFindSettings:
-    given = [*SMALL, f"data.root={pictures}", "data.batch_size=8", f"output_dir={output}", "overrides=[]", *more]
+def settings_of(output: Path, image_folder: Path, *more: str) -> LrFindSettings:
+    given = [*SMALL, f"data.root={image_folder}", "data.batch_size=8", f"output_dir={output}", "overrides=[]", *more]
     return compose_command("lr_find", LrFindSettings, *given)
 
 
@@ -26,8 +26,8 @@ def rows_of(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_it_says_a_rate_to_copy_and_leaves_curve_and_table(pictures: Path, tmp_path: Path) -> None:
-    arguments = [*SMALL, f"data.root={pictures}", "data.batch_size=8", "model.output_bias=balanced"]
+def test_it_says_a_rate_to_copy_and_leaves_curve_and_table(image_folder: Path, tmp_path: Path) -> None:
+    arguments = [*SMALL, f"data.root={image_folder}", "data.batch_size=8", "model.output_bias=balanced"]
     answer = run_command("fancnn.lr_find", *arguments, cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     (run,) = (tmp_path / "outputs/lr_find").iterdir()
@@ -41,8 +41,8 @@ def test_it_says_a_rate_to_copy_and_leaves_curve_and_table(pictures: Path, tmp_p
     assert not answer.stderr, "no bar in a log file"
 
 
-def test_rates_rise_by_one_factor_from_the_least_to_the_greatest(pictures: Path, tmp_path: Path) -> None:
-    find_rate(settings_of(tmp_path / "out", pictures, "min_lr=1e-5", "max_lr=0.1", "steps=41"))
+def test_rates_rise_by_one_factor_from_the_least_to_the_greatest(image_folder: Path, tmp_path: Path) -> None:
+    find_rate(settings_of(tmp_path / "out", image_folder, "min_lr=1e-5", "max_lr=0.1", "steps=41"))
     rows = rows_of(tmp_path / "out")
     assert rows[0]["version"] == "1"
     assert [int(row["step"]) for row in rows] == list(range(1, 42))
@@ -52,9 +52,9 @@ def test_rates_rise_by_one_factor_from_the_least_to_the_greatest(pictures: Path,
     assert factors == pytest.approx([10 ** (4 / 41)] * 39)
 
 
-def test_the_losses_are_those_of_training_steps_at_those_rates(pictures: Path, tmp_path: Path) -> None:
+def test_the_losses_are_those_of_training_steps_at_those_rates(image_folder: Path, tmp_path: Path) -> None:
     """The first steps by hand, with the optimiser alone."""
-    settings = settings_of(tmp_path, pictures, "trainer.precision=32", "optimizer=sgd", "min_lr=1e-2", "steps=20")
+    settings = settings_of(tmp_path, image_folder, "trainer.precision=32", "optimizer=sgd", "min_lr=1e-2", "steps=20")
     find_rate(settings)
     data = read_images(settings)
     model = assembly.model(settings, data.classes)
@@ -70,9 +70,9 @@ def test_the_losses_are_those_of_training_steps_at_those_rates(pictures: Path, t
 
 
 def test_the_weights_are_afterwards_what_they_were_and_the_command_can_be_repeated(
-    pictures: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ) -> None:
-    settings = settings_of(tmp_path, pictures)
+    settings = settings_of(tmp_path, image_folder)
     quiet_lightning()
     data = read_images(settings)
     model = assembly.model(settings, data.classes)
@@ -84,27 +84,27 @@ def test_the_weights_are_afterwards_what_they_were_and_the_command_can_be_repeat
     assert find_rate(settings) == find_rate(settings)
 
 
-def test_a_loss_that_diverges_ends_the_test_and_not_the_program(pictures: Path, tmp_path: Path) -> None:
-    settings = settings_of(tmp_path, pictures, "optimizer=sgd", "max_lr=1e30", "steps=200")
+def test_a_loss_that_diverges_ends_the_test_and_not_the_program(image_folder: Path, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, image_folder, "optimizer=sgd", "max_lr=1e30", "steps=200")
     assert find_rate(settings) < 1e10
     assert len(rows_of(tmp_path)) < 150
 
 
-def test_an_earlier_run_is_not_touched(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_an_earlier_run_is_not_touched(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     def content() -> dict[Path, str]:
         files = [path for path in trained_run.rglob("*") if path.is_file()]
         return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     before = content()
-    find_rate(settings_of(tmp_path / "out", pictures, f"data.split_file={trained_run / 'split.csv'}"))
+    find_rate(settings_of(tmp_path / "out", image_folder, f"data.split_file={trained_run / 'split.csv'}"))
     assert content() == before
     with pytest.raises(UserError, match="a range test starts from fresh weights; leave ckpt out"):
-        validate_range_test(settings_of(tmp_path / "out", pictures, f"ckpt={trained_run}"))
+        validate_range_test(settings_of(tmp_path / "out", image_folder, f"ckpt={trained_run}"))
 
 
-def test_where_the_loss_falls_nowhere_that_is_said(pictures: Path, tmp_path: Path) -> None:
+def test_where_the_loss_falls_nowhere_that_is_said(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"falls nowhere between the rates .*lr_find.png. Look at another range"):
-        find_rate(settings_of(tmp_path, pictures, "optimizer=sgd", "min_lr=1e8", "max_lr=1e30", "steps=20"))
+        find_rate(settings_of(tmp_path, image_folder, "optimizer=sgd", "min_lr=1e8", "max_lr=1e30", "steps=20"))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,6 @@ def test_where_the_loss_falls_nowhere_that_is_said(pictures: Path, tmp_path: Pat
         ("steps=3", "steps=3 should be 20 or more"),
     ],
 )
-def test_a_range_that_is_none_is_refused(mistake: str, text: str, pictures: Path, tmp_path: Path) -> None:
+def test_a_range_that_is_none_is_refused(mistake: str, text: str, image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=text):
-        validate_range_test(settings_of(tmp_path, pictures, mistake))
+        validate_range_test(settings_of(tmp_path, image_folder, mistake))

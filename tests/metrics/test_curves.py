@@ -62,7 +62,7 @@ def test_nothing_is_rejected_right_above_the_highest_score_however_far_from_1_it
     assert found.overkill[0][found.thresholds >= 0.3].tolist() == [0, 0]
 
 
-def test_of_many_pictures_the_rates_are_all_there_and_the_bands_at_some_thresholds() -> None:
+def test_of_many_images_the_rates_are_all_there_and_the_bands_at_some_thresholds() -> None:
     random = np.random.default_rng(0)
     found = threshold_curves(random.integers(0, 2, 5000), random.random(5000))
     assert found.escape is not None
@@ -70,7 +70,7 @@ def test_of_many_pictures_the_rates_are_all_there_and_the_bands_at_some_threshol
     assert found.escape[1].x[[0, -1]].tolist() == [0, 1]
 
 
-def test_bands_hold_the_curve_and_shrink_with_more_pictures() -> None:
+def test_bands_hold_the_curve_and_shrink_with_more_images() -> None:
     def width(count: int) -> float:
         random = np.random.default_rng(0)
         labels = random.integers(0, 2, count)

@@ -127,7 +127,7 @@ def test_no_threshold_breaks_the_simultaneous_bound_more_often_than_promised(siz
         (lambda: parts_needed(0.1, escapes=-1), "-1 of 0"),
         (lambda: simultaneous_upper_bound(1, 2, families=0), "families=0: expected how many classes"),
         (lambda: bootstrap_intervals(lambda s: {}, None, 2, draws=0), "draws=0: expected at least 1"),
-        (lambda: bootstrap_intervals(lambda s: {}, ["a"], 2), "1 groups for 2 pictures"),
+        (lambda: bootstrap_intervals(lambda s: {}, ["a"], 2), "1 groups for 2 images"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_refused(call: Callable[[], object], text: str) -> None:
@@ -171,12 +171,12 @@ def test_groups_are_drawn_whole(groups: list[str], seed: int) -> None:
 
 
 @given(st.integers(2, 40), st.integers(0, 5))
-def test_pictures_without_a_group_are_drawn_one_by_one(size: int, seed: int) -> None:
+def test_images_without_a_group_are_drawn_one_by_one(size: int, seed: int) -> None:
     alone = [bootstrap_intervals(mean, groups, size, draws=9, seed=seed) for groups in (None, [""] * size)]
     assert alone[0] == alone[1] == bootstrap_intervals(mean, [f"p{i}" for i in range(size)], size, draws=9, seed=seed)
 
 
-def test_pictures_that_are_copies_do_not_make_the_mean_surer() -> None:
+def test_images_that_are_copies_do_not_make_the_mean_surer() -> None:
     once = bootstrap_intervals(mean, None, 200, seed=1)
     copied = bootstrap_intervals(lambda sample: mean(sample % 200), [str(i % 200) for i in range(800)], 800, seed=1)
     assert copied["mean"] is not None

@@ -1,4 +1,4 @@
-"""What is said of heat maps: never more than the pictures show."""
+"""What is said of heat maps: never more than the images show."""
 
 import numpy as np
 import pytest
@@ -35,24 +35,24 @@ def test_a_method_that_random_weights_equal_fails_however_often_it_hits() -> Non
     assert "Do not read its heat as the place of the defect" in said
 
 
-def test_a_method_that_the_middle_of_the_picture_beats_fails() -> None:
+def test_a_method_that_the_middle_of_the_image_beats_fails() -> None:
     found = localisation(places(60, 0.6, 0.3, centre=True))
     assert found.centre_pointing == 1
     assert "fails: it does not find the defects better than guessing" in verdict("integrated_gradients", found)
 
 
-def test_few_pictures_prove_nothing() -> None:
+def test_few_images_prove_nothing() -> None:
     few = localisation(places(9, 1.0, 0.2))
     assert not few.beats_chance
     assert few.outcome == few.to_dict()["outcome"] == "too few"
     said = verdict("grad_cam", few)
-    assert said.startswith("Grad-CAM is neither shown right nor wrong: 9 pictures are too few to tell (10 or more")
+    assert said.startswith("Grad-CAM is neither shown right nor wrong: 9 images are too few to tell (10 or more")
     assert "fails" not in said
-    assert "1 picture is too few" in verdict("grad_cam", localisation(places(1, 1.0, 0.2)))
+    assert "1 image is too few" in verdict("grad_cam", localisation(places(1, 1.0, 0.2)))
     assert localisation(places(40, 1.0, 0.2)).beats_chance
 
 
-def test_ten_pictures_are_enough_to_pass_or_fail() -> None:
+def test_ten_images_are_enough_to_pass_or_fail() -> None:
     assert localisation(places(10, 1.0, 0.3)).outcome == "passes"
     assert localisation(places(10, 0.0, 0.3)).outcome == "fails"
 
@@ -70,6 +70,6 @@ def test_values_lie_in_their_intervals_and_the_file_has_plain_numbers(count: int
     assert plain["hits"] == found.hits
 
 
-def test_no_pictures_are_refused() -> None:
+def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing can be checked"):
         localisation([])

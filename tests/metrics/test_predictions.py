@@ -66,9 +66,9 @@ def test_tables_are_read_as_other_programs_write_them(content: bytes, tmp_path: 
     assert [(row.path, row.label, row.probability) for row in table] == [("a.png", 1, 0.9), ("b.png", 0, 0.2)]
 
 
-def test_a_picture_that_stands_twice_is_named() -> None:
+def test_an_image_that_stands_twice_is_named() -> None:
     rows = [Prediction("a", 0.5), Prediction("b", 0.5), Prediction("a", 0.6)]
-    with pytest.raises(UserError, match="^a stands 2 times in the table: each picture counts once"):
+    with pytest.raises(UserError, match="^a stands 2 times in the table: each image counts once"):
         validate_each_once(rows)
 
 
@@ -101,9 +101,9 @@ def test_a_value_that_makes_no_sense_is_told_with_its_line(line: str, text: str,
 
 
 def test_a_file_that_is_no_table_is_said(tmp_path: Path) -> None:
-    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\x00\x01")
+    (tmp_path / "image.csv").write_bytes(b"\x89PNG\xff\x00\x01")
     with pytest.raises(UserError, match="cannot read the table"):
-        read_predictions(tmp_path / "picture.csv")
+        read_predictions(tmp_path / "image.csv")
     with pytest.raises(UserError, match="cannot read the table .*No such file"):
         read_predictions(tmp_path / "absent.csv")
 

@@ -17,7 +17,7 @@ def columns(table: Table) -> tuple[list[int], list[float]]:
 
 
 @given(tables, st.sampled_from([1, 7, 10]))
-def test_bins_are_those_of_counting_picture_by_picture(table: Table, bins: int) -> None:
+def test_bins_are_those_of_counting_image_by_image(table: Table, bins: int) -> None:
     expected = []
     for number in range(bins):
         low, high = number / bins, (number + 1) / bins

@@ -22,7 +22,7 @@ def columns(rows: list[tuple[object, ...]], width: int) -> list[NDArray[np.gener
 
 
 @given(rights)
-def test_mcnemar_is_the_binomial_test_of_the_discordant_pictures(table: Rights) -> None:
+def test_mcnemar_is_the_binomial_test_of_the_discordant_images(table: Rights) -> None:
     first, second = columns(table, 2)  # type: ignore[arg-type]
     one, other = sum(a and not b for a, b in table), sum(b and not a for a, b in table)
     expected = stats.binomtest(one, one + other).pvalue if one + other else 1.0

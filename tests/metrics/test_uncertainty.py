@@ -91,7 +91,7 @@ def test_one_class_alone_has_no_interval_of_what_needs_both() -> None:
     }
 
 
-def test_groups_of_like_pictures_make_intervals_wider_and_copies_prove_nothing() -> None:
+def test_groups_of_like_images_make_intervals_wider_and_copies_prove_nothing() -> None:
     labels, probabilities = noisy(60)
     copied = np.repeat(labels, 5), np.repeat(probabilities, 5)
     names = [str(i // 5) for i in range(300)]

@@ -77,7 +77,7 @@ def test_performance_is_what_brute_force_finds_with_the_readers_weights_zeroed(k
 
 @pytest.mark.parametrize("kind", ["conv", "residual"])
 @pytest.mark.parametrize("order", ["pre", "post"])
-def test_taylor_is_the_slope_of_each_pictures_loss_as_the_channel_is_turned_down(kind: str, order: str) -> None:
+def test_taylor_is_the_slope_of_each_images_loss_as_the_channel_is_turned_down(kind: str, order: str) -> None:
     """By finite differences in the weights of the layers that read it."""
     options = {"order": order} if kind == "residual" else {"head": "average" if order == "pre" else "max"}
     network, batches, small = network_of(kind, **options), batches_of(), 1e-6

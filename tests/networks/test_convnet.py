@@ -200,7 +200,7 @@ def test_an_image_is_scored_alone() -> None:
     torch.testing.assert_close(network(images), torch.cat([network(image[None]) for image in images]))
 
 
-def test_pictures_too_small_for_the_blocks_are_refused_with_the_block_and_its_size() -> None:
+def test_images_too_small_for_the_blocks_are_refused_with_the_block_and_its_size() -> None:
     with pytest.raises(ValueError, match=r"block 3 of 3 gets 3x3 pixels .* leave none.*data\.image_size=\[20, 20\]"):
         ConvNet(image_size=(20, 20), filters=(4, 4, 4))
 

@@ -143,7 +143,7 @@ def test_the_last_of_several_threads_puts_it_back() -> None:
 
 
 @pytest.mark.parametrize("ask", ["logits", "probabilities", "predict", "score_files"])
-def test_a_model_decides_in_it(ask: str, trained_run: Path, pictures: Path) -> None:
+def test_a_model_decides_in_it(ask: str, trained_run: Path, image_folder: Path) -> None:
     model, found = checkpoints.load(trained_run), list[dict[str, object]]()
     model.network.register_forward_hook(lambda *_: found.append(settings()))
     medium()  # bfloat16 in matrix products of the processor
@@ -153,7 +153,7 @@ def test_a_model_decides_in_it(ask: str, trained_run: Path, pictures: Path) -> N
         "logits": lambda: model.logits(torch.from_numpy(images).permute(0, 3, 1, 2)),
         "probabilities": lambda: model.probabilities(torch.from_numpy(images).permute(0, 3, 1, 2)),
         "predict": lambda: model.predict(images),
-        "score_files": lambda: list(model.score_files(sorted(pictures.rglob("*.png"))[:40])),
+        "score_files": lambda: list(model.score_files(sorted(image_folder.rglob("*.png"))[:40])),
     }[ask]()
     assert found
     assert all(inside["mkldnn.matmul"] == "ieee" for inside in found)

@@ -58,7 +58,7 @@ def test_every_branch_comes_to_life_within_two_steps(options: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(("stride", "size"), [(1, (39, 32)), (2, (20, 16)), (4, (10, 8))])
-def test_the_stem_makes_pictures_smaller_by_its_stride_and_each_later_stage_by_two(
+def test_the_stem_makes_images_smaller_by_its_stride_and_each_later_stage_by_two(
     stride: int, size: tuple[int, int]
 ) -> None:
     network = ResidualNet((39, 32), widths=(4, 4, 4), stem_stride=stride, stem_kernel_size=5)
@@ -126,7 +126,7 @@ def test_several_outputs_are_a_row_for_each_image() -> None:
     assert small()(torch.zeros(2, 3, 40, 32)).shape == (2,)
 
 
-def test_any_size_that_it_takes_trains_with_a_single_picture() -> None:
+def test_any_size_that_it_takes_trains_with_a_single_image() -> None:
     """Batch norm has no spread of a single value."""
     for side in range(1, 40):
         try:

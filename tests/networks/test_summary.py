@@ -82,7 +82,7 @@ def see_everything(network: nn.Module) -> None:
 
 
 def seen_pixels(network: nn.Module, layer: str, place: tuple[int, int]) -> list[tuple[int, int]] | None:
-    """First and last row, first and last column of the picture that move a unit of `layer`; None if it has no place."""
+    """First and last row, first and last column of the image that move a unit of `layer`; None if it has no place."""
     kept: list[Tensor] = []
     handle = network.get_submodule(layer).register_forward_hook(lambda _layer, _inputs, output: kept.append(output))
     images = torch.ones(1, 3, SIDE, SIDE, dtype=torch.float64, requires_grad=True)

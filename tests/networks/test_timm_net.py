@@ -14,7 +14,7 @@ needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason
 
 @needs_timm
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet"])
-def test_a_network_gives_a_logit_for_each_picture_of_a_size_of_ours(name: str) -> None:
+def test_a_network_gives_a_logit_for_each_image_of_a_size_of_ours(name: str) -> None:
     network = TimmNet((80, 64), name)
     assert network(torch.zeros(2, 3, 80, 64)).shape == (2,)
     assert TimmNet((80, 64), name, outputs=3)(torch.zeros(2, 3, 80, 64)).shape == (2, 3)
@@ -77,7 +77,7 @@ def test_an_unknown_name_is_refused_with_near_ones_and_nothing_is_downloaded(nam
 
 
 @needs_timm
-def test_pictures_that_do_not_pass_are_refused_with_the_layer_and_its_size() -> None:
+def test_images_that_do_not_pass_are_refused_with_the_layer_and_its_size() -> None:
     with pytest.raises(
         ValueError, match=r"(\w+\.)+\w+ gets \d+x\d+ pixels and inception_v3 fails there: .*Take larger"
     ):

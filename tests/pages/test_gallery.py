@@ -20,11 +20,11 @@ def test_the_worst_mistakes_come_first_and_nothing_is_on_two_shelves(tmp_path: P
     rows = rows_of(200, shift=1)
     found = {shelf.name: shelf for shelf in shelves(rows, Thresholds(0.3, 0.6), tmp_path)}
     assert list(found) == ["escapes", "overkills", "recheck", "unsure"]
-    chances = {name: [item.probability for item in shelf.pictures] for name, shelf in found.items()}
+    chances = {name: [item.probability for item in shelf.images] for name, shelf in found.items()}
     assert chances["escapes"] == sorted(row.probability for row in rows if row.label and row.probability <= 0.3)[:SHOWN]
     assert chances["overkills"][0] == max(row.probability for row in rows if not row.label)
     assert found["recheck"].total == sum(0.3 < row.probability <= 0.6 for row in rows)
-    paths = [item.path for shelf in found.values() for item in shelf.pictures]
+    paths = [item.path for shelf in found.values() for item in shelf.images]
     assert len(paths) == len(set(paths))
 
 
@@ -38,7 +38,7 @@ def test_a_thumbnail_is_small_keeps_its_shape_and_is_never_enlarged(tmp_path: Pa
 
 
 def test_a_damaged_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     (found,) = thumbnails([Prediction("a.png", 0.5)], tmp_path, Thresholds.single(0.5))
     assert found.source == ""
     assert found.missing
@@ -46,9 +46,9 @@ def test_a_damaged_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
 
 def test_samples_show_every_kind_good_ones_first(tmp_path: Path) -> None:
     rows = rows_of(40)
-    pictures = [LabeledImage(row.path, row.class_name, row.label or 0, defect_type=row.defect_type) for row in rows]
-    found = samples(pictures, write_files(tmp_path, rows), each=3)
-    assert [(shelf.name, shelf.total, len(shelf.pictures)) for shelf in found] == [
+    images = [LabeledImage(row.path, row.class_name, row.label or 0, defect_type=row.defect_type) for row in rows]
+    found = samples(images, write_files(tmp_path, rows), each=3)
+    assert [(shelf.name, shelf.total, len(shelf.images)) for shelf in found] == [
         ("GO", 20, 3),
         ("NG/scratch", 10, 3),
         ("NG/stain", 10, 3),

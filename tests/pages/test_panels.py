@@ -21,7 +21,7 @@ from fancnn.pages.panels import (
 )
 
 random = np.random.default_rng(0)
-PICTURE = random.integers(0, 255, (40, 30, 3), dtype=np.uint8)
+IMAGE = random.integers(0, 255, (40, 30, 3), dtype=np.uint8)
 
 
 @given(st.floats(0.01, 100))
@@ -53,7 +53,7 @@ def test_what_is_left_out_is_said_and_why_there_is_no_before() -> None:
     maps[3, 0, 0], maps[1, 0, 0] = 2, -3
     shown = maps_plate(0, "conv", "conv 3x3", "convolution", maps, 2)
     assert [tile.caption for tile in shown.tiles] == ["1", "3"]
-    assert shown.note == "3 of 5 maps, with smaller values, are left out. 3 are 0 everywhere on this picture."
+    assert shown.note == "3 of 5 maps, with smaller values, are left out. 3 are 0 everywhere on this image."
 
 
 def test_a_frozen_layer_is_said_to_be_unchanged() -> None:
@@ -62,12 +62,12 @@ def test_a_frozen_layer_is_said_to_be_unchanged() -> None:
     assert relative_changes(bank, bank) == [0, 0]
 
 
-def test_without_heat_the_overlay_is_the_grey_picture_and_with_it_the_hot_place_is_bright() -> None:
+def test_without_heat_the_overlay_is_the_grey_image_and_with_it_the_hot_place_is_bright() -> None:
     heat = np.zeros((40, 30), np.float32)
-    grey = overlay(PICTURE, heat, 0)
+    grey = overlay(IMAGE, heat, 0)
     assert (grey == grey[..., :1]).all()
     heat[5, 7] = 1
-    hot = overlay(PICTURE, heat, 1.0)
+    hot = overlay(IMAGE, heat, 1.0)
     changed = (hot != grey).any(-1)
     assert changed[5, 7]
     assert changed.sum() == 1
@@ -86,8 +86,8 @@ def test_colours_of_heat_rise_and_those_of_maps_part_at_zero() -> None:
 def test_an_outline_and_a_ring_leave_what_is_inside() -> None:
     mask = np.zeros((40, 30), bool)
     mask[10:20, 10:20] = True
-    shown = outlined(PICTURE, mask)
-    assert (shown[mask] == PICTURE[mask]).all()
+    shown = outlined(IMAGE, mask)
+    assert (shown[mask] == IMAGE[mask]).all()
     assert (shown[9, 10:20] == (0, 255, 255)).all()
     ring = ringed(np.full((240, 240, 3), 90, np.uint8), (0.25, 0.5))
     assert (ring[60, 120] == 90).all(), "the place itself is seen"

@@ -26,25 +26,25 @@ from fancnn.parity.first_divergence import layer_outputs, layers_of, parting
 from fancnn.parity.parity import compared
 from fancnn.parity.runtimes import Runtime, facts_of, reference, runtimes_of
 
-Pictures = list[tuple[str, np.ndarray]]
+Images = list[tuple[str, np.ndarray]]
 
 
-def textures() -> Pictures:
+def textures() -> Images:
     """Fine stripes and noise, in sizes that are primes: few values lie halfway between two grey levels."""
     random = np.random.default_rng(0)
     found = []
     for index in range(24):
         height, width = (61, 97, 131)[index % 3], (67, 89)[index % 2]
-        picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
         if index % 4:
-            picture[:, :: 2 + index % 5] = 255
-        found.append((f"{index}.png", picture))
+            image[:, :: 2 + index % 5] = 255
+        found.append((f"{index}.png", image))
     return found
 
 
 def halved(model: fancnn.Model) -> fancnn.Model:
     """The model with the threshold in the middle of what it says of the textures: half of them are NG."""
-    chances = [float(reference(model, picture[None])["probability"][0]) for _, picture in textures()]
+    chances = [float(reference(model, image[None])["probability"][0]) for _, image in textures()]
     ordered = sorted(chances)
     middle = max(range(6, 18), key=lambda place: ordered[place] - ordered[place - 1])  # where the gap is widest
     model.thresholds = Thresholds.single((ordered[middle] + ordered[middle - 1]) / 2)
@@ -58,8 +58,8 @@ class PlainResize(nn.Module):
         super().__init__()
         self.size = preprocess.image_size
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        planes = pictures.permute(0, 3, 1, 2).to(torch.float32)
+    def forward(self, images: Tensor) -> Tensor:
+        planes = images.permute(0, 3, 1, 2).to(torch.float32)
         return F.interpolate(planes, size=self.size, mode="bilinear", antialias=True).round().clamp(0, 255)
 
 
@@ -105,7 +105,7 @@ def test_a_plain_resize_fails_on_openvino_and_ours_agrees_everywhere(
 
 
 def test_the_layer_that_differs_is_named(model: fancnn.Model, exported: Path) -> None:
-    (_, picture), *_ = textures()
+    (_, image), *_ = textures()
     names = [name for name in layer_outputs(model, torch.zeros(1, 3, 16, 16)) if ".conv" in name or "Linear" in name]
     weights = {name: layer for name, layer in model.network.named_modules() if isinstance(layer, nn.Conv2d)}
     changed, layer = list(weights.items())[-1]
@@ -114,16 +114,16 @@ def test_the_layer_that_differs_is_named(model: fancnn.Model, exported: Path) ->
         layer.weight[0] += 1.0  # the file was exported before
     for runtime in runtimes_of(exported):
         if runtime.counts:
-            told = parting(model, runtime.score(picture[None]), layers_of(exported, runtime.name, picture), picture)
+            told = parting(model, runtime.score(image[None]), layers_of(exported, runtime.name, image), image)
             assert told.startswith(f"network.{changed} (Conv2d): its output differs by ")
 
 
 def test_where_nothing_differs_no_step_is_blamed(model: fancnn.Model, exported: Path) -> None:
-    (_, picture), *_ = textures()
+    (_, image), *_ = textures()
     runtime = runtimes_of(exported)[0]
-    layers = layers_of(exported, runtime.name, picture)
+    layers = layers_of(exported, runtime.name, image)
     assert set(layer_outputs(model, torch.zeros(1, 3, 16, 16))) & set(layers), "layers are found by their names"
-    assert parting(model, runtime.score(picture[None]), layers, picture).startswith("no single step")
+    assert parting(model, runtime.score(image[None]), layers, image).startswith("no single step")
 
 
 @pytest.mark.parametrize("name", ["a.xml", "a.pt2"])
@@ -137,7 +137,7 @@ def test_the_other_formats_hold_the_same_facts_and_agree(
     agreement = agreements(model, runtimes_of(path), model.thresholds, textures())[0]
     assert agreement.flips == []
     assert agreement.probability_gap <= TOLERANCE
-    assert agreement.pictures == 24
+    assert agreement.images == 24
 
 
 def test_a_processor_that_makes_openvino_compute_in_bfloat16_is_said(
@@ -153,13 +153,13 @@ def test_a_processor_that_makes_openvino_compute_in_bfloat16_is_said(
     assert "OpenVINO computes in bf16 unless it is told INFERENCE_PRECISION_HINT=f32" in capsys.readouterr().out
 
 
-def test_where_only_the_thresholds_differ_they_are_said_and_each_picture_counts_once(
+def test_where_only_the_thresholds_differ_they_are_said_and_each_image_counts_once(
     model: fancnn.Model, exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runtimes, "openvino_default", lambda path: "bf16")
-    pictures, own = textures(), facts_of(exported).thresholds[0]
+    images, own = textures(), facts_of(exported).thresholds[0]
     model.thresholds = Thresholds(0.0, 1.0)  # RECHECK throughout; the file has none
-    assert not compared(model, exported, pictures)
+    assert not compared(model, exported, images)
     told = capsys.readouterr().out
     apart = f"parts from the run at the thresholds: {own:g} in the file, 0 and 1 in the run (0.png)"
     assert told.count(apart) == 2, "by each runtime that counts"
@@ -171,8 +171,8 @@ def test_where_only_the_thresholds_differ_they_are_said_and_each_picture_counts_
 def test_a_file_names_its_dimensions_and_no_path_of_the_computer_that_made_it(
     model: fancnn.Model, exported: Path, written: Callable[[str], Path]
 ) -> None:
-    (pictures,) = onnx.load(exported).graph.input
-    assert [side.dim_param or side.dim_value for side in pictures.type.tensor_type.shape.dim] == [
+    (images,) = onnx.load(exported).graph.input
+    assert [side.dim_param or side.dim_value for side in images.type.tensor_type.shape.dim] == [
         *("batch", "height", "width", 3)
     ]
     with zipfile.ZipFile(written("a.pt2")) as archive:
@@ -185,15 +185,15 @@ def test_a_file_names_its_dimensions_and_no_path_of_the_computer_that_made_it(
 def test_flips_and_gaps_are_counted(model: fancnn.Model) -> None:
     halved(model)
 
-    def off(pictures: np.ndarray) -> dict[str, np.ndarray]:
-        found = dict(reference(model, pictures))
+    def off(images: np.ndarray) -> dict[str, np.ndarray]:
+        found = dict(reference(model, images))
         other = (found["probability"] <= model.thresholds.upper).astype(float)
         return found | {"probability": other, "pixels": found["pixels"] + 2}
 
-    same = Runtime("same", lambda pictures: reference(model, pictures))
+    same = Runtime("same", lambda images: reference(model, images))
     good, bad = agreements(model, [same, Runtime("off", off)], model.thresholds, textures())
     assert (good.flips, good.probability_gap, good.level_gap, good.within) == ([], 0, 0, True)
-    assert len(bad.flips) == bad.pictures == 24
+    assert len(bad.flips) == bad.images == 24
     assert (bad.level_gap, bad.values_apart, bad.values) == (2, 24 * 3 * 256, 24 * 3 * 256)
     assert bad.worst_name in dict(textures())
 

@@ -28,19 +28,19 @@ def run_predict(trained_run: Path, tmp_path: Path) -> Predict:
     return run
 
 
-def test_a_folder_gives_a_row_a_picture_in_the_order_of_paths(run_predict: Predict, pictures: Path) -> None:
-    counts, rows = run_predict(str(pictures))
-    assert [row.path for row in rows] == sorted(str(path) for path in pictures.rglob("*.png"))
+def test_a_folder_gives_a_row_an_image_in_the_order_of_paths(run_predict: Predict, image_folder: Path) -> None:
+    counts, rows = run_predict(str(image_folder))
+    assert [row.path for row in rows] == sorted(str(path) for path in image_folder.rglob("*.png"))
     assert counts.decided["GO"] + counts.decided["NG"] == len(rows) == 70
     assert min(counts.decided["GO"], counts.decided["NG"]) > 0
     assert {row.decision for row in rows if (row.probability or 0) > 0.5} == {"NG"}
     assert {row.decision for row in rows if (row.probability or 0) <= 0.5} == {"GO"}
 
 
-def test_decisions_are_those_of_the_run(run_predict: Predict, pictures: Path, trained_run: Path) -> None:
-    found = {row.path: row for row in run_predict(str(pictures))[1]}
+def test_decisions_are_those_of_the_run(run_predict: Predict, image_folder: Path, trained_run: Path) -> None:
+    found = {row.path: row for row in run_predict(str(image_folder))[1]}
     for row in read_predictions(trained_run / "predictions.csv"):
-        again = found[str(pictures / row.path)]
+        again = found[str(image_folder / row.path)]
         assert again.probability == pytest.approx(row.probability, abs=1e-6)
         assert again.decision == row.decision
 
@@ -56,13 +56,18 @@ def test_a_bad_file_has_a_row_with_its_reason_and_is_counted(run_predict: Predic
 
 @pytest.mark.parametrize("model", ["run", "exported"])
 def test_a_known_line_gets_a_column_of_its_own_and_no_other_decisions(
-    model: str, trained_run: Path, exported: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str,
+    trained_run: Path,
+    exported: Path,
+    image_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     which = f"run={trained_run}" if model == "run" else f"model_file={exported}"
     tables = {}
     for name, given in {"without": [], "with": ["line.ng_rate=0.02"]}.items():
         output = tmp_path / f"{name}.csv"
-        settings = [which, f"input={pictures}", f"output={output}", "device=cpu", f"output_dir={tmp_path}", *given]
+        settings = [which, f"input={image_folder}", f"output={output}", "device=cpu", f"output_dir={tmp_path}", *given]
         predict(compose_command("predict", PredictSettings, *settings))
         tables[name] = read_predictions(output)
         assert ("line_probability" in output.read_text().splitlines()[0]) == (name == "with")
@@ -77,21 +82,21 @@ def test_a_known_line_gets_a_column_of_its_own_and_no_other_decisions(
     ) in printed
 
 
-def test_a_line_that_the_run_knows_needs_no_key(trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_line_that_the_run_knows_needs_no_key(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     run = known_run(trained_run, tmp_path / "run", lambda about: about["line"].update(ng_rate=0.1))
     output = tmp_path / "found.csv"
-    given = [f"run={run}", f"input={pictures / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+    given = [f"run={run}", f"input={image_folder / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
     predict(compose_command("predict", PredictSettings, *given))
     for row in read_predictions(output):
         assert row.line_probability == pytest.approx(float(at_prior(row.probability, 6 / 14, 0.1)), abs=1e-12)
 
 
 def test_a_line_says_nothing_of_a_model_that_does_not_know_its_own_mix(
-    trained_run: Path, pictures: Path, tmp_path: Path
+    trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     run = known_run(trained_run, tmp_path / "run", lambda about: about["calibration"].pop("ng_rate"))
     output = tmp_path / "found.csv"
-    given = [f"run={run}", f"input={pictures / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+    given = [f"run={run}", f"input={image_folder / 'GO'}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
     with pytest.raises(
         UserError, match=r"line.ng_rate=0.02: the model does not know for which share of NG its P\(NG\)"
     ):
@@ -113,28 +118,28 @@ def known_run(run: Path, folder: Path, change: Callable[[dict[str, Any]], object
     return folder
 
 
-def test_one_file_whatever_its_suffix(run_predict: Predict, pictures: Path, tmp_path: Path) -> None:
-    path = shutil.copy(pictures / "GO/000.png", tmp_path / "upload")
+def test_one_file_whatever_its_suffix(run_predict: Predict, image_folder: Path, tmp_path: Path) -> None:
+    path = shutil.copy(image_folder / "GO/000.png", tmp_path / "upload")
     counts, rows = run_predict(path)
     assert len(rows) == 1
     assert counts.unread == 0
 
 
-def test_a_pattern(run_predict: Predict, pictures: Path) -> None:
-    assert len(run_predict(f"{pictures}/**/00?.png")[1]) == 30
+def test_a_pattern(run_predict: Predict, image_folder: Path) -> None:
+    assert len(run_predict(f"{image_folder}/**/00?.png")[1]) == 30
 
 
 def test_a_list_on_standard_input_keeps_its_order(
-    run_predict: Predict, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    run_predict: Predict, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = [str(pictures / name) for name in ("NG/stain/003.png", "GO/002.png", "GO/missing.png")]
+    wanted = [str(image_folder / name) for name in ("NG/stain/003.png", "GO/002.png", "GO/missing.png")]
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(wanted) + "\n\n"))
     counts, rows = run_predict("-")
     assert [row.path for row in rows] == wanted
     assert counts.unread == 1
 
 
-def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
+def test_hidden_files_are_no_images(tmp_path: Path) -> None:
     root = write_images(tmp_path / ".hidden above", {"a": 1, ".b": 1, "__MACOSX": 1})
     (root / "a/._000.png").write_bytes(b"litter")
     assert input_files(str(root)) == [root / "a/000.png"]
@@ -143,8 +148,8 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "text"),
     [
-        ("{tmp}/nothing", "is no file, no folder, and matches no pictures"),
-        ("{tmp}", "holds no pictures. Expected files"),
+        ("{tmp}/nothing", "is no file, no folder, and matches no images"),
+        ("{tmp}", "holds no images. Expected files"),
     ],
 )
 def test_an_input_that_is_not_there_is_said(wanted: str, text: str, tmp_path: Path) -> None:
@@ -166,23 +171,23 @@ def test_an_empty_list_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_table_takes_the_place_of_no_other_file(
-    output: str, text: str, trained_run: Path, pictures: Path, tmp_path: Path
+    output: str, text: str, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / output
     (tmp_path / "run/checkpoints").mkdir(parents=True)
     path.write_text("precious")
-    given = [f"run={trained_run}", f"input={pictures}", f"output={path}", f"output_dir={tmp_path}"]
+    given = [f"run={trained_run}", f"input={image_folder}", f"output={path}", f"output_dir={tmp_path}"]
     with pytest.raises(UserError, match=text):
         predict(compose_command("predict", PredictSettings, *given))
     assert path.read_text() == "precious"
 
 
 def test_an_output_that_cannot_be_written_is_said_and_nothing_is_left(
-    trained_run: Path, pictures: Path, tmp_path: Path
+    trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     output = tmp_path / "file/predictions.csv"
-    given = [f"run={trained_run}", f"input={pictures}", f"output={output}", f"output_dir={tmp_path}"]
+    given = [f"run={trained_run}", f"input={image_folder}", f"output={output}", f"output_dir={tmp_path}"]
     with pytest.raises(
         UserError, match="output=.*predictions.csv.*/file is a file, and nothing can be written into it"
     ):

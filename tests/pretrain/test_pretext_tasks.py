@@ -21,7 +21,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def pictures(count: int = 3, size: tuple[int, int] = (20, 24)) -> torch.Tensor:
+def random_images(count: int = 3, size: tuple[int, int] = (20, 24)) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 
 
@@ -65,9 +65,9 @@ def test_turns_are_numpys_and_their_labels_count_them(count: int, side: int, see
     pixels = torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed))
     turned, turns = four_turns(pixels)
     assert sorted(turns.tolist()) == sorted([0, 1, 2, 3] * count)
-    for place, (picture, label) in enumerate(zip(turned, turns, strict=True)):
+    for place, (image, label) in enumerate(zip(turned, turns, strict=True)):
         upright = pixels[place % count].permute(1, 2, 0).numpy()
-        np.testing.assert_array_equal(picture.permute(1, 2, 0).numpy(), np.rot90(upright, int(label)))
+        np.testing.assert_array_equal(image.permute(1, 2, 0).numpy(), np.rot90(upright, int(label)))
 
 
 def test_the_loss_of_turns_is_their_cross_entropy_and_the_accuracy_their_share() -> None:
@@ -75,9 +75,9 @@ def test_the_loss_of_turns_is_their_cross_entropy_and_the_accuracy_their_share()
     pixels = torch.rand(3, 3, 20, 20)
     found = task.measured(pixels)
     losses, right = [], []
-    for picture in pixels:
+    for image in pixels:
         for turns in range(4):
-            chances = task.told(picture.rot90(turns, (1, 2))[None]).softmax(1)[0]
+            chances = task.told(image.rot90(turns, (1, 2))[None]).softmax(1)[0]
             losses.append(-chances[turns].log().item())
             right.append(int(chances.argmax()) == turns)
     assert found["loss"].mean().item() == pytest.approx(np.mean(losses), rel=1e-5)
@@ -86,7 +86,7 @@ def test_the_loss_of_turns_is_their_cross_entropy_and_the_accuracy_their_share()
 
 def test_an_autoencoder_is_measured_without_noise_and_trained_with_it() -> None:
     task = Autoencoder(ConvNet((20, 24), filters=(4,), hidden=()), Preprocess((20, 24)), noise=0.3).eval()
-    images = pictures()
+    images = random_images()
     error = (task(images) - images / 255).square().mean((1, 2, 3))
     torch.testing.assert_close(task.measured(images / 255)["loss"], error)
     task.train()
@@ -97,9 +97,9 @@ def test_an_autoencoder_is_measured_without_noise_and_trained_with_it() -> None:
 
 
 def test_what_is_to_be_rebuilt_has_no_noise() -> None:
-    """A decoder that gives the pictures themselves has no loss, whatever is shown."""
+    """A decoder that gives the images themselves has no loss, whatever is shown."""
     task = Autoencoder(ConvNet((20, 24), filters=(4,), hidden=()), Preprocess((20, 24)), noise=0.5).train()
-    pixels = pictures() / 255
+    pixels = random_images() / 255
     task.rebuilt = lambda shown: pixels  # type: ignore[method-assign]
     assert task.measured(pixels)["loss"].max() == 0
 
@@ -131,8 +131,8 @@ def test_a_network_without_a_feature_map_is_refused_in_words(task: type) -> None
         task(network, Preprocess((8, 8)))
 
 
-def test_turns_of_pictures_that_are_not_square_are_refused() -> None:
-    with pytest.raises(UserError, match=r"data.image_size=\[20, 24\]: task=rotation needs square pictures"):
+def test_turns_of_images_that_are_not_square_are_refused() -> None:
+    with pytest.raises(UserError, match=r"data.image_size=\[20, 24\]: task=rotation needs square images"):
         Rotation(ConvNet((20, 24), filters=(4,)), Preprocess((20, 24)))
 
 

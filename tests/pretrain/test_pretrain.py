@@ -22,11 +22,11 @@ Settings = Callable[..., PretrainSettings]
 
 
 @pytest.fixture
-def pretrain_settings(pictures: Path, tmp_path: Path) -> Settings:
+def pretrain_settings(image_folder: Path, tmp_path: Path) -> Settings:
     """Settings of a pretraining that takes a second."""
 
     def make(*overrides: str, output: Path = tmp_path / "run") -> PretrainSettings:
-        given = [*SMALL, f"data.root={pictures}", "logger.tensorboard=null", f"output_dir={output}", "overrides=[]"]
+        given = [*SMALL, f"data.root={image_folder}", "logger.tensorboard=null", f"output_dir={output}", "overrides=[]"]
         return compose_command("pretrain", PretrainSettings, *given, *overrides)
 
     return make
@@ -62,7 +62,7 @@ def test_reconstructions_no_better_than_a_flat_colour_are_warned_of_and_the_next
 ) -> None:
     pretrain(pretrain_settings("model.optimizer.lr=1e-12", "trainer.max_epochs=2"))
     said = capsys.readouterr().out
-    assert "warning: the reconstructions are no better than one flat colour for each picture" in said
+    assert "warning: the reconstructions are no better than one flat colour for each image" in said
     assert "train longer: trainer.max_epochs=6" in said
     assert "start with it   python -m fancnn.train init=" in said
 
@@ -76,11 +76,11 @@ def test_labels_and_folders_are_not_looked_at(tmp_path: Path, pretrain_settings:
         shutil.copy(path, target)
     for root in (named, mixed):
         data = read_unlabelled(pretrain_settings(f"data.root={root}"))
-        assert [len(data.part(part)) for part in ("train", "val")] == [16, 4]
-        assert {(picture.class_name, picture.label) for picture in data.pictures} == {("", 0)}
+        assert [len(data.images_of(part)) for part in ("train", "val")] == [16, 4]
+        assert {(image.class_name, image.label) for image in data.images} == {("", 0)}
 
 
-def test_parts_that_a_folder_has_are_kept_and_its_test_pictures_are_not_learnt_from(
+def test_parts_that_a_folder_has_are_kept_and_its_test_images_are_not_learnt_from(
     tmp_path: Path, pretrain_settings: Settings
 ) -> None:
     root = write_images(tmp_path / "parts", {"train/GO": 6, "train/NG": 6, "val/GO": 3, "val/NG": 1, "test/GO": 5})
@@ -139,8 +139,8 @@ def test_a_training_is_not_gone_on_with_as_a_pretraining(pretrain_settings: Sett
         pretrain(pretrain_settings(f"ckpt={trained_run}"))
 
 
-def test_a_command_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> None:
-    first = run_command("fancnn.pretrain", *SMALL, f"data.root={pictures}", "trainer.max_epochs=1", cwd=tmp_path)
+def test_a_command_goes_on_by_its_name_alone(image_folder: Path, tmp_path: Path) -> None:
+    first = run_command("fancnn.pretrain", *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "python -m fancnn.train init=outputs/pretrain/" in first.stdout
     (run,) = (tmp_path / "outputs/pretrain").iterdir()
@@ -157,20 +157,18 @@ def test_a_command_goes_on_by_its_name_alone(pictures: Path, tmp_path: Path) -> 
         ("data.val_fraction=0", "data.val_fraction=0.0: expected a share above 0"),
         ("task.noise=-1", "task: noise=-1 should be 0"),
         ("task=rotation|augment=board", r"augment.transforms.symmetry \(SquareSymmetry\) turns it before"),
-        ("task=rotation|data.image_size=[16,20]", "task=rotation needs square pictures"),
+        ("task=rotation|data.image_size=[16,20]", "task=rotation needs square images"),
         ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
         ("task._target_=os.system", "task: _target_='os.system' is not allowed"),
     ],
 )
-def test_a_mistake_is_told_before_pictures_are_read(mistake: str, text: str, pretrain_settings: Settings) -> None:
+def test_a_mistake_is_told_before_images_are_read(mistake: str, text: str, pretrain_settings: Settings) -> None:
     with pytest.raises(UserError, match=text):
         check(pretrain_settings(*mistake.split("|")))
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path, pretrain_settings: Settings) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path, pretrain_settings: Settings) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/notes.txt").write_text("none")
-    with pytest.raises(
-        UserError, match=r"fewer than two pictures to learn from, only files of other kinds: .txt \(1\)"
-    ):
+    with pytest.raises(UserError, match=r"fewer than two images to learn from, only files of other kinds: .txt \(1\)"):
         read_unlabelled(pretrain_settings(f"data.root={tmp_path / 'empty'}"))

@@ -64,15 +64,15 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     assert isinstance(network, ConvNet)
     assert [len(network.get_submodule(name).weight) for name in ("blocks.0.0", "blocks.1.0", "hidden.1.0")] == [2, 4, 8]
     again = evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'e'}"))
-    assert again.parts["test"]["auroc"] == read_metrics(run / "metrics.json")["parts"]["test"]["auroc"]
+    assert again.splits["test"]["auroc"] == read_metrics(run / "metrics.json")["splits"]["test"]["auroc"]
     both = f"runs=[{trained_run},{run}]"
     joined = ensemble(compose_command("ensemble", EnsembleSettings, both, f"output_dir={tmp_path / 'j'}"))
     assert fancnn.load(joined).about["runs"] == [str(trained_run.resolve()), str(run.resolve())]
 
 
-def test_it_loads_in_a_process_of_its_own_and_decides_as_its_table_says(half: Path, pictures: Path) -> None:
+def test_it_loads_in_a_process_of_its_own_and_decides_as_its_table_says(half: Path, image_folder: Path) -> None:
     rows = read_predictions(half / "keep-0.5/predictions.csv")[:5]
-    run, files = str(half / "keep-0.5"), paths(pictures, rows)
+    run, files = str(half / "keep-0.5"), paths(image_folder, rows)
     code = f"import fancnn; print(*fancnn.load({run!r}).predict({files}).probabilities)"
     answer = subprocess.run(
         [sys.executable, "-c", code], env=process_environment(), capture_output=True, text=True, check=True
@@ -87,7 +87,7 @@ def paths(root: Path, rows: list) -> list[str]:
 
 
 def test_before_its_training_it_scores_as_the_original_that_ignores_the_filters_of_least_weight(
-    half: Path, trained_run: Path, pictures: Path
+    half: Path, trained_run: Path, image_folder: Path
 ) -> None:
     model, original = fancnn.load(trained_run), fancnn.load(trained_run).network
     for group in channel_groups(original):
@@ -96,7 +96,7 @@ def test_before_its_training_it_scores_as_the_original_that_ignores_the_filters_
             kernel = model.network.get_submodule(name).weight.data
             kernel.view(len(kernel), len(weights), -1)[:, weights.argsort()[: len(weights) // 2]] = 0
     val = [row for row in read_predictions(half / "keep-0.5/predictions.csv") if row.split == "val"]
-    chances, labels = model.predict(paths(pictures, val)).probabilities, np.array([row.label for row in val])
+    chances, labels = model.predict(paths(image_folder, val)).probabilities, np.array([row.label for row in val])
     _, point = json.loads((half / "pruning.json").read_text())["points"]
     assert point["pruned"]["accuracy"] == pytest.approx(np.mean((chances > model.thresholds.upper) == labels))
     by_hand = -np.mean(np.log(np.where(labels == 1, chances, 1 - chances)))
@@ -105,14 +105,14 @@ def test_before_its_training_it_scores_as_the_original_that_ignores_the_filters_
 
 def test_the_curve_says_what_each_network_costs_and_is_worth(half: Path, trained_run: Path) -> None:
     found = json.loads((half / "pruning.json").read_text())
-    assert (found["format"], found["version"], found["by"], found["part"]) == ("fancnn-pruning", 1, "l1", "val")
+    assert (found["format"], found["version"], found["by"], found["split"]) == ("fancnn-pruning", 2, "l1", "val")
     original, point = found["points"]
     for item, run in ((original, trained_run), (point, half / "keep-0.5")):
         weights = fancnn.load(run).network.state_dict().values()
         assert item["run"] == str(run.resolve())
         assert item["parameters"] == sum(weight.numel() for weight in weights)
         assert item["bytes"] == 4 * item["parameters"]
-        of_run = read_metrics(run / "metrics.json")["parts"]["val"]
+        of_run = read_metrics(run / "metrics.json")["splits"]["val"]
         assert item["tuned"] == {name: of_run[name] for name in item["tuned"]}
         assert item["ms"] > 0
         assert item["ms_in_batch"] > 0
@@ -191,14 +191,14 @@ def test_a_residual_network_with_averaged_weights_and_an_output_for_each_type_is
     train_settings: Settings, tmp_path: Path
 ) -> None:
     small = ["model=residual", "model.network.widths=[4,6]", "model.network.stem_stride=1", "model.network.head=both"]
-    averaged = ["model.outputs=types", "averaging=swa", "callbacks.averaging.start_epoch=2", "schedule=constant"]
+    averaged = ["model.labels=defect_types", "averaging=swa", "callbacks.averaging.start_epoch=2", "schedule=constant"]
     train(train_settings(*small, *averaged, "report=false", output=tmp_path / "run"))
     out = pruned(tmp_path / "out", f"run={tmp_path / 'run'}", "keep=0.5", "by=activation", "epochs=1")
     assert json.loads((out / "pruning.json").read_text())["points"][1]["network"] == {"widths": [2, 3]}
     assert fancnn.load(out / "keep-0.5").predict(np.zeros((8, 8), np.uint8)).decisions[0] in ("GO", "NG")
 
 
-def test_norms_over_several_channels_and_other_pictures_are_refused(
+def test_norms_over_several_channels_and_other_images_are_refused(
     train_settings: Settings, trained_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -259,7 +259,7 @@ def test_filters_removed_and_trained_are_told_by_one_rule(trained_run: Path, tmp
     run = decided_anew(trained_run, tmp_path / "run", "decision.threshold=0")
     out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
     original, point = json.loads((out / "pruning.json").read_text())["points"]
-    everything = read_metrics(trained_run / "metrics.json")["parts"]["val"]["go"]
+    everything = read_metrics(trained_run / "metrics.json")["splits"]["val"]["go"]
     assert [item["overkills"] for item in (original["tuned"], point["pruned"], point["tuned"])] == [everything] * 3
 
 

@@ -33,9 +33,9 @@ def test_page_console_and_file_state_the_same_bounds(
     shape: type, chosen_on: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = shape(rows_of(80, shift=1.0))
-    about = {"decision": "the greatest F1, 0.9", "decision_part": chosen_on}
+    about = {"decision": "the greatest F1, 0.9", "decision_split": chosen_on}
     run = write_run(tmp_path / "run", rows, searched=chosen_on, **about)
-    stored = json.loads((run / "metrics.json").read_text())["parts"]["test"]
+    stored = json.loads((run / "metrics.json").read_text())["splits"]["test"]
     material = of_run(run, None, None)
     shown = by_type(material.judged, material.thresholds, searched=material.searched)
     assert [(kind.name, kind.bound) for kind in shown] == [
@@ -45,7 +45,7 @@ def test_page_console_and_file_state_the_same_bounds(
     assert {kind.escapes.unit for kind in shown} == {item["unit"] for item in stored["by_type"]} == {unit}
     page = report_page(material, figures_of(material))
     assert f"NG parts by type; the bound is of {unit}s" in page
-    assert ("though the thresholds were chosen on these very pictures" in page) == (chosen_on == "test")
+    assert ("though the thresholds were chosen on these very images" in page) == (chosen_on == "test")
     print_scores("made up", {"test": stored})
     console = capsys.readouterr().out
     (said,) = re.findall(r"at most ([\d.]+ %) of (\w+)s, with 95 % confidence", console)

@@ -54,7 +54,7 @@ def test_a_tables_report_lies_in_the_commands_folder_or_where_it_is_told(tmp_pat
 def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("path,label,probability\na.png,1,0.2\nb.png,0,0.1\n")
-    assert "pictures that name no part" in made(tmp_path, f"table={table}")
+    assert "images that name no split" in made(tmp_path, f"table={table}")
 
 
 def test_said_thresholds_are_those_of_the_whole_page(tmp_path: Path) -> None:
@@ -85,8 +85,8 @@ def test_an_older_metrics_json_is_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", rows_of())
     metrics = json.loads((run / "metrics.json").read_text())
     old = {name: metrics[name] for name in ("format", "run", "epoch", "epochs", "monitor", "versions", "split_sha256")}
-    part = {name: value for name, value in metrics["parts"]["test"].items() if name not in ("intervals", "by_type")}
-    (run / "metrics.json").write_text(json.dumps({**old, "version": 1, "threshold": 0.5, "parts": {"test": part}}))
+    part = {name: value for name, value in metrics["splits"]["test"].items() if name not in ("intervals", "by_type")}
+    (run / "metrics.json").write_text(json.dumps({**old, "version": 1, "threshold": 0.5, "splits": {"test": part}}))
     assert "(95 %:" in made(tmp_path, f"run={run}")
 
 

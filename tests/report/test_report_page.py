@@ -53,12 +53,12 @@ def page_of(material: ReportData) -> str:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_run(tmp_path_factory.mktemp("made") / "run", [*rows_of(part="val", seed=1), *rows_of()])
+    return write_run(tmp_path_factory.mktemp("made") / "run", [*rows_of(split="val", seed=1), *rows_of()])
 
 
 @pytest.fixture(scope="module")
 def page(run: Path) -> str:
-    """Of the run as it is; its pictures are nowhere."""
+    """Of the run as it is; its images are nowhere."""
     return page_of(of_run(run, None, None))
 
 
@@ -166,18 +166,18 @@ def test_what_is_undefined_is_said_and_never_zero(tmp_path: Path) -> None:
     assert re.search(r"recall share of NG parts that are not passed undefined", text)
     assert "Undefined: ROC and precision-recall need both good and bad parts" in text
     assert "Without NG parts nothing can be said of escapes" not in text  # said once, as a caution
-    assert "There are no NG parts among these pictures" in text
+    assert "There are no NG parts among these images" in text
 
 
 @pytest.mark.parametrize("lost", ["label", "probability"])
 def test_a_table_that_cannot_be_scored_still_has_a_report(lost: str, tmp_path: Path) -> None:
     rows = [replace(row, **{lost: None}) for row in rows_of(6)]  # type: ignore[arg-type]
     text = words(page_of(of_rows(tmp_path, rows)))
-    assert "All scores are undefined: no picture has both a truth and a probability." in text
-    assert "6 pictures" in text
+    assert "All scores are undefined: no image has both a truth and a probability." in text
+    assert "6 images" in text
 
 
-def test_one_picture_is_enough_for_a_report(tmp_path: Path) -> None:
+def test_one_image_is_enough_for_a_report(tmp_path: Path) -> None:
     assert "1 of 1 NG part" in words(page_of(of_rows(tmp_path, [Prediction("a.png", 0.2, label=1)])))
 
 
@@ -185,7 +185,7 @@ def test_the_same_run_gives_the_same_bytes(run: Path, page: str) -> None:
     assert page_of(of_run(run, None, None)) == page
 
 
-def test_pictures_that_are_gone_leave_a_place_that_says_so(run: Path, page: str, tmp_path: Path) -> None:
+def test_images_that_are_gone_leave_a_place_that_says_so(run: Path, page: str, tmp_path: Path) -> None:
     gone = words(page)
     assert "no such file: was it moved or deleted?" in gone
     assert "root=... says where they are now" in gone
@@ -193,7 +193,7 @@ def test_pictures_that_are_gone_leave_a_place_that_says_so(run: Path, page: str,
     assert there.count("no such file") < gone.count("no such file")
 
 
-def test_a_picture_that_has_changed_since_is_not_shown_and_counted(run: Path, tmp_path: Path) -> None:
+def test_an_image_that_has_changed_since_is_not_shown_and_counted(run: Path, tmp_path: Path) -> None:
     rows = rows_of()
     root = write_files(tmp_path / "files", [*rows, *(replace(row, path=f"{row.path}.train") for row in rows_of(20))])
     assert "on this page" not in words(page_of(of_run(run, None, root)))
@@ -202,9 +202,9 @@ def test_a_picture_that_has_changed_since_is_not_shown_and_counted(run: Path, tm
     (root / worst.path).write_bytes((root / best.path).read_bytes())
     (root / best.path).unlink()
     text = words(page_of(of_run(run, None, root)))
-    assert "changed since: this is not the picture that was scored" in text
-    assert re.search(r"Of \d+ pictures on this page 1 has changed since the model scored them\.", text)
-    assert re.search(r"Of \d+ pictures on this page 1 cannot be shown: missing or unreadable now\.", text)
+    assert "changed since: this is not the image that was scored" in text
+    assert re.search(r"Of \d+ images on this page 1 has changed since the model scored them\.", text)
+    assert re.search(r"Of \d+ images on this page 1 cannot be shown: missing or unreadable now\.", text)
 
 
 def test_evaluation_on_the_runs_own_folder_is_checked_by_the_runs_split(run: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_evaluation_on_the_runs_own_folder_is_checked_by_the_runs_split(run: Pat
 
 def test_a_certificate_is_quoted_for_the_thresholds_that_it_is_about(tmp_path: Path) -> None:
     said = "certified: escape rate at most 0.01 at 0.95 confidence"
-    run = write_run(tmp_path / "run", rows_of(), decision=said, decision_part="test")
+    run = write_run(tmp_path / "run", rows_of(), decision=said, decision_split="test")
     text = words(page_of(of_run(run, None, None)))
     assert "Certified on test: escape rate at most 0.01 at 0.95 confidence" in text
     assert text.index("Certified on test") < text.index("These numbers rest on")
@@ -228,8 +228,8 @@ def test_the_page_says_for_which_mix_a_probability_is(tmp_path: Path, run: Path,
     assert "For which mix of GO and NG parts P(NG) was meant is not known. The numbers here are for these" in words(
         page
     )
-    assert "for parts mixed as these pictures are, 50 % NG: where bad parts are rarer, they are rarer" in words(page)
-    assert "observed share of NG, for the mix of these pictures" in words(page)
+    assert "for parts mixed as these images are, 50 % NG: where bad parts are rarer, they are rarer" in words(page)
+    assert "observed share of NG, for the mix of these images" in words(page)
     calibration = {**ABOUT["calibration"], "ng_rate": 0.46}
     material = of_run(write_run(tmp_path / "known", rows_of(), calibration=calibration), None, None)
     text = words(page_of(material))
@@ -328,7 +328,7 @@ def test_a_model_that_sends_everything_to_a_person_is_no_perfect_one(run: Path) 
 def test_metrics_of_an_older_version_are_scored_anew(run: Path, tmp_path: Path) -> None:
     old = write_run(tmp_path / "old", rows_of())
     metrics = json.loads((old / "metrics.json").read_text())
-    for part in metrics["parts"].values():
+    for part in metrics["splits"].values():
         del part["interval_unit"]
         part["intervals"]["recall"] = [0.123, 0.124]
     (old / "metrics.json").write_text(json.dumps({**metrics, "version": 2}))

@@ -15,14 +15,14 @@ Make = Callable[..., ReportData]
 
 @pytest.fixture
 def material(tmp_path: Path) -> ReportData:
-    return of_run(write_run(tmp_path / "run", [*rows_of(part="val", seed=1), *rows_of()]), None, None)
+    return of_run(write_run(tmp_path / "run", [*rows_of(split="val", seed=1), *rows_of()]), None, None)
 
 
 def said(material: ReportData) -> str:
     return " ".join(cautions(material))
 
 
-def pictures(split: str, count: int, label: int, **more: str) -> tuple[LabeledImage, ...]:
+def images(split: str, count: int, label: int, **more: str) -> tuple[LabeledImage, ...]:
     return tuple(
         LabeledImage(f"{split}{label}{i}", "NG", label, split, f"{split}{label}{i}", **more) for i in range(count)
     )
@@ -37,7 +37,7 @@ def test_few_bad_parts_are_told_with_what_they_can_prove(material: ReportData) -
 
 
 def test_validation_alone_is_called_optimistic(tmp_path: Path) -> None:
-    only = of_run(write_run(tmp_path / "run", rows_of(part="val")), None, None)
+    only = of_run(write_run(tmp_path / "run", rows_of(split="val")), None, None)
     assert "which also chose the epoch" in rests_on(only)
     assert "Only validation numbers are known" in said(only)
 
@@ -75,7 +75,7 @@ def test_the_test_split_chose_nothing_only_where_nobody_has_looked(
 
 def test_thresholds_that_were_chosen_on_the_test_part_are_no_test(material: ReportData) -> None:
     assert "the thresholds were chosen" not in rests_on(material)
-    on_test = replace(material, about={**material.about, "decision": "the greatest F1, 0.9", "decision_part": "test"})
+    on_test = replace(material, about={**material.about, "decision": "the greatest F1, 0.9", "decision_split": "test"})
     assert "on which the thresholds were chosen" in rests_on(on_test)
 
 
@@ -88,8 +88,8 @@ def test_skipped_files_are_counted_and_the_first_is_named(material: ReportData) 
 
 
 def test_classes_of_very_different_size_are_told(material: ReportData) -> None:
-    uneven = replace(material, pictures=(*pictures("train", 40, 0), *pictures("train", 10, 1)))
-    assert "4.0 times as many pictures of one class as of the other (10 NG)" in said(uneven)
+    uneven = replace(material, images=(*images("train", 40, 0), *images("train", 10, 1)))
+    assert "4.0 times as many images of one class as of the other (10 NG)" in said(uneven)
     assert "times as many" not in said(material)
 
 
@@ -100,14 +100,14 @@ def test_a_gap_between_training_and_validation_is_told(material: ReportData) -> 
 
 
 def test_groups_and_copies_in_several_parts_are_told(material: ReportData) -> None:
-    torn = (*pictures("train", 2, 0, group="lot 1"), *pictures("test", 1, 0, group="lot 1"))
-    assert "Groups in several parts: 1 of 1." in said(replace(material, pictures=torn))
+    torn = (*images("train", 2, 0, group="lot 1"), *images("test", 1, 0, group="lot 1"))
+    assert "Groups in several parts: 1 of 1." in said(replace(material, images=torn))
     copied = (LabeledImage("a", "GO", 0, "train", "same"), LabeledImage("b", "GO", 0, "test", "same"))
-    assert "2 pictures have a copy of the same pixels in another part" in said(replace(material, pictures=copied))
+    assert "2 images have a copy of the same pixels in another split" in said(replace(material, images=copied))
 
 
 def test_a_defect_type_that_training_never_saw_is_named(material: ReportData) -> None:
-    assert "Never seen in training: NG/scratch, NG/stain" in said(replace(material, pictures=pictures("train", 3, 1)))
+    assert "Never seen in training: NG/scratch, NG/stain" in said(replace(material, images=images("train", 3, 1)))
 
 
 def test_a_best_epoch_at_the_end_asks_for_more(material: ReportData) -> None:
@@ -124,5 +124,5 @@ def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itsel
 
 
 def test_parts_more_apart_than_chance_are_told(tmp_path: Path) -> None:
-    rows = [*rows_of(200, part="val", shift=8), *rows_of(200, seed=2, shift=0)]
+    rows = [*rows_of(200, split="val", shift=8), *rows_of(200, seed=2, shift=0)]
     assert "more apart than chance explains" in said(of_run(write_run(tmp_path / "run", rows), None, None))

@@ -62,7 +62,7 @@ def test_a_newer_format_is_refused_by_name(checkpoint: Path) -> None:
 
 def test_a_checkpoint_of_version_1_has_one_threshold_and_no_calibration(checkpoint: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
-    for name in ("thresholds", "calibration", "decision", "decision_part", "line", "outputs"):
+    for name in ("thresholds", "calibration", "decision", "decision_split", "line", "outputs"):
         del content["fancnn"][name]
     content["fancnn"] |= {"version": 1, "threshold": 0.3}
     torch.save(content, checkpoint)

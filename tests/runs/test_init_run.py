@@ -38,10 +38,10 @@ def train_settings(train_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def pretrained(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+def pretrained(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
     """An autoencoder of the tiny network with batch norms."""
     run = tmp_path_factory.mktemp("pretrained") / "run"
-    given = [*SMALL, NORM, f"data.root={pictures}", "logger.tensorboard=null", f"output_dir={run}", "overrides=[]"]
+    given = [*SMALL, NORM, f"data.root={image_folder}", "logger.tensorboard=null", f"output_dir={run}", "overrides=[]"]
     pretrain(compose_command("pretrain", PretrainSettings, *given))
     return run
 
@@ -135,7 +135,7 @@ def start_of(settings: TrainSettings) -> Weights:
 def test_a_training_can_start_from_a_training_and_says_what_came_over(
     trained_run: Path, train_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """On pictures of another size and preparation: the hidden layer does not fit."""
+    """On images of another size and preparation: the hidden layer does not fit."""
     other = ["data.image_size=[20,16]", "data.mean=[0.5,0.5,0.5]"]
     train(train_settings(f"init={trained_run}", *other, "model.optimizer.lr=1e-12", "trainer.max_epochs=1"))
     said = " ".join(capsys.readouterr().out.split())
@@ -225,7 +225,7 @@ def test_hand_made_filters_that_stay_are_kept_and_an_output_bias_too(
 
 def test_a_last_layer_that_tells_other_types_apart_starts_fresh(train_settings: Settings, tmp_path: Path) -> None:
     """Two runs that tell as many types apart, of other names."""
-    still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", "model.outputs=types"]
+    still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", "model.labels=defect_types"]
     roots = [write_images(tmp_path / kind, {"GO": 10, f"NG/{kind}": 8, "NG/x": 8}) for kind in ("chip", "dent")]
     runs = [tmp_path / "one", tmp_path / "two", tmp_path / "three"]
     train(train_settings(*still, f"data.root={roots[0]}", "seed=5", output=runs[0]))
@@ -238,20 +238,20 @@ def test_a_last_layer_that_tells_other_types_apart_starts_fresh(train_settings: 
     assert (other[logit] - source[logit]).abs().max() > 0.01
 
 
-def test_every_fold_starts_from_it(pretrained: Path, pictures: Path, tmp_path: Path) -> None:
-    given = [*SMALL, *QUICK, NORM, f"data.root={pictures}", f"init={pretrained}", "freeze.layers=2", "folds=3"]
+def test_every_fold_starts_from_it(pretrained: Path, image_folder: Path, tmp_path: Path) -> None:
+    given = [*SMALL, *QUICK, NORM, f"data.root={image_folder}", f"init={pretrained}", "freeze.layers=2", "folds=3"]
     crossval(compose_command("crossval", CrossvalSettings, *given, f"output_dir={tmp_path / 'folds'}", "overrides=[]"))
     source = weights(pretrained, "best.ckpt")[FIRST]
     for number in (1, 2, 3):
         assert torch.equal(weights(tmp_path / f"folds/fold-{number}")[FIRST], source)
 
 
-def test_the_range_test_starts_where_the_training_would(pretrained: Path, pictures: Path, tmp_path: Path) -> None:
+def test_the_range_test_starts_where_the_training_would(pretrained: Path, image_folder: Path, tmp_path: Path) -> None:
     def losses(*more: str) -> str:
         given = [
             *SMALL,
             NORM,
-            f"data.root={pictures}",
+            f"data.root={image_folder}",
             f"output_dir={tmp_path}",
             "overrides=[]",
             "steps=20",
@@ -280,10 +280,12 @@ def test_a_freeze_that_makes_no_sense_is_refused(mistake: str, text: str, train_
         assembly.check(train_settings(*mistake.split("|")))
 
 
-def test_a_start_that_is_none_is_refused(pretrained: Path, tmp_path: Path, pictures: Path) -> None:
+def test_a_start_that_is_none_is_refused(pretrained: Path, tmp_path: Path, image_folder: Path) -> None:
     with pytest.raises(UserError, match="init='nowhere' does not exist. Expected a run folder"):
-        train(compose_train(tmp_path / "run", *SMALL, f"data.root={pictures}", "init=nowhere"))
+        train(compose_train(tmp_path / "run", *SMALL, f"data.root={image_folder}", "init=nowhere"))
     with pytest.raises(UserError, match=r"init=.*: no layer of the network fits: .*Take a run of the same model"):
-        train(compose_train(tmp_path / "run", *SMALL[1:], "model=wide", f"data.root={pictures}", f"init={pretrained}"))
+        train(
+            compose_train(tmp_path / "run", *SMALL[1:], "model=wide", f"data.root={image_folder}", f"init={pretrained}")
+        )
     with pytest.raises(UserError, match="is a run of pretrain: go on with it by .* start with its layers: init="):
-        train(compose_train(tmp_path / "run", *SMALL, f"data.root={pictures}", f"ckpt={pretrained}"))
+        train(compose_train(tmp_path / "run", *SMALL, f"data.root={image_folder}", f"ckpt={pretrained}"))

@@ -35,20 +35,20 @@ def test_parts_of_lots_have_wider_intervals_and_say_their_unit(tmp_path: Path) -
     (_, low, high), (_, lower, higher) = (of["forecast"]["escapes_per_shift"] for of in (alone, grouped))
     assert higher - lower > 1.5 * (high - low)
     write_metrics(tmp_path / "metrics.json", {"test": grouped}, {"thresholds": [0.5, 0.5]})
-    assert read_metrics(tmp_path / "metrics.json")["parts"]["test"] == grouped
+    assert read_metrics(tmp_path / "metrics.json")["splits"]["test"] == grouped
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_older_files_are_read(version: int, tmp_path: Path) -> None:
-    part = {"pictures": 2, "accuracy": 1.0, "escape_rate": 0.0}
+    part = {"images": 2, "accuracy": 1.0, "escape_rate": 0.0}
     thresholds = {"threshold": 0.4} if version == 1 else {"thresholds": [0.4, 0.4]}
-    content = {"format": "fancnn-metrics", "version": version, **thresholds, "parts": {"test": part}}
+    content = {"format": "fancnn-metrics", "version": version, **thresholds, "splits": {"test": part}}
     (tmp_path / "metrics.json").write_text(json.dumps(content))
     found = read_metrics(tmp_path / "metrics.json")
-    assert (found["thresholds"], found["parts"]["test"]) == ([0.4, 0.4], part)
+    assert (found["thresholds"], found["splits"]["test"]) == ([0.4, 0.4], part)
 
 
 def test_newer_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    (tmp_path / "metrics.json").write_text(json.dumps({"format": "fancnn-metrics", "version": 99, "parts": {}}))
+    (tmp_path / "metrics.json").write_text(json.dumps({"format": "fancnn-metrics", "version": 99, "splits": {}}))
     with pytest.raises(UserError, match="has format version 99; this fancnn reads up to 3: update it"):
         read_metrics(tmp_path / "metrics.json")

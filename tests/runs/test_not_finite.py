@@ -110,12 +110,12 @@ def content(level: int, path: Path) -> bytes:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_checkpoint_with_a_damaged_bias_is_refused(
-    value: float, trained_run: Path, pictures: Path, tmp_path: Path
+    value: float, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     run = damaged_run(trained_run, tmp_path / "run", ".bias", value)
     settings = compose_command(
-        "predict", PredictSettings, f"run={run}", f"input={pictures}", f"output={tmp_path / 'found.csv'}", "device=cpu",
-        f"output_dir={tmp_path}",
+        "predict", PredictSettings, f"run={run}", f"input={image_folder}", f"output={tmp_path / 'found.csv'}",
+        "device=cpu", f"output_dir={tmp_path}",
     )  # fmt: skip
     with pytest.raises(UserError, match=r"best\.ckpt has weights that are no finite numbers: 1 of 1 in .*bias"):
         predict(settings)
@@ -133,9 +133,9 @@ def test_no_training_begins_with_damaged_weights(
         train(again)
 
 
-def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, pictures: Path, tmp_path: Path) -> None:
+def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, image_folder: Path, tmp_path: Path) -> None:
     answer = run_command(
-        "fancnn.predict", f"run={overflowing}", f"input={pictures / 'GO'}", "output=found.csv", "device=cpu",
+        "fancnn.predict", f"run={overflowing}", f"input={image_folder / 'GO'}", "output=found.csv", "device=cpu",
         cwd=tmp_path,
     )  # fmt: skip
     assert answer.returncode == 2, answer.stderr
@@ -145,10 +145,10 @@ def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, pictures: 
     assert all(NO_NUMBER in row.error for row in rows)
 
 
-def test_predict_of_an_exported_file_does_the_same(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_predict_of_an_exported_file_does_the_same(exported: Path, image_folder: Path, tmp_path: Path) -> None:
     damaged = with_nan(exported, tmp_path / "damaged.onnx")
     settings = compose_command(
-        "predict", PredictSettings, f"model_file={damaged}", f"input={pictures / 'GO'}",
+        "predict", PredictSettings, f"model_file={damaged}", f"input={image_folder / 'GO'}",
         f"output={tmp_path / 'found.csv'}", f"output_dir={tmp_path}",
     )  # fmt: skip
     counts = predict(settings)
@@ -158,10 +158,16 @@ def test_predict_of_an_exported_file_does_the_same(exported: Path, pictures: Pat
     assert all(NO_NUMBER in row.error for row in rows)
 
 
-def test_one_image_without_a_number_leaves_the_others_theirs(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_one_image_without_a_number_leaves_the_others_theirs(
+    exported: Path, image_folder: Path, tmp_path: Path
+) -> None:
     damaged = ExportedModel(nan_where_white(exported, tmp_path / "some.onnx"))
     content(255, tmp_path / "white.png")
-    files = [*sorted(pictures.rglob("*.png"))[:5], tmp_path / "white.png", *sorted(pictures.rglob("*.png"))[5:9]]
+    files = [
+        *sorted(image_folder.rglob("*.png"))[:5],
+        tmp_path / "white.png",
+        *sorted(image_folder.rglob("*.png"))[5:9],
+    ]
     found, whole = list(damaged.score_files(files)), list(ExportedModel(exported).score_files(files))
     assert [score.path for score in found if score.probability is None] == [tmp_path / "white.png"]
     for one, other in zip(found, whole, strict=True):
@@ -170,8 +176,8 @@ def test_one_image_without_a_number_leaves_the_others_theirs(exported: Path, pic
         damaged.score([np.zeros((20, 20, 3), np.uint8), np.full((30, 20, 3), 255, np.uint8)])
 
 
-def test_python_is_told_which_images(overflowing: Path, pictures: Path) -> None:
-    model, path = checkpoints.load(overflowing), sorted(pictures.rglob("*.png"))[0]
+def test_python_is_told_which_images(overflowing: Path, image_folder: Path) -> None:
+    model, path = checkpoints.load(overflowing), sorted(image_folder.rglob("*.png"))[0]
     with pytest.raises(UserError, match=f"for 2 of 2 images \\(image 0, from 0, {path}\\).*damaged"):
         model.predict([np.full((20, 20), 200, np.uint8), path])
     for ask in (model.logits, model.probabilities):
@@ -194,9 +200,9 @@ def test_a_model_of_types_gives_none_either(overflowing: Path) -> None:
 
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_evaluate_scores_none_of_them(
-    elsewhere: bool, overflowing: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    elsewhere: bool, overflowing: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = [f"data.root={pictures}"] if elsewhere else []
+    given = [f"data.root={image_folder}"] if elsewhere else []
     settings = compose_command(
         "evaluate", EvaluateSettings, f"run={overflowing}", "device=cpu", f"output_dir={tmp_path}", *given
     )
@@ -205,9 +211,9 @@ def test_evaluate_scores_none_of_them(
     assert found.unread == len(rows) > 0  # the command ends with 2
     assert all(NO_NUMBER in row.error and row.decision == "" for row in rows)
     (part,) = found.parts.values()
-    assert (part["pictures"], part["accuracy"]) == (0, None)
+    assert (part["images"], part["accuracy"]) == (0, None)
     printed = capsys.readouterr().out
-    assert f"{NO_NUMBER} for {len(rows)} of {len(rows)} pictures; they are not scored" in printed
+    assert f"{NO_NUMBER} for {len(rows)} of {len(rows)} images; they are not scored" in printed
     assert "cannot be read" not in printed
 
 
@@ -235,12 +241,12 @@ def test_parity_names_runtime_and_image(
     damage: Callable[[Path, Path], Path],
     exported: Path,
     trained_run: Path,
-    pictures: Path,
+    image_folder: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     root = tmp_path / "parts"
-    shutil.copytree(pictures / "GO", root)
+    shutil.copytree(image_folder / "GO", root)
     content(255, root / "white.png")
     damaged = damage(exported, tmp_path / "damaged.onnx")
     count = len(list(root.iterdir())) if damage is with_nan else 1
@@ -255,9 +261,9 @@ def test_parity_names_runtime_and_image(
     assert "decides as the run does" not in printed
 
 
-def test_parity_of_a_run_without_numbers_is_refused(overflowing: Path, exported: Path, pictures: Path) -> None:
+def test_parity_of_a_run_without_numbers_is_refused(overflowing: Path, exported: Path, image_folder: Path) -> None:
     settings = compose_command(
-        "parity", ParitySettings, f"model_file={exported}", f"run={overflowing}", f"input={pictures / 'GO'}"
+        "parity", ParitySettings, f"model_file={exported}", f"run={overflowing}", f"input={image_folder / 'GO'}"
     )
     with pytest.raises(UserError, match=NO_NUMBER):
         parity(settings)
@@ -292,14 +298,14 @@ def test_export_leaves_an_earlier_file_where_the_new_one_gives_no_number(
     assert path.read_bytes() == b"the earlier one"
 
 
-def test_a_golden_image_without_a_number_is_named(exported: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_golden_image_without_a_number_is_named(exported: Path, image_folder: Path, tmp_path: Path) -> None:
     golden, rows = tmp_path / "golden", []
     golden.mkdir()
     whole = ExportedModel(exported)
     content(255, tmp_path / "white.png")
     for path in (
-        sorted(pictures.rglob("GO/*.png"))[0],
-        sorted(pictures.rglob("NG/*/*.png"))[0],
+        sorted(image_folder.rglob("GO/*.png"))[0],
+        sorted(image_folder.rglob("NG/*/*.png"))[0],
         tmp_path / "white.png",
     ):
         shutil.copy(path, golden / f"{path.parent.name}-{path.name}")
@@ -309,7 +315,7 @@ def test_a_golden_image_without_a_number_is_named(exported: Path, pictures: Path
     write_predictions(rows, golden / "predictions.csv")
     assert validate_golden(whole, golden) == 3
     damaged = ExportedModel(nan_where_white(exported, tmp_path / "some.onnx"))
-    with pytest.raises(UserError, match=f"1 of 3 golden pictures: .*white.png: .*{NO_NUMBER}"):
+    with pytest.raises(UserError, match=f"1 of 3 golden images: .*white.png: .*{NO_NUMBER}"):
         validate_golden(damaged, golden)
 
 
@@ -370,7 +376,7 @@ def test_a_number_that_is_missing_once_ends_all_decisions(
     counts = server.get("/metrics", headers={"Authorization": "Bearer secret"}).text
     assert 'fancnn_requests_total{status="500"} 1' in counts
     assert "fancnn_not_finite_total 1" in counts
-    assert 'fancnn_pictures_total{decision="GO"} 1' in counts or 'fancnn_pictures_total{decision="NG"} 1' in counts
+    assert 'fancnn_images_total{decision="GO"} 1' in counts or 'fancnn_images_total{decision="NG"} 1' in counts
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -378,10 +384,10 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_golden_images_that_pass_do_not_make_it_ready_again(
-    client: Callable[..., TestClient], exported: Path, pictures: Path, tmp_path: Path
+    client: Callable[..., TestClient], exported: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     golden, whole = tmp_path / "golden", ExportedModel(exported)
-    for path in sorted(pictures.rglob("*.png")):
+    for path in sorted(image_folder.rglob("*.png")):
         decision = whole.score([whole.read(path)]).decisions[0]
         (golden / decision).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, golden / decision / f"{path.parent.name}-{path.name}")

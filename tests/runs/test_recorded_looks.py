@@ -135,7 +135,7 @@ def test_the_same_model_by_whatever_command_is_one_look(
     assert evaluate(tmp_path, f"run={trained_run}")["number"] == 1
     assert "test: look 1 at these images\n" in capsys.readouterr().out
     assert evaluate(tmp_path, f"table={trained_run / 'predictions.csv'}", "split=test")["number"] == 1
-    run_certify(f"table={trained_run / 'predictions.csv'}", "part=test", "escape=0.9")
+    run_certify(f"table={trained_run / 'predictions.csv'}", "split=test", "escape=0.9")
     assert certificate_json(tmp_path)["look"] == 1
     assert commands(Ledger()) == ["evaluate", "evaluate", "certify"]
 
@@ -162,7 +162,7 @@ def test_neither_scoring_validation_nor_a_certificate_on_it_is_a_look(
 ) -> None:
     assert evaluate(tmp_path, f"run={trained_run}", "split=val") is None
     assert Ledger().looks() == []
-    found = run_certify(f"run={trained_run}", "part=val", "escape=0.9")
+    found = run_certify(f"run={trained_run}", "split=val", "escape=0.9")
     assert "of validation images, which the training has looked at throughout" in found.statement
     assert certificate_json(tmp_path)["look"] is None
     assert Ledger().looks() == []
@@ -181,16 +181,16 @@ def test_a_promise_on_test_images_is_a_certificate(trained_run: Path) -> None:
     decision = DecisionSettings("escape", "test", 0.5, None, 1.0, 0.01, 0.95)
     with pytest.raises(UserError, match="what test images promise is a certificate, which counts how often"):
         validate_promise(decision)
-    given = [f"run={trained_run}", "decision.rule=escape", "decision.part=test"]
+    given = [f"run={trained_run}", "decision.rule=escape", "decision.split=test"]
     with pytest.raises(UserError, match="what test images promise is a certificate"):
         decide(compose_command("decide", DecideSettings, *given))
 
 
 def test_another_folder_that_shares_images_knows_of_earlier_looks(
-    trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate(tmp_path, f"run={trained_run}")
-    other = Path(shutil.copytree(pictures, tmp_path / "other"))
+    other = Path(shutil.copytree(image_folder, tmp_path / "other"))
     rows = read_predictions(trained_run / "predictions.csv")
     write_predictions([replace(row, probability=0.5) for row in rows], tmp_path / "constant.csv")
     tested = sum(row.split == "test" for row in rows)
@@ -206,10 +206,10 @@ def test_choosing_thresholds_on_the_test_split_is_a_question_of_its_own(
 ) -> None:
     run = Path(shutil.copytree(trained_run, tmp_path / "copied"))
     for part in ("val", "test"):
-        decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1", f"decision.part={part}"))
+        decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1", f"decision.split={part}"))
     (look,) = Ledger().looks()
     assert look.question.claim is not None
-    assert look.question.claim.startswith("rule=f1, part=test")
+    assert look.question.claim.startswith("rule=f1, split=test")
     run_certify(f"run={run}", "escape=0.9")
     assert certificate_json(tmp_path)["look"] == 2
 
@@ -227,7 +227,7 @@ def test_a_comparison_looks_with_each_model_and_says_so(tmp_path: Path, capsys: 
 
 
 def test_folds_are_no_looks_and_an_ensemble_of_one_split_is(
-    train_settings: Settings, pictures: Path, tmp_path: Path
+    train_settings: Settings, image_folder: Path, tmp_path: Path
 ) -> None:
     runs = [tmp_path / "0", tmp_path / "1"]
     for seed, run in enumerate(runs):
@@ -239,19 +239,19 @@ def test_folds_are_no_looks_and_an_ensemble_of_one_split_is(
     assert metrics(output)["looks"]["number"] == 3
     before = len(Ledger().looks())
     folder = tmp_path / "crossed"
-    small = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "folds=3", "score_test=false", "report=false"]
+    small = [*SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "folds=3", "score_test=false", "report=false"]
     crossval(compose_command("crossval", CrossvalSettings, *small, f"output_dir={folder}", "overrides=[]"))
     assert len(Ledger().looks()) == before
     assert metrics(folder)["looks"] is metrics(folder)["weights_sha256"] is None
 
 
-def test_a_sweep_leaves_the_test_split_alone_unless_told(pictures: Path, tmp_path: Path) -> None:
-    sweep = ["-m", "seed=0,1", *SMALL, f"data.root={pictures}", "trainer.max_epochs=1", "data.test_fraction=0.2"]
+def test_a_sweep_leaves_the_test_split_alone_unless_told(image_folder: Path, tmp_path: Path) -> None:
+    sweep = ["-m", "seed=0,1", *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "data.test_fraction=0.2"]
     answer = run_command("fancnn.train", *sweep, "report=false", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("the test split is not scored in a sweep: score_test=true scores it") == 2
     runs = sorted((tmp_path / "outputs/train").glob("*/[01]"))
-    assert [(set(metrics(run)["parts"]), metrics(run)["looks"]) for run in runs] == [({"val"}, None)] * 2
+    assert [(set(metrics(run)["splits"]), metrics(run)["looks"]) for run in runs] == [({"val"}, None)] * 2
     assert Ledger().looks() == []
 
 

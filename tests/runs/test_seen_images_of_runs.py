@@ -62,17 +62,17 @@ def test_a_training_knows_what_its_images_were_used_for(trained_run: Path, tmp_p
     run = Path(shutil.copytree(trained_run, tmp_path / "decided"))
     decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))
     assert roles(run, "val") == {("epoch", "calibration", "thresholds")}
-    decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1", "decision.part=test"))
+    decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1", "decision.split=test"))
     assert (roles(run, "val"), roles(run, "test")) == ({("epoch", "calibration")}, {("thresholds",)})
     assert {row.split: row.seen for row in read_predictions(run / "predictions.csv")}["test"] == "thresholds"
 
 
 def test_a_copy_in_another_format_is_recognised(
-    trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_images(tmp_path / "new", {"GO": 3, "NG": 3}, seed=9)
     taught = next(image for image in read_split(trained_run / "split.csv") if image.split == "train")
-    Image.open(pictures / taught.path).save(root / "NG/copy.bmp")
+    Image.open(image_folder / taught.path).save(root / "NG/copy.bmp")
     found = evaluated(trained_run, root, tmp_path / "out")
     assert found.pop("NG/copy.bmp") == ("weights",)
     assert set(found.values()) == {()}
@@ -81,20 +81,20 @@ def test_a_copy_in_another_format_is_recognised(
 
 
 def test_weights_bring_along_what_they_have_seen(
-    train_settings: Settings, trained_run: Path, pictures: Path, tmp_path: Path
+    train_settings: Settings, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
     other = write_images(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
     run = train(train_settings(f"init={trained_run}", f"data.root={other}", output=tmp_path / "run")).run
     origin = {image.path: image.split for image in read_split(trained_run / "split.csv")}
     expected = {"train": ("weights",), "val": ("epoch",), "test": ()}
-    assert evaluated(run, pictures, tmp_path / "out") == {path: expected[part] for path, part in origin.items()}
+    assert evaluated(run, image_folder, tmp_path / "out") == {path: expected[part] for path, part in origin.items()}
     on = ["trainer.max_epochs=3", f"ckpt={run}", f"init={trained_run}"]
     longer = train_settings(*on, f"data.root={other}", output=tmp_path / "longer")
     train(longer)  # goes on without being told of its origin
     assert fancnn.load(tmp_path / "longer").seen_images.to_dict() == fancnn.load(run).seen_images.to_dict()
 
 
-def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, pictures: Path, tmp_path: Path) -> None:
+def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, image_folder: Path, tmp_path: Path) -> None:
     unlabelled = write_images(tmp_path / "unlabelled", {".": 12}, size=(32, 32), seed=7)
     given = ["model=tiny", "data.image_size=[16,16]", "trainer.max_epochs=1", "trainer.accelerator=cpu", "overrides=[]"]
     given += [f"data.root={unlabelled}", f"output_dir={tmp_path / 'pre'}"]
@@ -107,11 +107,11 @@ def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, picture
 
 
 def test_an_ensemble_of_folds_has_seen_every_image(
-    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [
         *SMALL,
-        f"data.root={pictures}",
+        f"data.root={image_folder}",
         "folds=3",
         f"output_dir={tmp_path / 'cv'}",
         "overrides=[]",
@@ -121,13 +121,13 @@ def test_an_ensemble_of_folds_has_seen_every_image(
     assert {row.seen for row in read_predictions(tmp_path / "cv/predictions.csv")} == {"none"}
     out = [f"runs=[{tmp_path / 'cv'}]", f"output_dir={tmp_path / 'joined'}"]
     run = ensemble(compose_command("ensemble", EnsembleSettings, *out))
-    found = evaluated(run, pictures, tmp_path / "out")
+    found = evaluated(run, image_folder, tmp_path / "out")
     assert all(one is not None and {"weights", "epoch"} <= set(one) for one in found.values())
     assert "70 of these 70 images trained the weights" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_pruned_model_has_seen_what_its_original_had(
-    train_settings: Settings, pictures: Path, tmp_path: Path
+    train_settings: Settings, image_folder: Path, tmp_path: Path
 ) -> None:
     other = write_images(tmp_path / "other", {"GO": 12, "NG": 12}, seed=5)
     first = train(train_settings(output=tmp_path / "first")).run
@@ -138,10 +138,10 @@ def test_a_pruned_model_has_seen_what_its_original_had(
     assert set(fancnn.load(tmp_path / "pruned/keep-0.5").seen_images.roles_of_all(taught)) == {("weights",)}
 
 
-def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, pictures: Path, tmp_path: Path) -> None:
+def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     model = fancnn.load(trained_run)
     assert ExportedModel(exported).seen_images.to_dict() == model.seen_images.to_dict()
-    given = [f"input={pictures}", f"output_dir={tmp_path}"]
+    given = [f"input={image_folder}", f"output_dir={tmp_path}"]
     settings = [
         compose_command("predict", PredictSettings, *given, source, f"output={tmp_path / name}")
         for name, source in (("run.csv", f"run={trained_run}"), ("file.csv", f"model_file={exported}"))
@@ -154,8 +154,8 @@ def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, pictur
     assert {row.seen for row in by_run} == {"weights", "epoch calibration", "none"}
 
 
-def test_golden_pictures_of_the_training_are_said(
-    exported: Path, trained_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_golden_images_of_the_training_are_said(
+    exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from fancnn.serve.settings import ServeSettings
 
@@ -163,14 +163,14 @@ def test_golden_pictures_of_the_training_are_said(
     images = [image for image in read_split(trained_run / "split.csv") if image.split == "train"]
     golden = tmp_path / "golden"
     for image in images:
-        (decision,) = model.score([np.asarray(Image.open(pictures / image.path).convert("RGB"))]).decisions
+        (decision,) = model.score([np.asarray(Image.open(image_folder / image.path).convert("RGB"))]).decisions
         if decision == ("GO", "NG")[image.label]:
             (golden / decision).mkdir(parents=True, exist_ok=True)
-            shutil.copy(pictures / image.path, golden / decision / image.path.replace("/", "-"))
+            shutil.copy(image_folder / image.path, golden / decision / image.path.replace("/", "-"))
     settings = compose_command("serve", ServeSettings, f"model_file={exported}", f"golden={golden}")
     application(model, settings)
     count = len(list(golden.rglob("*.png")))
-    assert f"warning: {count} of {count} golden pictures trained the model" in " ".join(capsys.readouterr().out.split())
+    assert f"warning: {count} of {count} golden images trained the model" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_checkpoint_of_before_has_it_from_its_split(trained_run: Path, tmp_path: Path) -> None:
@@ -192,15 +192,17 @@ def test_copies_stay_in_one_part_whatever_their_format_and_group(train_settings:
     for name in ("GO", "NG"):
         for lot in range(0, 8, 2):  # every other lot shares an image with its neighbour, as a BMP
             Image.open(root / f"{name}/lot{lot}/000.png").save(root / f"{name}/lot{lot + 1}/copy.bmp")
-    for number, split in enumerate((["data.split=grouped", r"data.group='lot\d+'"], ["data.split=stratified"])):
+    for number, split in enumerate(
+        (["data.split_method=grouped", r"data.group='lot\d+'"], ["data.split_method=stratified"])
+    ):
         run = train(train_settings(f"data.root={root}", *split, output=tmp_path / f"run{number}")).run
         assert copies_across_splits(read_split(run / "split.csv")) == 0
 
 
 def test_a_model_is_asked_where_a_table_does_not_say_what_it_has_seen(
-    trained_run: Path, pictures: Path, tmp_path: Path
+    trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
-    evaluated(trained_run, pictures, tmp_path / "out")
+    evaluated(trained_run, image_folder, tmp_path / "out")
     rows = [replace(row, seen="") for row in read_predictions(tmp_path / "out/predictions.csv")]
     write_predictions(rows, tmp_path / "bare.csv")
     given = [f"table={tmp_path / 'bare.csv'}", "escape=0.9", f"output_dir={tmp_path}"]
@@ -214,7 +216,7 @@ def test_seen_images_are_said_on_console_page_and_in_metrics_alike(
     train_settings: Settings, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = train(train_settings(f"init={trained_run}", "seed=5", "data.test_fraction=0.2", "report=true")).run
-    seen = json.loads((run / "metrics.json").read_text())["parts"]["test"]["seen"]
+    seen = json.loads((run / "metrics.json").read_text())["splits"]["test"]["seen"]
     tested = [image for image in read_split(run / "split.csv") if image.split == "test"]
     taught = [image for image in read_split(trained_run / "split.csv") if image.split == "train"]
     both = {image.sha256 for image in tested} & {image.sha256 for image in taught}

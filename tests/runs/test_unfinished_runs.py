@@ -64,7 +64,7 @@ def facts(run: Path) -> dict[str, Any]:
     metrics = json.loads((run / "metrics.json").read_text())
     metrics = {name: value for name, value in metrics.items() if name not in ("run", "checkpoint_sha256")}
     model = fancnn.load(run)
-    decided = [model.about[name] for name in ("decision", "decision_part", "decision_rule", "epoch")]
+    decided = [model.about[name] for name in ("decision", "decision_split", "decision_rule", "epoch")]
     table = (run / "predictions.csv").read_bytes()
     return {"metrics": metrics, "weights": model.weights_sha256, "decision": decided, "table": table}
 
@@ -77,10 +77,10 @@ def curves(run: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def trained_not_judged(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_not_judged(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that was stopped between its last epoch and its decision."""
     run = tmp_path_factory.mktemp("stopped") / "run"
-    given = [*SMALL, f"data.root={pictures}", "decision.rule=f1", "report=false"]
+    given = [*SMALL, f"data.root={image_folder}", "decision.rule=f1", "report=false"]
     stopped_at("train.train._judge", lambda: train(compose_train(run, *given)))
     return run
 
@@ -97,32 +97,32 @@ def stopped_at(function: str, work: Callable[[], Any]) -> None:
             work()
 
 
-def resumed(run: Path, pictures: Path, output: Path, *more: str) -> Path:
-    given = [*SMALL, f"data.root={pictures}", "decision.rule=f1", "report=false", f"ckpt={run}"]
+def resumed(run: Path, image_folder: Path, output: Path, *more: str) -> Path:
+    given = [*SMALL, f"data.root={image_folder}", "decision.rule=f1", "report=false", f"ckpt={run}"]
     train(compose_train(output, *given, *more))
     return output
 
 
 def test_a_run_stopped_before_its_decision_is_refused_and_is_completed_without_another_epoch(
-    trained_not_judged: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_not_judged: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("", "checkpoints/best.ckpt", "checkpoints/last.ckpt"):
         with pytest.raises(UserError, match=r"is not complete: .* This completes it: python -m fancnn.train ckpt="):
             fancnn.load(trained_not_judged / name)
     capsys.readouterr()
-    done = resumed(trained_not_judged, pictures, tmp_path / "done")
+    done = resumed(trained_not_judged, image_folder, tmp_path / "done")
     assert "epoch  " not in capsys.readouterr().out.partition("epoch 2 of 2")[0], "nothing was trained"
     whole = tmp_path / "whole"
-    train(compose_train(whole, *SMALL, f"data.root={pictures}", "decision.rule=f1", "report=false"))
+    train(compose_train(whole, *SMALL, f"data.root={image_folder}", "decision.rule=f1", "report=false"))
     assert facts(done) == facts(whole)
     assert (done / "dynamics.csv").read_bytes() == (whole / "dynamics.csv").read_bytes()
     assert curves(done) == curves(whole)
     assert not run_folders.why_incomplete(done)
     with pytest.raises(UserError, match="nothing is left to do"):
-        resumed(done, pictures, tmp_path / "again")
+        resumed(done, image_folder, tmp_path / "again")
     here = shutil.copytree(trained_not_judged, tmp_path / "here")
     assert f"ckpt={here} hydra.run.dir={here}" in run_folders.why_incomplete(here)
-    assert facts(resumed(here, pictures, here)) == facts(whole)
+    assert facts(resumed(here, image_folder, here)) == facts(whole)
     assert not run_folders.why_incomplete(here)
 
 
@@ -171,16 +171,16 @@ def complete_or_refused(run: Path, expected: dict[str, Any]) -> bool:
 
 
 def test_a_training_killed_at_any_step_of_its_end_is_completed_as_if_it_had_not_been(
-    trained_not_judged: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_not_judged: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = facts(resumed(trained_not_judged, pictures, tmp_path / "whole"))
+    expected = facts(resumed(trained_not_judged, image_folder, tmp_path / "whole"))
     stops = 0
     for run, _ in killed_everywhere(
-        trained_not_judged, tmp_path / "killed", lambda run: resumed(run, pictures, run), monkeypatch
+        trained_not_judged, tmp_path / "killed", lambda run: resumed(run, image_folder, run), monkeypatch
     ):
         stops += 1
         if not complete_or_refused(run, expected):
-            assert facts(resumed(run, pictures, run)) == expected
+            assert facts(resumed(run, image_folder, run)) == expected
     assert stops >= 4, "checkpoint, predictions.csv, metrics.json and the mark of the end are four steps at least"
 
 
@@ -202,9 +202,9 @@ def test_a_decision_killed_at_any_step_is_made_again(
 
 
 def test_an_ensemble_killed_at_any_step_is_refused(
-    trained_not_judged: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_not_judged: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = resumed(trained_not_judged, pictures, tmp_path / "one")
+    one = resumed(trained_not_judged, image_folder, tmp_path / "one")
     other = shutil.copytree(one, tmp_path / "other")
 
     def joined(output: Path) -> None:
@@ -221,10 +221,10 @@ def test_an_ensemble_killed_at_any_step_is_refused(
 
 
 def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crossed(run: Path) -> None:
-        given = [*SMALL, f"data.root={pictures}", "folds=3", "trainer.max_epochs=1", "report=false"]
+        given = [*SMALL, f"data.root={image_folder}", "folds=3", "trainer.max_epochs=1", "report=false"]
         crossval(compose_command("crossval", CrossvalSettings, *given, f"output_dir={run}", "overrides=[]"))
 
     crossed(whole := tmp_path / "whole")
@@ -239,19 +239,19 @@ def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(
     assert (whole / "predictions.csv").read_bytes() == table
     for run, _ in killed_everywhere(whole, tmp_path / "killed", crossed, monkeypatch):
         if not (run / run_folders.UNFINISHED).exists():  # before anything, or after everything
-            assert metrics_of(run)["parts"] == metrics_of(whole)["parts"]
+            assert metrics_of(run)["splits"] == metrics_of(whole)["splits"]
             continue
         with pytest.raises(UserError, match="is not complete: python -m fancnn.crossval was stopped there"):
             metrics_of(run)
     crossed(run)
-    assert metrics_of(run)["parts"] == metrics_of(whole)["parts"]
+    assert metrics_of(run)["splits"] == metrics_of(whole)["splits"]
 
 
 def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     size = ["data.image_size=[16,16]", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
-    given = ["model=tiny", "task=rotation", *size, f"data.root={pictures}", "overrides=[]"]
+    given = ["model=tiny", "task=rotation", *size, f"data.root={image_folder}", "overrides=[]"]
 
     def learned(run: Path, *more: str) -> None:
         pretrain(compose_command("pretrain", PretrainSettings, *given, f"output_dir={run}", *more))
@@ -265,7 +265,7 @@ def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
             run_left = run
     run = run_left
     capsys.readouterr()
-    train(compose_train(tmp_path / "init", *SMALL, f"data.root={pictures}", f"init={run}", "report=false"))
+    train(compose_train(tmp_path / "init", *SMALL, f"data.root={image_folder}", f"init={run}", "report=false"))
     assert "is not complete: python -m fancnn.pretrain was stopped there" in capsys.readouterr().out
     learned(run, f"ckpt={run}")
     assert not run_folders.why_incomplete(run)
@@ -282,9 +282,9 @@ def test_a_pruning_killed_before_its_curve_goes_on(trained_run: Path, tmp_path: 
 
 
 def test_a_training_that_was_stopped_early_and_killed_is_judged_and_not_trained_on(
-    pictures: Path, tmp_path: Path
+    image_folder: Path, tmp_path: Path
 ) -> None:
-    given = [*SMALL, f"data.root={pictures}", "trainer.max_epochs=30", "model.optimizer.lr=0.3", "report=false"]
+    given = [*SMALL, f"data.root={image_folder}", "trainer.max_epochs=30", "model.optimizer.lr=0.3", "report=false"]
     given += ["callbacks.early_stopping.patience=2"]
     train(compose_train(tmp_path / "whole", *given))
     stopped_at("train.train._judge", lambda: train(compose_train(tmp_path / "killed", *given)))
@@ -294,9 +294,9 @@ def test_a_training_that_was_stopped_early_and_killed_is_judged_and_not_trained_
         train(compose_train(tmp_path / "again", *given, f"ckpt={tmp_path / 'done'}"))
 
 
-def test_a_stopped_run_can_be_taken_as_it_is(trained_not_judged: Path, pictures: Path, tmp_path: Path) -> None:
+def test_a_stopped_run_can_be_taken_as_it_is(trained_not_judged: Path, image_folder: Path, tmp_path: Path) -> None:
     more = ["trainer.max_epochs=9"]
     with pytest.raises(UserError, match=r"trained for 2 epochs, and trainer.max_epochs=1: none is taken back"):
-        resumed(trained_not_judged, pictures, tmp_path / "less", "trainer.max_epochs=1")
-    as_it_is = resumed(trained_not_judged, pictures, tmp_path / "taken", *more, "trainer.max_epochs=2")
+        resumed(trained_not_judged, image_folder, tmp_path / "less", "trainer.max_epochs=1")
+    as_it_is = resumed(trained_not_judged, image_folder, tmp_path / "taken", *more, "trainer.max_epochs=2")
     assert json.loads((as_it_is / "metrics.json").read_text())["epochs"] == 2

@@ -35,10 +35,10 @@ def inspector(trained_run: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
-def exported(trained_run: Path, inspector: Model, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(trained_run: Path, inspector: Model, image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished run as an ONNX file, with a RECHECK."""
     path = tmp_path_factory.mktemp("exported") / "inspector.onnx"
-    chances = np.sort(inspector.predict(sorted(pictures.rglob("*.png"))[::9]).probabilities)
+    chances = np.sort(inspector.predict(sorted(image_folder.rglob("*.png"))[::9]).probabilities)
     inspector.thresholds = Thresholds(
         *(float(chances[place : place + 2].mean()) for place in (1, 4))
     )  # between two each

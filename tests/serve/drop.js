@@ -1,4 +1,4 @@
-// A picture comes as a person drops it, or pastes it.
+// An image comes as a person drops it, or pastes it.
 ([kind, base64]) => {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const data = new DataTransfer();

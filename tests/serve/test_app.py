@@ -52,21 +52,21 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def test_a_picture_is_decided_as_the_checkpoint_decides_it(client: Make, inspector: Model, pictures: Path) -> None:
-    service, files = client(), sorted(pictures.rglob("*.png"))[::9]
+def test_an_image_is_decided_as_the_checkpoint_decides_it(client: Make, inspector: Model, image_folder: Path) -> None:
+    service, files = client(), sorted(image_folder.rglob("*.png"))[::9]
     expected = inspector.predict(files)
     form = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
     answer = service.post("/predict", files=form).json()
-    assert [one["name"] for one in answer["pictures"]] == [path.name for path in files]
-    assert [one["decision"] for one in answer["pictures"]] == expected.decisions
-    assert {one["decision"] for one in answer["pictures"]} == {"GO", "RECHECK", "NG"}
-    found = [one["probability"] for one in answer["pictures"]]
+    assert [one["name"] for one in answer["images"]] == [path.name for path in files]
+    assert [one["decision"] for one in answer["images"]] == expected.decisions
+    assert {one["decision"] for one in answer["images"]} == {"GO", "RECHECK", "NG"}
+    found = [one["probability"] for one in answer["images"]]
     np.testing.assert_allclose(found, expected.probabilities, atol=1e-4)
     thresholds = inspector.thresholds
     assert answer["thresholds"] == [thresholds.lower, thresholds.upper]
     for path, chance in zip(files, found, strict=True):
         raw = service.post("/predict", content=path.read_bytes(), headers=PNG).json()
-        assert raw["pictures"][0]["probability"] == pytest.approx(chance, abs=1e-6)
+        assert raw["images"][0]["probability"] == pytest.approx(chance, abs=1e-6)
         assert raw["model_sha256"] == answer["model_sha256"] == service.get("/model").json()["sha256"]
 
 
@@ -81,8 +81,8 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
         "200x160: 0.032 megapixels, more than 0.03",
     ),
     ("another kind", {"content": encoded("TIFF"), "headers": PNG}, 415, "of a kind not read here (PNG, BMP, JPEG are)"),
-    ("no picture", {"content": b"/etc/passwd", "headers": PNG}, 415, "not a picture"),
-    ("half a picture", {"content": encoded()[:600], "headers": PNG}, 422, "cut off"),
+    ("no image", {"content": b"/etc/passwd", "headers": PNG}, 415, "not an image"),
+    ("half an image", {"content": encoded()[:600], "headers": PNG}, 422, "cut off"),
     ("nothing", {"content": b"", "headers": PNG}, 422, "empty (0 bytes)"),
     ("many scans", {"content": encoded("JPEG")[:-2] + b"\xff\xda\0\2" * 100 + b"\xff\xd9"}, 422, "scans"),
     (
@@ -98,13 +98,13 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
         "one of two",
         {"files": [("files", ("a.png", encoded())), ("files", ("b.png", b"x"))]},
         415,
-        "b.png: not a picture",
+        "b.png: not an image",
     ),
     (
         "too many pixels together",
         {"files": [("files", ("a.png", encoded(size=(150, 150))))] * 2},
         413,
-        "2 pictures of 45,000 pixels together; at most 40,000",
+        "2 images of 45,000 pixels together; at most 40,000",
     ),
     ("no number", {"params": {"heatmap": "maybe"}, "content": encoded()}, 422, "query.heatmap"),
 ]
@@ -120,15 +120,15 @@ def test_what_is_not_taken_is_refused_with_a_reason(
     assert answer.status_code == status, answer.text
     assert set(answer.json()) == {"reason"}
     assert text in answer.json()["reason"]
-    assert 'pictures_total{decision="GO"} 0' in service.get("/metrics").text, "nothing of it was decided"
+    assert 'images_total{decision="GO"} 0' in service.get("/metrics").text, "nothing of it was decided"
     assert service.post("/predict", content=encoded(), headers=PNG).status_code == 200, "and it goes on"
 
 
-def test_a_name_is_told_back_and_never_opened(client: Make, pictures: Path) -> None:
-    path = str(next(pictures.rglob("*.png")))
+def test_a_name_is_told_back_and_never_opened(client: Make, image_folder: Path) -> None:
+    path = str(next(image_folder.rglob("*.png")))
     service = client()
-    assert service.post("/predict", files={"files": (path, b"no picture")}).status_code == 415
-    assert service.post("/predict", files={"files": (path, encoded())}).json()["pictures"][0]["name"] == path
+    assert service.post("/predict", files={"files": (path, b"no image")}).status_code == 415
+    assert service.post("/predict", files={"files": (path, encoded())}).json()["images"][0]["name"] == path
 
 
 def test_addresses_that_are_not_there_are_json_too(client: Make) -> None:
@@ -273,11 +273,11 @@ def test_what_is_printed_of_a_fault_has_no_line_of_the_clients(
 
 def test_metrics_count_requests_and_decisions(client: Make) -> None:
     service = client()
-    decisions = [service.post("/predict", content=encoded(), headers=PNG).json()["pictures"][0]["decision"]] * 2
+    decisions = [service.post("/predict", content=encoded(), headers=PNG).json()["images"][0]["decision"]] * 2
     service.post("/predict", content=encoded(), headers=PNG)
     service.post("/predict", content=b"x", headers=PNG)
     lines = dict(line.rsplit(" ", 1) for line in service.get("/metrics").text.splitlines() if line[0] != "#")
-    assert lines[f'fancnn_pictures_total{{decision="{decisions[0]}"}}'] == "2"
+    assert lines[f'fancnn_images_total{{decision="{decisions[0]}"}}'] == "2"
     assert (lines['fancnn_requests_total{status="200"}'], lines['fancnn_requests_total{status="415"}']) == ("2", "1")
     assert lines['fancnn_request_seconds_bucket{le="+Inf"}'] == lines["fancnn_request_seconds_count"] == "3"
     assert int(lines["process_resident_memory_bytes"]) > 10**6
@@ -312,7 +312,7 @@ def test_a_probability_for_the_line_is_there_where_the_file_knows_both_mixes(
     model = ExportedModel(tmp_path / "line.onnx")
     settings = compose_command("serve", ServeSettings, f"model_file={model.path}", "workers=1", "limits.seconds=600")
     with TestClient(application(model, settings), "http://127.0.0.1") as server:
-        (found,) = server.post("/predict", content=encoded(), headers=PNG).json()["pictures"]
+        (found,) = server.post("/predict", content=encoded(), headers=PNG).json()["images"]
         known = server.get("/model").json()
     assert (known["calibration_ng_rate"], known["line_ng_rate"]) == (own, line)
     if own is None or line is None:

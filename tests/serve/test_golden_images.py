@@ -1,4 +1,4 @@
-"""Known pictures hold a server back that does not decide them right."""
+"""Known images hold a server back that does not decide them right."""
 
 import json
 import shutil
@@ -27,10 +27,10 @@ from fancnn.serve.service import Service
 
 
 @pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory, inspector: Model, exported: Path, pictures: Path) -> Path:
-    """Pictures and the table that the checkpoint makes of them, with paths as they were elsewhere."""
+def golden(tmp_path_factory: pytest.TempPathFactory, inspector: Model, exported: Path, image_folder: Path) -> Path:
+    """Images and the table that the checkpoint makes of them, with paths as they were elsewhere."""
     folder = tmp_path_factory.mktemp("golden") / "set"
-    files = sorted(pictures.rglob("*.png"))[::9]
+    files = sorted(image_folder.rglob("*.png"))[::9]
     rows = []
     found = inspector.predict(files)
     for index, path in enumerate(files):
@@ -84,7 +84,7 @@ def test_a_swapped_part_of_the_file_fails(swap: str, exported: Path, golden: Pat
     proto = onnx.load(exported)
     SWAPS[swap](proto)
     save_sealed(proto, tmp_path / "swapped.onnx")
-    with pytest.raises(UserError, match=" golden pictures: .*should "):
+    with pytest.raises(UserError, match=" golden images: .*should "):
         validate_golden(ExportedModel(tmp_path / "swapped.onnx"), golden)
 
 
@@ -96,7 +96,7 @@ def test_another_resize_fails(inspector: Model, exported: Path, golden: Path, tm
         write(inspector, replace(facts), tmp_path / "padded.onnx", "onnx")
     finally:
         inspector.preprocess = kept
-    with pytest.raises(UserError, match=" golden pictures: .*should "):
+    with pytest.raises(UserError, match=" golden images: .*should "):
         validate_golden(ExportedModel(tmp_path / "padded.onnx"), golden)
 
 
@@ -117,7 +117,7 @@ def test_folders_say_what_to_decide_where_there_is_no_table(
 @pytest.mark.parametrize(
     ("names", "text"),
     [
-        (["GO/a.png"], "pictures of both GO and NG"),
+        (["GO/a.png"], "images of both GO and NG"),
         (["OK/a.png"], "OK/a.png is in none of GO, RECHECK, NG"),
         ([], "both"),
     ],
@@ -134,8 +134,8 @@ def test_a_folder_that_says_too_little_is_told(
 
 @pytest.fixture
 def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[Exception]]]:
-    """A server whose golden pictures fail with the fault in the list, while there is one."""
-    faults: list[Exception] = [UserError("2 of 9 golden pictures")]
+    """A server whose golden images fail with the fault in the list, while there is one."""
+    faults: list[Exception] = [UserError("2 of 9 golden images")]
 
     def check() -> int:
         if faults:
@@ -154,7 +154,7 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
     reason = ask().json()["reason"]
     while "not decided yet" in reason:
         reason = ask().json()["reason"]
-    assert reason == "nothing is decided: 2 of 9 golden pictures"
+    assert reason == "nothing is decided: 2 of 9 golden images"
     assert (client.get("/ready").status_code, client.get("/health").status_code) == (503, 200)
     assert "fancnn_ready 0" in client.get("/metrics").text
     faults.clear()
@@ -167,11 +167,11 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
     assert ask().status_code == 503
 
 
-def test_what_is_asked_without_the_token_tells_nothing_of_golden_pictures(reader: ExportedModel) -> None:
+def test_what_is_asked_without_the_token_tells_nothing_of_golden_images(reader: ExportedModel) -> None:
     service = Service(Inspector(reader, ("PNG",), 1), 1, 4, 600.0)
     service.golden_fault = "part_7.png should be GO and was NG (0.9982)"
     found = [TestClient(server_app(Routes(service, 10**6, 3, told))).get("/ready") for told in (False, True)]
     assert [answer.status_code for answer in found] == [503, 503]
     assert "part_7.png" in found[0].json()["reason"]
-    assert "golden pictures were not decided right" in found[1].json()["reason"]
+    assert "golden images were not decided right" in found[1].json()["reason"]
     assert "part_7" not in found[1].text

@@ -21,18 +21,18 @@ class BrightSpot:
 
     facts: Any = field(default_factory=lambda: SimpleNamespace(preprocess={"resize": "squash"}))
 
-    def seen(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        return picture
+    def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return image
 
-    def logits(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        assert len(pictures) <= 8, "memory does not grow with the number of squares"
-        return pictures[:, 16:24, 32:40].mean(axis=(1, 2, 3)) / 10
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        assert len(images) <= 8, "memory does not grow with the number of squares"
+        return images[:, 16:24, 32:40].mean(axis=(1, 2, 3)) / 10
 
 
 def test_heat_lies_where_the_evidence_does_and_nowhere_else() -> None:
-    picture = np.full((40, 40, 3), 60, np.uint8)
-    picture[16:24, 32:40] = 240
-    heat = occlusion_heat(BrightSpot(), picture)  # type: ignore[arg-type]
+    image = np.full((40, 40, 3), 60, np.uint8)
+    image[16:24, 32:40] = 240
+    heat = occlusion_heat(BrightSpot(), image)  # type: ignore[arg-type]
     assert heat.shape == (40, 40)
     hottest = np.unravel_index(heat.argmax(), heat.shape)
     assert 16 <= hottest[0] < 24
@@ -58,8 +58,8 @@ def test_the_border_is_taken_off_where_preprocess_put_it(size: tuple[int, int], 
 
 
 def test_the_exported_file_sees_what_the_model_sees_and_says_its_logit(reader: ExportedModel, inspector: Model) -> None:
-    picture = np.random.default_rng(0).integers(0, 255, (50, 40, 3), dtype=np.uint8)
-    fitted = inspector.preprocess.fit(torch.from_numpy(picture).permute(2, 0, 1)[None])
-    np.testing.assert_allclose(reader.seen(picture), fitted[0].permute(1, 2, 0), atol=1)
-    again = reader.logits(np.stack([reader.seen(picture)] * 3))
-    np.testing.assert_allclose(again, reader.logits(picture[None])[0], atol=1e-4)
+    image = np.random.default_rng(0).integers(0, 255, (50, 40, 3), dtype=np.uint8)
+    fitted = inspector.preprocess.fit(torch.from_numpy(image).permute(2, 0, 1)[None])
+    np.testing.assert_allclose(reader.seen(image), fitted[0].permute(1, 2, 0), atol=1)
+    again = reader.logits(np.stack([reader.seen(image)] * 3))
+    np.testing.assert_allclose(again, reader.logits(image[None])[0], atol=1e-4)

@@ -45,9 +45,9 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def chosen(pictures: Path, inspector: Model, exported: Path) -> dict[str, Path]:
-    """A picture of each decision."""
-    files = sorted(pictures.rglob("*.png"))[::9]
+def chosen(image_folder: Path, inspector: Model, exported: Path) -> dict[str, Path]:
+    """An image of each decision."""
+    files = sorted(image_folder.rglob("*.png"))[::9]
     return dict(zip(inspector.predict(files).decisions, files, strict=True))
 
 
@@ -67,7 +67,7 @@ def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dic
     colours = set()
     for count, (decision, path) in enumerate(sorted(chosen.items()), start=1):
         page.locator("#files").set_input_files(path)
-        counted(page, f"{count} picture")
+        counted(page, f"{count} image")
         assert page.get_by_role("alert").inner_text().split()[:2][-1] == decision
         page.locator("#heat[src^='data:image/png']").wait_for()
         colours.add(page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor"))
@@ -81,15 +81,15 @@ def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dic
     assert all(button.inner_text() for button in page.get_by_role("button").all())
 
 
-def test_pictures_come_by_choice_paste_drop_and_camera_and_go_as_a_table(page: Page, chosen: dict[str, Path]) -> None:
+def test_images_come_by_choice_paste_drop_and_camera_and_go_as_a_table(page: Page, chosen: dict[str, Path]) -> None:
     page.locator("#files").set_input_files(list(chosen.values()))
-    counted(page, "3 pictures: 1 NG, 1 RECHECK, 1 GO")
+    counted(page, "3 images: 1 NG, 1 RECHECK, 1 GO")
     for count, kind in enumerate(("paste", "drop"), start=4):
         page.evaluate(DROP, [kind, base64.b64encode(chosen["NG"].read_bytes()).decode()])
-        counted(page, f"{count} picture")
+        counted(page, f"{count} image")
     page.get_by_role("button", name="Use the camera").click()
-    page.get_by_role("button", name="Take the picture").click()
-    counted(page, "6 pictures")
+    page.get_by_role("button", name="Take the image").click()
+    counted(page, "6 images")
     page.get_by_role("button", name="Close the camera").click()
     rows = downloaded(page)
     assert [row["decision"] for row in rows[:5]] == [*chosen, "NG", "NG"]
@@ -101,7 +101,7 @@ def test_a_keyboard_is_enough(page: Page, chosen: dict[str, Path]) -> None:
     page.keyboard.press("Tab")
     assert page.locator("#choose").evaluate("node => node === document.activeElement")
     page.keyboard.press("Enter")
-    counted(page, "2 pictures")
+    counted(page, "2 images")
     page.locator("#heated").focus()
     page.keyboard.press("Space")
     assert not page.locator("#heat").is_visible()
@@ -113,15 +113,15 @@ def test_a_keyboard_is_enough(page: Page, chosen: dict[str, Path]) -> None:
 def test_what_is_not_decided_takes_the_place_of_the_last_decision_and_leaves_a_trace(
     page: Page, chosen: dict[str, Path], tmp_path: Path
 ) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     page.locator("#files").set_input_files(chosen["GO"])
-    counted(page, "1 picture: 1 GO")
+    counted(page, "1 image: 1 GO")
     was = page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor")
     page.locator("#files").set_input_files(tmp_path / "notes.txt")
-    counted(page, "2 pictures: 1 not decided, 1 GO")
+    counted(page, "2 images: 1 not decided, 1 GO")
     page.route("**/predict*", lambda route: route.fulfill(status=503, json={"reason": "busy"}))
     page.locator("#files").set_input_files(chosen["GO"])
-    counted(page, "3 pictures: 2 not decided, 1 GO")
+    counted(page, "3 images: 2 not decided, 1 GO")
     page.route("**/predict*", lambda route: route.abort())
     page.locator("#files").set_input_files(chosen["GO"])
     page.get_by_text("Nothing was decided: the server does not answer").wait_for()
@@ -135,10 +135,10 @@ def test_what_is_not_decided_takes_the_place_of_the_last_decision_and_leaves_a_t
 
 
 def test_the_worst_of_several_is_large_and_a_row_shows_its_own(page: Page, chosen: dict[str, Path]) -> None:
-    content = {**{name: path.read_bytes() for name, path in chosen.items()}, "notes.txt": b"no picture"}
+    content = {**{name: path.read_bytes() for name, path in chosen.items()}, "notes.txt": b"no image"}
     files = {name: FilePayload(name=name, mimeType="", buffer=found) for name, found in content.items()}
     page.locator("#files").set_input_files([files["NG"], files["RECHECK"], files["notes.txt"], files["GO"]])
-    counts = "4 pictures: 1 NG, 1 not decided, 1 RECHECK, 1 GO. Shown: NG."
+    counts = "4 images: 1 NG, 1 not decided, 1 RECHECK, 1 GO. Shown: NG."
     page.locator("#verdict.NG").filter(has_text=counts).wait_for()
     assert page.get_by_alt_text("Inspected: NG").is_visible()
     page.get_by_role("button", name="RECHECK").click()
@@ -153,18 +153,18 @@ def test_the_verdict_of_the_camera_is_in_the_window_and_the_button_keeps_the_foc
     page.locator("#take:focus").wait_for()
     page.evaluate("scrollTo(0, 0)")
     page.keyboard.press("Enter")
-    counted(page, "1 picture")
+    counted(page, "1 image")
     within = "node => node.getBoundingClientRect().top >= 0 && node.getBoundingClientRect().bottom <= innerHeight"
     assert all(page.locator(place).evaluate(within) for place in ("#verdict", "#take"))
     assert page.locator("#take").evaluate("node => node === document.activeElement")
 
 
-def test_heat_lies_exactly_over_an_enlarged_picture_and_not_over_one_that_no_browser_draws(
+def test_heat_lies_exactly_over_an_enlarged_image_and_not_over_one_that_no_browser_draws(
     page: Page, chosen: dict[str, Path], tmp_path: Path
 ) -> None:
-    with Image.open(chosen["NG"]) as picture:
-        picture.resize((50, 40)).save(tmp_path / "small.png")
-        picture.save(tmp_path / "board.tiff")
+    with Image.open(chosen["NG"]) as image:
+        image.resize((50, 40)).save(tmp_path / "small.png")
+        image.save(tmp_path / "board.tiff")
     page.locator("#files").set_input_files(tmp_path / "small.png")
     page.locator("#heat").wait_for()
     box = page.locator("#shown").bounding_box()
@@ -182,7 +182,7 @@ def test_a_heat_map_is_asked_for_only_where_it_is_wanted(page: Page, chosen: dic
     page.on("dialog", lambda dialog: dialog.accept())
     page.locator("#heated").evaluate("node => node.click()")
     page.locator("#files").set_input_files(chosen["NG"])
-    counted(page, "1 picture")
+    counted(page, "1 image")
     assert not any("heatmap" in url for url in asked)
     assert "heat map" not in page.locator("#facts").inner_text()
     page.locator("#heated").check()
@@ -198,11 +198,11 @@ def test_a_heat_map_is_asked_for_only_where_it_is_wanted(page: Page, chosen: dic
 def test_the_probability_on_the_line_is_shown_where_there_is_one(page: Page, chosen: dict[str, Path]) -> None:
     def answer(route: Route) -> None:
         found = route.fetch().json()
-        found["pictures"][0].update(probability=0.8, line_probability=0.0123)
+        found["images"][0].update(probability=0.8, line_probability=0.0123)
         route.fulfill(json=found)
 
     page.locator("#files").set_input_files(chosen["NG"])
-    counted(page, "1 picture")
+    counted(page, "1 image")
     assert "on the line" not in page.locator("#facts").inner_text()
     page.route("**/predict*", answer)
     page.locator("#files").set_input_files(chosen["NG"])
@@ -236,17 +236,17 @@ def test_clear_asks_first_and_drops_what_waits_and_leaving_warns(page: Page, cho
 
     page.on("dialog", reply)
     page.locator("#files").set_input_files(chosen["GO"])
-    counted(page, "1 picture")
+    counted(page, "1 image")
     page.route("**/predict*", lambda route: None)  # held for ever
     with page.expect_request("**/predict*"):
         page.locator("#files").set_input_files([chosen["NG"], chosen["NG"]])
     page.get_by_role("button", name="Clear").click()
-    counted(page, "1 picture")
+    counted(page, "1 image")
     page.get_by_role("button", name="Clear").click()
     counted(page, "Nothing inspected yet.")
     page.unroute("**/predict*")
     page.locator("#files").set_input_files(chosen["GO"])
-    counted(page, "1 picture")
+    counted(page, "1 image")
     with page.expect_event("dialog"):
         page.evaluate("() => { location.reload(); }")
     assert asked == ["confirm", "confirm", "beforeunload"]
@@ -259,7 +259,7 @@ def test_clear_asks_first_and_drops_what_waits_and_leaving_warns(page: Page, cho
 def test_more_rows_than_are_listed_are_said(page: Page, chosen: dict[str, Path]) -> None:
     page.locator("#heated").evaluate("node => node.click()")
     page.locator("#files").set_input_files([chosen["GO"]] * 102)
-    counted(page, "102 pictures: 102 GO. The last 100 of 102 are listed; the CSV has all.")
+    counted(page, "102 images: 102 GO. The last 100 of 102 are listed; the CSV has all.")
     assert [page.locator("#rows tr").count(), len(downloaded(page))] == [100, 102]
 
 

@@ -69,7 +69,7 @@ def test_through_nginx_parts_are_decided_and_slow_or_idle_clients_hold_nothing(
         for connection in slow:
             connection.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx")
         answer = client.post("/predict", content=encoded_image, headers=headers)
-        assert (answer.status_code, len(answer.json()["pictures"])) == (200, 1)
+        assert (answer.status_code, len(answer.json()["images"])) == (200, 1)
         assert "fancnn_requests_under_way 0" in client.get("/metrics", headers=headers).text
         assert client.post("/predict", content=encoded_image).status_code == 401
         assert client.post("/predict", content=bytes(20_000_001), headers=headers).status_code == 413

@@ -25,8 +25,10 @@ from fancnn.serve.settings import ServeSettings
 Start = Callable[..., AbstractContextManager[tuple[str, "subprocess.Popen[str]"]]]
 
 
-def test_requests_under_way_are_finished_when_it_is_told_to_stop(start: Start, pictures: Path, tmp_path: Path) -> None:
-    content = next(pictures.rglob("*.png")).read_bytes()
+def test_requests_under_way_are_finished_when_it_is_told_to_stop(
+    start: Start, image_folder: Path, tmp_path: Path
+) -> None:
+    content = next(image_folder.rglob("*.png")).read_bytes()
     head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n".encode()
     with start(tmp_path) as (address, process), ExitStack() as stack:
         opened = [stack.enter_context(socket.create_connection(place(address), timeout=100)) for _ in range(4)]

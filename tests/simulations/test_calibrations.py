@@ -28,7 +28,7 @@ METHODS: dict[str, Callable[[Values, NDArray[np.int64]], Calibration]] = {
 def validation(
     count: int, ng_rate: float, apart: float, scale: float, trained_on: float, random: np.random.Generator
 ) -> tuple[Values, NDArray[np.int64]]:
-    """Logits and labels of a stratified validation part.
+    """Logits and labels of a stratified validation split.
 
     Args:
         count: Images.

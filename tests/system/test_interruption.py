@@ -62,10 +62,10 @@ else:
     ],
 )
 def test_a_signal_gives_its_exit_code_without_a_traceback_or_a_half_written_file(
-    where: str, number: signal.Signals, pictures: Path, tmp_path: Path
+    where: str, number: signal.Signals, image_folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(SENT)
-    command = [sys.executable, "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=1"]
+    command = [sys.executable, "-m", "fancnn.train", *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1"]
     environment = process_environment(STOP_WHERE=where, STOP_SIGNAL=str(int(number)))
     environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
     answer = subprocess.run(

@@ -11,7 +11,7 @@ figures = st.lists(st.floats(0.1, 1e6), min_size=1, max_size=9)
 
 @given(values=figures, factor=st.floats(0.01, 100))
 def test_the_ratio_is_taken_pair_by_pair(values: list[float], factor: float) -> None:
-    result = Result("epoch", "pictures/s", [value * factor for value in values], values, "a bare loop")
+    result = Result("epoch", "images/s", [value * factor for value in values], values, "a bare loop")
     assert result.ratio == pytest.approx(factor)
     assert result.median == statistics.median(result.values)
     assert result.as_json()["ratio"] == result.ratio

@@ -37,8 +37,8 @@ def test_a_network_that_stopped_learning_is_told_while_it_trains_and_only_then(
     # a rate this high throws the network off in the first epoch
     train(train_settings("trainer.max_epochs=8", "model.optimizer.lr=1", "callbacks.early_stopping=null"))
     before, after = capsys.readouterr().out.split("epoch  8/8")
-    assert before.count("every validation picture gets the same probability") == 1
-    assert "every validation picture" not in after
+    assert before.count("every validation image gets the same probability") == 1
+    assert "every validation image" not in after
     assert len(json.loads((tmp_path / "run/metrics.json").read_text())["warnings"]) >= 1
 
 

@@ -41,8 +41,8 @@ def test_a_run_leaves_everything_it_promises(trained_run: Path) -> None:
 def test_metrics_json_is_what_the_prediction_table_says(trained_run: Path) -> None:
     metrics = json.loads((trained_run / "metrics.json").read_text())
     predictions = read_predictions(trained_run / "predictions.csv")
-    assert set(metrics["parts"]) == {"val", "test"}
-    for part, found in metrics["parts"].items():
+    assert set(metrics["splits"]) == {"val", "test"}
+    for part, found in metrics["splits"].items():
         counts, scores = scored([row for row in predictions if row.split == part], Thresholds(*metrics["thresholds"]))
         assert (found["escapes"], found["overkills"]) == (counts.escapes, counts.overkills)
         assert {name: found[name] for name in scores} == pytest.approx(scores)
@@ -57,7 +57,7 @@ def test_the_scores_of_the_best_epoch_are_those_of_metrics_json(trained_run: Pat
     assert int(best["epoch"]) == metrics["epoch"]
     for name in EPOCH_SCORES - {"loss"}:  # that of metrics.json is of calibrated probabilities
         live = best[f"val/{name}"]
-        assert (float(live) if live else None) == pytest.approx(metrics["parts"]["val"][name], abs=1e-6), name
+        assert (float(live) if live else None) == pytest.approx(metrics["splits"]["val"][name], abs=1e-6), name
 
 
 def test_the_same_command_gives_the_same_split_predictions_and_weights(
@@ -122,10 +122,10 @@ def test_resuming_with_other_settings_is_refused(train_settings: Settings, train
     assert "leave these out of the command: python -m fancnn.train ckpt=" in str(refused.value)
 
 
-def test_resuming_on_other_pictures_is_refused(train_settings: Settings, tmp_path: Path) -> None:
+def test_resuming_on_other_images_is_refused(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings("trainer.max_epochs=1", output=tmp_path / "one"))
     others = write_images(tmp_path / "others", {"GO": 9, "NG": 9})
-    with pytest.raises(UserError, match="was trained on other pictures or another split: .*others.*split.csv"):
+    with pytest.raises(UserError, match="was trained on other images or another split: .*others.*split.csv"):
         train(train_settings(f"ckpt={tmp_path / 'one'}", f"data.root={others}"))
 
 
@@ -162,7 +162,7 @@ def test_bfloat16_training_is_judged_in_float32(train_settings: Settings, tmp_pa
     metrics = json.loads((run / "metrics.json").read_text())
     with (run / "metrics.csv").open() as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file)]
-    assert min(losses) == pytest.approx(metrics["parts"]["val"]["loss"], abs=1e-6)
+    assert min(losses) == pytest.approx(metrics["splits"]["val"]["loss"], abs=1e-6)
 
 
 def test_tensorboard_has_scores_rate_graph_samples_and_hyperparameters(trained_run: Path) -> None:
@@ -195,8 +195,8 @@ def test_the_split_of_an_earlier_run_can_be_used_again(
 
 
 def test_skipped_files_are_listed_in_the_run(train_settings: Settings, tmp_path: Path) -> None:
-    root = write_images(tmp_path / "pictures", {"GO": 12, "NG": 12})
-    (root / "GO/003.png").write_bytes(b"no picture")
+    root = write_images(tmp_path / "images", {"GO": 12, "NG": 12})
+    (root / "GO/003.png").write_bytes(b"no image")
     train(train_settings(f"data.root={root}", "data.on_bad_file=skip"))
     with (tmp_path / "run/skipped.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -207,14 +207,22 @@ def test_skipped_files_are_listed_in_the_run(train_settings: Settings, tmp_path:
 
 def test_the_test_part_is_not_looked_at_when_told_so(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings("data.test_fraction=0.2", "score_test=false"))
-    assert set(json.loads((tmp_path / "run/metrics.json").read_text())["parts"]) == {"val"}
+    assert set(json.loads((tmp_path / "run/metrics.json").read_text())["splits"]) == {"val"}
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
-    stop: signal.Signals, code: int, pictures: Path, tmp_path: Path
+    stop: signal.Signals, code: int, image_folder: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-u", "-m", "fancnn.train", *SMALL, f"data.root={pictures}", "trainer.max_epochs=3000"]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "fancnn.train",
+        *SMALL,
+        f"data.root={image_folder}",
+        "trainer.max_epochs=3000",
+    ]
     command += ["callbacks.early_stopping=null"]
     with subprocess.Popen(
         command,

@@ -43,7 +43,7 @@ def test_every_option_opens_with_what_it_assumes() -> None:
         assert (conf_dir() / f"augment/{option}.yaml").read_text().startswith("# Assumes "), option
 
 
-def test_training_sees_other_pictures_and_validation_the_same(train_settings: Settings, tmp_path: Path) -> None:
+def test_training_sees_other_images_and_validation_the_same(train_settings: Settings, tmp_path: Path) -> None:
     runs = {}
     for option in ("none", "light"):
         # a rate of nearly nothing: what differs is not the weights
@@ -57,7 +57,7 @@ def test_training_sees_other_pictures_and_validation_the_same(train_settings: Se
     assert [row.probability for row in none] == [row.probability for row in light]
 
 
-def test_a_step_takes_augmented_pictures_then_normalises_them(train_settings: Settings) -> None:
+def test_a_step_takes_augmented_images_then_normalises_them(train_settings: Settings) -> None:
     settings = train_settings("augment=light", "data.mean=[0.5,0.4,0.3]", "data.std=[0.2,0.3,0.4]")
     classifier = assembly.classifier(settings, assembly.model(settings, ("GO", "NG")), {}).train()
     images, labels = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8), torch.tensor([0.0, 1.0, 0.0, 1.0])

@@ -122,7 +122,7 @@ def test_losses_are_monitored_plain_and_the_criterion_beside_them(train_settings
 
 
 def test_with_the_output_bias_the_first_loss_is_the_entropy_of_the_classes_shares(tmp_path: Path) -> None:
-    """Pictures of zeros leave a fresh network with its output bias alone: all other biases are 0."""
+    """Images of zeros leave a fresh network with its output bias alone: all other biases are 0."""
     for name, count in (("GO", 30), ("NG", 10)):
         (tmp_path / "black" / name).mkdir(parents=True)
         for index in range(count):
@@ -152,7 +152,7 @@ def test_balanced_weights_come_from_the_training_part(train_settings: Settings, 
     [
         ("constant", lambda epoch: 1.0),
         ("step", lambda epoch: 0.1 ** (epoch // 4)),
-        # 56 training pictures are 4 steps an epoch, 20 in all, the first of which goes up
+        # 56 training images are 4 steps an epoch, 20 in all, the first of which goes up
         ("cosine", lambda epoch: (1 + cos(pi * (4 * epoch - 1) / 19)) / 2 if epoch else 1.0),
     ],
 )

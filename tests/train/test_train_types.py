@@ -30,15 +30,15 @@ from fancnn.training.epoch_log import History
 
 Settings = Callable[..., TrainSettings]
 QUICK = ("report=false", "logger.tensorboard=null")
-TYPES = "model.outputs=types"
+TYPES = "model.labels=defect_types"
 
 
 @pytest.fixture(scope="module")
-def typed_run(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+def typed_run(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
     """A finished run that tells scratch from stain; tests leave it as it is."""
     output = tmp_path_factory.mktemp("typed") / "run"
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=6", TYPES, *QUICK]
-    train(compose_train(output, *SMALL, *learns, f"data.root={pictures}", "data.test_fraction=0.2"))
+    train(compose_train(output, *SMALL, *learns, f"data.root={image_folder}", "data.test_fraction=0.2"))
     return output
 
 
@@ -76,11 +76,11 @@ def test_one_and_two_outputs_agree_on_the_same_weights(penalties: list[str], tmp
     torch.testing.assert_close(last.weight.grad[0], -last.weight.grad[1])
 
 
-def test_a_model_of_types_says_p_of_ng_as_any_and_names_what_it_finds(typed_run: Path, pictures: Path) -> None:
+def test_a_model_of_types_says_p_of_ng_as_any_and_names_what_it_finds(typed_run: Path, image_folder: Path) -> None:
     model = fancnn.load(typed_run)
     assert model.outputs == ("GO", "scratch", "stain")
     rows = read_predictions(typed_run / "predictions.csv")
-    found = model.predict([pictures / row.path for row in rows])
+    found = model.predict([image_folder / row.path for row in rows])
     assert found.probabilities == pytest.approx([row.probability for row in rows], abs=1e-6)
     assert found.types == ["" if row.decision == "GO" else row.found_type for row in rows]
     assert {row.found_type for row in rows} <= {"scratch", "stain"}
@@ -98,7 +98,7 @@ def test_metrics_and_report_say_how_often_the_type_is_right(
 ) -> None:
     metrics, rows = metrics_of(typed_run), read_predictions(typed_run / "predictions.csv")
     assert metrics["outputs"] == ["GO", "scratch", "stain"]
-    named = metrics["parts"]["test"]["types"]
+    named = metrics["splits"]["test"]["types"]
     found = [row for row in rows if row.split == "test" and row.label == 1 and row.decision == "NG"]
     assert (named["right"], named["of"]) == (sum(row.found_type == row.true_type for row in found), len(found))
     page = write_report(typed_run).read_text()
@@ -107,16 +107,16 @@ def test_metrics_and_report_say_how_often_the_type_is_right(
 
 
 def test_a_model_without_types_says_nothing_of_them(trained_run: Path) -> None:
-    assert metrics_of(trained_run)["parts"]["test"]["types"] is None
+    assert metrics_of(trained_run)["splits"]["test"]["types"] is None
     assert "found_type" not in (trained_run / "predictions.csv").read_text()
     assert set(fancnn.load(trained_run).predict(np.zeros((3, 9, 9, 3), np.uint8)).types) == {""}
 
 
 def test_predict_names_the_likeliest_type_of_what_is_not_go(
-    typed_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    typed_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "predictions.csv"
-    given = [f"run={typed_run}", f"input={pictures}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
+    given = [f"run={typed_run}", f"input={image_folder}", f"output={output}", "device=cpu", f"output_dir={tmp_path}"]
     counts = predict(compose_command("predict", PredictSettings, *given))
     rows = read_predictions(output)
     assert all(bool(row.found_type) == (row.decision == "NG") == (row.type_share is not None) for row in rows)
@@ -140,8 +140,8 @@ def test_types_that_the_model_does_not_know_are_scored_as_ng_and_said(
         in (capsys.readouterr().out)
     )
     assert [row.true_type for row in rows if row.label == 1 and row.true_type] == ["stain"] * 3
-    assert metrics_of(tmp_path / "out")["parts"]["all"]["types"]["of"] <= 3
-    assert metrics_of(tmp_path / "out")["parts"]["all"]["ng"] == 10
+    assert metrics_of(tmp_path / "out")["splits"]["all"]["types"]["of"] <= 3
+    assert metrics_of(tmp_path / "out")["splits"]["all"]["ng"] == 10
 
 
 def test_evaluating_a_run_finds_the_types_that_its_training_found(typed_run: Path, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_evaluating_a_run_finds_the_types_that_its_training_found(typed_run: Pat
 
 
 GOING_ON = {
-    "two": ["model.outputs=two", "model.output_bias=balanced", "data.sampler=balanced"],
+    "two": ["model.labels=softmax", "model.output_bias=balanced", "data.sampler=balanced"],
     "types": [TYPES, "model.loss.pos_weight=balanced", "model.output_bias=balanced", "data.sampler=undersampled"],
     "types, mixed": [
         *[TYPES, "loss=focal", "augment=light"],
@@ -200,7 +200,7 @@ def test_a_run_of_before_there_were_outputs_can_be_gone_on_with(train_settings: 
 
 
 def test_a_balanced_output_bias_starts_at_the_entropy_of_the_types(tmp_path: Path) -> None:
-    """Black pictures leave nothing but the bias; the criterion is over types, the loss that is compared over NG."""
+    """Black images leave nothing but the bias; the criterion is over types, the loss that is compared over NG."""
     for name, count in {"GO": 20, "NG/chip": 15, "NG/dent": 5}.items():
         (tmp_path / "black" / name).mkdir(parents=True)
         for index in range(count):
@@ -224,9 +224,9 @@ def joined(output: Path, *runs: Path) -> Path:
 
 
 def test_an_ensemble_names_types_where_its_members_have_the_same(
-    typed_run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    typed_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    split = [*SMALL, *QUICK, f"data.root={pictures}", f"data.split_file={typed_run / 'split.csv'}", "seed=1"]
+    split = [*SMALL, *QUICK, f"data.root={image_folder}", f"data.split_file={typed_run / 'split.csv'}", "seed=1"]
     for name in ("types", "two"):
         train(compose_train(tmp_path / name, *split, f"model.outputs={name}"))
     model = fancnn.load(joined(tmp_path / "alike", typed_run, tmp_path / "types"))
@@ -245,5 +245,5 @@ def test_an_ensemble_names_types_where_its_members_have_the_same(
 
 def test_one_kind_of_ng_alone_is_refused_before_training(train_settings: Settings, tmp_path: Path) -> None:
     root = write_images(tmp_path / "plain", {"GO": 10, "NG": 10})
-    with pytest.raises(UserError, match="all NG pictures for training are of one type, NG"):
+    with pytest.raises(UserError, match="all NG images for training are of one type, NG"):
         train(train_settings(*QUICK, f"data.root={root}", TYPES))

@@ -27,7 +27,7 @@ Weights = dict[str, Tensor]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageDataModule:
-    root = write_images(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
+    root = write_images(tmp_path_factory.mktemp("images"), {"GO": 20, "NG": 20})
     return ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8)
 
 

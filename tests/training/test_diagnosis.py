@@ -31,7 +31,7 @@ def course(train: list[float], val: list[float] | None = None, lr: float = 1e-3,
 
 
 def constant(count: int, first: float = EVEN) -> list[Row]:
-    """Epochs in which all pictures, a quarter NG, get one probability."""
+    """Epochs in which all images, a quarter NG, get one probability."""
     ng = {"val/recall": 1.0, "val/specificity": 0.0, "val/accuracy": 0.25, "val/average_precision": 0.25}
     go = {"val/recall": 0.0, "val/specificity": 1.0, "val/accuracy": 0.75, "val/average_precision": 0.25}
     rows = course([first, *[EVEN] * (count - 1)], lr=0.1, auroc=0.5)
@@ -110,7 +110,7 @@ def test_a_start_that_gains_speed_or_a_loss_that_learns_is_no_low_rate() -> None
 
 def test_one_probability_for_all_after_a_huge_loss_is_too_high_a_rate() -> None:
     (finding,) = diagnose(constant(4, first=737.0))
-    assert "Since epoch 1 every validation picture gets the same probability, after a training loss of up to 737" in (
+    assert "Since epoch 1 every validation image gets the same probability, after a training loss of up to 737" in (
         str(finding)
     )
     assert "the learning rate, 0.1 at most, is too high" in str(finding)

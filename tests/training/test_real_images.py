@@ -15,18 +15,18 @@ PATIENT = r"(person\d+|IM-\d+)"
 def test_x_rays_of_a_patient_stay_in_one_part_and_both_classes_in_their_shares() -> None:
     listing = list_images(SHARED / "chest_xray", "NORMAL")
     validate_for_training(listing, "NORMAL")
-    pictures = SplitPlan("grouped", group=PATIENT).assign(listing.pictures)
+    images = SplitPlan("grouped", group=PATIENT).assign(listing.images)
     counts = {part: [0, 0] for part in ("train", "val", "test")}
-    for picture in pictures:
-        counts[picture.split][picture.label] += 1
+    for image in images:
+        counts[image.split][image.label] += 1
     assert counts["test"] == [234, 390]
     assert counts["val"][0] == pytest.approx(0.2 * 1341, rel=0.02)
     assert counts["val"][1] == pytest.approx(0.2 * 3875, rel=0.02)
-    of_group = {picture.group: picture.split for picture in pictures if picture.split != "test"}
-    assert all(of_group[picture.group] == picture.split for picture in pictures if picture.split != "test")
+    of_group = {image.group: image.split for image in images if image.split != "test"}
+    assert all(of_group[image.group] == image.split for image in images if image.split != "test")
 
 
 @pytest.mark.shared
 def test_boards_are_two_classes_of_a_thousand() -> None:
     listing = list_images(SHARED / "pcb" / "train", "GO")
-    assert [sum(picture.label == label for picture in listing.pictures) for label in (0, 1)] == [992, 1000]
+    assert [sum(image.label == label for image in listing.images) for label in (0, 1)] == [992, 1000]

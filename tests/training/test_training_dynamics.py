@@ -26,7 +26,7 @@ RATE = 0.05
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageDataModule:
-    root = write_images(tmp_path_factory.mktemp("pictures"), {"GO": 20, "NG": 20})
+    root = write_images(tmp_path_factory.mktemp("images"), {"GO": 20, "NG": 20})
     return ImageDataModule(root, "GO", Preprocess((8, 8)), SplitPlan(), batch_size=8, eval_batch_size=3)
 
 
@@ -116,7 +116,7 @@ def test_activations_are_those_of_all_batches_at_once() -> None:
         assert found["dead"] == pytest.approx(float(dead.double().mean()))
 
 
-def test_units_are_dead_only_if_zero_for_every_picture_of_every_batch() -> None:
+def test_units_are_dead_only_if_zero_for_every_image_of_every_batch() -> None:
     net = nn.Sequential(nn.ReLU())
     watched = Activations(net, stride=1)
     for pixels in ([[-1.0, 2.0, -1.0]], [[3.0, -1.0, -1.0]]):
@@ -170,11 +170,11 @@ def test_a_dead_layer_is_told_while_training_and_once(
     nn.init.constant_(net[3].bias, -1e3)
     fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=1), net=net)
     said = capsys.readouterr().out
-    assert said.count("Since epoch 1 all units of the layer 4 are zero for every picture") == 1
+    assert said.count("Since epoch 1 all units of the layer 4 are zero for every image") == 1
     assert "layer 1 " not in said
 
 
-@pytest.mark.parametrize("mistake", [{"every_n_epochs": 0}, {"pictures": 0}])
+@pytest.mark.parametrize("mistake", [{"every_n_epochs": 0}, {"images": 0}])
 def test_numbers_below_one_are_refused(mistake: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="=0 should be 1 or more; null in place of the callback never looks"):
         Dynamics(tmp_path / "d.csv", **mistake)

@@ -1,4 +1,4 @@
-// The camera of the page: a picture of what it sees.
+// The camera of the page: an image of what it sees.
 
 const at = (id) => document.getElementById(id);
 let stream = null;

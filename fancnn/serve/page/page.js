@@ -1,9 +1,9 @@
-// The page of `python -m fancnn.serve`: pictures in, decisions out, and a history that stays in this tab.
+// The page of `python -m fancnn.serve`: images in, decisions out, and a history that stays in this tab.
 
 import { prepareCamera } from "./camera.js";
 import { capital, MARKS, meaning, NONE, summary, table, worst } from "./session.js";
 
-const KEPT = 100; // pictures that can be shown again; decisions are kept all
+const KEPT = 100; // images that can be shown again; decisions are kept all
 const AGAIN = 10000; // ms until a server that was not ready is asked again
 
 const at = (id) => document.getElementById(id);
@@ -66,7 +66,7 @@ async function lot(files, signal) {
   for (const file of files) {
     if (signal.aborted) return;
     at("result").ariaBusy = "true";
-    const name = file.name || "pasted picture";
+    const name = file.name || "pasted image";
     say(files.length > 1 ? `Inspecting ${entries.length + 1} of ${files.length}: ${name}` : `Inspecting ${name}`);
     const found = await decide(file, signal);
     if (signal.aborted) return;
@@ -82,7 +82,7 @@ async function lot(files, signal) {
 async function decide(file, signal) {
   try {
     const answer = await predict(file, at("heated").checked, signal);
-    return { ...answer, ...answer.pictures[0] };
+    return { ...answer, ...answer.images[0] };
   } catch (error) {
     if (!signal.aborted) watch();
     return { decision: NONE, error: error.message };
@@ -114,7 +114,7 @@ function show(entry, entries = [entry]) {
   at("shown").alt = `Inspected: ${entry.name}`;
   at("measured").hidden = Boolean(entry.error);
   const facts = entry.error ? [] : measured(entry);
-  at("facts").replaceChildren(...[["picture", entry.name], ...facts].flatMap(([key, value]) => [element("dt", key), element("dd", value)]));
+  at("facts").replaceChildren(...[["image", entry.name], ...facts].flatMap(([key, value]) => [element("dt", key), element("dd", value)]));
 }
 
 function measured(entry) {
@@ -133,10 +133,10 @@ function measured(entry) {
     ["model", `${entry.model} ${entry.model_sha256.slice(0, 12)}`]];
 }
 
-function fit(event) { // the picture has come, or no browser can draw it
+function fit(event) { // the image has come, or no browser can draw it
   const image = at("shown");
-  at("picture").classList.toggle("unseen", event.type === "error");
-  at("picture").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
+  at("image").classList.toggle("unseen", event.type === "error");
+  at("image").style.setProperty("--ratio", image.naturalWidth / image.naturalHeight || 1);
   image.classList.toggle("enlarged", image.naturalWidth < image.clientWidth);
   showHeat();
 }
@@ -159,7 +159,7 @@ async function showHeat() {
 async function heatOf(entry) {
   const answer = await predict(entry.file, true, stopping.signal);
   if (answer.model_sha256 !== entry.model_sha256) throw new Error("the server has another model now");
-  return answer.pictures[0].heatmap;
+  return answer.images[0].heatmap;
 }
 
 function add(entry) {
@@ -212,7 +212,7 @@ function save() {
 }
 
 function clear() {
-  if (unsaved && !confirm(`Clear this session? What was said of ${unsaved} pictures is not downloaded yet.`)) return;
+  if (unsaved && !confirm(`Clear this session? What was said of ${unsaved} images is not downloaded yet.`)) return;
   stopping.abort(); // what is sent, and what waits
   stopping = new AbortController();
   shown = null;

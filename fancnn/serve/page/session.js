@@ -1,4 +1,4 @@
-// What a session knows of its pictures, without the page: plain entries in, words and tables out.
+// What a session knows of its images, without the page: plain entries in, words and tables out.
 // An entry has name, time and decision; a decided one what the server answered, one that was not decided `error`.
 
 export const NONE = "not decided";
@@ -19,7 +19,7 @@ export function worst(entries) { // of several NG the one with the greatest P(NG
 export function summary(entries) {
   const count = (decision) => entries.filter((entry) => entry.decision === decision).length;
   const counts = WORST_FIRST.filter(count).map((decision) => `${count(decision)} ${decision}`);
-  return `${entries.length} ${entries.length === 1 ? "picture" : "pictures"}: ${counts.join(", ")}`;
+  return `${entries.length} ${entries.length === 1 ? "image" : "images"}: ${counts.join(", ")}`;
 }
 
 export function table(entries) { // columns as in the predictions.csv of `predict`

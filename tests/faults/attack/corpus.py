@@ -17,7 +17,7 @@ from PIL import Image
 KINDS = {"JPEG": ".jpg", "PNG": ".png", "TIFF": ".tif", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "PPM": ".ppm"}
 
 
-def picture(kind: str, seeded: random.Random) -> bytes:
+def image(kind: str, seeded: random.Random) -> bytes:
     """Return a valid file of a kind, in one of the modes that it knows."""
     modes = {"JPEG": ("RGB", "L", "CMYK"), "PNG": ("RGB", "L", "RGBA", "P", "I;16", "1"), "PPM": ("RGB", "L")}
     mode = seeded.choice(modes.get(kind, ("RGB", "L", "P")))
@@ -78,7 +78,7 @@ def shuffled(content: bytes, seeded: random.Random) -> bytes:
 
 def polyglot(content: bytes, seeded: random.Random) -> bytes:
     """Two files in one."""
-    other = picture(seeded.choice(list(KINDS)), seeded)
+    other = image(seeded.choice(list(KINDS)), seeded)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("data.pkl", b"cos\nsystem\n(S'true'\ntR.")
@@ -139,10 +139,10 @@ NAMES = (
 )
 
 
-def hostile_picture(seeded: random.Random, folder: Path) -> Path:
+def hostile_image(seeded: random.Random, folder: Path) -> Path:
     """Write a hostile file into a folder; most have hostile content, some a name or a kind that is."""
     kind = seeded.choice(list(KINDS))
-    content = seeded.choice(CHANGES)(picture(kind, seeded), seeded)
+    content = seeded.choice(CHANGES)(image(kind, seeded), seeded)
     suffix = seeded.choice([KINDS[kind]] * 4 + list(KINDS.values()))
     name = os.fsencode(seeded.choice(NAMES))[:200].decode("utf-8", "surrogateescape").replace("/", "\u2215")
     stem = seeded.choice(["image"] * 3 + [name])

@@ -1,4 +1,4 @@
-"""Fuzz the readers guided by what they reach: pictures, tables, metrics, checkpoints, what an exported file says.
+"""Fuzz the readers guided by what they reach: images, tables, metrics, checkpoints, what an exported file says.
 
 Needs atheris, which is no dependency of the project: pip install atheris. Each reader has a process of its own. What it
 may raise is `UserError`; anything else is kept once for each place it came from, and the fuzzing goes on.
@@ -20,7 +20,7 @@ from faults.attack.kills import Bench
 from faults.attack.outcomes import REPOSITORY, Journal, Outcome
 from samples import process_environment
 
-TARGETS = ("pictures", "tables", "metrics", "checkpoints", "exported")
+TARGETS = ("images", "tables", "metrics", "checkpoints", "exported")
 MEGABYTES = 4096  # resident: libFuzzer ends a process that takes more
 SECONDS = 30  # for one input
 SEEDS = 40
@@ -96,8 +96,8 @@ def seeds(bench: Bench, target: str, seed: int) -> Iterator[bytes]:
     run = bench.folder / "template/runs/a"
     for number in range(SEEDS):
         seeded = random.Random(f"{seed} {target} {number}")
-        if target == "pictures":
-            yield corpus.picture(seeded.choice(list(corpus.KINDS)), seeded)
+        if target == "images":
+            yield corpus.image(seeded.choice(list(corpus.KINDS)), seeded)
         elif target == "tables":
             yield corpus.hostile_table(seeded)
         elif target == "metrics":
@@ -145,7 +145,7 @@ def readers() -> dict[str, Callable[[bytes], object]]:
         return read
 
     return {
-        "pictures": read_image,
+        "images": read_image,
         "tables": of_file("t.csv", lambda path: read_table(path, ("path",), 1), read_split, read_predictions),
         "metrics": of_file("metrics.json", read_metrics),
         "checkpoints": of_file("best.ckpt", checkpoints.read, checkpoints.load),

@@ -25,9 +25,9 @@ class Target:
 
     Attributes:
         name: Of the row.
-        kind: `picture`, `table`, `json`, `checkpoint` or `onnx`.
+        kind: `image`, `table`, `json`, `checkpoint` or `onnx`.
         command: Its name; empty for the server.
-        arguments: With `{file}` and `{folder}` (that of pictures), `{run}` (a copy of a run).
+        arguments: With `{file}` and `{folder}` (that of images), `{run}` (a copy of a run).
         inside: Where in the copied run the file is put; empty for a file of its own.
         codes: Exit codes of those that decide.
     """
@@ -41,11 +41,11 @@ class Target:
 
 
 TARGETS = (
-    Target("predict run", "picture", "predict", ("run={run}", "input={folder}", "output=p.csv")),
-    Target("predict model", "picture", "predict", ("model={onnx}", "input={folder}", "output=p.csv")),
-    Target("serve", "picture", ""),
-    Target("train", "picture", "train", (*TINY, "trainer.max_epochs=1", "data.root={root}", "data.on_bad_file=skip")),
-    Target("evaluate", "picture", "evaluate", ("run={run}", "data.root={root}")),
+    Target("predict run", "image", "predict", ("run={run}", "input={folder}", "output=p.csv")),
+    Target("predict model", "image", "predict", ("model={onnx}", "input={folder}", "output=p.csv")),
+    Target("serve", "image", ""),
+    Target("train", "image", "train", (*TINY, "trainer.max_epochs=1", "data.root={root}", "data.on_bad_file=skip")),
+    Target("evaluate", "image", "evaluate", ("run={run}", "data.root={root}")),
     Target("evaluate table", "table", "evaluate", ("table={file}",)),
     Target("certify table", "table", "certify", ("table={file}", "escape=0.5"), codes=(0, 1, 3)),
     Target("report table", "table", "report", ("table={file}", "output=report.html")),
@@ -125,9 +125,9 @@ def judged(bench: Bench, folder: Path, target: Target, seeded: random.Random | N
     }
     if not target.command:
         model = place if target.kind == "onnx" else template / "line/inspector.onnx"
-        picture = bench.images / "GO/000.png" if target.kind == "onnx" else place
-        answer = forked(lambda: served(model, picture), work, seconds=SECONDS, megabytes=ADDRESSES)
-        return answer, place, f"python -m fancnn.serve model={model}, then POST {picture} to /predict"
+        image = bench.images / "GO/000.png" if target.kind == "onnx" else place
+        answer = forked(lambda: served(model, image), work, seconds=SECONDS, megabytes=ADDRESSES)
+        return answer, place, f"python -m fancnn.serve model={model}, then POST {image} to /predict"
     arguments = [text.format(**values) for text in target.arguments]
     answer = run_command(target.command, arguments, work, seconds=SECONDS, megabytes=ADDRESSES)
     return answer, place, f"python -m fancnn.{target.command} {' '.join(arguments)}"
@@ -135,13 +135,13 @@ def judged(bench: Bench, folder: Path, target: Target, seeded: random.Random | N
 
 def written(bench: Bench, work: Path, target: Target, seeded: random.Random | None) -> Path:
     template, run = bench.folder / "template/runs/a", work / "run"
-    if target.kind == "picture":
+    if target.kind == "image":
         good = bench.images / "GO/000.png"
         folder = work / "root/GO" if (work / "root").is_dir() else work / "folder"
         shutil.copyfile(good, work / "folder/good.png")
         if seeded is None:
             return Path(shutil.copyfile(good, folder / "image.png"))
-        return corpus.hostile_picture(seeded, folder)
+        return corpus.hostile_image(seeded, folder)
     originals = {
         **{"table": template / (target.inside or "predictions.csv"), "json": template / "metrics.json"},
         **{"checkpoint": template / "checkpoints/best.ckpt", "onnx": bench.folder / "template/line/inspector.onnx"},
@@ -170,7 +170,7 @@ def changed_cell(content: bytes, seeded: random.Random) -> bytes:
     return changed if seeded.random() < 0.7 else corpus.flipped(changed, seeded)
 
 
-def served(model: Path, picture: Path) -> int:
+def served(model: Path, image: Path) -> int:
     """Start a server of a file in this process and ask it for decisions; 0 or 1 as a command would end."""
     from fastapi.testclient import TestClient
 
@@ -188,7 +188,7 @@ def served(model: Path, picture: Path) -> int:
     with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as client:
         content = b""
         with suppress(OSError):  # a file of the operating system may be there and not be read
-            content = picture.read_bytes() if picture.is_file() else b""
+            content = image.read_bytes() if image.is_file() else b""
         answer = client.post("/predict", content=content, headers={"Content-Type": "image/png"})
         print(answer.status_code, answer.text[:500])
         if answer.status_code == 500 or client.get("/health").status_code != 200:

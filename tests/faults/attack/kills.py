@@ -112,7 +112,7 @@ SCENARIOS = (
     Scenario("cache do=clear", "cache", ("do=clear",), "cache", takes_away=("",)),
     Scenario("cache do=verify", "cache", ("do=verify",), "cache"),
     Scenario("report", "report", ("run=runs/a",), "runs/a"),
-    Scenario("explain", "explain", ("run=runs/a", "pictures=1", "filters=1", "channels=2", NEW), "runs/new"),
+    Scenario("explain", "explain", ("run=runs/a", "images=1", "filters=1", "channels=2", NEW), "runs/new"),
     Scenario("filters", "filters", ("run=runs/a", NEW), "runs/new"),
     Scenario("predict run", "predict", ("run=runs/a", "input={images}", "output=out/p.csv"), "out/p.csv"),
     Scenario(

@@ -27,7 +27,7 @@ SECONDS = 60.0  # for an answer
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 KINDS = (
     *("good", "good", "good form", "cut", "length", "chunks", "headers", "pipeline", "garbage", "form", "cut form"),
-    *("picture", "picture", "method", "path", "smuggled", "slow", "type", "nothing"),
+    *("image", "image", "method", "path", "smuggled", "slow", "type", "nothing"),
 )
 UNFINISHED = ("cut", "length", "chunks", "nothing", "garbage", "smuggled", "method")
 
@@ -42,7 +42,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Good:
-    """Files of pictures and the decisions on them."""
+    """Files of images and the decisions on them."""
 
     decisions: Mapping[bytes, str]
 
@@ -103,8 +103,8 @@ def request(kind: str, good: Good, seeded: random.Random) -> tuple[list[bytes], 
         body = corpus.truncated(body, seeded) if kind == "cut form" else corpus.flipped(body, seeded)
         edge = seeded.choice((edge, edge, edge, "", "other", "\u00e9"))
         return [posted(body, f"multipart/form-data; boundary={edge}")], None
-    if kind == "picture":
-        made = seeded.choice(corpus.CHANGES)(corpus.picture(seeded.choice(list(corpus.KINDS)), seeded), seeded)
+    if kind == "image":
+        made = seeded.choice(corpus.CHANGES)(corpus.image(seeded.choice(list(corpus.KINDS)), seeded), seeded)
         return [posted(made, seeded.choice(("image/png", "application/octet-stream")))], None
     if kind == "method":
         verb = seeded.choice(
@@ -197,7 +197,7 @@ async def send(host: str, port: int, kind: str, good: Good, seeded: random.Rando
 
 def decision_in(answer: bytes) -> str | None:
     try:
-        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["pictures"][0]["decision"])
+        return str(json.loads(answer.partition(b"\r\n\r\n")[2])["images"][0]["decision"])
     except (ValueError, LookupError, TypeError):
         return None
 

@@ -1,0 +1,92 @@
+"""Names that files of earlier versions have for classes, keys and choices, and what these are called now."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+CLASSES = {  # modules or classes, and where they are now
+    "fancnn.learning.history": "fancnn.training.epoch_log",
+    "fancnn.learning.dynamics": "fancnn.training.training_dynamics",
+    "fancnn.learning.pretext": "fancnn.pretrain.pretext_tasks",
+    "fancnn.learning.samples": "fancnn.train.augmented_samples",
+    "fancnn.learning": "fancnn.training",
+}
+KEYS = {  # of the configuration
+    "data.split": "data.split_method",
+    "decision.part": "decision.split",
+    "model.outputs": "model.labels",
+    "callbacks.dynamics.pictures": "callbacks.dynamics.images",
+}
+CHOICES = {"model.labels": {"one": "binary", "two": "softmax", "types": "defect_types"}}
+_OLD = re.compile(rf"\b(?:{'|'.join(map(re.escape, CLASSES))})(?=\.)")
+
+
+def settings_by_present_names(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a file kept, a tree of plain data, by the present names.
+
+    Example:
+        >>> settings_by_present_names({"data": {"split": "ordered"}, "decision": {"rule": "f1", "part": "val"}})
+        {'data': {'split_method': 'ordered'}, 'decision': {'rule': 'f1', 'split': 'val'}}
+    """
+    renamed: dict[str, Any] = _renamed(kept, "")
+    return renamed
+
+
+def override_by_present_names(override: str) -> str:
+    """Return an argument of the command line that a file kept, by the present names.
+
+    Example:
+        >>> override_by_present_names("model.outputs=two")
+        'model.labels=softmax'
+        >>> override_by_present_names("model.loss._target_=fancnn.learning.losses.FocalLoss")
+        'model.loss._target_=fancnn.training.losses.FocalLoss'
+    """
+    key, equals, value = _class_now(override).partition("=")
+    name = key.lstrip("+~")
+    key = key.removesuffix(name) + KEYS.get(name, name)
+    return f"{key}{equals}{CHOICES.get(KEYS.get(name, name), {}).get(value, value)}"
+
+
+def metadata_by_present_names(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint, an exported file or a `metrics.json` says of a model, by the present names.
+
+    Example:
+        >>> metadata_by_present_names({"decision_part": "val", "parts": {"val": {"pictures": 8, "auroc": 0.9}}})
+        {'decision_split': 'val', 'splits': {'val': {'images': 8, 'auroc': 0.9}}}
+    """
+    found = {_METADATA.get(key, key): value for key, value in about.items()}
+    if isinstance(rule := found.get("decision_rule"), Mapping):
+        found["decision_rule"] = {"split" if key == "part" else key: value for key, value in rule.items()}
+    if isinstance(splits := found.get("splits"), Mapping):
+        found["splits"] = {name: _scores_by_present_names(scores) for name, scores in splits.items()}
+    if isinstance(folds := found.get("folds"), list):
+        found["folds"] = [_scores_by_present_names(scores) for scores in folds]
+    return found
+
+
+_METADATA = {"decision_part": "decision_split", "parts": "splits"}
+
+
+def _scores_by_present_names(scores: Any) -> Any:
+    if not isinstance(scores, Mapping):
+        return scores
+    return {"images" if key == "pictures" else key: value for key, value in scores.items()}
+
+
+def _renamed(kept: Any, place: str) -> Any:
+    if isinstance(kept, Mapping):
+        found = {}
+        for key, value in kept.items():
+            path = f"{place}.{key}".lstrip(".")
+            now = KEYS.get(path, path)
+            found[now.rpartition(".")[2]] = _renamed(value, now)
+        return found
+    if isinstance(kept, list):
+        return [_renamed(value, f"{place}[]") for value in kept]
+    if isinstance(kept, str):
+        return CHOICES.get(place, {}).get(kept, _class_now(kept))
+    return kept
+
+
+def _class_now(text: str) -> str:
+    return _OLD.sub(lambda match: CLASSES[match[0]], text)
