@@ -1,5 +1,7 @@
 """The figures and the page of sampling plans."""
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -17,7 +19,7 @@ def plan_page(planned: Planned) -> str:
     """Return the whole page; the same plans give the same bytes."""
     drawings = [oc_drawing(planned), *([effort_drawing(planned)] if planned.lot is None else [])]
     return rendered(
-        "plan.html.j2",
+        Path(__file__).with_name("plan.html.j2"),
         claim=claim(planned),
         columns=columns(planned),
         rows=plan_rows(planned),

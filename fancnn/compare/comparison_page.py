@@ -73,7 +73,7 @@ def comparison_page(
     recheck = any(item.thresholds.has_recheck for item in candidates)
     go = sum(row.label == 0 for row in common.rows[0])
     return rendered(
-        "comparison.html.j2",
+        Path(__file__).with_name("comparison.html.j2"),
         candidates=candidates,
         looks=looks,
         common=common,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fancnn.explain.heat_panels import READS, STEPS
 from fancnn.explain.localization_chart import localisation_chart
@@ -86,7 +87,7 @@ def explanation_page(explanation: Explanation) -> str:
     """The whole page; it needs no script, no network and no other file."""
     checked = explanation.checked
     return rendered(
-        "explanation.html.j2",
+        Path(__file__).with_name("explanation.html.j2"),
         explanation=explanation,
         words=WORDS,
         methods=[(NAMES[name], READS[name], STEPS[name]) for name in explanation.methods],

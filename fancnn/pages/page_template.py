@@ -10,13 +10,13 @@ from fancnn.metrics.rounding import percent_at_most
 from fancnn.pages import formatting as words
 from fancnn.pages.figure_style import Drawing
 
-TEMPLATES = Path(__file__).parent / "templates"
+SHARED = Path(__file__).parent  # the page around each, its macros and its style
 
 
-def rendered(template: str, **values: Any) -> str:
-    """Fill a template of `templates/`; a value that it names and does not get is an error."""
+def rendered(template: Path, **values: Any) -> str:
+    """Fill a template, which extends `page.html.j2`; a value that it names and does not get is an error."""
     pages = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([template.parent, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -25,7 +25,7 @@ def rendered(template: str, **values: Any) -> str:
     pages.filters |= {"percent": words.percent, "p_value": words.probability, "svg": _svg}
     pages.filters |= {"percent_at_most": percent_at_most}
     pages.filters |= {"count": "{:,}".format, "chance": "{:.3f}".format}
-    return pages.get_template(template).render(**values)
+    return pages.get_template(template.name).render(**values)
 
 
 def _svg(drawing: Drawing) -> Markup:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fancnn.data.labeled_images import LabeledImage
@@ -45,7 +46,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
     shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
     sampled = samples(_images(material), material.root)
     return rendered(
-        "report.html.j2",
+        Path(__file__).with_name("report.html.j2"),
         title=material.place.name or str(material.place),
         material=material,
         origin=_origin(material),
