@@ -19,7 +19,7 @@ from fancnn.data.labeled_images import LabeledImage as ListedImage
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
-from fancnn.images.decoding import Decoded, decode, decode_file, spread
+from fancnn.images.decoding import Decoded, decode, decode_file, torch_parallel_map
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
@@ -235,7 +235,9 @@ class Model(nn.Module):
         """
         self.eval()
         if self.device.type == "cpu":  # each thread decodes and scores batches of its own: none waits for another
-            for scores in spread(_in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4):
+            for scores in torch_parallel_map(
+                _in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4
+            ):
                 yield from scores
         else:
             decoded = decode(paths, self.preprocess, workers, self.gate)

@@ -10,13 +10,20 @@ from torch import Tensor
 
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.errors import UserError
-from fancnn.explain.explained_filters import exciting, first_filters, first_network, maps
-from fancnn.explain.explained_images import ActivationStats, masks_of, own_split, subjects, survey, telling
-from fancnn.explain.explanation_files import cautions, facts, write_numbers, write_page
+from fancnn.explain.explained_filters import first_filters, first_network, maps, maximized_filters
+from fancnn.explain.explained_images import (
+    ActivationStats,
+    activation_stats,
+    masks_of,
+    own_split,
+    representative_images,
+    subjects,
+)
+from fancnn.explain.explanation_files import facts, warnings, write_numbers, write_page
 from fancnn.explain.explanation_page import Checked, Explanation
 from fancnn.explain.feature_maps import MapLayer, chosen_layer, map_layers
 from fancnn.explain.heat_checks import validate_heat, with_network
-from fancnn.explain.heat_panels import ExplainedImage, heat_plate
+from fancnn.explain.heat_panels import ExplainedImage, heat_panel
 from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, negated, validate_captum
 from fancnn.explain.pointing_game import restored
 from fancnn.explain.settings import ExplainSettings, validate_explaining
@@ -52,7 +59,7 @@ def explain(settings: ExplainSettings) -> Path:
     layer = chosen_layer(layers, settings.layer)
     run, root = checkpoints.run_folder(checkpoint), Path(model.about["root"])
     split, images = _images(settings, run)
-    found = survey(model, layer, root, images)
+    found = activation_stats(model, layer, root, images)
     masks = masks_of(root)
     chosen = _chosen(settings, model, found, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
@@ -61,21 +68,23 @@ def explain(settings: ExplainSettings) -> Path:
     banks, first_layer = first_filters(model)
     surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
     say(f"maps of {plural(len(layers), 'layer')} on {shown[surest].name}")
-    map_plates, left_out, dense, dense_note = maps(model, layers, pixels[surest : surest + 1], settings.channels)
+    feature_map_panels, left_out, dense, dense_note = maps(
+        model, layers, pixels[surest : surest + 1], settings.channels
+    )
     if found.images and settings.filters:
         say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: images made by gradient ascent")
     origin = settings.input or f"{len(found.images)} of the {split} split"
     explanation = Explanation(
         title=run.name or str(run),
         facts=facts(settings, model, layer, origin, completeness),
-        cautions=cautions(model, found.left_out, len(chosen) - len(shown)),
+        warnings=warnings(model, found.left_out, len(chosen) - len(shown)),
         heat=[
-            heat_plate(number, subject, _onto_image(model, subject, heats, number))
+            heat_panel(number, subject, _onto_image(model, subject, heats, number))
             for number, subject in enumerate(shown)
         ],
         filters=banks,
-        exciting=exciting(model, layer, found, root, settings.filters, settings.seed),
-        maps=map_plates,
+        maximized_filters=maximized_filters(model, layer, found, root, settings.filters, settings.seed),
+        maps=feature_map_panels,
         maps_of=shown[surest].name,
         maps_note=left_out,
         dense=dense,
@@ -94,7 +103,7 @@ def explain(settings: ExplainSettings) -> Path:
 def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, epoch: int) -> Path:
     say("drawing the page")
     page = write_page(Path(settings.output_dir), explanation, run, epoch)
-    for _, sentence in explanation.checked.verdicts() if explanation.checked else []:
+    for _, sentence in explanation.checked.conclusions() if explanation.checked else []:
         say(sentence)
     say(f"explanation: {page}")
     return page
@@ -132,7 +141,7 @@ def _chosen(
         raise UserError(
             f"none of the run's images is where it was, under {root}. Put them back, or say input=IMAGE_OR_FOLDER"
         )
-    return [(found.images[row], why) for row, why in telling(found, model, settings.images)]
+    return [(found.images[row], why) for row, why in representative_images(found, model, settings.images)]
 
 
 def _heats(

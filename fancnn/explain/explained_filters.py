@@ -12,8 +12,14 @@ from torch import Tensor, nn
 from fancnn.explain.activation_maximization import maximised
 from fancnn.explain.contributions_chart import contributions_chart
 from fancnn.explain.explained_images import ActivationStats
-from fancnn.explain.feature_maps import MapLayer, feature_maps, first_convolution, separating
-from fancnn.explain.filter_panels import Excited, exciting_plate, filter_plates, maps_plate, relative_changes
+from fancnn.explain.feature_maps import MapLayer, discriminative_channels, feature_maps, first_convolution
+from fancnn.explain.filter_panels import (
+    MaximizedFilter,
+    feature_map_panel,
+    first_filter_panels,
+    maximization_panel,
+    relative_changes,
+)
 from fancnn.images.reading import read_image
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
@@ -44,7 +50,7 @@ def first_network(about: Mapping[str, Any], seed: int | None = None) -> tuple[nn
 
 
 def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
-    """Plates of the first filters, and what `explain.json` says of them."""
+    """Panels of the first filters, and what `explain.json` says of them."""
     first = first_convolution(model.network)
     if first is None:
         return [], None
@@ -53,21 +59,23 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
     before = None if fresh is None else _weights(fresh.get_submodule(name))
     after = _weights(layer)
     changes = None if before is None else [round(value, 6) for value in relative_changes(before, after)]
-    return filter_plates(name, after, before, missing), {"layer": name, "change": changes}
+    return first_filter_panels(name, after, before, missing), {"layer": name, "change": changes}
 
 
-def exciting(model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int) -> list[Panel]:
+def maximized_filters(
+    model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int
+) -> list[Panel]:
     """For the filters that tell NG from GO best: what they like."""
     if not found.images:
         return []
     labels = torch.tensor([image.label for image in found.images])
-    filters = separating(found.values, labels, count)
+    filters = discriminative_channels(found.values, labels, count)
     size = model.preprocess.image_size
     made, answers = maximised(model.network, model.of_pixels, layer, filters, size, seed=seed)
     return [
-        exciting_plate(
+        maximization_panel(
             layer.name,
-            Excited(
+            MaximizedFilter(
                 index=index,
                 made=_as_pixels(made[row]),
                 answers=(float(answers[row, 0]), float(answers[row, 1])),
@@ -96,16 +104,18 @@ def maps(
     finally:
         if hook is not None:
             hook.remove()
-    plates = [
-        maps_plate(number, layer.name, layer.kind, layer.step, found[layer.name][0].float().cpu().numpy(), channels)
+    panels = [
+        feature_map_panel(
+            number, layer.name, layer.kind, layer.step, found[layer.name][0].float().cpu().numpy(), channels
+        )
         for number, layer in enumerate(shown)
     ]
     left = len(layers) - len(shown)
     note = f"{left} of {len(layers)} layers with maps are left out of the page." if left else ""
     if last is None or not given or given[0].ndim != 2:
-        return plates, note, [], _why_not_added_up(model)
+        return panels, note, [], _why_not_added_up(model)
     weights, bias = _weights_of_logit(last)
-    return plates, note, [contributions_chart(given[0][0].cpu().numpy(), weights, bias)], ""
+    return panels, note, [contributions_chart(given[0][0].cpu().numpy(), weights, bias)], ""
 
 
 def _favourites(

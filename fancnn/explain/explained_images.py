@@ -1,4 +1,4 @@
-"""Which images an explanation is about: telling ones of a run's split, or those that were named."""
+"""Which images an explanation is about: representative_images ones of a run's split, or those that were named."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def own_split(known: Sequence[LabeledImage], split: str | None) -> tuple[str, li
     return wanted, [image for image in known if image.split == wanted]
 
 
-def survey(model: Model, layer: MapLayer, root: Path, images: Sequence[LabeledImage]) -> ActivationStats:
+def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence[LabeledImage]) -> ActivationStats:
     """Send a split through the model once.
 
     Raises:
@@ -88,8 +88,8 @@ def survey(model: Model, layer: MapLayer, root: Path, images: Sequence[LabeledIm
     return ActivationStats(kept, logits, chances, values, places, len(images) - len(kept))
 
 
-def telling(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
-    """Rows of a survey worth a look, with the reason: `each` of every kind, the surest first."""
+def representative_images(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
+    """Rows of a activation_stats worth a look, with the reason: `each` of every kind, the surest first."""
     labels = torch.tensor([image.label for image in found.images])
     decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
     rising = found.probabilities.argsort(stable=True).tolist()

@@ -43,7 +43,7 @@ def _distance(completeness: float | None) -> str:
     return "" if completeness is None else f"; they miss the logit's gain by at most {completeness:.2g}"
 
 
-def cautions(model: Model, gone: int, unread: int) -> list[str]:
+def warnings(model: Model, gone: int, unread: int) -> list[str]:
     """What is to be known before the page is believed."""
     found = []
     trained, here = model.about.get("versions", {}).get("torch", ""), versions()["torch"]
@@ -65,7 +65,7 @@ def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) ->
     figures.mkdir(parents=True, exist_ok=True)
     with replacing(page) as file:
         file.write(explanation_page(explanation))
-    images = [(plate.name, plate.png()) for plate in explanation.plates()]
+    images = [(panel.name, panel.png()) for panel in explanation.panels()]
     images += [(drawing.name, drawing.png()) for drawing in explanation.drawings()]
     for name, png in images:
         write_atomically(figures / f"{name}.png", png)
@@ -97,7 +97,7 @@ def _plain(subject: ExplainedImage) -> dict[str, Any]:
 
 
 def _plain_check(checked: Checked) -> dict[str, Any]:
-    sentences = dict(zip(checked.found, checked.verdicts(), strict=True))
+    sentences = dict(zip(checked.found, checked.conclusions(), strict=True))
     return {
         "split": checked.split,
         "images": next(iter(checked.found.values())).images,

@@ -38,7 +38,7 @@ class Checked:
     found: Mapping[str, Localisation]
     by_type: Mapping[str, Mapping[str, Localisation]]
 
-    def verdicts(self) -> list[tuple[Outcome, str]]:
+    def conclusions(self) -> list[tuple[Outcome, str]]:
         """For each method whether it passes, why, and which defect types it mostly misses."""
         return [(one.outcome, verdict(method, one) + self._missed(method)) for method, one in self.found.items()]
 
@@ -56,17 +56,17 @@ class Checked:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the page shows; empty lists are sections with nothing to show, for the reasons in `cautions`.
+    """What the page shows; empty lists are sections with nothing to show, for the reasons in `warnings`.
 
     `dense_note` says why there is no drawing of what the logit is added up from.
     """
 
     title: str
     facts: Sequence[tuple[str, str]]
-    cautions: Sequence[str]
+    warnings: Sequence[str]
     heat: Sequence[Panel]
     filters: Sequence[Panel]
-    exciting: Sequence[Panel]
+    maximized_filters: Sequence[Panel]
     maps: Sequence[Panel]
     maps_of: str
     maps_note: str
@@ -75,8 +75,8 @@ class Explanation:
     methods: Sequence[str]
     checked: Checked | None
 
-    def plates(self) -> list[Panel]:
-        return [*self.heat, *self.filters, *self.exciting, *self.maps]
+    def panels(self) -> list[Panel]:
+        return [*self.heat, *self.filters, *self.maximized_filters, *self.maps]
 
     def drawings(self) -> list[Drawing]:
         chart = [localisation_chart(self.checked.found)] if self.checked else []
@@ -91,7 +91,7 @@ def explanation_page(explanation: Explanation) -> str:
         explanation=explanation,
         words=WORDS,
         methods=[(NAMES[name], READS[name], STEPS[name]) for name in explanation.methods],
-        verdicts=checked.verdicts() if checked else [],
+        conclusions=checked.conclusions() if checked else [],
         chart=localisation_chart(checked.found) if checked else None,
         rows=check_rows(checked) if checked else [],
         types=type_rows(checked) if checked else ([], []),

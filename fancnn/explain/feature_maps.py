@@ -131,7 +131,7 @@ def peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
     return values, places
 
 
-def separating(values: Tensor, labels: Tensor, count: int) -> list[int]:
+def discriminative_channels(values: Tensor, labels: Tensor, count: int) -> list[int]:
     """The filters whose greatest answer tells NG from GO best: the largest difference of means, in standard deviations.
 
     Args:
@@ -140,7 +140,8 @@ def separating(values: Tensor, labels: Tensor, count: int) -> list[int]:
         count: How many at most.
 
     Example:
-        >>> separating(torch.tensor([[0.0, 1.0], [0.1, 0.0], [1.0, 0.9], [1.1, 0.1]]), torch.tensor([0, 0, 1, 1]), 1)
+        >>> values = torch.tensor([[0.0, 1.0], [0.1, 0.0], [1.0, 0.9], [1.1, 0.1]])
+        >>> discriminative_channels(values, torch.tensor([0, 0, 1, 1]), 1)
         [0]
     """
     spread = values.std(0, correction=0)

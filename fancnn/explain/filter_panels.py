@@ -1,4 +1,4 @@
-"""The plates of an explanation: filters, feature maps, what excites a filter."""
+"""The panels of an explanation: filters, feature maps, what excites a filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ FILTERS_SHOWN = 64
 
 
 @dataclass(frozen=True)
-class Excited:
+class MaximizedFilter:
     """A filter with the image made for it, and the images of the split that it answers to most.
 
     Attributes:
@@ -27,7 +27,7 @@ class Excited:
     images: tuple[tuple[Pixels, tuple[float, float], float, str], ...]
 
 
-def filter_plates(
+def first_filter_panels(
     layer: str, after: NDArray[np.float32], before: NDArray[np.float32] | None, missing: str = ""
 ) -> list[Panel]:
     """The first layer's bank before and after training, and the difference.
@@ -49,10 +49,10 @@ def filter_plates(
         f"looks like it. {reads} Numbers count the filters from 0."
     )
     step = "convolution"
-    plates = []
+    panels = []
     if before is not None:
         says = f"The filters as they were drawn at random, before the first step. {reads}"
-        plates.append(
+        panels.append(
             Panel(
                 "filters-before",
                 "First filters before training",
@@ -62,9 +62,9 @@ def filter_plates(
                 note=note,
             )
         )
-    plates.append(Panel("filters-after", "First filters after training", first, step, _bank(after, scale), note=note))
+    panels.append(Panel("filters-after", "First filters after training", first, step, _bank(after, scale), note=note))
     if before is None:
-        return [Panel(**{**vars(plates[0]), "note": f"{note} Before training: {missing}.".strip()})]
+        return [Panel(**{**vars(panels[0]), "note": f"{note} Before training: {missing}.".strip()})]
     changes = relative_changes(before, after)
     difference = after - before
     largest = float(np.abs(difference).max())
@@ -76,7 +76,7 @@ def filter_plates(
     says += f" Mid-grey is 0, the ends are ±{largest:.2g}." if largest else " Nothing changed: the layer was frozen."
     tiles = _bank(difference, largest or 1.0, captions)
     return [
-        *plates,
+        *panels,
         Panel("filters-change", "What training changed", says, "loss and back-propagation", tiles, note=note),
     ]
 
@@ -90,7 +90,7 @@ def relative_changes(before: NDArray[np.float32], after: NDArray[np.float32]) ->
     return [float(value) for value in moved / unit]
 
 
-def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Panel:
+def feature_map_panel(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Panel:
     """The maps of one layer on one image, the `shown` with the greatest values; `(channels, height, width)`."""
     channels, height, width = maps.shape
     strength = np.abs(maps).max(axis=(1, 2))
@@ -113,21 +113,21 @@ def maps_plate(number: int, name: str, kind: str, step: str, maps: NDArray[np.fl
     return Panel(f"maps-{number}", f"{name}: {kind}", says, step, tiles, note=" ".join(notes))
 
 
-def exciting_plate(layer: str, excited: Excited) -> Panel:
+def maximization_panel(layer: str, maximized: MaximizedFilter) -> Panel:
     """What one filter likes: an image made for it, and those of the split that it answers to most."""
-    first, last = excited.answers
-    made = ImageCell(excited.made, "made for it", sharp=False)
+    first, last = maximized.answers
+    made = ImageCell(maximized.made, "made for it", sharp=False)
     tiles = [
         ImageCell(ringed(pixels, at), f"{value:.2g} {truth}", sharp=False)
-        for pixels, at, value, truth in excited.images
+        for pixels, at, value, truth in maximized.images
     ]
     says = (
-        f"First an image that gradient ascent made for filter {excited.index}: its mean answer, before any ReLU, rose "
-        f"from {first:.2g} to {last:.2g}. Then the images that it answers to most, with its greatest answer and a "
+        f"First an image that gradient ascent made for filter {maximized.index}: its mean answer, before any ReLU, "
+        f"rose from {first:.2g} to {last:.2g}. Then the images that it answers to most, with its greatest answer and a "
         "ring in the middle of what it sees there."
     )
-    name = f"filter-{excited.index}"
-    return Panel(name, f"Filter {excited.index} of {layer}", says, "convolution", (made, *tiles), "medium")
+    name = f"filter-{maximized.index}"
+    return Panel(name, f"Filter {maximized.index} of {layer}", says, "convolution", (made, *tiles), "medium")
 
 
 def _bank(kept: NDArray[np.float32], scale: float, captions: Sequence[str] = ()) -> tuple[ImageCell, ...]:

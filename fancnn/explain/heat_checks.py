@@ -11,7 +11,7 @@ from fancnn.data.labeled_images import LabeledImage
 from fancnn.explain.explained_images import mask_of
 from fancnn.explain.explanation_page import Checked
 from fancnn.explain.heatmaps import heat_map
-from fancnn.explain.pointing_game import PointingGameSample, by_chance, located, restored
+from fancnn.explain.pointing_game import PointingGameSample, by_chance, pointing_result, restored
 from fancnn.images.reading import read_image
 from fancnn.metrics.localization import Place, localisation
 from fancnn.model import Model
@@ -104,8 +104,9 @@ def _heats(
     found: dict[str, list[PointingGameSample]] = {}
     for method in methods:
         heat = heat_map(method, model.of_pixels, model.network.get_submodule(layer), pixels, baseline).cpu()
-        found[method] = [
-            located(restored(one[None], model.preprocess.place(*original.shape[:2]), tuple(mask.shape))[0], mask)  # type: ignore[arg-type]
-            for one, original, mask in zip(heat, originals, masks, strict=True)
-        ]
+        found[method] = []
+        for one, original, mask in zip(heat, originals, masks, strict=True):
+            height, width = mask.shape
+            whole = restored(one[None], model.preprocess.place(*original.shape[:2]), (height, width))[0]
+            found[method].append(pointing_result(whole, mask))
     return found

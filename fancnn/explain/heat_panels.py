@@ -1,4 +1,4 @@
-"""The plates of an explanation with heat, and what is said of each image."""
+"""The panels of an explanation with heat, and what is said of each image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class ExplainedImage:
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
 
 
-def heat_plate(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Panel:
+def heat_panel(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Panel:
     """The heat of an image: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
 
     The image, below it a row of all methods for NG, and one for GO.

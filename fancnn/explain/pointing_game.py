@@ -34,7 +34,7 @@ class ByChance:
     centre: bool  # the middle of the image hits
 
 
-def located(heat: Tensor, mask: Tensor) -> PointingGameSample:
+def pointing_result(heat: Tensor, mask: Tensor) -> PointingGameSample:
     """Compare heat with the truth.
 
     Args:
@@ -43,7 +43,7 @@ def located(heat: Tensor, mask: Tensor) -> PointingGameSample:
 
     Example:
         >>> mask = torch.tensor([[True, False], [False, False]])
-        >>> located(torch.tensor([[3.0, 1.0], [0.0, 0.0]]), mask)
+        >>> pointing_result(torch.tensor([[3.0, 1.0], [0.0, 0.0]]), mask)
         PointingGameSample(share=0.75, hit=True, blank=False)
     """
     total = heat.double().sum()

@@ -92,7 +92,7 @@ class BlockedScrew:
 
 
 @dataclass(frozen=True)
-class Flaws:
+class Defects:
     """What is wrong with one fan; all None for a good one."""
 
     turned_label: TurnedLabel | None = None
@@ -104,7 +104,7 @@ class Flaws:
     blocked_screw: BlockedScrew | None = None
 
 
-def draw_flaw(kind: str, fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def draw_defect(kind: str, fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     """Draw one defect of the named kind for a fan.
 
     Args:
@@ -116,31 +116,31 @@ def draw_flaw(kind: str, fan: Fan, rng: np.random.Generator, severity: float) ->
     return _DRAW[kind](fan, rng, severity)
 
 
-def _label_rotated(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def _label_rotated(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     smallest, largest = np.deg2rad(LABEL_TURN)
     # The power moves angles towards one end of the range; the range itself stays.
     angle = smallest + (largest - smallest) * rng.uniform() ** (1 / severity)
-    return Flaws(turned_label=TurnedLabel(float(angle * rng.choice((-1, 1)))))
+    return Defects(turned_label=TurnedLabel(float(angle * rng.choice((-1, 1)))))
 
 
-def _label_missing(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
-    return Flaws(torn_label=TornLabel(min(severity, 1.0), rng.uniform(0, 2 * np.pi)))
+def _label_missing(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
+    return Defects(torn_label=TornLabel(min(severity, 1.0), rng.uniform(0, 2 * np.pi)))
 
 
-def _blade_missing(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
-    return Flaws(lost_blade=LostBlade(int(rng.integers(fan.blades)), 0.92 * min(severity, 1.0)))
+def _blade_missing(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
+    return Defects(lost_blade=LostBlade(int(rng.integers(fan.blades)), 0.92 * min(severity, 1.0)))
 
 
-def _blade_chipped(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def _blade_chipped(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     radius = severity * rng.uniform(0.12, 0.19)
     at_tip = rng.uniform() < 0.5
     r = TIP if at_tip else rng.uniform(fan.hub + 0.55 * (TIP - fan.hub), TIP - 0.05)
     across = rng.uniform(0.2, 0.8) if at_tip else float(rng.integers(2))
     blade = int(rng.integers(fan.blades))
-    return Flaws(chip=Chip(blade, r, across, radius, rng.uniform(0, 2 * np.pi)))
+    return Defects(chip=Chip(blade, r, across, radius, rng.uniform(0, 2 * np.pi)))
 
 
-def _scratch(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def _scratch(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     middle = np.array(_spot(fan, rng))
     heading = rng.uniform(0, 2 * np.pi)
     half = severity * rng.uniform(0.34, 0.50)
@@ -152,19 +152,19 @@ def _scratch(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
     line += rng.normal(0, 0.004, line.shape)
     points = tuple((float(x), float(y)) for x, y in line)
     width = rng.uniform(0.032, 0.046) * min(severity, 1.5) ** 0.5
-    return Flaws(scratch=Scratch(points, width, min(1.0, rng.uniform(0.88, 1.0) * severity**0.25)))
+    return Defects(scratch=Scratch(points, width, min(1.0, rng.uniform(0.88, 1.0) * severity**0.25)))
 
 
-def _stain(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def _stain(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     colour = _STAINS[rng.integers(len(_STAINS))]
     radius = severity * rng.uniform(0.19, 0.29)
     strength = min(0.9, rng.uniform(0.65, 0.88) * severity**0.25)
-    return Flaws(stain=Stain(_spot(fan, rng), radius, colour, strength, int(rng.integers(2**31))))
+    return Defects(stain=Stain(_spot(fan, rng), radius, colour, strength, int(rng.integers(2**31))))
 
 
-def _screw_blocked(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws:
+def _screw_blocked(fan: Fan, rng: np.random.Generator, severity: float) -> Defects:
     share = min(1.0, severity * rng.uniform(0.8, 1.0))
-    return Flaws(
+    return Defects(
         blocked_screw=BlockedScrew(
             corner=int(rng.integers(len(CORNERS))),
             share=share,
@@ -178,7 +178,7 @@ def _screw_blocked(fan: Fan, rng: np.random.Generator, severity: float) -> Flaws
 # Dried coolant, rust, adhesive, grease.
 _STAINS: tuple[Colour, ...] = ((0.90, 0.80, 0.55), (0.80, 0.40, 0.10), (0.92, 0.74, 0.25), (0.85, 0.55, 0.25))
 
-_DRAW: dict[str, Callable[[Fan, np.random.Generator, float], Flaws]] = {
+_DRAW: dict[str, Callable[[Fan, np.random.Generator, float], Defects]] = {
     "label_rotated": _label_rotated,
     "label_missing": _label_missing,
     "blade_missing": _blade_missing,

@@ -13,7 +13,7 @@ from PIL import Image
 from fancnn.errors import UserError
 from fancnn.fans.dataset_plan import Order, kinds
 from fancnn.fans.rendered_image import render_image
-from fancnn.fans.workers import spread
+from fancnn.fans.workers import parallel_map
 from fancnn.files.atomic_files import atomic_folder, sync_folder
 
 VERSION = 1
@@ -64,7 +64,7 @@ def render_fans(
         defects = kinds(order)
         _make_folders(folder, defects)
         jobs = [(folder, order, index, kind) for index, kind in enumerate(defects)]
-        _write_table(folder / "fans.csv", spread(_write_image, jobs, workers, progress or _ignore))
+        _write_table(folder / "fans.csv", parallel_map(_write_image, jobs, workers, progress or _ignore))
     return Path(root)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fancnn.errors import UserError
 from fancnn.fans.camera import draw_camera, expose
-from fancnn.fans.defects import Flaws, draw_flaw
+from fancnn.fans.defects import Defects, draw_defect
 from fancnn.fans.raster import Plane, look
 from fancnn.fans.rotor import label_cover
 from fancnn.fans.scene import Scene, draw_scene, paint
@@ -76,8 +76,8 @@ def _spoiled(
     """The same scene with a defect that can be seen, its mask, and the root of its changed pixels."""
     size = good.shape[1]
     for _ in range(_ATTEMPTS):
-        flaws = draw_flaw(kind, scene.fan, rng, severity)
-        image = paint(scene, size, flaws)
+        defects = draw_defect(kind, scene.fan, rng, severity)
+        image = paint(scene, size, defects)
         change = np.abs(image - good).max(axis=0)
         if np.count_nonzero(change > PLAIN) >= _least(size, severity):
             break
@@ -87,7 +87,7 @@ def _spoiled(
             f"severity={severity} makes a {kind} too small to show in {size} x {size} pixels: "
             "expected at least one changed pixel. Raise severity or size"
         )
-    return image, changed | _label_area(scene, flaws, size), float(np.sqrt(np.count_nonzero(changed)))
+    return image, changed | _label_area(scene, defects, size), float(np.sqrt(np.count_nonzero(changed)))
 
 
 def _least(size: int, severity: float) -> float:
@@ -95,12 +95,12 @@ def _least(size: int, severity: float) -> float:
     return max(1.0, 60 * (size / 240) ** 2 * min(severity, 1.0) ** 2)
 
 
-def _label_area(scene: Scene, flaws: Flaws, size: int) -> NDArray[np.bool_]:
+def _label_area(scene: Scene, defects: Defects, size: int) -> NDArray[np.bool_]:
     """Where a label is or should be, although black print on a black hub changes no pixel there."""
-    if flaws.turned_label is None and flaws.torn_label is None:
+    if defects.turned_label is None and defects.torn_label is None:
         return np.zeros((size, size), dtype=np.bool_)
     view = look(scene.placement, size)
     missing = label_cover(view, scene.fan, None)
-    if flaws.torn_label is not None:
-        missing = missing - label_cover(view, scene.fan, flaws.torn_label)
+    if defects.torn_label is not None:
+        missing = missing - label_cover(view, scene.fan, defects.torn_label)
     return missing > TOLERANCE

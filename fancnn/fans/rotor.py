@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from fancnn.fans.defects import Chip, Flaws, LostBlade, TornLabel
+from fancnn.fans.defects import Chip, Defects, LostBlade, TornLabel
 from fancnn.fans.fan import OPENING, TIP, Fan
 from fancnn.fans.label_print import artwork
 from fancnn.fans.raster import Plane, View, bump, coverage, lay_over, ramp, tinted
@@ -30,7 +30,7 @@ def draw_depth(image: Plane, view: View, fan: Fan) -> None:
         lay_over(image, strut, tinted(0.55 - 4.0 * across, fan.frame))
 
 
-def draw_blades(image: Plane, view: View, fan: Fan, flaws: Flaws) -> Plane:
+def draw_blades(image: Plane, view: View, fan: Fan, defects: Defects) -> Plane:
     """Draw the blades in place and return their coverage."""
     reach = (view.r - np.float32(fan.hub)) * np.float32(1 / (TIP - fan.hub))  # 0 at the hub, 1 at the tip
     pitch = 2 * np.pi / fan.blades
@@ -45,7 +45,7 @@ def draw_blades(image: Plane, view: View, fan: Fan, flaws: Flaws) -> Plane:
     across = off / width + np.float32(0.5)
     edges = (across * width * arc, (1 - across) * width * arc)
     image_of_blades = tinted(_blade_shade(view, fan, reach, across, edges), fan.plastic)
-    broken = flaws.chip or flaws.lost_blade
+    broken = defects.chip or defects.lost_blade
     if broken is not None:
         gone = _bite(view, fan, broken) if isinstance(broken, Chip) else _beyond_stub(view, fan, broken)
         here = (np.mod(number, fan.blades) == broken.blade).astype(np.float32)
@@ -115,12 +115,12 @@ def draw_hub(image: Plane, view: View, fan: Fan) -> Plane:
     return hub
 
 
-def draw_label(image: Plane, view: View, fan: Fan, flaws: Flaws) -> None:
+def draw_label(image: Plane, view: View, fan: Fan, defects: Defects) -> None:
     """Stick the label on the hub, in place."""
     view, image = view.around((0.0, 0.0), fan.label, image)
-    angle = flaws.turned_label.angle if flaws.turned_label else 0.0
+    angle = defects.turned_label.angle if defects.turned_label else 0.0
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    alpha = label_cover(view, fan, flaws.torn_label)
+    alpha = label_cover(view, fan, defects.torn_label)
     diameter = max(8, round(2 * fan.label / view.pixel))
     art = artwork(fan.print, diameter)
     scale = np.float32(diameter / (2 * fan.label))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fancnn.fans.backgrounds import draw_table
-from fancnn.fans.defects import Flaws
+from fancnn.fans.defects import Defects
 from fancnn.fans.fan import Fan, draw_fan
 from fancnn.fans.frame import cast_shadow, draw_frame
 from fancnn.fans.marks import draw_dust, draw_scratch, draw_stain
@@ -36,35 +36,35 @@ def draw_scene(rng: np.random.Generator, textures: tuple[int, ...]) -> Scene:
     return Scene(draw_fan(rng), placement, textures)
 
 
-def paint(scene: Scene, size: int, flaws: Flaws | None = None) -> Plane:
+def paint(scene: Scene, size: int, defects: Defects | None = None) -> Plane:
     """Paint a scene without noise or blur.
 
     Args:
         scene: What to paint.
         size: Width and height in pixels.
-        flaws: What is wrong with the fan; nothing by default.
+        defects: What is wrong with the fan; nothing by default.
 
     Returns:
-        A `(3, size, size)` float32 image, about 0 to 1. Two calls that differ in `flaws` alone
+        A `(3, size, size)` float32 image, about 0 to 1. Two calls that differ in `defects` alone
         differ only where the defect shows.
     """
-    flaws = flaws or Flaws()
+    defects = defects or Defects()
     view = look(scene.placement, size)
     rng = np.random.default_rng(scene.textures)
     image = draw_table(rng, size)
     cast_shadow(image, view)
     draw_depth(image, view, scene.fan)
-    solid = draw_blades(image, view, scene.fan, flaws)
-    solid = np.maximum(solid, draw_frame(image, view, scene.fan, rng, flaws.blocked_screw))
+    solid = draw_blades(image, view, scene.fan, defects)
+    solid = np.maximum(solid, draw_frame(image, view, scene.fan, rng, defects.blocked_screw))
     solid = np.maximum(solid, draw_hub(image, view, scene.fan))
-    draw_label(image, view, scene.fan, flaws)
+    draw_label(image, view, scene.fan, defects)
     draw_dust(image, view, rng)
-    _mark(image, view, solid, flaws)
+    _mark(image, view, solid, defects)
     return image
 
 
-def _mark(image: Plane, view: View, solid: Plane, flaws: Flaws) -> None:
-    if flaws.scratch is not None:
-        draw_scratch(image, view, solid, flaws.scratch)
-    if flaws.stain is not None:
-        draw_stain(image, view, solid, flaws.stain)
+def _mark(image: Plane, view: View, solid: Plane, defects: Defects) -> None:
+    if defects.scratch is not None:
+        draw_scratch(image, view, solid, defects.scratch)
+    if defects.stain is not None:
+        draw_stain(image, view, solid, defects.stain)

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 _CHUNK = 16
 
 
-def spread(
+def parallel_map(
     work: Callable[[Job], Result],
     jobs: Sequence[Job],
     workers: int | None,

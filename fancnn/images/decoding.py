@@ -11,9 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from fancnn.images import parallel_map as spreading
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
-from fancnn.images.parallel_map import AHEAD
+from fancnn.images.parallel_map import AHEAD, parallel_map
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import UnreadableImage, decoded, pixel_hash
 
@@ -47,15 +46,17 @@ def decode(
         workers: Threads; one for each processor where None.
         gate: What is let in, and how much of it at once.
     """
-    return spread(paths, lambda path: decode_file(path, preprocess, gate), workers)
+    return torch_parallel_map(paths, lambda path: decode_file(path, preprocess, gate), workers)
 
 
-def spread(items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD) -> Iterator[B]:
-    """Do `work` on each item, on all processors, as `fancnn.images.parallel_map.spread` does.
+def torch_parallel_map(
+    items: Iterable[A], work: Callable[[A], B], workers: int | None = None, ahead: int = AHEAD
+) -> Iterator[B]:
+    """Do `work` on each item, on all processors, as `fancnn.images.parallel_map.parallel_map` does.
 
     Each thread computes alone, since torch's work that is spread over all processors again waits for the others'.
     """
-    return spreading.spread(items, work, workers, ahead, _keep_to_themselves)
+    return parallel_map(items, work, workers, ahead, _keep_to_themselves)
 
 
 def _keep_to_themselves(pool: ThreadPoolExecutor, count: int) -> None:

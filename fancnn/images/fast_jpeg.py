@@ -1,4 +1,4 @@
-"""JPEGs without a flaw, decoded sooner than by Pillow, to the same pixels."""
+"""JPEGs without a fault, decoded sooner than by Pillow, to the same pixels."""
 
 from typing import cast
 
@@ -17,5 +17,5 @@ def decode_sound(content: bytes) -> NDArray[np.uint8] | None:
         return None
     try:
         return cast("NDArray[np.uint8]", simplejpeg.decode_jpeg(content, "RGB", strict=True))
-    except ValueError:  # even what could be mended: what to make of a flaw is Pillow's to say
+    except ValueError:  # even what could be mended: what to make of a fault is Pillow's to say
         return None

@@ -30,7 +30,7 @@ def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator
     Raises:
         UserError: If there are more files or folders than anybody has images, or folders of the system.
     """
-    files, folders = _walked(root)
+    files, folders = _folders_and_files(root)
     pending = [Path()]
     while pending:
         relative = pending.pop()
@@ -91,7 +91,7 @@ class _Listing:
             names.sort()
 
 
-def _walked(root: Path) -> tuple[dict[Path, list[str] | None], dict[Path, list[str]]]:
+def _folders_and_files(root: Path) -> tuple[dict[Path, list[str] | None], dict[Path, list[str]]]:
     """The files in each folder by its path, None where it cannot be listed; and the folders in it that are looked into.
 
     All that are reached without a link come first, so that a link takes no folder away from its own place.

@@ -12,7 +12,7 @@ B = TypeVar("B")
 AHEAD = 64  # items in flight for each worker: enough to hide a slow one, little enough to keep memory flat
 
 
-def spread(
+def parallel_map(
     items: Iterable[A],
     work: Callable[[A], B],
     workers: int | None = None,
@@ -31,7 +31,7 @@ def spread(
         prepare: What is done once with the threads before they work, if they are started.
 
     Example:
-        >>> list(spread(range(5), lambda number: number * number, workers=2))
+        >>> list(parallel_map(range(5), lambda number: number * number, workers=2))
         [0, 1, 4, 9, 16]
     """
     count = workers or os.cpu_count() or 1
@@ -40,7 +40,7 @@ def spread(
     if len(first) < count or count == 1:  # too few to start threads for
         yield from map(work, chain(first, remaining))
         return
-    with ThreadPoolExecutor(count, thread_name_prefix="spread") as pool:
+    with ThreadPoolExecutor(count, thread_name_prefix="parallel_map") as pool:
         try:
             if prepare is not None:
                 prepare(pool, count)

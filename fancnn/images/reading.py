@@ -130,7 +130,7 @@ def decoded(
     _validate_background(background)
     image = opened(content, gate.limits, formats, work)
     with gate.decoding(_memory(image, work)):
-        pixels = _sound_jpeg(content, image)
+        pixels = _fast_jpeg(content, image)
         if pixels is None:
             pixels = as_rgb(image, background, gate.limits)
         del image  # as large as the pixels, and not needed beside them
@@ -223,8 +223,8 @@ def _validate_background(background: str) -> None:
         raise UserError(f"background={background!r}: expected white or black, to lie behind transparency")
 
 
-def _sound_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
-    """Decode an upright grey or colour JPEG without a flaw to Pillow's pixels, sooner; None for all others."""
+def _fast_jpeg(content: bytes, image: Image.Image) -> NDArray[np.uint8] | None:
+    """Decode an upright grey or colour JPEG without a fault to Pillow's pixels, sooner; None for all others."""
     if image.format != "JPEG" or image.mode not in ("RGB", "L") or _orientation(image) in _UPRIGHT:
         return None
     return decode_sound(content)

@@ -18,7 +18,7 @@ from fancnn.files.regular_files import read_regular
 from fancnn.files.seals import Content, NotAsWrittenError, is_sealed
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.image_headers import validate_size
-from fancnn.images.parallel_map import spread
+from fancnn.images.parallel_map import parallel_map
 from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_image
 from fancnn.inference.export_metadata import INPUT, INPUT_BEFORE, KEY, ExportMetadata
 from fancnn.metrics.predictions import FileScore, TypeGuess
@@ -204,7 +204,7 @@ class ExportedModel:
         """
         remaining = iter(paths)
         jobs = iter(lambda: list(islice(remaining, BATCH_SIZE)), [])
-        for scores in spread(jobs, self._score_files, workers, AHEAD):
+        for scores in parallel_map(jobs, self._score_files, workers, AHEAD):
             yield from scores
 
     def _score_files(self, paths: Sequence[Path]) -> list[FileScore]:

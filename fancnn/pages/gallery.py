@@ -40,7 +40,7 @@ class Thumbnail:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class GallerySection:
     """Thumbnails of one kind; `total` images are of it, shown or not."""
 
     name: str
@@ -50,9 +50,9 @@ class Shelf:
     total: int
 
 
-def shelves(
+def gallery_sections(
     rows: Sequence[Prediction], thresholds: Thresholds, root: Path, hashes: Mapping[str, str] = NO_HASHES
-) -> list[Shelf]:
+) -> list[GallerySection]:
     """The worst escapes and overkills, the images to RECHECK and the least sure, of rows that can be scored.
 
     Args:
@@ -78,28 +78,31 @@ def shelves(
     ]
     if thresholds.has_recheck:
         found.append(("recheck", "RECHECK", "A person looks at these; the likeliest bad ones first.", rechecked))
-    kept = [Shelf(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in found]
+    kept = [GallerySection(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in found]
     says = "Nearest to a threshold and not shown above: the next to change if anything does."
-    return [*kept, Shelf("unsure", "Least sure", says, tuple(map(look, unsure[:SHOWN])), min(len(unsure), SHOWN))]
+    return [
+        *kept,
+        GallerySection("unsure", "Least sure", says, tuple(map(look, unsure[:SHOWN])), min(len(unsure), SHOWN)),
+    ]
 
 
-def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[Shelf]:
+def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[GallerySection]:
     """A few images of each class and defect type, spread over the list."""
     by_kind: dict[str, list[LabeledImage]] = {}
     for image in images:
         by_kind.setdefault(kind_of(image.class_name, image.defect_type), []).append(image)
-    shelves = []
+    sections = []
     for kind, members in sorted(by_kind.items(), key=lambda item: (item[1][0].label, item[0]))[:kinds]:
         places = sorted({len(members) * i // each for i in range(each)})
         shown = tuple(_thumbnail(members[place].path, kind, root, members[place].sha256) for place in places)
-        shelves.append(Shelf(kind, kind, "", shown, len(members)))
-    return shelves
+        sections.append(GallerySection(kind, kind, "", shown, len(members)))
+    return sections
 
 
 def thumbnails(
     rows: Iterable[Prediction], root: Path, thresholds: Thresholds, hashes: Mapping[str, str] = NO_HASHES
 ) -> list[Thumbnail]:
-    """A thumbnail of each row; `hashes` as in `shelves`."""
+    """A thumbnail of each row; `hashes` as in `sections`."""
     return list(map(_looker(root, thresholds, hashes), rows))
 
 

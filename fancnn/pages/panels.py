@@ -1,4 +1,4 @@
-"""Plates: rows of small images with captions, for a page, as PNG files and for TensorBoard."""
+"""Panels: rows of small images with captions, for a page, as PNG files and for TensorBoard."""
 
 import base64
 import io
@@ -53,7 +53,7 @@ class Panel:
         tiles: Its images, of one size.
         size: How large they are shown: `small`, `medium` or `large`.
         note: What is left out, if anything.
-        columns: Of a `large` plate: tiles in a row. The first has a row of its own.
+        columns: Of a `large` panel: tiles in a row. The first has a row of its own.
     """
 
     name: str

@@ -14,7 +14,7 @@ from fancnn.metrics.prior_shift import mix_in_words
 from fancnn.metrics.scores import Confusion
 from fancnn.metrics.uncertainty import rate_intervals
 from fancnn.pages import formatting as words
-from fancnn.pages.gallery import samples, shelves
+from fancnn.pages.gallery import gallery_sections, samples
 from fancnn.pages.page_template import rendered
 from fancnn.pages.score_table import SPLIT_TITLES, score_rows
 from fancnn.plurals import plural
@@ -43,7 +43,7 @@ ScoreRow = tuple[str, str, list[tuple[str, str]]]
 def report_page(material: ReportData, figures: Figures) -> str:
     """The whole page; the same material gives the same bytes."""
     groups, rates = by_group(material.judged, material.thresholds), _rates(material)
-    shelved = shelves(material.judged, material.thresholds, material.root, material.hashes)
+    sections = gallery_sections(material.judged, material.thresholds, material.root, material.hashes)
     sampled = samples(_images(material), material.root)
     return rendered(
         Path(__file__).with_name("report.html.j2"),
@@ -59,7 +59,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
         if independent_ng(material) >= ENOUGH
         else "",  # else a caution
         certificate=certificate(material),
-        cautions=cautions(material, (item for of in (*shelved, *sampled) for item in of.images)),
+        cautions=cautions(material, (item for of in (*sections, *sampled) for item in of.images)),
         splits=[SPLIT_TITLES.get(split, split) for split in material.splits],
         scores=score_rows(material.splits, recheck=material.thresholds.has_recheck),
         figures=figures,
@@ -69,7 +69,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
         groups=groups[:GROUPS_SHOWN],
         group_count=len(groups),
         forecast=_forecast(material),
-        shelves=shelved,
+        sections=sections,
         counts=_counts(material),
         samples=sampled,
         command=origins.command(material),

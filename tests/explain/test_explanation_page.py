@@ -21,10 +21,10 @@ def page(found: Checked | None, methods: Sequence[str] = ("grad_cam",)) -> str:
         Explanation(
             title="a run <b>",
             facts=[("network", "ConvNet")],
-            cautions=[],
+            warnings=[],
             heat=[],
             filters=[],
-            exciting=[],
+            maximized_filters=[],
             maps=[],
             maps_of="a.png",
             maps_note="",
@@ -37,16 +37,16 @@ def page(found: Checked | None, methods: Sequence[str] = ("grad_cam",)) -> str:
 
 
 def test_a_method_that_passes_still_names_the_types_that_it_misses() -> None:
-    ((outcome, said),) = checked(*[HIT] * 30, *[MISS] * 12).verdicts()
+    ((outcome, said),) = checked(*[HIT] * 30, *[MISS] * 12).conclusions()
     assert outcome == "passes"
     assert said.endswith("It mostly points beside the defect on: screw (0 of 12).")
-    assert "beside" not in checked(*[HIT] * 30).verdicts()[0][1]
+    assert "beside" not in checked(*[HIT] * 30).conclusions()[0][1]
 
 
 def test_a_type_with_few_images_is_not_blamed() -> None:
-    assert "screw (0 of 5)" in checked(*[HIT] * 30, *[MISS] * 5).verdicts()[0][1]
-    assert "beside" not in checked(*[HIT] * 30, *[MISS] * 4).verdicts()[0][1]
-    assert "beside" not in checked(HIT, *[MISS] * 6).verdicts()[0][1], "seven images blame no type"
+    assert "screw (0 of 5)" in checked(*[HIT] * 30, *[MISS] * 5).conclusions()[0][1]
+    assert "beside" not in checked(*[HIT] * 30, *[MISS] * 4).conclusions()[0][1]
+    assert "beside" not in checked(HIT, *[MISS] * 6).conclusions()[0][1], "seven images blame no type"
 
 
 def test_too_few_images_are_neither_good_nor_bad() -> None:

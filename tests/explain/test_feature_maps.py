@@ -8,7 +8,14 @@ from torch import nn
 
 from fancnn.errors import UserError
 from fancnn.explain.activation_maximization import maximised
-from fancnn.explain.feature_maps import chosen_layer, feature_maps, first_convolution, map_layers, peaks, separating
+from fancnn.explain.feature_maps import (
+    chosen_layer,
+    discriminative_channels,
+    feature_maps,
+    first_convolution,
+    map_layers,
+    peaks,
+)
 from fancnn.networks import ConvNet, ResidualNet, TimmNet
 
 
@@ -69,10 +76,12 @@ def test_filters_that_tell_the_classes_apart_come_first_and_dead_ones_last() -> 
     values, labels = torch.rand(40, 5, generator=random), torch.arange(40) % 2
     values[:, 3] += 3 * labels
     values[:, 1] = 0
-    order = separating(values, labels, 5)
+    order = discriminative_channels(values, labels, 5)
     assert order[0] == 3
     assert order[-1] == 1
-    assert separating(values, torch.zeros(40, dtype=torch.long), 1) == [3], "of one class, what varies most"
+    assert discriminative_channels(values, torch.zeros(40, dtype=torch.long), 1) == [3], (
+        "of one class, what varies most"
+    )
 
 
 def test_the_first_convolution_reads_colours() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fancnn.explain.heat_panels import ExplainedImage, decision_words, heat_plate
+from fancnn.explain.heat_panels import ExplainedImage, decision_words, heat_panel
 from fancnn.metrics.predictions import TypeGuess
 
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
@@ -59,12 +59,12 @@ def test_the_found_type_is_named_with_its_share() -> None:
 def test_heat_for_ng_is_one_row_and_heat_for_go_the_next(count: int) -> None:
     methods = METHODS[:count]
     heat = np.ones((40, 30), np.float32)
-    plate = heat_plate(0, subject(1.0), {(name, target): heat for name in methods for target in ("NG", "GO")})
-    assert plate.columns == count
-    targets = [tile.caption.rpartition(" ")[2] for tile in plate.tiles[1:]]
+    panel = heat_panel(0, subject(1.0), {(name, target): heat for name in methods for target in ("NG", "GO")})
+    assert panel.columns == count
+    targets = [tile.caption.rpartition(" ")[2] for tile in panel.tiles[1:]]
     assert targets == ["NG"] * count + ["GO"] * count
-    sheet = np.asarray(Image.open(io.BytesIO(plate.png())).convert("RGB"))
-    rows, columns = plate.tiles[0].pixels.shape[:2]
+    sheet = np.asarray(Image.open(io.BytesIO(panel.png())).convert("RGB"))
+    rows, columns = panel.tiles[0].pixels.shape[:2]
     assert rows * 3 < sheet.shape[0] < rows * 5
     assert columns * count < sheet.shape[1] < (columns + 10) * count
     beside = sheet[:rows, columns + 8 :]

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fancnn.explain.pointing_game import by_chance, located, restored, widened
+from fancnn.explain.pointing_game import by_chance, pointing_result, restored, widened
 from fancnn.images.preprocess import Preprocess
 
 sides = st.integers(20, 90)
@@ -15,8 +15,8 @@ sides = st.integers(20, 90)
 def test_even_heat_has_the_masks_area_inside_and_all_of_it_in_a_full_mask(h: int, w: int, seed: int) -> None:
     mask = torch.rand(h, w, generator=torch.Generator().manual_seed(seed)) < 0.2
     mask[0, 0] = True
-    assert located(torch.ones(h, w), mask).share == pytest.approx(by_chance(mask).area)
-    assert located(torch.rand(h, w), torch.ones(h, w).bool()).share == pytest.approx(1)
+    assert pointing_result(torch.ones(h, w), mask).share == pytest.approx(by_chance(mask).area)
+    assert pointing_result(torch.rand(h, w), torch.ones(h, w).bool()).share == pytest.approx(1)
 
 
 @settings(max_examples=10)
@@ -29,7 +29,7 @@ def test_a_random_pixel_hits_as_often_as_chance_says(h: int, w: int, seed: int) 
         for column in range(w):
             heat = torch.zeros(h, w)
             heat[row, column] = 1
-            hits += located(heat, mask).hit
+            hits += pointing_result(heat, mask).hit
     assert hits == int(widened(mask)[::7].sum())
     assert by_chance(mask).pointing == pytest.approx(float(widened(mask).float().mean()))
 
@@ -39,13 +39,13 @@ def test_a_near_miss_hits_and_a_far_one_does_not() -> None:
     mask[50, 50] = True
     for distance, hit in ((0, True), (3, True), (4, False)):
         heat.zero_()[50, 50 + distance] = 1
-        assert located(heat, mask).hit is hit
+        assert pointing_result(heat, mask).hit is hit
 
 
 def test_no_heat_hits_nothing_and_counts_as_even() -> None:
     mask = torch.zeros(10, 10).bool()
     mask[0] = True
-    found = located(torch.zeros(10, 10), mask)
+    found = pointing_result(torch.zeros(10, 10), mask)
     assert (found.share, found.hit, found.blank) == (pytest.approx(0.1), False, True)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fancnn.fans.defects import DEFECTS, LABEL_TURN, Flaws, draw_flaw
+from fancnn.fans.defects import DEFECTS, LABEL_TURN, Defects, draw_defect
 from fancnn.fans.fan import draw_fan
 from fancnn.fans.raster import look
 from fancnn.fans.rendered_image import TOLERANCE, RenderedImage, render_image
@@ -11,9 +11,9 @@ SIZE = 96
 LABELS = ("label_rotated", "label_missing")
 
 
-def scene_and_flaw(kind: str, index: int, severity: float = 1.0) -> tuple[Scene, Flaws]:
+def scene_and_defect(kind: str, index: int, severity: float = 1.0) -> tuple[Scene, Defects]:
     scene = draw_scene(np.random.default_rng(index), (index,))
-    return scene, draw_flaw(kind, scene.fan, np.random.default_rng((index, 1)), severity)
+    return scene, draw_defect(kind, scene.fan, np.random.default_rng((index, 1)), severity)
 
 
 def defective(kind: str, index: int, severity: float = 1.0) -> tuple[RenderedImage, np.ndarray]:
@@ -25,8 +25,8 @@ def defective(kind: str, index: int, severity: float = 1.0) -> tuple[RenderedIma
 @pytest.mark.parametrize("kind", DEFECTS)
 def test_a_defect_changes_its_own_part_and_nothing_else(kind: str) -> None:
     for index in range(3):
-        scene, flaws = scene_and_flaw(kind, index)
-        change = np.abs(paint(scene, SIZE, flaws) - paint(scene, SIZE)).max(axis=0)
+        scene, defects = scene_and_defect(kind, index)
+        change = np.abs(paint(scene, SIZE, defects) - paint(scene, SIZE)).max(axis=0)
         view = look(scene.placement, SIZE)
         parts = {
             "label_rotated": view.r <= scene.fan.label + 2 * view.pixel,
@@ -81,8 +81,8 @@ def test_a_higher_severity_spoils_more_pixels(kind: str) -> None:
 @pytest.mark.parametrize("severity", [0.3, 1.0, 3.0])
 def test_a_label_turns_within_its_range_and_both_ways(severity: float) -> None:
     fan, rng = draw_fan(np.random.default_rng(0)), np.random.default_rng(1)
-    flaws = [draw_flaw("label_rotated", fan, rng, severity).turned_label for _ in range(200)]
-    degrees = np.rad2deg([turned.angle for turned in flaws if turned])
+    defects = [draw_defect("label_rotated", fan, rng, severity).turned_label for _ in range(200)]
+    degrees = np.rad2deg([turned.angle for turned in defects if turned])
     assert len(degrees) == 200
     assert LABEL_TURN[0] <= np.abs(degrees).min()
     assert np.abs(degrees).max() <= LABEL_TURN[1]
@@ -95,15 +95,15 @@ def test_a_higher_severity_turns_labels_further() -> None:
     fan = draw_fan(np.random.default_rng(0))
 
     def mean_turn(severity: float) -> float:
-        flaws = [draw_flaw("label_rotated", fan, np.random.default_rng(i), severity) for i in range(100)]
-        return float(np.mean([abs(flaw.turned_label.angle) for flaw in flaws if flaw.turned_label]))
+        defects = [draw_defect("label_rotated", fan, np.random.default_rng(i), severity) for i in range(100)]
+        return float(np.mean([abs(defect.turned_label.angle) for defect in defects if defect.turned_label]))
 
     assert mean_turn(0.5) < mean_turn(1.0) < mean_turn(2.0)
 
 
 def test_exactly_one_thing_is_wrong() -> None:
     fan, rng = draw_fan(np.random.default_rng(0)), np.random.default_rng(0)
-    drawn = [[name for name, flaw in vars(draw_flaw(kind, fan, rng, 1.0)).items() if flaw] for kind in DEFECTS]
+    drawn = [[name for name, defect in vars(draw_defect(kind, fan, rng, 1.0)).items() if defect] for kind in DEFECTS]
     assert all(len(names) == 1 for names in drawn)
     assert len({names[0] for names in drawn}) == len(DEFECTS)
 

@@ -7,7 +7,7 @@ import pytest
 
 import fancnn
 from fancnn.errors import UserError
-from fancnn.fans.workers import spread
+from fancnn.fans.workers import parallel_map
 
 SCRIPT = """
 from fancnn.fans.fan_dataset import render_fans
@@ -22,13 +22,13 @@ def ignore(finished: int) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_the_order_of_the_jobs(workers: int) -> None:
     finished: list[int] = []
-    assert spread(abs, range(-20, 20), workers, finished.append) == [abs(job) for job in range(-20, 20)]
+    assert parallel_map(abs, range(-20, 20), workers, finished.append) == [abs(job) for job in range(-20, 20)]
     assert sum(finished) == 40
 
 
 def test_a_process_that_dies_is_told_in_words() -> None:
     with pytest.raises(UserError, match="One of 2 rendering processes ended early.*workers=1"):
-        spread(os._exit, [3] * 40, 2, ignore)
+        parallel_map(os._exit, [3] * 40, 2, ignore)
 
 
 def test_a_script_without_a_guard_is_told_the_way_out(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from samples import write_images
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.pages.gallery import SHOWN, SIDE, Thumbnail, samples, shelves, thumbnails
+from fancnn.pages.gallery import SHOWN, SIDE, Thumbnail, gallery_sections, samples, thumbnails
 
 
 def opened(thumbnail: Thumbnail) -> Image.Image:
@@ -18,13 +18,13 @@ def opened(thumbnail: Thumbnail) -> Image.Image:
 
 def test_the_worst_mistakes_come_first_and_nothing_is_on_two_shelves(tmp_path: Path) -> None:
     rows = rows_of(200, shift=1)
-    found = {shelf.name: shelf for shelf in shelves(rows, Thresholds(0.3, 0.6), tmp_path)}
+    found = {section.name: section for section in gallery_sections(rows, Thresholds(0.3, 0.6), tmp_path)}
     assert list(found) == ["escapes", "overkills", "recheck", "unsure"]
-    chances = {name: [item.probability for item in shelf.images] for name, shelf in found.items()}
+    chances = {name: [item.probability for item in section.images] for name, section in found.items()}
     assert chances["escapes"] == sorted(row.probability for row in rows if row.label and row.probability <= 0.3)[:SHOWN]
     assert chances["overkills"][0] == max(row.probability for row in rows if not row.label)
     assert found["recheck"].total == sum(0.3 < row.probability <= 0.6 for row in rows)
-    paths = [item.path for shelf in found.values() for item in shelf.images]
+    paths = [item.path for section in found.values() for item in section.images]
     assert len(paths) == len(set(paths))
 
 
@@ -48,7 +48,7 @@ def test_samples_show_every_kind_good_ones_first(tmp_path: Path) -> None:
     rows = rows_of(40)
     images = [LabeledImage(row.path, row.class_name, row.label or 0, defect_type=row.defect_type) for row in rows]
     found = samples(images, write_files(tmp_path, rows), each=3)
-    assert [(shelf.name, shelf.total, len(shelf.images)) for shelf in found] == [
+    assert [(section.name, section.total, len(section.images)) for section in found] == [
         ("GO", 20, 3),
         ("NG/scratch", 10, 3),
         ("NG/stain", 10, 3),

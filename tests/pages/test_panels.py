@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from fancnn.explain.filter_panels import FILTERS_SHOWN, filter_plates, maps_plate, relative_changes
+from fancnn.explain.filter_panels import FILTERS_SHOWN, feature_map_panel, first_filter_panels, relative_changes
 from fancnn.pages.panels import (
     ImageCell,
     Panel,
@@ -35,30 +35,30 @@ def test_weights_of_both_signs_are_as_far_from_grey(scale: float) -> None:
 def test_all_filters_of_a_bank_have_one_scale_before_and_after() -> None:
     before = random.normal(size=(4, 3, 3, 3)).astype(np.float32)
     after = 10 * before
-    plates = filter_plates("conv", after, before)
-    assert [plate.name for plate in plates] == ["filters-before", "filters-after", "filters-change"]
-    contrast = [np.ptp(np.stack([tile.pixels for tile in plate.tiles]).astype(int)) for plate in plates]
+    panels = first_filter_panels("conv", after, before)
+    assert [panel.name for panel in panels] == ["filters-before", "filters-after", "filters-change"]
+    contrast = [np.ptp(np.stack([tile.pixels for tile in panel.tiles]).astype(int)) for panel in panels]
     assert contrast[0] < 0.2 * contrast[1]
-    assert f"+{np.abs(after).max():.2g} full" in plates[0].says
+    assert f"+{np.abs(after).max():.2g} full" in panels[0].says
     assert relative_changes(before, after) == pytest.approx([9.0] * 4)
-    assert plates[2].tiles[0].caption == "0: 900 %"
+    assert panels[2].tiles[0].caption == "0: 900 %"
 
 
 def test_what_is_left_out_is_said_and_why_there_is_no_before() -> None:
     many = random.normal(size=(FILTERS_SHOWN + 6, 3, 3, 3)).astype(np.float32)
-    (plate,) = filter_plates("conv", many, None, "its first weights came from a file")
-    assert len(plate.tiles) == FILTERS_SHOWN
-    assert plate.note == "6 of 70 filters are left out. Before training: its first weights came from a file."
+    (panel,) = first_filter_panels("conv", many, None, "its first weights came from a file")
+    assert len(panel.tiles) == FILTERS_SHOWN
+    assert panel.note == "6 of 70 filters are left out. Before training: its first weights came from a file."
     maps = np.zeros((5, 4, 4), np.float32)
     maps[3, 0, 0], maps[1, 0, 0] = 2, -3
-    shown = maps_plate(0, "conv", "conv 3x3", "convolution", maps, 2)
+    shown = feature_map_panel(0, "conv", "conv 3x3", "convolution", maps, 2)
     assert [tile.caption for tile in shown.tiles] == ["1", "3"]
     assert shown.note == "3 of 5 maps, with smaller values, are left out. 3 are 0 everywhere on this image."
 
 
 def test_a_frozen_layer_is_said_to_be_unchanged() -> None:
     bank = random.normal(size=(2, 3, 3, 3)).astype(np.float32)
-    assert "Nothing changed" in filter_plates("conv", bank, bank)[2].says
+    assert "Nothing changed" in first_filter_panels("conv", bank, bank)[2].says
     assert relative_changes(bank, bank) == [0, 0]
 
 
