@@ -106,7 +106,7 @@ def test_what_goes_to_a_person_is_in_the_headline_and_in_the_matrix(page: str, r
     one, two = page, recheck_page
     assert "would go to a person" in words(two)
     assert "RECHECK" in re.findall(r'id="confusion">.*?</figure>', two, re.DOTALL)[0]
-    assert "section-recheck" in two
+    assert "gallery-recheck" in two
     assert "would go to a person" not in words(one)
     assert "The thresholds were said for this report" in words(two)
 
