@@ -53,7 +53,7 @@ class RangeTest(pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        self.classifier.train_scores.take()
+        self.classifier.scores["train"].take()
 
 
 def losses_by_rate(

@@ -1,6 +1,6 @@
 """What images without labels can teach: to rebuild an image, or to tell how it was turned.
 
-A task holds the network under `network` and what only pretraining needs beside it. Its `measured` takes images
+A task holds the network under `network` and what only pretraining needs beside it. Its `per_image_scores` takes images
 scaled to [0, 1], as augmentation gives them, and gives `(batch,)` values of each image by name; `loss` is learnt.
 """
 
@@ -47,18 +47,18 @@ class Autoencoder(nn.Module):
         self.decoder = Decoder(channels, size, preprocess.image_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.rebuilt(self.preprocess.scaled(images))
+        return self.reconstruct(self.preprocess.scaled(images))
 
-    def rebuilt(self, pixels: Tensor) -> Tensor:
+    def reconstruct(self, pixels: Tensor) -> Tensor:
         rebuilt: Tensor = self.decoder(_features(self.network, self.preprocess.normalised(pixels)))
         return rebuilt
 
-    def measured(self, pixels: Tensor) -> dict[str, Tensor]:
+    def per_image_scores(self, pixels: Tensor) -> dict[str, Tensor]:
         """`loss`: the mean squared error over the pixels of each image."""
         shown = pixels
         if self.training and self.noise:  # the same to red, green and blue, so that grey images stay grey
             shown = pixels + self.noise * torch.randn_like(pixels[:, :1])
-        error = self.rebuilt(shown).float() - pixels
+        error = self.reconstruct(shown).float() - pixels
         return {"loss": error.square().mean((1, 2, 3))}
 
 
@@ -97,17 +97,17 @@ class Rotation(nn.Module):
         self.logits = nn.Linear(map_shape(network, preprocess)[0], 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.told(self.preprocess.scaled(images))
+        return self.classify_turns(self.preprocess.scaled(images))
 
-    def told(self, pixels: Tensor) -> Tensor:
+    def classify_turns(self, pixels: Tensor) -> Tensor:
         features = _features(self.network, self.preprocess.normalised(pixels))
         logits: Tensor = self.logits(features.mean((2, 3)))
         return logits
 
-    def measured(self, pixels: Tensor) -> dict[str, Tensor]:
-        """`loss`: the cross-entropy of each image's four turns; `accuracy`: the share of them that are told."""
+    def per_image_scores(self, pixels: Tensor) -> dict[str, Tensor]:
+        """`loss`: the cross-entropy of each image's four turns; `accuracy`: the share of them that are right."""
         turned, turns = four_turns(pixels)
-        logits = self.told(turned).float()
+        logits = self.classify_turns(turned).float()
         loss = F.cross_entropy(logits, turns, reduction="none")
         right = (logits.argmax(1) == turns).float()
         return {"loss": loss.view(4, -1).mean(0), "accuracy": right.view(4, -1).mean(0)}

@@ -178,7 +178,7 @@ def _print_result(module: Pretraining, data: ImageDataModule) -> None:
     task = module.model.eval()
     device = next(task.parameters()).device
     batches = [task.preprocess.scaled(images.to(device)) for images, _ in data.in_order("val")]
-    found = [task.measured(pixels) for pixels in batches]
+    found = [task.per_image_scores(pixels) for pixels in batches]
     values = {name: float(torch.cat([item[name] for item in found]).mean()) for name in found[0]}
     if isinstance(task, Autoencoder):
         flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())

@@ -73,11 +73,11 @@ def test_turns_are_numpys_and_their_labels_count_them(count: int, side: int, see
 def test_the_loss_of_turns_is_their_cross_entropy_and_the_accuracy_their_share() -> None:
     task = Rotation(ConvNet((20, 20), filters=(4,), hidden=()), Preprocess((20, 20))).eval()
     pixels = torch.rand(3, 3, 20, 20)
-    found = task.measured(pixels)
+    found = task.per_image_scores(pixels)
     losses, right = [], []
     for image in pixels:
         for turns in range(4):
-            chances = task.told(image.rot90(turns, (1, 2))[None]).softmax(1)[0]
+            chances = task.classify_turns(image.rot90(turns, (1, 2))[None]).softmax(1)[0]
             losses.append(-chances[turns].log().item())
             right.append(int(chances.argmax()) == turns)
     assert found["loss"].mean().item() == pytest.approx(np.mean(losses), rel=1e-5)
@@ -88,12 +88,12 @@ def test_an_autoencoder_is_measured_without_noise_and_trained_with_it() -> None:
     task = Autoencoder(ConvNet((20, 24), filters=(4,), hidden=()), Preprocess((20, 24)), noise=0.3).eval()
     images = random_images()
     error = (task(images) - images / 255).square().mean((1, 2, 3))
-    torch.testing.assert_close(task.measured(images / 255)["loss"], error)
+    torch.testing.assert_close(task.per_image_scores(images / 255)["loss"], error)
     task.train()
     torch.manual_seed(0)
-    noisy = task.measured(images / 255)["loss"]
+    noisy = task.per_image_scores(images / 255)["loss"]
     torch.manual_seed(1)
-    assert not torch.equal(task.measured(images / 255)["loss"], noisy)
+    assert not torch.equal(task.per_image_scores(images / 255)["loss"], noisy)
 
 
 def test_what_is_to_be_rebuilt_has_no_noise() -> None:
@@ -101,7 +101,7 @@ def test_what_is_to_be_rebuilt_has_no_noise() -> None:
     task = Autoencoder(ConvNet((20, 24), filters=(4,), hidden=()), Preprocess((20, 24)), noise=0.5).train()
     pixels = random_images() / 255
     task.rebuilt = lambda shown: pixels  # type: ignore[method-assign]
-    assert task.measured(pixels)["loss"].max() == 0
+    assert task.per_image_scores(pixels)["loss"].max() == 0
 
 
 def test_an_autoencoder_learns_to_rebuild() -> None:
@@ -111,7 +111,7 @@ def test_an_autoencoder_learns_to_rebuild() -> None:
     pixels = torch.nn.functional.interpolate(torch.rand(8, 3, 3, 3), size=(20, 24), mode="bilinear")
     losses = []
     for _ in range(60):
-        loss = task.measured(pixels)["loss"].mean()
+        loss = task.per_image_scores(pixels)["loss"].mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
