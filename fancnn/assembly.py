@@ -92,7 +92,18 @@ def _built(config: Mapping[str, Any], key: str, kind: type[T], **more: Any) -> T
     Raises:
         UserError: If it is another.
     """
-    made = build(config, key, **more)
+    return _of_kind(build(config, key, **more), config, key, kind)
+
+
+def _built_all(config: Mapping[str, Any], key: str, kind: type[T]) -> list[T]:
+    """As `_built`; what gives a list gives several."""
+    made = build(config, key)
+    if isinstance(made, list) and all(isinstance(item, kind) for item in made):
+        return made
+    return [_of_kind(made, config, key, kind)]
+
+
+def _of_kind(made: Any, config: Mapping[str, Any], key: str, kind: type[T]) -> T:
     if not isinstance(made, kind):
         raise UserError(f"{key}._target_={config['_target_']!r} gives {_a(type(made))}. Expected {_a(kind)}")
     return made
@@ -290,12 +301,14 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
 
 
 def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
-    """The objects of a group; an entry of null is left out."""
+    """The objects of a group; an entry of null is left out, one may make several."""
     with collected() as check:
         made = [
-            check(partial(_built, node, f"{group}.{name}", kind)) for name, node in nodes.items() if node is not None
+            check(partial(_built_all, node, f"{group}.{name}", kind))
+            for name, node in nodes.items()
+            if node is not None
         ]
-    return made  # type: ignore[return-value]  # None stands for a mistake, and those have ended the block
+    return [item for items in made for item in items or ()]  # None stands for a mistake: those have ended the block
 
 
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:

@@ -37,7 +37,7 @@ from fancnn.settings.validation import validate_image_size, validate_seed
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import boards_of, fit, leave_data
-from fancnn.training.checkpointing import BEST, BestAndLast
+from fancnn.training.checkpointing import BEST, BestCheckpoint
 from fancnn.training.epoch_log import History
 from fancnn.training.quiet_lightning import quiet_lightning
 
@@ -160,8 +160,7 @@ def _fit(
 
 
 def _best_loss(trainer: Trainer) -> float | None:
-    # History is a checkpoint to Lightning, too: the first of them need not be the one that keeps the best
-    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestAndLast)]
+    kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
     found = kept[0].best_model_score if kept else None
     return None if found is None else float(found)
 

@@ -4,12 +4,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-CLASSES = {  # modules or classes, and where they are now
+MODULES = {  # where what was in them is now
     "fancnn.learning.history": "fancnn.training.epoch_log",
     "fancnn.learning.dynamics": "fancnn.training.training_dynamics",
     "fancnn.learning.pretext": "fancnn.pretrain.pretext_tasks",
     "fancnn.learning.samples": "fancnn.train.augmented_samples",
     "fancnn.learning": "fancnn.training",
+}
+CLASSES = {  # and functions that make their objects, by the modules of now
+    "fancnn.training.averaging.ema": "fancnn.training.averaging.ExponentialMovingAverage",
+    "fancnn.training.averaging.swa": "fancnn.training.averaging.StochasticWeightAverage",
+    "fancnn.training.checkpointing.BestAndLast": "fancnn.training.checkpointing.best_and_last",
+}
+CALLBACKS = {  # by which Lightning keeps their states in a checkpoint
+    "BestAndLast": "BestCheckpoint",
 }
 KEYS = {  # of the configuration
     "data.split": "data.split_method",
@@ -18,7 +26,9 @@ KEYS = {  # of the configuration
     "callbacks.dynamics.pictures": "callbacks.dynamics.images",
 }
 CHOICES = {"model.labels": {"one": "binary", "two": "softmax", "types": "defect_types"}}
-_OLD = re.compile(rf"\b(?:{'|'.join(map(re.escape, CLASSES))})(?=\.)")
+_MODULES, _CLASSES, _CALLBACKS = (
+    re.compile(rf"\b(?:{'|'.join(map(re.escape, names))})\b") for names in (MODULES, CLASSES, CALLBACKS)
+)
 
 
 def settings_by_present_names(kept: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +74,20 @@ def metadata_by_present_names(about: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def training_state_by_present_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint that Lightning goes on with, the states of its callbacks by the present names of these.
+
+    Example:
+        >>> training_state_by_present_names({"callbacks": {"BestAndLast{'mode': 'min'}": {"monitor": "val/loss"}}})
+        {'callbacks': {"BestCheckpoint{'mode': 'min'}": {'monitor': 'val/loss'}}}
+    """
+    states = {
+        _CALLBACKS.sub(lambda match: CALLBACKS[match[0]], key, count=1): state
+        for key, state in checkpoint.get("callbacks", {}).items()
+    }
+    return {**checkpoint, "callbacks": states} if states else dict(checkpoint)
+
+
 _METADATA = {"decision_part": "decision_split", "parts": "splits"}
 
 
@@ -89,4 +113,5 @@ def _renamed(kept: Any, place: str) -> Any:
 
 
 def _class_now(text: str) -> str:
-    return _OLD.sub(lambda match: CLASSES[match[0]], text)
+    text = _MODULES.sub(lambda match: MODULES[match[0]], text)
+    return _CLASSES.sub(lambda match: CLASSES[match[0]], text)

@@ -1,61 +1,81 @@
 """Weights averaged over the training, scored and kept in place of those that are trained on.
 
-Training goes on with its own weights, the raw ones; validation and checkpoints have the average, so that `val/...`,
-`best.ckpt` and everything after them are of it. The checkpoint has the raw ones too, under `raw_weights`: a resumed
-run goes on exactly. What is averaged are the parameters and the running statistics of batch norms.
+By Lightning's `WeightAveraging`: training goes on with its own weights, the current ones; validation and checkpoints
+have the average, so that `val/...`, `best.ckpt` and everything after them are of it. The checkpoint has the current
+ones too, under `current_model_state`: a resumed run goes on exactly. What is averaged are the parameters and the
+running statistics of batch norms; of what is counted, as the batches that a norm has seen, the average has the current
+number.
+
+What is done otherwise than there:
+
+- An average of epochs is updated after their last step and not at their end. That comes after validation: Lightning
+  would score one average and keep the next.
+- Before the first epoch that counts the average is the current weights. Lightning would score the untrained ones.
+- The decay is less at first, and batch norms get statistics of their own, as the two classes below say.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from fancnn.errors import UserError
 
-Weights = dict[str, Tensor]
 
+class _AveragedWeights(WeightAveraging):
+    """What both averages have in common: every number of the average moves by `share` to the current one."""
 
-@dataclass(frozen=True)
-class Exponential:
-    """After every step: `average = d average + (1 - d) weights`, with `d = min(decay, (1 + t) / (10 + t))`.
+    def __init__(self) -> None:
+        super().__init__(multi_avg_fn=self._move)
 
-    t is the number of updates before. The second term, TensorFlow's, is what lets short trainings forget where they
-    started. Statistics of batch norms are averaged as weights are.
-    """
-
-    decay: float
-
-    def is_due(self, trainer: pl.Trainer) -> bool:
-        return True
+    @property
+    def state_key(self) -> str:
+        return "WeightAveraging"  # of either, as in files of earlier versions
 
     def share(self, updates: int) -> float:
-        """The share of the weights now in the new average; the first update takes them whole."""
-        return 1 - min(self.decay, (1 + updates) / (10 + updates)) if updates else 1.0
+        """Return the share of the current weights in the new average, after so many updates; the first takes all."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def _move(self, average: list[Tensor], current: list[Tensor], updates: Tensor | int) -> None:
+        share = self.share(int(updates))
+        if share == 1 or not average[0].is_floating_point():
+            torch._foreach_copy_(average, current)
+        else:
+            torch._foreach_lerp_(average, current, share)
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        # Lightning's default is where the module is, but it is moved to its device after this: on a GPU every update
+        # would copy all weights to the memory of the computer
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.on_train_end(trainer, pl_module)  # not called where a resumed training has ended before
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({"latest_update_step": state_dict.get("steps"), **state_dict})
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        if "updates" in state:  # of an earlier version, which had no average before the first update
+            raw = checkpoint.get("raw_weights", {})
+            checkpoint["current_model_state"] = {**checkpoint["state_dict"], **raw}
+            checkpoint["averaging_state"] = {"n_averaged": torch.tensor(state["updates"])}
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
-@dataclass(frozen=True)
-class Equal:
-    """After every epoch from `start_epoch` (1 is the first) on: the mean of the weights that those epochs ended with.
-
-    Statistics of batch norms are those of the averaged network on all training images, once more each epoch.
-    """
-
-    start_epoch: int
-
-    def is_due(self, trainer: pl.Trainer) -> bool:
-        return trainer.is_last_batch and trainer.current_epoch + 1 >= self.start_epoch
-
-    def share(self, updates: int) -> float:
-        return 1 / (1 + updates)
-
-
-def ema(decay: float) -> "WeightAveraging":
+class ExponentialMovingAverage(_AveragedWeights):
     """Exponential moving average of the weights (Polyak and Juditsky 1992; as in Tarvainen and Valpola 2017).
+
+    After every step: `average = d average + (1 - d) weights`, with `d = min(decay, (1 + t) / (10 + t))`; t is the
+    number of updates before. The second term, TensorFlow's, is what lets short trainings forget where they started,
+    and why this is not Lightning's `EMAWeightAveraging`. Statistics of batch norms are averaged as weights are.
 
     Args:
         decay: In (0, 1); 1 / (1 - decay) is about how many steps are remembered.
@@ -63,127 +83,62 @@ def ema(decay: float) -> "WeightAveraging":
     Raises:
         ValueError: If `decay` is outside (0, 1).
     """
-    if not 0 < decay < 1:
-        raise ValueError(f"decay={decay} should be above 0 and below 1, e.g. 0.99: a hundred steps are remembered")
-    return WeightAveraging(Exponential(decay))
+
+    def __init__(self, decay: float) -> None:
+        if not 0 < decay < 1:
+            raise ValueError(f"decay={decay} should be above 0 and below 1, e.g. 0.99: a hundred steps are remembered")
+        super().__init__()
+        self.decay = decay
+
+    def share(self, updates: int) -> float:
+        return 1 - min(self.decay, (1 + updates) / (10 + updates)) if updates else 1.0
 
 
-def swa(start_epoch: int) -> "WeightAveraging":
+class StochasticWeightAverage(_AveragedWeights):
     """Stochastic weight averaging (Izmailov et al. 2018, algorithm 1 with a cycle of one epoch).
+
+    The mean of the weights that the epochs from `start_epoch` on ended with. Statistics of batch norms are those of the
+    averaged network on all training images, once more each epoch.
 
     Args:
         start_epoch: The first epoch, from 1, whose weights are averaged; before it nothing is different.
 
     Raises:
         ValueError: If `start_epoch` is below 1.
-    """
-    if start_epoch < 1:
-        raise ValueError(f"start_epoch={start_epoch} should be 1 or more")
-    return WeightAveraging(Equal(start_epoch))
-
-
-class WeightAveraging(pl.Callback):
-    """Keeps an average of the weights, and puts it in their place for validation, in checkpoints and at the end.
-
-    Args:
-        rule: When the average is updated, and by how much.
-
-    Raises:
-        UserError: In `fit`, if the rule would begin after the last epoch.
+        UserError: In `fit`, if it is after the last epoch.
     """
 
-    def __init__(self, rule: Exponential | Equal) -> None:
-        self.rule = rule
-        self.average: Weights | None = None
-        self.updates = self.steps = 0  # updates of the average; steps of the optimiser at the last one
+    def __init__(self, start_epoch: int) -> None:
+        if start_epoch < 1:
+            raise ValueError(f"start_epoch={start_epoch} should be 1 or more")
+        super().__init__()
+        self.start_epoch = start_epoch
+        self._epoch, self._is_last_batch = 1, False
+
+    def share(self, updates: int) -> float:
+        return 1 / (1 + max(0, self._epoch - self.start_epoch))
+
+    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
+        return step_idx is not None and (self._is_last_batch or self._epoch <= self.start_epoch)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        first, last = getattr(self.rule, "start_epoch", 1), trainer.max_epochs or 0
+        first, last = self.start_epoch, trainer.max_epochs or 0
         if first > last > 0:
             raise UserError(
                 f"callbacks.averaging.start_epoch={first} is after the last epoch, trainer.max_epochs={last}: nothing "
                 f"would be averaged. Usual are the last quarter: callbacks.averaging.start_epoch={-(-3 * last // 4)}"
             )
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.average is not None:  # loaded before the model was moved to its device
-            now = averaged_tensors(pl_module)
-            self.average = {name: value.to(now[name].device) for name, value in self.average.items()}
-
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step == self.steps or not self.rule.is_due(trainer):
-            return  # with gradients of several batches gathered, not every batch is a step
-        self.steps = trainer.global_step
-        self._update(pl_module)
-        if isinstance(self.rule, Equal) and _batch_norms(pl_module):
-            with self._in_place(pl_module):
-                data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
-                update_statistics(pl_module, data.in_order("train"))
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._swap(pl_module)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._swap(pl_module)
-
-    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._swap(pl_module)  # no checkpoint is written any more
-        self.average = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"updates": self.updates, "steps": self.steps}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.updates, self.steps = state_dict["updates"], state_dict["steps"]
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if self.average is not None:
-            state = checkpoint["state_dict"]
-            checkpoint["raw_weights"] = {name: state[name] for name in self.average}
-            checkpoint["state_dict"] = {**state, **self.average}
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if raw := checkpoint.get("raw_weights"):
-            self.average = {name: checkpoint["state_dict"][name].clone() for name in raw}
-            _copy(raw, averaged_tensors(pl_module))  # the module has the average from `state_dict` by now
-
-    @torch.no_grad()
-    def _update(self, module: nn.Module) -> None:
-        now = averaged_tensors(module)
-        if self.average is None:
-            self.average = {name: value.detach().clone() for name, value in now.items()}
-        else:
-            torch._foreach_lerp_(list(self.average.values()), list(now.values()), self.rule.share(self.updates))
-        self.updates += 1
-
-    @torch.no_grad()
-    def _swap(self, module: nn.Module) -> None:
-        if self.average is not None:
-            now = averaged_tensors(module)
-            raw = {name: value.detach().clone() for name, value in now.items()}
-            _copy(self.average, now)
-            _copy(raw, self.average)
-
-    @contextmanager
-    def _in_place(self, module: nn.Module) -> Iterator[None]:
-        self._swap(module)
-        yield
-        self._swap(module)
-
-
-def averaged_tensors(module: nn.Module) -> Weights:
-    """Parameters and running statistics of batch norms, by their names in the state; fixed buffers are left out."""
-    found: Weights = dict(module.named_parameters())
-    for name, layer in module.named_modules():
-        if isinstance(layer, _BatchNorm) and layer.running_mean is not None and layer.running_var is not None:
-            found |= {f"{name}.running_mean": layer.running_mean, f"{name}.running_var": layer.running_var}
-    return found
+        self._epoch, self._is_last_batch = trainer.current_epoch + 1, trainer.is_last_batch
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if self._is_last_batch and self._epoch >= self.start_epoch and batch_norms(pl_module):
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
+            self._swap_models(pl_module)
+            update_statistics(pl_module, data.in_order("train"))
+            self._swap_models(pl_module)
 
 
 @torch.no_grad()
@@ -196,7 +151,7 @@ def update_statistics(module: pl.LightningModule, batches: Any) -> None:
         module: Takes uint8 images.
         batches: Images and labels.
     """
-    norms, was_training = _batch_norms(module), {layer: layer.training for layer in module.modules()}
+    norms, was_training = batch_norms(module), {layer: layer.training for layer in module.modules()}
     before = [(layer.momentum, None if (n := layer.num_batches_tracked) is None else n.clone()) for layer in norms]
     module.eval()
     for layer in norms:
@@ -208,17 +163,11 @@ def update_statistics(module: pl.LightningModule, batches: Any) -> None:
             module(images.to(module.device))
     for layer, (momentum, tracked) in zip(norms, before, strict=True):
         layer.momentum, layer.num_batches_tracked = momentum, tracked
-    for part, training in was_training.items():
-        part.training = training
+    for child, training in was_training.items():
+        child.training = training
 
 
-def _batch_norms(module: nn.Module) -> list[_BatchNorm]:
-    """Those that have statistics, but for frozen ones: these keep theirs."""
+def batch_norms(module: nn.Module) -> list[_BatchNorm]:
+    """Return those that have statistics, but for frozen ones: these keep theirs."""
     norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     return [layer for layer in norms if not layer.affine or layer.weight.requires_grad]
-
-
-@torch.no_grad()
-def _copy(source: Mapping[str, Tensor], target: Mapping[str, Tensor]) -> None:
-    for name, value in source.items():
-        target[name].copy_(value)

@@ -9,12 +9,12 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
-from torch import Tensor
 
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
+from fancnn.settings.earlier_names import training_state_by_present_names
 from fancnn.settings.validation import is_count, validate_monitor
 from fancnn.system.interruption import uncut
 from fancnn.training.epoch_scores import direction
@@ -29,25 +29,37 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     `fancnn.files.seals`), so that whoever loads it knows that they are what they were.
 
     Lightning stages in the system's temporary folder; from another file system the move is a copy.
+
+    What is saved twice at one step, as best and as last, is one file with two names: writing takes longer than many an
+    epoch. What is loaded to go on with, from an earlier version, has the present names.
     """
+
+    def __init__(self) -> None:
+        self._saved: tuple[Any, Path] | None = None  # epoch, step and keys of the latest checkpoint; its file
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        described = checkpoint.get("fancnn")
-        if described is not None:
+        target, state = Path(path), (checkpoint.get("epoch"), checkpoint.get("global_step"), set(checkpoint))
+        if self._saved is not None and self._saved[0] == state and _linked(self._saved[1], target):
+            return
+        if (described := checkpoint.get("fancnn")) is not None:
             now = weights_hash(weights_of(checkpoint["state_dict"]))
             checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
         try:
             # a signal inside torch.save would become another exception
-            with uncut(), atomic_file(Path(path)) as partial, partial.open("w+b") as file:
+            with uncut(), atomic_file(target) as partial, partial.open("w+b") as file:
                 _save(checkpoint, file)
                 seal_archive(file)
+            self._saved = (state, target)
         except OSError as error:
             raise UserError(
                 f"cannot write {path}: {error.strerror or error}. The file of before, if any, is as it was. Make "
                 "room, or work where you can write; a run that was stopped goes on with ckpt=RUN"
             ) from error
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return training_state_by_present_names(super().load_checkpoint(path, *args, **kwargs))
 
 
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
@@ -77,41 +89,30 @@ class _Written:
         self.file.flush()
 
 
-class BestAndLast(ModelCheckpoint):
-    """Keeps `best.ckpt` by `monitor` and `last.ckpt`, both at the end of an epoch.
-
-    A resumed run has a new folder; it takes the best checkpoint so far along.
+def best_and_last(dirpath: str, monitor: str) -> list[ModelCheckpoint]:
+    """Return what keeps `best.ckpt` by `monitor` and `last.ckpt`, both at the end of an epoch.
 
     Args:
         dirpath: Folder of the files.
         monitor: Name of the score; lower is better for a loss, higher for all others.
     """
+    validate_monitor(monitor)
+    options: dict[str, Any] = {
+        "dirpath": dirpath,
+        "save_on_train_epoch_end": True,  # after the scores of train and val
+        "auto_insert_metric_name": False,  # `=` in a file name must be quoted in an override
+        "enable_version_counter": False,
+    }
+    best = BestCheckpoint(filename=Path(BEST).stem, monitor=monitor, mode=direction(monitor), **options)
+    # Lightning's own `save_last` writes the last epoch only where it is the best; without a monitor every epoch is kept
+    return [best, ModelCheckpoint(filename=Path(LAST).stem, **options)]
 
-    def __init__(self, dirpath: str, monitor: str) -> None:
-        validate_monitor(monitor)
-        super().__init__(
-            dirpath=dirpath,
-            filename=Path(BEST).stem,
-            monitor=monitor,
-            mode=direction(monitor),
-            save_last=True,
-            save_on_train_epoch_end=True,  # after the scores of train and val
-            auto_insert_metric_name=False,  # `=` in a file name must be quoted in an override
-            enable_version_counter=False,
-        )
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)
-        if not self._should_skip_saving_checkpoint(trainer):  # Lightning writes the last only where it is the best
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+class BestCheckpoint(ModelCheckpoint):
+    """The best of a run and of what it goes on with: a resumed run has a new folder and takes the best so far along.
 
-    def _save_last_checkpoint(self, trainer: Trainer, monitor_candidates: dict[str, Tensor]) -> None:
-        """Where the last epoch is the best, one file has both names: writing takes longer than many an epoch."""
-        best = Path(self.best_model_path)
-        fresh = self._last_checkpoint_saved == str(best) and self._last_global_step_saved == trainer.global_step
-        alone = trainer.world_size == 1  # saving waits for all processes, so all or none must save
-        if not (alone and fresh and _linked(best, best.with_name(LAST))):
-            super()._save_last_checkpoint(trainer, monitor_candidates)
+    Lightning's own forgets the best score where the folder is another.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         best = Path(self.dirpath or "") / BEST

@@ -11,6 +11,8 @@ NOT_FOR_USERS = (
     r"The number of training batches .* is smaller than the logging interval",
     # the run folder is new; what is in it was put there by this run
     r"Checkpoint directory .* exists and is not empty",
+    # a resumed run has a new one
+    r"The dirpath has changed from",
     # the graph on TensorBoard is traced by torch's own writer, which still traces the old way
     r"`torch\.jit\.trace\w*` is deprecated",
     r"Converting a tensor to a Python (boolean|float|integer)",

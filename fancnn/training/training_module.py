@@ -53,7 +53,7 @@ class TrainingModule(pl.LightningModule):
         self.model = model
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.augment = augment
-        self.seed, self.description = seed, description
+        self.seed, self.description = seed, dict(description)
         self.epoch_lr = 0.0  # learning rate of the first step of the epoch under way
 
     @abstractmethod

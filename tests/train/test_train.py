@@ -106,7 +106,7 @@ def test_a_resumed_run_keeps_the_best_epoch_of_before_and_its_own_last(
     train(train_settings("monitor=train/loss", "trainer.max_epochs=2", output=half))
     path = half / "checkpoints/last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    state = next(state for name, state in checkpoint["callbacks"].items() if name.startswith("BestAndLast"))
+    state = next(state for name, state in checkpoint["callbacks"].items() if name.startswith("BestCheckpoint"))
     state["best_model_score"] = state["kth_value"] = torch.tensor(-1.0)  # better than any epoch to come
     torch.save(checkpoint, path)
     train(train_settings("monitor=train/loss", "trainer.max_epochs=3", f"ckpt={half}", output=rest))

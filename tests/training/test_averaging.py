@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from pytorch_lightning.callbacks import WeightAveraging
 from samples import write_images
 from torch import Tensor, nn
 
@@ -16,8 +17,8 @@ from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
 from fancnn.images.preprocess import Preprocess
 from fancnn.model import Model
-from fancnn.training.averaging import Equal, Exponential, WeightAveraging, averaged_tensors, ema, swa
-from fancnn.training.checkpointing import BestAndLast
+from fancnn.training.averaging import ExponentialMovingAverage, StochasticWeightAverage
+from fancnn.training.checkpointing import best_and_last
 from fancnn.training.classifier import Classifier
 from fancnn.training.losses import CrossEntropy
 from fancnn.training.quiet_lightning import quiet_lightning
@@ -50,15 +51,19 @@ class Watch(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *more: Any) -> None:
         self.steps.append(copied(pl_module))
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.validated.append(copied(pl_module))
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, *more: Any
+    ) -> None:
+        if batch_idx == 0:
+            self.validated.append(copied(pl_module))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.losses.append(float(trainer.callback_metrics["val/loss"]))
 
 
 def copied(module: nn.Module) -> Weights:
-    return {name: value.detach().clone() for name, value in averaged_tensors(module).items()}
+    """What is averaged: all that is no whole number."""
+    return {name: value.clone() for name, value in module.state_dict().items() if value.is_floating_point()}
 
 
 def fitted(
@@ -69,7 +74,7 @@ def fitted(
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=epochs,
-        callbacks=[*([averaging] if averaging else []), watch, BestAndLast(str(folder), "train/loss")],
+        callbacks=[*([averaging] if averaging else []), watch, *best_and_last(str(folder), "train/loss")],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -90,27 +95,29 @@ def by_hand(steps: list[Weights], share: Callable[[int], float]) -> Weights:
 
 def test_ema_is_its_recursion_and_what_is_scored_and_kept(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier(norm=True)
-    watch = fitted(module, data, tmp_path, ema(0.8))
+    watch = fitted(module, data, tmp_path, ExponentialMovingAverage(0.8))
     expected = by_hand(watch.steps, lambda t: 1 - min(0.8, (1 + t) / (10 + t)))
     assert len(watch.steps) == 12
     torch.testing.assert_close(watch.validated[-1], expected, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(copied(module), expected, rtol=1e-5, atol=1e-6)
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert all(torch.equal(kept["state_dict"][name], value) for name, value in watch.validated[-1].items())
-    assert all(torch.equal(kept["raw_weights"][name], value) for name, value in watch.steps[-1].items())
-    assert not any("preprocess" in name for name in kept["raw_weights"]), "what is fixed is not averaged"
+    assert all(torch.equal(kept["current_model_state"][name], value) for name, value in watch.steps[-1].items())
+    assert int(module.model.network[1].num_batches_tracked) == 12, "what is counted is not averaged"
 
 
 def test_the_logged_loss_of_validation_is_that_of_the_average(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier()
-    watch = fitted(module, data, tmp_path, ema(0.9))
+    watch = fitted(module, data, tmp_path, ExponentialMovingAverage(0.9))
     module.eval()
     batches = [(module(images), labels) for images, labels in data.in_order("val")]
     logits, labels = (torch.cat(column) for column in zip(*batches, strict=True))
     assert watch.losses[-1] == pytest.approx(F.binary_cross_entropy_with_logits(logits, labels).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("make", [lambda: ema(0.9), lambda: swa(2)], ids=["ema", "swa"])
+@pytest.mark.parametrize(
+    "make", [lambda: ExponentialMovingAverage(0.9), lambda: StochasticWeightAverage(2)], ids=["ema", "swa"]
+)
 def test_training_itself_goes_on_as_if_nothing_were_averaged(
     make: Callable[[], WeightAveraging], data: ImageDataModule, tmp_path: Path
 ) -> None:
@@ -122,7 +129,7 @@ def test_training_itself_goes_on_as_if_nothing_were_averaged(
 
 def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier()
-    watch = fitted(module, data, tmp_path, swa(2), epochs=4)
+    watch = fitted(module, data, tmp_path, StochasticWeightAverage(2), epochs=4)
     ends = watch.steps[3::4]
     torch.testing.assert_close(watch.validated[0], ends[0], rtol=0, atol=0)
     for last in (2, 3, 4):
@@ -133,7 +140,7 @@ def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: Ima
 
 def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: ImageDataModule, tmp_path: Path) -> None:
     module = classifier(norm=True)
-    fitted(module, data, tmp_path, swa(1))
+    fitted(module, data, tmp_path, StochasticWeightAverage(1))
     convolution, norm = module.model.network[0], module.model.network[1]
     images = torch.cat([batch for batch, _ in data.in_order("train")])  # one batch: its mean is that of the batches
     with torch.no_grad():
@@ -146,18 +153,22 @@ def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: Imag
 
 def test_an_average_that_would_begin_after_the_last_epoch_is_refused(data: ImageDataModule, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"start_epoch=9 is after the last epoch.*averaging.start_epoch=3"):
-        fitted(classifier(), data, tmp_path, swa(9))
+        fitted(classifier(), data, tmp_path, StochasticWeightAverage(9))
 
 
 def test_the_share_of_new_weights_begins_whole() -> None:
-    assert [Equal(1).share(n) for n in range(3)] == pytest.approx([1, 1 / 2, 1 / 3])
-    assert Exponential(0.99).share(0) == 1
-    assert Exponential(0.99).share(1) == pytest.approx(1 - 2 / 11)
-    assert Exponential(0.99).share(10_000) == pytest.approx(0.01)
+    average = ExponentialMovingAverage(0.99)
+    assert average.share(0) == 1
+    assert average.share(1) == pytest.approx(1 - 2 / 11)
+    assert average.share(10_000) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
-    ("make", "text"), [(lambda: ema(1.0), "decay=1.0 should be"), (lambda: swa(0), "start_epoch=0 should be")]
+    ("make", "text"),
+    [
+        (lambda: ExponentialMovingAverage(1.0), "decay=1.0 should be"),
+        (lambda: StochasticWeightAverage(0), "start_epoch=0 should be"),
+    ],
 )
 def test_impossible_values_are_refused(make: Callable[[], WeightAveraging], text: str) -> None:
     with pytest.raises(ValueError, match=text):

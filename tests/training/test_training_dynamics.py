@@ -15,7 +15,7 @@ from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.split_plan import SplitPlan
 from fancnn.images.preprocess import Preprocess
 from fancnn.model import Model
-from fancnn.training.averaging import WeightAveraging, ema
+from fancnn.training.averaging import ExponentialMovingAverage
 from fancnn.training.classifier import Classifier
 from fancnn.training.losses import CrossEntropy
 from fancnn.training.quiet_lightning import quiet_lightning
@@ -145,7 +145,7 @@ def test_activations_that_can_be_below_zero_have_no_dead_units() -> None:
 @pytest.mark.parametrize("averaged", [False, True])
 def test_looking_changes_no_weight(averaged: bool, data: ImageDataModule, tmp_path: Path) -> None:
     def weights(*callbacks: pl.Callback) -> list[Tensor]:
-        averaging: list[WeightAveraging] = [ema(decay=0.9)] if averaged else []
+        averaging = [ExponentialMovingAverage(decay=0.9)] if averaged else []
         return [weight.detach() for weight in fitted(data, *averaging, *callbacks).parameters()]
 
     seen = weights(Dynamics(tmp_path / "dynamics.csv", every_n_epochs=1))
