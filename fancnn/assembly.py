@@ -52,7 +52,7 @@ from fancnn.system.memory import memory_bytes
 from fancnn.training.checkpointing import AtomicCheckpointIO
 from fancnn.training.classifier import Classifier
 from fancnn.training.factories import accepted, validate_loss, validate_makers, validate_network, validate_takes_outputs
-from fancnn.training.layer_freezing import freezing
+from fancnn.training.layer_freezing import freezing_callbacks
 from fancnn.training.losses import with_balanced_weights
 from fancnn.training.output_bias import set_output_bias
 from fancnn.training.precision import hardware_precision
@@ -320,7 +320,7 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
         callbacks = check(lambda: _each(settings.callbacks, "callbacks", Callback)) or []
         loggers = check(lambda: _each(settings.logger, "logger", LOGGER))
     if isinstance(settings, TrainSettings):
-        callbacks += freezing(settings.freeze.layers, settings.freeze.until_epoch)
+        callbacks += freezing_callbacks(settings.freeze.layers, settings.freeze.until_epoch)
     made = _built(
         {**settings.trainer, "precision": precision(settings)[0]},
         "trainer",
@@ -364,8 +364,8 @@ def check(settings: TrainSettings) -> None:
 
 def _validate_frozen(settings: TrainSettings, network: nn.Module) -> None:
     validate_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer)
-    for callback in freezing(settings.freeze.layers):
-        callback.held(network)
+    for callback in freezing_callbacks(settings.freeze.layers):
+        callback.frozen_layers(network)
 
 
 def _stand_in(labels: str) -> Model:

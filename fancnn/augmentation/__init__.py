@@ -4,27 +4,35 @@ Each transform assumes that it leaves the label true; its docstring says what th
 """
 
 from fancnn.augmentation.augment import Augment
-from fancnn.augmentation.color import Brightness, ColourCast, Contrast, Saturation
-from fancnn.augmentation.geometric import HorizontalFlip, Rotation, Shear, Shift, SquareSymmetry, VerticalFlip, Zoom
+from fancnn.augmentation.color import Brightness, ChannelGain, Contrast, Saturation
+from fancnn.augmentation.geometric import (
+    DihedralSymmetry,
+    HorizontalFlip,
+    Rotation,
+    Shear,
+    Translate,
+    VerticalFlip,
+    Zoom,
+)
 from fancnn.augmentation.mixing import CutMix, MixUp
-from fancnn.augmentation.noise import Blur, Erasing, Noise
+from fancnn.augmentation.noise import Blur, Noise, RandomErasing
 
 __all__ = [
     "Augment",
     "Blur",
     "Brightness",
-    "ColourCast",
+    "ChannelGain",
     "Contrast",
     "CutMix",
-    "Erasing",
+    "DihedralSymmetry",
     "HorizontalFlip",
     "MixUp",
     "Noise",
+    "RandomErasing",
     "Rotation",
     "Saturation",
     "Shear",
-    "Shift",
-    "SquareSymmetry",
+    "Translate",
     "VerticalFlip",
     "Zoom",
 ]

@@ -6,15 +6,15 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from fancnn.augmentation.color import after, recoloured
-from fancnn.augmentation.grid_sampling import Border, rearranged, sampled
+from fancnn.augmentation.color import apply_color_matrices, compose_color_matrices
+from fancnn.augmentation.grid_sampling import Border, grid_sample_affine, permute_pixels
 from fancnn.errors import UserError
 from fancnn.settings.validation import validate_border
 
 
 @runtime_checkable
-class Positions(Protocol):
-    """Gives `(count, 3, 3)` maps of positions, see `sampling`; `exact` ones only flip and turn by quarters."""
+class GeometricTransform(Protocol):
+    """Gives `(count, 3, 3)` affine matrices, see `grid_sampling`; `exact` ones only flip and turn by quarters."""
 
     exact: ClassVar[bool]
 
@@ -22,31 +22,32 @@ class Positions(Protocol):
 
 
 @runtime_checkable
-class Colours(Protocol):
-    """Gives `(count, 3, 4)` affine maps of colours for images of `(count, 3)` mean colours."""
+class ColorTransform(Protocol):
+    """Gives `(count, 3, 4)` affine matrices of (red, green, blue) for images of `(count, 3)` mean colors."""
 
-    def colours(self, means: Tensor) -> Tensor: ...
+    def color_matrices(self, means: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
-class Surface(Protocol):
+class NoiseTransform(Protocol):
     """Takes and gives contiguous `(batch, 3, height, width)` images, not clamped."""
 
-    def retouched(self, images: Tensor) -> Tensor: ...
+    def transform_pixels(self, images: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
-class Mixing(Protocol):
+class MixingTransform(Protocol):
     """Takes and gives contiguous images and their labels."""
 
-    def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]: ...
+    def mix(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 class Augment(nn.Module):
     r"""Each training image a little different each time it is seen; nothing at all while not training.
 
-    Positions first, then colours, then surfaces, then mixing, and those of a kind in the order given. All maps of
-    positions are one map, read once; all maps of colours are one, applied once; the result is clamped to [0, 1].
+    Geometric transforms first, then color, then noise, then mixing, and those of a kind in the order given. The
+    affine matrices of all geometric transforms are one, and pixels are read once; those of all color transforms are
+    one, applied once; the result is clamped to [0, 1].
     Everything is drawn for each image from torch's global generator of the images' device, so that the
     generator's state decides all. There are no weights.
 
@@ -74,49 +75,49 @@ class Augment(nn.Module):
         super().__init__()
         validate_border(border)
         for item in transforms:
-            if not isinstance(item, Positions | Colours | Surface | Mixing):
+            if not isinstance(item, GeometricTransform | ColorTransform | NoiseTransform | MixingTransform):
                 found = type(item).__name__
                 raise UserError(
-                    f"augment.transforms: {found} is none. Expected those of fancnn.augmentation: Shift, ..."
+                    f"augment.transforms: {found} is none. Expected those of fancnn.augmentation: Translate, ..."
                 )
         self.border: Border = border
-        self.positions = [item for item in transforms if isinstance(item, Positions)]
-        self.colours = [item for item in transforms if isinstance(item, Colours)]
-        self.surfaces = [item for item in transforms if isinstance(item, Surface)]
-        self.mixing = [item for item in transforms if isinstance(item, Mixing)]
+        self.geometric = [item for item in transforms if isinstance(item, GeometricTransform)]
+        self.color = [item for item in transforms if isinstance(item, ColorTransform)]
+        self.noise = [item for item in transforms if isinstance(item, NoiseTransform)]
+        self.mixing = [item for item in transforms if isinstance(item, MixingTransform)]
 
     @torch.no_grad()
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if not self.training:
             return images, labels
-        with torch.autocast(images.device.type, enabled=False):  # bfloat16 has 256 positions between 128 and 256
-            pixels = self._recoloured(self._moved(images))
-            for surface in self.surfaces:
-                pixels = surface.retouched(pixels)
+        with torch.autocast(images.device.type, enabled=False):  # bfloat16 has 256 coordinates between 128 and 256
+            pixels = self._apply_color(self._apply_geometric(images))
+            for noise in self.noise:
+                pixels = noise.transform_pixels(pixels)
             for mixing in self.mixing:
-                pixels, labels = mixing.mixed(pixels, labels)
+                pixels, labels = mixing.mix(pixels, labels)
         # one pass clamps and brings them into the order that convolutions are fastest in
         result = torch.empty_like(pixels, memory_format=torch.channels_last)
         return torch.clamp(pixels, 0, 1, out=result), labels
 
-    def _moved(self, images: Tensor) -> Tensor:
-        if not self.positions:
+    def _apply_geometric(self, images: Tensor) -> Tensor:
+        if not self.geometric:
             return images.contiguous()
         size = (images.shape[2], images.shape[3])
-        made = [item.matrices(len(images), size, images.device) for item in self.positions]
+        made = [item.matrices(len(images), size, images.device) for item in self.geometric]
         matrices = made[0]
-        for later in made[1:]:  # maps lead back: what was done last is undone first
+        for later in made[1:]:  # matrices lead back: what was done last is undone first
             matrices = matrices @ later
-        if all(item.exact for item in self.positions):
-            return rearranged(images, matrices)
-        return sampled(images, matrices, self.border)
+        if all(item.exact for item in self.geometric):
+            return permute_pixels(images, matrices)
+        return grid_sample_affine(images, matrices, self.border)
 
-    def _recoloured(self, images: Tensor) -> Tensor:
-        if not self.colours:
+    def _apply_color(self, images: Tensor) -> Tensor:
+        if not self.color:
             return images
         means = images.mean((2, 3))
-        maps = self.colours[0].colours(means)
-        for item in self.colours[1:]:
-            now = (maps[:, :, :3] @ means[:, :, None] + maps[:, :, 3:]).squeeze(2)
-            maps = after(maps, item.colours(now))
-        return recoloured(images, maps.to(images.dtype))
+        matrices = self.color[0].color_matrices(means)
+        for item in self.color[1:]:
+            now = (matrices[:, :, :3] @ means[:, :, None] + matrices[:, :, 3:]).squeeze(2)
+            matrices = compose_color_matrices(matrices, item.color_matrices(now))
+        return apply_color_matrices(images, matrices.to(images.dtype))

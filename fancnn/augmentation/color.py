@@ -1,6 +1,6 @@
-"""Transforms of colours: each gives an affine map of (red, green, blue) for each image.
+"""Transforms of colors: each gives an affine matrix of (red, green, blue) for each image.
 
-`Augment` applies the maps of all at once, so that pixels are touched once and clamped once, at the end.
+`Augment` applies the matrices of all at once, so that pixels are touched once and clamped once, at the end.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Brightness:
     def __post_init__(self) -> None:
         validate_range(strength=self.strength, probability=self.probability)
 
-    def colours(self, means: Tensor) -> Tensor:
+    def color_matrices(self, means: Tensor) -> Tensor:
         factors = _factors(len(means), self.strength, self.probability, means.device)
         return gains(factors[:, None].expand(-1, 3))
 
@@ -53,7 +53,7 @@ class Contrast:
     def __post_init__(self) -> None:
         validate_range(strength=self.strength, probability=self.probability)
 
-    def colours(self, means: Tensor) -> Tensor:
+    def color_matrices(self, means: Tensor) -> Tensor:
         return contrasts(_factors(len(means), self.strength, self.probability, means.device), means)
 
 
@@ -61,7 +61,7 @@ class Contrast:
 class Saturation:
     """Multiply the distance from the pixel's grey by a factor between 1 - strength and 1 + strength.
 
-    Assumes that how vivid a colour is does not decide. Grey images stay as they are.
+    Assumes that how vivid a color is does not decide. Grey images stay as they are.
 
     Args:
         strength: From 0 to 1.
@@ -74,12 +74,12 @@ class Saturation:
     def __post_init__(self) -> None:
         validate_range(strength=self.strength, probability=self.probability)
 
-    def colours(self, means: Tensor) -> Tensor:
+    def color_matrices(self, means: Tensor) -> Tensor:
         return saturations(_factors(len(means), self.strength, self.probability, means.device))
 
 
 @dataclass(frozen=True)
-class ColourCast:
+class ChannelGain:
     """Multiply red, green and blue by a factor each, between 1 - strength and 1 + strength: another lamp.
 
     Hues keep their order, none is turned into another. Assumes that no defect is a tint (rust, a burn), and gives
@@ -96,40 +96,40 @@ class ColourCast:
     def __post_init__(self) -> None:
         validate_range(strength=self.strength, probability=self.probability)
 
-    def colours(self, means: Tensor) -> Tensor:
+    def color_matrices(self, means: Tensor) -> Tensor:
         factors = uniform(3 * len(means), 1 - self.strength, 1 + self.strength, means.device).view(-1, 3)
         return gains(occasional(factors, 1.0, self.probability))
 
 
 def gains(factors: Tensor) -> Tensor:
-    """`(n, 3, 4)` maps of colours: red, green and blue times `(n, 3)` factors."""
+    """`(n, 3, 4)` matrices: red, green and blue times `(n, 3)` factors."""
     return _with_offsets(factors.diag_embed(), factors.new_zeros(len(factors), 3))
 
 
 def contrasts(factors: Tensor, means: Tensor) -> Tensor:
-    """`(n, 3, 4)` maps: `mean + factor * (colour - mean)`, mean the grey of `(n, 3)` mean colours."""
+    """`(n, 3, 4)` matrices: `mean + factor * (color - mean)`, mean the grey of `(n, 3)` mean colors."""
     grey = (means * means.new_tensor(LUMA)).sum(1)
     offsets = ((1 - factors) * grey)[:, None].expand(-1, 3)
     return _with_offsets(factors[:, None].expand(-1, 3).diag_embed(), offsets)
 
 
 def saturations(factors: Tensor) -> Tensor:
-    """`(n, 3, 4)` maps: `grey + factor * (colour - grey)`, grey that of the pixel."""
+    """`(n, 3, 4)` matrices: `grey + factor * (color - grey)`, grey that of the pixel."""
     factors = factors.view(-1, 1, 1)
     to_grey = factors.new_tensor(LUMA).expand(3, 3)
     linear = factors * torch.eye(3, device=factors.device) + (1 - factors) * to_grey
     return _with_offsets(linear, factors.new_zeros(len(factors), 3))
 
 
-def after(first: Tensor, second: Tensor) -> Tensor:
-    """`(n, 3, 4)` maps that do what `first` does and then what `second` does."""
+def compose_color_matrices(first: Tensor, second: Tensor) -> Tensor:
+    """`(n, 3, 4)` matrices that do what `first` does and then what `second` does."""
     linear, offsets = second[:, :, :3], second[:, :, 3:]
     return torch.cat([linear @ first[:, :, :3], linear @ first[:, :, 3:] + offsets], dim=2)
 
 
-def recoloured(images: Tensor, colours: Tensor) -> Tensor:
-    """Map the colours of contiguous images `(batch, 3, height, width)` by `(batch, 3, 4)`; nothing is clamped."""
-    pixels = torch.baddbmm(colours[:, :, 3:], colours[:, :, :3], images.flatten(2))
+def apply_color_matrices(images: Tensor, colors: Tensor) -> Tensor:
+    """Map the colors of contiguous images `(batch, 3, height, width)` by `(batch, 3, 4)`; nothing is clamped."""
+    pixels = torch.baddbmm(colors[:, :, 3:], colors[:, :, :3], images.flatten(2))
     return pixels.view(images.shape)
 
 

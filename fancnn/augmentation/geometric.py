@@ -1,4 +1,4 @@
-"""Transforms of positions: each gives a map for each image, see `sampling`; `Augment` reads once through all.
+"""Geometric transforms: each gives an affine matrix for each image, see `grid_sampling`; `Augment` reads once by all.
 
 `exact` transforms move whole pixels, so that no grey level changes.
 """
@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fancnn.augmentation.grid_sampling import maps
+from fancnn.augmentation.grid_sampling import affine_matrices
 from fancnn.augmentation.random_params import chosen, occasional, uniform, validate_ordered, validate_range
 
 Size = tuple[int, int]  # height and width, pixels
@@ -34,7 +34,7 @@ class HorizontalFlip:
         validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
-        return maps(count, device, xx=1 - 2 * chosen(count, self.probability, device).float())
+        return affine_matrices(count, device, xx=1 - 2 * chosen(count, self.probability, device).float())
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class VerticalFlip:
         validate_range(probability=self.probability)
 
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
-        return maps(count, device, yy=1 - 2 * chosen(count, self.probability, device).float())
+        return affine_matrices(count, device, yy=1 - 2 * chosen(count, self.probability, device).float())
 
 
 @dataclass(frozen=True)
-class SquareSymmetry:
+class DihedralSymmetry:
     """One of the eight symmetries of a square (quarter turns, with and without a flip), each as likely.
 
     In images that are not square, one of the four that keep their shape.
@@ -108,7 +108,7 @@ class Rotation:
 
 
 @dataclass(frozen=True)
-class Shift:
+class Translate:
     """Move to the side and up or down, each by up to a share of that side.
 
     Assumes that parts are not always at the same place, that being elsewhere is no defect, and that nothing which
@@ -129,7 +129,7 @@ class Shift:
     def matrices(self, count: int, size: Size, device: torch.device) -> Tensor:
         shares = uniform(2 * count, -self.share, self.share, device).view(count, 2)
         right, down = occasional(shares, 0.0, self.probability).unbind(1)
-        return shifts(right * size[1], down * size[0])
+        return translations(right * size[1], down * size[0])
 
 
 @dataclass(frozen=True)
@@ -186,30 +186,30 @@ class Shear:
 
 
 def symmetries(flip_x: Tensor, flip_y: Tensor, swap: Tensor) -> Tensor:
-    """`(n, 3, 3)` maps: flips of x and y, then x for y where `swap` says so; all `(n,)` booleans."""
+    """`(n, 3, 3)` matrices: flips of x and y, then x for y where `swap` says so; all `(n,)` booleans."""
     sign_x, sign_y, straight = 1 - 2 * flip_x.float(), 1 - 2 * flip_y.float(), 1 - swap.float()
     crossed = swap.float()
     entries = {"xx": sign_x * straight, "xy": sign_x * crossed, "yx": sign_y * crossed, "yy": sign_y * straight}
-    return maps(len(flip_x), flip_x.device, **entries)
+    return affine_matrices(len(flip_x), flip_x.device, **entries)
 
 
 def rotations(degrees: Tensor) -> Tensor:
-    """`(n, 3, 3)` maps of turns to the left by `(n,)` degrees, as `torch.rot90` turns."""
+    """`(n, 3, 3)` matrices of turns to the left by `(n,)` degrees, as `torch.rot90` turns."""
     angles = torch.deg2rad(degrees)
     cos, sin = angles.cos(), angles.sin()
-    return maps(len(degrees), degrees.device, xx=cos, xy=-sin, yx=sin, yy=cos)
+    return affine_matrices(len(degrees), degrees.device, xx=cos, xy=-sin, yx=sin, yy=cos)
 
 
-def shifts(right: Tensor, down: Tensor) -> Tensor:
-    """`(n, 3, 3)` maps of moves by `(n,)` pixels."""
-    return maps(len(right), right.device, x1=-right, y1=-down)
+def translations(right: Tensor, down: Tensor) -> Tensor:
+    """`(n, 3, 3)` matrices of moves by `(n,)` pixels."""
+    return affine_matrices(len(right), right.device, x1=-right, y1=-down)
 
 
 def zooms(factors: Tensor) -> Tensor:
-    """`(n, 3, 3)` maps: `(n,)` factors, 2 shows the middle twice as large."""
-    return maps(len(factors), factors.device, xx=1 / factors, yy=1 / factors)
+    """`(n, 3, 3)` matrices: `(n,)` factors, 2 shows the middle twice as large."""
+    return affine_matrices(len(factors), factors.device, xx=1 / factors, yy=1 / factors)
 
 
 def shears(degrees: Tensor) -> Tensor:
-    """`(n, 3, 3)` maps that slant upright lines by `(n,)` degrees."""
-    return maps(len(degrees), degrees.device, xy=torch.deg2rad(degrees).tan())
+    """`(n, 3, 3)` matrices that slant upright lines by `(n,)` degrees."""
+    return affine_matrices(len(degrees), degrees.device, xy=torch.deg2rad(degrees).tan())

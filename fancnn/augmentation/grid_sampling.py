@@ -1,6 +1,6 @@
-"""Moving images: one map of positions for each image, read once.
+"""Move the pixels of images: an affine matrix for each image, read once.
 
-A map is a `(3, 3)` matrix that takes a position in the new image to the position in the old one that is seen
+It is `(3, 3)`, homogeneous, and takes a position in the new image to the position in the old one that is seen
 there: `(x, y, 1)`, pixels from the middle of the image, x to the right and y down. Pixels, not shares of a side,
 so that a rotation is one in images that are not square, too.
 """
@@ -15,11 +15,11 @@ Border = Literal["reflection", "edge"] | float
 MODES = {"reflection": "reflection", "edge": "border"}  # torch's names
 
 
-def maps(count: int, device: torch.device, **entries: Tensor) -> Tensor:
+def affine_matrices(count: int, device: torch.device, **entries: Tensor) -> Tensor:
     """`(count, 3, 3)` identities with `entries`, `(count,)` each, called by row and column: `xy`, `yx`, ...
 
     Example:
-        >>> maps(1, torch.device("cpu"), x1=torch.tensor([5.0]))[0].tolist()
+        >>> affine_matrices(1, torch.device("cpu"), x1=torch.tensor([5.0]))[0].tolist()
         [[1.0, 0.0, 5.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
     made = torch.eye(3, device=device).repeat(count, 1, 1)
@@ -28,8 +28,8 @@ def maps(count: int, device: torch.device, **entries: Tensor) -> Tensor:
     return made
 
 
-def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> Tensor:
-    """Read each image at the mapped positions, bilinearly between pixels.
+def grid_sample_affine(images: Tensor, matrices: Tensor, border: Border = "reflection") -> Tensor:
+    """Read each image where its matrix leads to, bilinearly between pixels.
 
     Not made for shrinking much: below half the size fine texture would alias.
 
@@ -40,7 +40,7 @@ def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> 
             for ever) or a grey level.
 
     Returns:
-        `(batch, 3, height, width)`, contiguous; an image whose map is the identity comes back bit for bit.
+        `(batch, 3, height, width)`, contiguous; an image whose matrix is the identity comes back bit for bit.
     """
     grid = _grid(matrices.to(images.dtype), *images.shape[-2:])
     if isinstance(border, str):
@@ -52,12 +52,12 @@ def sampled(images: Tensor, matrices: Tensor, border: Border = "reflection") -> 
     return torch.where(resting.view(-1, 1, 1, 1), images, found, out=found)
 
 
-def rearranged(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move whole pixels: exact for maps that only flip and turn by quarters (these in square images only).
+def permute_pixels(images: Tensor, matrices: Tensor) -> Tensor:
+    """Move whole pixels: exact for matrices that only flip and turn by quarters (these in square images only).
 
     Args:
         images: `(batch, 3, height, width)`, of any type.
-        matrices: `(batch, 3, 3)` with nothing but -1, 0 and 1, and no shift.
+        matrices: `(batch, 3, 3)` with nothing but -1, 0 and 1, and no translation.
 
     Returns:
         `(batch, 3, height, width)`, contiguous.

@@ -34,7 +34,7 @@ class MixUp:
         validate_range(0.01, 10, alpha=self.alpha)
         validate_range(probability=self.probability)
 
-    def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         share = occasional(larger_share(self.alpha, len(images), images.device), 1.0, self.probability)
         return _mix(images, share), _mix(labels, share)
 
@@ -59,7 +59,7 @@ class CutMix:
         validate_range(0.01, 10, alpha=self.alpha)
         validate_range(probability=self.probability)
 
-    def mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def mix(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         height, width = images.shape[-2:]
         share = occasional(larger_share(self.alpha, len(images), images.device), 1.0, self.probability)
         side = (1 - share).sqrt()

@@ -28,7 +28,7 @@ class Noise:
         validate_range(0, 0.5, std=self.std)
         validate_range(probability=self.probability)
 
-    def retouched(self, images: Tensor) -> Tensor:
+    def transform_pixels(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape
         std = chosen(batch, self.probability, images.device).to(images.dtype) * self.std
         noise = torch.randn(batch, 1, height, width, dtype=images.dtype, device=images.device)
@@ -53,14 +53,14 @@ class Blur:
         validate_range(0.01, 3, sigma=self.sigma)
         validate_range(probability=self.probability)
 
-    def retouched(self, images: Tensor) -> Tensor:
+    def transform_pixels(self, images: Tensor) -> Tensor:
         sigmas = uniform(len(images), self.sigma / 2, self.sigma, images.device)
-        return blurred(images, occasional(sigmas, 0.0, self.probability), math.ceil(3 * self.sigma))
+        return gaussian_blur(images, occasional(sigmas, 0.0, self.probability), math.ceil(3 * self.sigma))
 
 
 @dataclass(frozen=True)
-class Erasing:
-    """Cover a rectangle, up to twice as long as wide, with the image's mean colour (Zhong et al. 2020).
+class RandomErasing:
+    """Cover a rectangle, up to twice as long as wide, with the image's mean color (Zhong et al. 2020).
 
     Assumes that what decides can be told from the rest of the image. A small defect under the rectangle is gone,
     and the label then wrong: keep the area small where defects are.
@@ -80,7 +80,7 @@ class Erasing:
         validate_ordered("share", self.least_share, self.most_share)
         validate_range(probability=self.probability)
 
-    def retouched(self, images: Tensor) -> Tensor:
+    def transform_pixels(self, images: Tensor) -> Tensor:
         batch, _, height, width = images.shape
         shares = uniform(batch, self.least_share, self.most_share, images.device)
         ratios = uniform(batch, -math.log(2), math.log(2), images.device).exp()
@@ -91,7 +91,7 @@ class Erasing:
         return torch.where(inside, images.mean((2, 3), keepdim=True), images)
 
 
-def blurred(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
+def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     """Images `(batch, channels, h, w)` blurred by `(batch,)` sigmas, pixels; 0 leaves one bit for bit as it is."""
     batch, channels, height, width = images.shape
     steps = torch.arange(-radius, radius + 1, device=images.device)

@@ -16,7 +16,7 @@ from fancnn.lr_find.settings import LrFindSettings
 from fancnn.runs.init_run import find_origin, start_from
 from fancnn.system.console import progress_bar, say
 from fancnn.system.memory import keep_freed_memory
-from fancnn.training.layer_freezing import freezing, set_frozen
+from fancnn.training.layer_freezing import freezing_callbacks, set_frozen
 from fancnn.training.quiet_lightning import quiet_lightning
 
 VERSION = 1
@@ -40,8 +40,8 @@ def find_rate(settings: LrFindSettings) -> float:
     fresh = assembly.model(settings, data.classes, counts, data.outputs)
     start_from(origin, fresh, settings, counts)
     classifier = assembly.classifier(settings, fresh, {}, counts)
-    for callback in freezing(settings.freeze.layers):  # as in the first epoch; the test runs without callbacks
-        set_frozen(callback.held(fresh.network), True)
+    for callback in freezing_callbacks(settings.freeze.layers):  # as in the first epoch: the test has none
+        set_frozen(callback.frozen_layers(fresh.network), True)
     trainer = assembly.trainer(_alone(settings))
     say(f"{settings.steps} steps, rates from {settings.min_lr:g} to {settings.max_lr:g}")
     span = settings.min_lr, settings.max_lr, settings.steps

@@ -80,7 +80,7 @@ def prepare_first_layer(
 ) -> None:
     """Give the first convolution of `network` a hand-made bank, and take it out of the training if asked.
 
-    A frozen layer has no gradients, so an optimiser passes it over, weight decay included.
+    A frozen layer has no gradients, so an optimizer passes it over, weight decay included.
 
     Args:
         network: Already initialised.

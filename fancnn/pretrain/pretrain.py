@@ -38,7 +38,7 @@ from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import boards_of, fit, leave_data
 from fancnn.training.checkpointing import BEST, BestCheckpoint
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 from fancnn.training.quiet_lightning import quiet_lightning
 
 SHOWN = 32  # images on the sheet of reconstructions
@@ -66,7 +66,7 @@ def pretrain(settings: PretrainSettings) -> float:
     earlier = earlier_training(settings.ckpt, about, "pretrain") if settings.ckpt else None
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
-        if isinstance(callback, History):
+        if isinstance(callback, EpochCsvLogger):
             callback.scores = task.scores
     module = _module(settings, task, about)
     if trainer.is_global_zero:
@@ -181,10 +181,10 @@ def _print_result(module: Pretraining, data: ImageDataModule) -> None:
     values = {name: float(torch.cat([item[name] for item in found]).mean()) for name in found[0]}
     if isinstance(task, Autoencoder):
         flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())
-        say(f"\nval: mean squared error {values['loss']:.5f}; each image's mean colour alone: {flat:.5f}")
+        say(f"\nval: mean squared error {values['loss']:.5f}; each image's mean color alone: {flat:.5f}")
         if not values["loss"] < flat:
             say(
-                "warning: the reconstructions are no better than one flat colour for each image, so next to nothing "
+                "warning: the reconstructions are no better than one flat color for each image, so next to nothing "
                 f"was learnt; train longer: trainer.max_epochs={3 * (module.trainer.max_epochs or 1)}"
             )
         return

@@ -21,7 +21,7 @@ from fancnn.settings.validation import (
 )
 
 MONITORABLE = ("val/loss", "train/loss")
-TURNING = ("SquareSymmetry", "VerticalFlip", "Rotation")  # transforms after which an image's own turn is not known
+TURNING = ("DihedralSymmetry", "VerticalFlip", "Rotation")  # transforms after which an image's own turn is not known
 
 
 def validate_pretraining(settings: PretrainSettings) -> None:

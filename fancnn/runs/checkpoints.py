@@ -1,6 +1,6 @@
 """Checkpoints that explain themselves: written by training, read by everything after it.
 
-A checkpoint is a Lightning checkpoint (weights, optimiser, loops: all that resuming needs) with one more key,
+A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resuming needs) with one more key,
 `fancnn`, of plain data; the file loads with `torch.load(weights_only=True)`. Format version 6:
 
 | key | meaning |

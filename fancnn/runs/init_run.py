@@ -1,4 +1,4 @@
-"""What `init=RUN` does: find that run's weights, give the network those that fit, say which, and which are held."""
+"""What `init=RUN` does: find that run's weights, give the network those that fit, say which, and which are frozen."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fancnn.runs import checkpoints
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.training.checkpointing import BEST, LAST
-from fancnn.training.layer_freezing import Freezing
+from fancnn.training.layer_freezing import LayerFreezing
 from fancnn.training.output_bias import set_output_bias
 from fancnn.training.transfer import fitting_layers, layer_names, layers_in_words, load_matching_layers
 
@@ -136,7 +136,7 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
 
 
 def print_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
-    """Which layers are held and until when, and whether anything has taught them; nothing where none are held.
+    """Which layers are frozen and until when, and whether anything has taught them; nothing where none are frozen.
 
     Args:
         model: Before its training.
@@ -146,17 +146,17 @@ def print_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) 
     freeze, options = settings.freeze, settings.model.network
     if freeze.layers is None:
         return
-    held = Freezing(freeze.layers).held(model.network)
+    frozen = LayerFreezing(freeze.layers).frozen_layers(model.network)
     names = layer_names(model.network)
-    of_held = {name: layer for name, layer in model.network.named_modules() if layer in held}
+    of_frozen = {name: layer for name, layer in model.network.named_modules() if layer in frozen}
     until = "to the end" if freeze.until_epoch is None else f"in the first {_epochs(freeze.until_epoch)}, then learn"
-    say(f"freeze: {layers_in_words(of_held, names)} stay as they start {until}")
-    kernels = [name for name, layer in of_held.items() if any(weight.ndim > 1 for weight in layer.parameters(False))]
+    say(f"freeze: {layers_in_words(of_frozen, names)} stay as they start {until}")
+    kernels = [name for name, layer in of_frozen.items() if any(weight.ndim > 1 for weight in layer.parameters(False))]
     taught = [*carried, *([names[0]] if options.get("first_layer") else []), *(names if options.get("weights") else [])]
     if untaught := [name for name in kernels if name not in taught]:
         say(
-            f"warning: freeze: {layers_in_words(untaught, names)} start at random, and held they stay so: nothing has "
-            "taught them. Start with the layers of a run, init=RUN, or hold fewer"
+            f"warning: freeze: {layers_in_words(untaught, names)} start at random, and frozen they stay so: nothing "
+            "has taught them. Start with the layers of a run, init=RUN, or freeze fewer"
         )
 
 

@@ -12,12 +12,22 @@ MODULES = {  # where what was in them is now
     "fancnn.learning": "fancnn.training",
 }
 CLASSES = {  # and functions that make their objects, by the modules of now
+    "fancnn.augmentation.ColourCast": "fancnn.augmentation.ChannelGain",
+    "fancnn.augmentation.Erasing": "fancnn.augmentation.RandomErasing",
+    "fancnn.augmentation.Shift": "fancnn.augmentation.Translate",
+    "fancnn.augmentation.SquareSymmetry": "fancnn.augmentation.DihedralSymmetry",
     "fancnn.training.averaging.ema": "fancnn.training.averaging.ExponentialMovingAverage",
     "fancnn.training.averaging.swa": "fancnn.training.averaging.StochasticWeightAverage",
+    "fancnn.train.augmented_samples.ShowSamples": "fancnn.train.augmented_samples.LogSampleImages",
     "fancnn.training.checkpointing.BestAndLast": "fancnn.training.checkpointing.best_and_last",
+    "fancnn.training.epoch_log.EpochBar": "fancnn.training.epoch_log.EpochProgressBar",
+    "fancnn.training.epoch_log.History": "fancnn.training.epoch_log.EpochCsvLogger",
+    "fancnn.training.training_dynamics.Dynamics": "fancnn.training.training_dynamics.TrainingDynamics",
 }
-CALLBACKS = {  # by which Lightning keeps their states in a checkpoint
+CALLBACKS = {  # classes by which Lightning keeps the states of callbacks in a checkpoint
     "BestAndLast": "BestCheckpoint",
+    "Dynamics": "TrainingDynamics",
+    "History": "EpochCsvLogger",
 }
 KEYS = {  # of the configuration
     "data.split": "data.split_method",
@@ -82,12 +92,15 @@ def training_state_by_present_names(checkpoint: Mapping[str, Any]) -> dict[str, 
         {'callbacks': {"BestCheckpoint{'mode': 'min'}": {'monitor': 'val/loss'}}}
     """
     states = {
-        _CALLBACKS.sub(lambda match: CALLBACKS[match[0]], key, count=1): state
+        _CALLBACKS.sub(lambda match: CALLBACKS[match[0]], key, count=1): {
+            _STATE.get(name, name): value for name, value in state.items()
+        }
         for key, state in checkpoint.get("callbacks", {}).items()
     }
     return {**checkpoint, "callbacks": states} if states else dict(checkpoint)
 
 
+_STATE = {"told": "warned"}
 _METADATA = {"decision_part": "decision_split", "parts": "splits"}
 
 

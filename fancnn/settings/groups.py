@@ -65,7 +65,7 @@ class AugmentSettings:
 
 @dataclass
 class ModelSettings:
-    """Three objects by `_target_`: the network (group `model`), its loss and its optimiser (groups of their own)."""
+    """Three objects by `_target_`: the network (group `model`), its loss and its optimizer (groups of their own)."""
 
     network: dict[str, Any]
     loss: dict[str, Any]

@@ -25,7 +25,7 @@ class UnlabelledSettings:
 
 @dataclass
 class LearntSettings:
-    """A network and its optimiser by `_target_`."""
+    """A network and its optimizer by `_target_`."""
 
     network: dict[str, Any]
     optimizer: dict[str, Any]

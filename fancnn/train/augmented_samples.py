@@ -16,7 +16,7 @@ from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.contact_sheet import contact_sheet
 
 
-class ShowSamples(pl.Callback):
+class LogSampleImages(pl.Callback):
     """Once, at the start: the graph, and for train and val a sheet of the images as the network gets them.
 
     Args:

@@ -6,25 +6,25 @@ from pytorch_lightning import Trainer
 
 from fancnn.system.console import say
 from fancnn.training.diagnosis import Finding, diagnose
-from fancnn.training.epoch_log import History
-from fancnn.training.training_dynamics import Dynamics
+from fancnn.training.epoch_log import EpochCsvLogger
+from fancnn.training.training_dynamics import TrainingDynamics
 
 C = TypeVar("C")
 
 
 def findings_of(trainer: Trainer) -> list[Finding]:
     """Of a training that has ended; none where callbacks.history=null has left no history."""
-    history = [row for callback in _of_kind(trainer, History) for row in callback.rows]
-    dynamics = [row for callback in _of_kind(trainer, Dynamics) for row in callback.rows]
+    history = [row for callback in _of_kind(trainer, EpochCsvLogger) for row in callback.rows]
+    dynamics = [row for callback in _of_kind(trainer, TrainingDynamics) for row in callback.rows]
     return diagnose(history, dynamics)
 
 
 def print_findings(trainer: Trainer) -> None:
     """Warn of what was not sure enough to be said while training."""
-    watching: list[History | Dynamics] = [*_of_kind(trainer, History), *_of_kind(trainer, Dynamics)]
-    told = {kind for callback in watching for kind in callback.told}
+    loggers, dynamics = _of_kind(trainer, EpochCsvLogger), _of_kind(trainer, TrainingDynamics)
+    warned = set[str]().union(*(logger.warned for logger in loggers), *(callback.warned for callback in dynamics))
     for finding in findings_of(trainer):
-        if finding.kind not in told:
+        if finding.kind not in warned:
             say(f"warning: {finding}")
 
 

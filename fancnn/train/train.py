@@ -354,7 +354,7 @@ def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, splits: dict
 
 
 def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
-    """What a person compares runs by: network, optimiser, schedule, and whatever this command line changed."""
+    """What a person compares runs by: network, optimizer, schedule, and whatever this command line changed."""
     values = flat(asdict(settings))
     groups = ("model.network.", "model.optimizer.", "schedule.", "data.batch_size", "seed")
     changed = tuple(override.split("=")[0].lstrip("+") for override in settings.overrides)

@@ -123,7 +123,7 @@ def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] 
     step = largest_step(dynamics)
     if step is not None and step[1] > LARGE_STEP:
         seen = (
-            f"In epoch {step[0]:.0f} a step of the optimiser changed the layers' weights by {step[1]:.0%} of their norm"
+            f"In epoch {step[0]:.0f} a step of the optimizer changed the layers' weights by {step[1]:.0%} of their norm"
         )
         return _too_high(f"{seen} (a thousandth is usual)", history)
     return None

@@ -16,11 +16,11 @@ from fancnn.training.diagnosis import constant_output
 VERSION = 1
 
 
-class History(Checkpoint):
+class EpochCsvLogger(Checkpoint):
     """One row an epoch in `metrics.csv` (version 1: epoch, seconds, lr, `train/...`, `val/...`), and one line.
 
     It is a `Checkpoint` to Lightning, which calls those after the scores of the epoch are logged. A resumed run
-    has the rows of the epochs before. Where the network is sure to have stopped learning it warns at once; `told` has
+    has the rows of the epochs before. Where the network is sure to have stopped learning it warns at once; `warned` has
     the kinds of what it warned of.
 
     Args:
@@ -31,7 +31,7 @@ class History(Checkpoint):
     def __init__(self, path: str | Path, scores: Sequence[str] = ("f1", "auroc")) -> None:
         self.path, self.scores = Path(path), tuple(scores)
         self.rows: list[dict[str, float]] = []
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self._started = 0.0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,15 +51,15 @@ class History(Checkpoint):
             self._warn()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "told": sorted(self.told)}
+        return {"rows": self.rows, "warned": sorted(self.warned)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows, self.told = list(state_dict["rows"]), set(state_dict.get("told", ()))  # runs of before have none
+        self.rows, self.warned = list(state_dict["rows"]), set(state_dict.get("warned", ()))  # runs of before have none
 
     def _warn(self) -> None:
         finding = constant_output(self.rows)
-        if finding and finding.kind not in self.told:
-            self.told.add(finding.kind)
+        if finding and finding.kind not in self.warned:
+            self.warned.add(finding.kind)
             say(f"warning: {finding}")
 
     def _write(self) -> None:
@@ -86,7 +86,7 @@ def epoch_line(row: dict[str, float], epochs: int, scores: Sequence[str] = ("f1"
     return "  ".join([f"epoch {row['epoch']:2.0f}/{epochs}", losses, *more, f"{row['seconds']:.1f} s"])
 
 
-class EpochBar(pl.Callback):
+class EpochProgressBar(pl.Callback):
     """A bar over the steps of the epoch, on a terminal alone."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Optimiser and schedule are made in the middle of `fit`; a wrong argument of theirs is told before."""
+"""Optimizer and schedule are made in the middle of `fit`; a wrong argument of theirs is told before."""
 
 import inspect
 from collections.abc import Callable, Sequence

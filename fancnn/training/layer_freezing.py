@@ -13,11 +13,11 @@ from fancnn.system.console import say
 ALL_BUT_LAST = "all_but_last"
 
 
-class Freezing(pl.Callback):
+class LayerFreezing(pl.Callback):
     """Keeps the first layers of the network as they are; batch norms among them keep their statistics, too.
 
-    A frozen weight has no gradient: the optimiser passes it over, weight decay and momentum included, and begins with
-    it from nothing when it is let go. The optimiser knows all weights from the start and the schedule knows nothing of
+    A frozen weight has no gradient: the optimizer passes it over, weight decay and momentum included, and begins with
+    it from nothing when it is let go. The optimizer knows all weights from the start and the schedule knows nothing of
     this, so that neither starts anew in between. Dropout goes on in frozen layers.
 
     Args:
@@ -32,9 +32,9 @@ class Freezing(pl.Callback):
         self.layers, self.until_epoch = layers, until_epoch
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        held = self.held(network_of(pl_module))
+        frozen = self.frozen_layers(network_of(pl_module))
         if self.until_epoch is None:
-            set_frozen(held, True)  # before the optimiser is made: it need not know these
+            set_frozen(frozen, True)  # before the optimizer is made: it need not know these
         elif trainer.world_size > 1 and not getattr(trainer.strategy, "_ddp_kwargs", {}).get("find_unused_parameters"):
             raise UserError(
                 f"freeze.until_epoch={self.until_epoch} on {trainer.world_size} processes needs "
@@ -42,26 +42,26 @@ class Freezing(pl.Callback):
             )
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        held = self.held(network_of(pl_module))
-        set_frozen(held, self.until_epoch is None or trainer.current_epoch < self.until_epoch)
+        frozen = self.frozen_layers(network_of(pl_module))
+        set_frozen(frozen, self.until_epoch is None or trainer.current_epoch < self.until_epoch)
         if trainer.current_epoch == self.until_epoch and trainer.is_global_zero:
             say(f"all layers learn from epoch {trainer.current_epoch + 1} on")
 
-    def held(self, network: nn.Module) -> list[nn.Module]:
+    def frozen_layers(self, network: nn.Module) -> list[nn.Module]:
         """The layers that are frozen; one that the network itself keeps from learning is none of these.
 
         Raises:
             UserError: If no layer would be left to learn.
         """
-        own = getattr(self, "_held", None)
+        own = getattr(self, "_frozen", None)
         if own is None:
-            own = self._held = [layer for layer in first_layers(network, self.layers) if _learns(layer)]
+            own = self._frozen = [layer for layer in first_layers(network, self.layers) if _learns(layer)]
         return own
 
 
-def freezing(layers: int | str | None, until_epoch: int | None = None) -> list[Freezing]:
+def freezing_callbacks(layers: int | str | None, until_epoch: int | None = None) -> list[LayerFreezing]:
     """The callback that keeps layers as they came, in a list; an empty one where none is to stay so."""
-    return [] if layers is None else [Freezing(layers, until_epoch)]
+    return [] if layers is None else [LayerFreezing(layers, until_epoch)]
 
 
 def first_layers(network: nn.Module, count: int | str) -> list[nn.Module]:

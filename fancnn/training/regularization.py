@@ -16,7 +16,7 @@ def kernels(network: nn.Module) -> Iterator[nn.Parameter]:
 class KernelPenalty:
     """`l1 * sum |w| + l2 * sum w^2` over all kernels, as Keras counts: no half, no mean.
 
-    It acts through the gradient, `l1 sign(w) + 2 l2 w`, and so through an adaptive optimiser's scaling; decoupled
+    It acts through the gradient, `l1 sign(w) + 2 l2 w`, and so through an adaptive optimizer's scaling; decoupled
     weight decay (optimizer=adamw) does not (Loshchilov and Hutter 2019).
 
     Args:
@@ -38,11 +38,11 @@ class KernelPenalty:
 
 
 def optimizer_of(network: nn.Module, make: Callable[..., Optimizer]) -> Optimizer:
-    """The optimiser of what is learnt; its weight decay, if it has one, acts on kernels alone.
+    """The optimizer of what is learnt; its weight decay, if it has one, acts on kernels alone.
 
     Args:
         network: What is trained.
-        make: Takes parameters, or groups of them, gives the optimiser.
+        make: Takes parameters, or groups of them, gives the optimizer.
     """
     learnt = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = make(learnt)

@@ -23,10 +23,10 @@ def scheduled(
     """The scheduler that `make` gives, and when it steps, in Lightning's form.
 
     Args:
-        make: Takes the optimiser; one that takes `total_steps` as well steps after every step of the optimiser, any
+        make: Takes the optimizer; one that takes `total_steps` as well steps after every step of the optimizer, any
             other once an epoch.
         optimizer: Whose rate changes.
-        total_steps: How many steps the optimiser will make; asked only where it is needed.
+        total_steps: How many steps the optimizer will make; asked only where it is needed.
     """
     function = getattr(make, "func", make)  # of a partial, which has no signature where it binds a wrong name
     if "total_steps" in inspect.signature(function).parameters:

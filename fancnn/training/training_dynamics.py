@@ -41,11 +41,11 @@ NEVER_BELOW_ZERO = (nn.ReLU, nn.ReLU6)
 Norms = dict[str, dict[str, float]]  # by layer, then by column
 
 
-class Dynamics(pl.Callback):
+class TrainingDynamics(pl.Callback):
     """Rows of `dynamics.csv` and curves `dynamics/<layer>/...` on TensorBoard, from the first epoch on.
 
     It looks and changes nothing: no random number is drawn, no weight is touched. Of several processes one looks, and
-    asks nothing of the others. Of a dead layer it warns at once; `told` has the kinds of what it warned of.
+    asks nothing of the others. Of a dead layer it warns at once; `warned` has the kinds of what it warned of.
 
     Args:
         path: Of `dynamics.csv`.
@@ -62,7 +62,7 @@ class Dynamics(pl.Callback):
                 raise ValueError(f"{name}={value} should be 1 or more; null in place of the callback never looks")
         self.path, self.every_n_epochs, self.images = Path(path), every_n_epochs, images
         self.rows: list[dict[str, Any]] = []
-        self.told: set[str] = set()
+        self.warned: set[str] = set()
         self._step: StepNorms | None = None
         self._norms: Norms = {}
         self._activations: Activations | None = None
@@ -72,7 +72,7 @@ class Dynamics(pl.Callback):
             self._write()
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, at: int) -> None:
-        # a step like the others: the last batch may be small, and an optimiser's first steps are its largest
+        # a step like the others: the last batch may be small, and an optimizer's first steps are its largest
         if at == int(trainer.num_training_batches) // 2 and self._looks(trainer):
             self._step = StepNorms(_network(pl_module))
 
@@ -109,15 +109,15 @@ class Dynamics(pl.Callback):
         self._write()
         self._show(trainer, found, epoch)
         for finding in dead_layers(self.rows):
-            if finding.kind not in self.told:
+            if finding.kind not in self.warned:
                 say(f"warning: {finding}")
-            self.told.add(finding.kind)
+            self.warned.add(finding.kind)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "told": sorted(self.told)}
+        return {"rows": self.rows, "warned": sorted(self.warned)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows, self.told = list(state_dict["rows"]), set(state_dict["told"])
+        self.rows, self.warned = list(state_dict["rows"]), set(state_dict["warned"])
 
     def _looks(self, trainer: pl.Trainer) -> bool:
         return (
@@ -138,7 +138,7 @@ class Dynamics(pl.Callback):
 
 
 class StepNorms:
-    """Norms around one step of the optimiser, of each layer that learns a kernel.
+    """Norms around one step of the optimizer, of each layer that learns a kernel.
 
     Args:
         network: What is trained.
@@ -239,8 +239,17 @@ class Activations:
         variance = (counts * (variances + (means - mean).square())).sum() / counts.sum()  # within and between batches
         found = {"mean": float(mean), "std": math.sqrt(float(variance))}
         if name in self._largest:
-            found["dead"] = float((self._largest[name] == 0).double().mean())
+            found["dead"] = dead_relu_fraction(self._largest[name])
         return found
+
+
+def dead_relu_fraction(largest: Tensor) -> float:
+    """Return the share of a ReLU's units that are zero wherever they were looked at.
+
+    Args:
+        largest: `(units,)`, the greatest value of each.
+    """
+    return float((largest == 0).double().mean())
 
 
 def _norms(tensors: list[Tensor]) -> list[Tensor]:

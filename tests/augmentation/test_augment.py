@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 import fancnn.augmentation
-from fancnn.augmentation import Augment, Brightness, ColourCast, HorizontalFlip, Rotation, Shift, SquareSymmetry
+from fancnn.augmentation import Augment, Brightness, ChannelGain, DihedralSymmetry, HorizontalFlip, Rotation, Translate
 
 EVERY = [getattr(fancnn.augmentation, name)() for name in sorted(fancnn.augmentation.__all__) if name != "Augment"]
 
@@ -39,7 +39,7 @@ def test_shape_range_and_memory_order_are_kept_whatever_the_size(
 @pytest.mark.parametrize("border", ["reflection", "edge", 0.0, 1.0])
 def test_far_moves_stay_in_range_with_every_border(border: str | float) -> None:
     torch.manual_seed(0)
-    found, _ = Augment([Rotation(180), Shift(1.0)], border)(*batch())  # type: ignore[arg-type]
+    found, _ = Augment([Rotation(180), Translate(1.0)], border)(*batch())  # type: ignore[arg-type]
     assert found.isfinite().all()
     assert 0 <= found.min() <= found.max() <= 1
 
@@ -77,7 +77,7 @@ def test_no_transform_changes_nothing() -> None:
     assert torch.equal(same, labels)
 
 
-def test_autocast_does_not_coarsen_positions_or_colours() -> None:
+def test_autocast_does_not_coarsen_positions_or_colors() -> None:
     images, labels = batch(4, 80, 80)
     augment = Augment(EVERY)
     torch.manual_seed(0)
@@ -91,7 +91,7 @@ def test_autocast_does_not_coarsen_positions_or_colours() -> None:
 def test_images_are_made_channels_last_once_and_the_network_copies_nothing() -> None:
     """A hidden change of memory order would be a `contiguous`, a `clone` or a `copy_` of the whole batch."""
     images, labels = batch(8, 32, 32)
-    augment = Augment([SquareSymmetry(), Shift(), Brightness()])
+    augment = Augment([DihedralSymmetry(), Translate(), Brightness()])
     convolution = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiler:
         convolution(augment(images, labels)[0])
@@ -108,16 +108,16 @@ def test_images_are_made_channels_last_once_and_the_network_copies_nothing() -> 
 def test_moves_of_whole_pixels_alone_are_exact() -> None:
     torch.manual_seed(0)
     images, labels = batch(64)
-    found, _ = Augment([SquareSymmetry(), HorizontalFlip()])(images, labels)
+    found, _ = Augment([DihedralSymmetry(), HorizontalFlip()])(images, labels)
     levels = images.flatten(1).sort().values
     assert torch.equal(found.flatten(1).sort().values, levels)
 
 
-def test_grey_images_stay_grey_but_under_a_colour_cast() -> None:
+def test_grey_images_stay_grey_but_under_a_color_cast() -> None:
     torch.manual_seed(0)
     images, labels = batch()
     grey = images[:, :1].repeat(1, 3, 1, 1)
-    found, _ = Augment([item for item in EVERY if not isinstance(item, ColourCast)])(grey, labels)
+    found, _ = Augment([item for item in EVERY if not isinstance(item, ChannelGain)])(grey, labels)
     torch.testing.assert_close(found[:, 0], found[:, 1])
     torch.testing.assert_close(found[:, 0], found[:, 2])
 

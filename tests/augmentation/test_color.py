@@ -1,13 +1,13 @@
-"""What each transform of colours does, held against its formula."""
+"""What each transform of colors does, held against its formula."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from fancnn.augmentation import Augment, Brightness, ColourCast, Contrast, Saturation
-from fancnn.augmentation.color import after, contrasts, gains, recoloured, saturations
+from fancnn.augmentation import Augment, Brightness, ChannelGain, Contrast, Saturation
+from fancnn.augmentation.color import apply_color_matrices, compose_color_matrices, contrasts, gains, saturations
 
-EACH = [Brightness, Contrast, Saturation, ColourCast]
+EACH = [Brightness, Contrast, Saturation, ChannelGain]
 
 
 def random_images(batch: int = 3, height: int = 6, width: int = 9) -> Tensor:
@@ -15,9 +15,9 @@ def random_images(batch: int = 3, height: int = 6, width: int = 9) -> Tensor:
     return 0.3 + 0.3 * torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
-def grey(colours: Tensor) -> Tensor:
+def grey(colors: Tensor) -> Tensor:
     """ITU-R BT.601."""
-    return 0.299 * colours[:, 0] + 0.587 * colours[:, 1] + 0.114 * colours[:, 2]
+    return 0.299 * colors[:, 0] + 0.587 * colors[:, 1] + 0.114 * colors[:, 2]
 
 
 def test_brightness_multiplies_every_pixel_of_an_image_by_its_own_factor() -> None:
@@ -31,7 +31,7 @@ def test_brightness_multiplies_every_pixel_of_an_image_by_its_own_factor() -> No
 
 def test_contrast_keeps_the_mean_grey_and_scales_the_distance_from_it() -> None:
     images, factor = random_images(), torch.tensor([0.5, 1.0, 1.4])
-    found = recoloured(images, contrasts(factor, images.mean((2, 3))))
+    found = apply_color_matrices(images, contrasts(factor, images.mean((2, 3))))
     mean = grey(images.mean((2, 3))).view(-1, 1, 1, 1)
     torch.testing.assert_close(found, mean + factor.view(-1, 1, 1, 1) * (images - mean))
     torch.testing.assert_close(grey(found.mean((2, 3))), mean.flatten())
@@ -39,7 +39,7 @@ def test_contrast_keeps_the_mean_grey_and_scales_the_distance_from_it() -> None:
 
 def test_saturation_scales_the_distance_from_the_pixels_grey_and_keeps_it() -> None:
     images, factor = random_images(), torch.tensor([0.0, 1.0, 1.5])
-    found = recoloured(images, saturations(factor))
+    found = apply_color_matrices(images, saturations(factor))
     level = grey(images).unsqueeze(1)
     torch.testing.assert_close(found, level + factor.view(-1, 1, 1, 1) * (images - level))
     torch.testing.assert_close(grey(found), grey(images))
@@ -51,10 +51,10 @@ def test_saturation_leaves_grey_images_grey() -> None:
     torch.testing.assert_close(found, images)
 
 
-def test_a_colour_cast_is_a_factor_for_each_channel() -> None:
+def test_a_color_cast_is_a_factor_for_each_channel() -> None:
     torch.manual_seed(0)
     images = random_images(50)
-    found, _ = Augment([ColourCast(0.3)])(images, torch.zeros(50))
+    found, _ = Augment([ChannelGain(0.3)])(images, torch.zeros(50))
     factors = (found / images).flatten(2)
     torch.testing.assert_close(factors, factors[:, :, :1].expand_as(factors), rtol=1e-5, atol=1e-5)
     assert (factors[:, :, 0].std(1) > 0).all()
@@ -64,8 +64,8 @@ def test_a_colour_cast_is_a_factor_for_each_channel() -> None:
 def test_maps_after_one_another_are_one_map() -> None:
     images = random_images()
     first, second = gains(torch.rand(3, 3)), contrasts(torch.tensor([0.5, 1.0, 1.4]), torch.rand(3, 3))
-    stepwise = recoloured(recoloured(images, first), second)
-    torch.testing.assert_close(recoloured(images, after(first, second)), stepwise)
+    stepwise = apply_color_matrices(apply_color_matrices(images, first), second)
+    torch.testing.assert_close(apply_color_matrices(images, compose_color_matrices(first, second)), stepwise)
 
 
 def test_contrast_after_brightness_takes_the_mean_of_the_brighter_image() -> None:
@@ -75,12 +75,12 @@ def test_contrast_after_brightness_takes_the_mean_of_the_brighter_image() -> Non
     torch.manual_seed(0)
     stepwise = images
     for transform in (Brightness(0.3), Contrast(0.3)):
-        stepwise = recoloured(stepwise, transform.colours(stepwise.mean((2, 3))))
+        stepwise = apply_color_matrices(stepwise, transform.color_matrices(stepwise.mean((2, 3))))
     torch.testing.assert_close(together, stepwise)
 
 
 @pytest.mark.parametrize("kind", EACH)
-def test_probability_decides_which_images_are_recoloured(kind: type[Brightness]) -> None:
+def test_probability_decides_which_images_are_changed(kind: type[Brightness]) -> None:
     torch.manual_seed(0)
     images = random_images(400)
     for probability, least, most in ((0, 0, 0), (1, 400, 400), (0.25, 60, 140)):

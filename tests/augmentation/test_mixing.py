@@ -27,7 +27,7 @@ def test_mixup_mixes_pixels_and_labels_in_the_same_shares() -> None:
 def test_mixup_is_the_convex_combination_of_neighbours() -> None:
     images, labels = torch.rand(5, 3, 7, 9), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
     torch.manual_seed(0)
-    found, mixed = MixUp(alpha=1).mixed(images, labels)
+    found, mixed = MixUp(alpha=1).mix(images, labels)
     torch.manual_seed(0)
     share = larger_share(1.0, 5, images.device)
     wide = share.view(-1, 1, 1, 1)

@@ -180,12 +180,12 @@ def _swapped(cfg: DictConfig) -> Iterator[str]:
 
 
 def _augmented(place: Place) -> Iterator[str]:
-    light = "{border: edge, transforms: {shift: {_target_: fancnn.augmentation.Shift, share: 0.1}}}"
+    light = "{border: edge, transforms: {shift: {_target_: fancnn.augmentation.Translate, share: 0.1}}}"
     yield f"augment={light}"
     for value in ("3", "[a]", "many", "{a: 1}", "{_target_: fancnn.networks.ConvNet}", "{share: 0.1}"):
         yield f"augment={{border: edge, transforms: {{shift: {value}}}}}"
     for value in VALUES[:20]:
-        shift = f"{{_target_: fancnn.augmentation.Shift, share: {value}}}"
+        shift = f"{{_target_: fancnn.augmentation.Translate, share: {value}}}"
         yield f"augment={{border: edge, transforms: {{shift: {shift}}}}}"
         yield f"augment={{border: {value}, transforms: {{}}}}"
 

@@ -158,7 +158,10 @@ def test_the_settings_of_a_checkpoint_are_data_where_it_is_trained_on(
 def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
     run: Path, tmp_path: Path, group: str, name: str, key: str
 ) -> None:
-    elsewhere = {"_target_": "fancnn.training.epoch_log.History", "path": str(tmp_path / "elsewhere/metrics.csv")}
+    elsewhere = {
+        "_target_": "fancnn.training.epoch_log.EpochCsvLogger",
+        "path": str(tmp_path / "elsewhere/metrics.csv"),
+    }
 
     def change(about: dict[str, Any]) -> None:
         about["settings"][group][name] = {
@@ -184,7 +187,10 @@ def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
         ("+model.optimizer._target_=torch.load", "is not said again from a file"),
         ("augment=../../evil", "names no option of augment"),
         ("augment=evil", "names no option of augment"),
-        ("callbacks.history={_target_: fancnn.training.epoch_log.History, path: x.csv}", "names a place to write to"),
+        (
+            "callbacks.history={_target_: fancnn.training.epoch_log.EpochCsvLogger, path: x.csv}",
+            "names a place to write to",
+        ),
         ("callbacks={history: {'path': x.csv}}", "names a place to write to"),
         ("callbacks.checkpoint={dirpath: x}", "names a place to write to"),
         ("logger.tensorboard={_target_: pytorch_lightning.loggers.TensorBoardLogger, save_dir: x}", "names a place"),

@@ -53,7 +53,7 @@ def test_rates_rise_by_one_factor_from_the_least_to_the_greatest(image_folder: P
 
 
 def test_the_losses_are_those_of_training_steps_at_those_rates(image_folder: Path, tmp_path: Path) -> None:
-    """The first steps by hand, with the optimiser alone."""
+    """The first steps by hand, with the optimizer alone."""
     settings = settings_of(tmp_path, image_folder, "trainer.precision=32", "optimizer=sgd", "min_lr=1e-2", "steps=20")
     find_rate(settings)
     data = read_images(settings)

@@ -16,7 +16,7 @@ from fancnn.data.labeled_images import read_split
 from fancnn.errors import UserError
 from fancnn.pretrain.pretrain import build_task, check, pretrain, read_unlabelled
 from fancnn.settings.pretraining import PretrainSettings
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 
 Settings = Callable[..., PretrainSettings]
 
@@ -57,12 +57,12 @@ def test_an_autoencoder_learns_to_rebuild_and_leaves_a_run_to_start_from(
         fancnn.load(run)
 
 
-def test_reconstructions_no_better_than_a_flat_colour_are_warned_of_and_the_next_command_is_told(
+def test_reconstructions_no_better_than_a_flat_color_are_warned_of_and_the_next_command_is_told(
     pretrain_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pretrain(pretrain_settings("model.optimizer.lr=1e-12", "trainer.max_epochs=2"))
     said = capsys.readouterr().out
-    assert "warning: the reconstructions are no better than one flat colour for each image" in said
+    assert "warning: the reconstructions are no better than one flat color for each image" in said
     assert "train longer: trainer.max_epochs=6" in said
     assert "start with it   python -m fancnn.train init=" in said
 
@@ -108,14 +108,14 @@ def test_an_interrupted_pretraining_goes_on_exactly(
     whole, half, rest = (tmp_path / name for name in ("whole", "half", "rest"))
     pretrain(pretrain_settings(*options, output=whole))
 
-    def stopping(self: History, trainer: Any, pl_module: Any) -> None:
+    def stopping(self: EpochCsvLogger, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == 2:
             raise KeyboardInterrupt
         plain(self, trainer, pl_module)
 
-    plain = History.on_train_epoch_end
+    plain = EpochCsvLogger.on_train_epoch_end
     with monkeypatch.context() as patched:
-        patched.setattr(History, "on_train_epoch_end", stopping)
+        patched.setattr(EpochCsvLogger, "on_train_epoch_end", stopping)
         with pytest.raises(SystemExit) as stopped:
             pretrain(pretrain_settings(*options, output=half))
     assert stopped.value.code == 130
@@ -156,7 +156,7 @@ def test_a_command_goes_on_by_its_name_alone(image_folder: Path, tmp_path: Path)
         ("monitor=val/f1", "monitor='val/f1' is none of val/loss, train/loss"),
         ("data.val_fraction=0", "data.val_fraction=0.0: expected a share above 0"),
         ("task.noise=-1", "task: noise=-1 should be 0"),
-        ("task=rotation|augment=board", r"augment.transforms.symmetry \(SquareSymmetry\) turns it before"),
+        ("task=rotation|augment=board", r"augment.transforms.symmetry \(DihedralSymmetry\) turns it before"),
         ("task=rotation|data.image_size=[16,20]", "task=rotation needs square images"),
         ("model.optimizer.lr=-1", "model.optimizer: Invalid learning rate: -1"),
         ("task._target_=os.system", "task: _target_='os.system' is not allowed"),

@@ -33,7 +33,7 @@ from fancnn.prune.settings import PruneSettings, validate_pruning
 from fancnn.runs.metrics_file import read_metrics
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 
 Settings = Callable[..., TrainSettings]
 
@@ -164,7 +164,7 @@ def test_a_pruning_that_is_stopped_says_how_to_go_on_with_it_alone(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(History, "on_train_epoch_end", stop)
+    monkeypatch.setattr(EpochCsvLogger, "on_train_epoch_end", stop)
     with pytest.raises(SystemExit):
         pruned(tmp_path / "out", f"run={trained_run}", "by=l1", "epochs=2")
     said = capsys.readouterr().out

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
+import torch
 from samples import compose_command, compose_train, write_images
 
 import fancnn
@@ -51,3 +52,27 @@ def test_a_training_goes_on_and_a_pruning_begins_with_classes_that_have_moved(im
     prune(
         compose_command("prune", PruneSettings, f"run={more}", "keep=0.5", "epochs=1", f"output_dir={tmp_path / 'p'}")
     )
+
+
+AVERAGED = {  # after one epoch and two, and how they are trained; averages and callbacks had other names
+    "best.ckpt": ["averaging=ema"],
+    "swa.ckpt": ["averaging=swa", "callbacks.averaging.start_epoch=2", "schedule=constant"],
+}
+
+
+@pytest.mark.parametrize("name", AVERAGED)
+def test_a_training_with_averaged_weights_goes_on_as_one_of_now(name: str, images: Path, tmp_path: Path) -> None:
+    given = ["model=tiny", "model.network.norm=batch", "data.image_size=[16,16]", "data.test_fraction=0.25"]
+    given += ["data.batch_size=8", "trainer.accelerator=cpu", "trainer.precision=32-true", "trainer.max_epochs=4"]
+    given += ["report=false", "logger.tensorboard=null", "callbacks.early_stopping=null", f"data.root={images}"]
+    whole, rest = tmp_path / "whole", tmp_path / "rest"
+    train(compose_train(whole, *given, *AVERAGED[name]))
+    train(compose_train(rest, *given, *AVERAGED[name], f"ckpt={FORMATS / '6' / name}"))
+    one, other = (torch.load(run / "checkpoints/last.ckpt", weights_only=True) for run in (whole, rest))
+    for weights in ("state_dict", "current_model_state"):
+        torch.testing.assert_close(one[weights], other[weights], rtol=1e-3, atol=1e-4)
+    assert one["averaging_state"] == other["averaging_state"] or name == "swa.ckpt"  # that counted other updates
+    for table in ("metrics.csv", "dynamics.csv"):
+        with (whole / table).open() as file, (rest / table).open() as resumed:
+            rows = [[row["epoch"] for row in csv.DictReader(of)] for of in (file, resumed)]
+        assert rows[0] == rows[1], "rows of the epochs before are kept"

@@ -22,7 +22,7 @@ from fancnn.runs.init_run import find_origin, print_frozen, start_from
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 
 Settings = Callable[..., TrainSettings]
 Weights = dict[str, torch.Tensor]
@@ -53,13 +53,13 @@ def weights(run: Path, name: str = "last.ckpt") -> Weights:
 def epochs_of(monkeypatch: pytest.MonkeyPatch) -> list[Weights]:
     """The weights that each epoch of a training ends with, filled while it runs."""
     ends: list[Weights] = []
-    plain = History.on_train_epoch_end
+    plain = EpochCsvLogger.on_train_epoch_end
 
-    def noting(self: History, trainer: Any, pl_module: Any) -> None:
+    def noting(self: EpochCsvLogger, trainer: Any, pl_module: Any) -> None:
         plain(self, trainer, pl_module)
         ends.append({name: value.detach().clone() for name, value in pl_module.state_dict().items()})
 
-    monkeypatch.setattr(History, "on_train_epoch_end", noting)
+    monkeypatch.setattr(EpochCsvLogger, "on_train_epoch_end", noting)
     return ends
 
 
@@ -188,15 +188,15 @@ def test_a_run_goes_on_exactly_across_the_epoch_in_which_layers_begin_to_learn(
     whole, half, rest = (tmp_path / name for name in ("whole", "half", "rest"))
     ends = epochs_of(monkeypatch)
     train(train_settings(*options, output=whole))
-    noting = History.on_train_epoch_end
+    noting = EpochCsvLogger.on_train_epoch_end
 
-    def stopping(self: History, trainer: Any, pl_module: Any) -> None:
+    def stopping(self: EpochCsvLogger, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == stop:
             raise KeyboardInterrupt
         noting(self, trainer, pl_module)
 
     with monkeypatch.context() as patched:
-        patched.setattr(History, "on_train_epoch_end", stopping)
+        patched.setattr(EpochCsvLogger, "on_train_epoch_end", stopping)
         with pytest.raises(SystemExit):
             train(train_settings(*options, output=half))
     begun = len(ends)

@@ -76,7 +76,7 @@ def test_a_transform_can_be_left_out_and_another_added(train_settings: Settings)
     augment = assembly.augment(train_settings("augment=light", *changed).augment)
     assert augment is not None
     assert augment.positions == []
-    assert [type(item).__name__ for item in (*augment.colours, *augment.surfaces)] == ["Brightness", "Blur"]
+    assert [type(item).__name__ for item in (*augment.color, *augment.noise)] == ["Brightness", "Blur"]
 
 
 def test_the_preview_is_a_sheet_in_the_run_and_on_tensorboard_and_changes_no_weight(

@@ -18,7 +18,7 @@ from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 
 Settings = Callable[..., TrainSettings]
 QUICK = ("report=false", "logger.tensorboard=null")
@@ -62,7 +62,7 @@ def test_a_run_stopped_in_its_fourth_epoch_goes_on_exactly(
     whole, half, rest = tmp_path / "whole", tmp_path / "half", tmp_path / "rest"
     train(train_settings(*LONG, *options, output=whole))
     with monkeypatch.context() as patched:
-        patched.setattr(History, "on_train_epoch_end", stopping(History.on_train_epoch_end, epoch=3))
+        patched.setattr(EpochCsvLogger, "on_train_epoch_end", stopping(EpochCsvLogger.on_train_epoch_end, epoch=3))
         with pytest.raises(SystemExit):
             train(train_settings(*LONG, *options, output=half))
     train(train_settings(*LONG, *options, f"ckpt={half}", output=rest))
@@ -80,7 +80,7 @@ def test_a_run_stopped_in_its_fourth_epoch_goes_on_exactly(
 def stopping(method: Callable[..., None], epoch: int) -> Callable[..., None]:
     """`method`, but Ctrl-C in its place in an epoch, before the checkpoint of that is written."""
 
-    def instead(self: History, trainer: Any, pl_module: Any) -> None:
+    def instead(self: EpochCsvLogger, trainer: Any, pl_module: Any) -> None:
         if trainer.current_epoch == epoch:
             raise KeyboardInterrupt
         method(self, trainer, pl_module)

@@ -26,7 +26,7 @@ from fancnn.predict.settings import PredictSettings
 from fancnn.report.report import write_report
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
-from fancnn.training.epoch_log import History
+from fancnn.training.epoch_log import EpochCsvLogger
 
 Settings = Callable[..., TrainSettings]
 QUICK = ("report=false", "logger.tensorboard=null")
@@ -167,15 +167,15 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_exactly(
 ) -> None:
     whole, half, rest = tmp_path / "whole", tmp_path / "half", tmp_path / "rest"
     train(train_settings(*QUICK, *options, output=whole))
-    original = History.on_train_epoch_end
+    original = EpochCsvLogger.on_train_epoch_end
 
-    def stop(self: History, trainer: Any, module: Any) -> None:
+    def stop(self: EpochCsvLogger, trainer: Any, module: Any) -> None:
         original(self, trainer, module)
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(History, "on_train_epoch_end", stop)
+        patched.setattr(EpochCsvLogger, "on_train_epoch_end", stop)
         with pytest.raises(SystemExit):
             train(train_settings(*QUICK, *options, output=half))
     train(train_settings(*QUICK, *options, f"ckpt={half}", output=rest))

@@ -16,7 +16,7 @@ Cache = list[tuple[Tensor, ...]]
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> Classifier:
-    """The basic model and its optimiser on 14x14 images, in float64."""
+    """The basic model and its optimizer on 14x14 images, in float64."""
     small = ["data.image_size=[14,14]", "model.network.filters=[2,3]", "model.network.hidden=[4]"]
     settings = compose_train(tmp_path, "model=basic", *small)
     return assembly.classifier(settings, assembly.model(settings, ("GO", "NG")), {}).double()

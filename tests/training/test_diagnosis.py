@@ -171,7 +171,7 @@ def test_huge_steps_of_the_layers_in_the_middle_are_too_high_a_rate() -> None:
     steps = [row for name in "abc" for row in layer(name, update_ratio=[0.25, 0.2, 0.01])]
     rows = course([0.7, 0.6, 0.5])
     assert largest_step(steps) == (1, 0.25)
-    assert "In epoch 1 a step of the optimiser changed the layers' weights by 25% of their norm" in (
+    assert "In epoch 1 a step of the optimizer changed the layers' weights by 25% of their norm" in (
         str(rate_too_high(rows, steps))
     )
     one = [*layer("a", update_ratio=[9.0]), *layer("b", update_ratio=[1e-3]), *layer("c", update_ratio=[1e-3])]

@@ -4,7 +4,7 @@ from torch import nn
 
 from fancnn.errors import UserError
 from fancnn.networks import ConvNet, ResidualNet
-from fancnn.training.layer_freezing import Freezing, first_layers, set_frozen
+from fancnn.training.layer_freezing import LayerFreezing, first_layers, set_frozen
 
 
 def names(network: nn.Module, layers: list[nn.Module]) -> list[str]:
@@ -29,21 +29,21 @@ def test_a_frozen_batch_norm_keeps_its_statistics_and_another_does_not() -> None
     network = ResidualNet((32, 32), widths=(8, 16), order="post").train()
     frozen, free = network.stem[1], network.stages[1][0].branch[1]
     before = [layer.running_mean.clone() for layer in (frozen, free)]
-    held = first_layers(network, 2)
-    set_frozen(held, True)
+    frozen = first_layers(network, 2)
+    set_frozen(frozen, True)
     network(torch.rand(4, 3, 32, 32))
     assert torch.equal(frozen.running_mean, before[0])
     assert not torch.equal(free.running_mean, before[1])
-    set_frozen(held, False)
+    set_frozen(frozen, False)
     network(torch.rand(4, 3, 32, 32))
     assert not torch.equal(frozen.running_mean, before[0])
 
 
 def test_a_layer_that_the_network_itself_keeps_is_not_let_go() -> None:
     network = ConvNet((32, 32), (4, 5), first_layer="sobel", freeze_first_layer=True)
-    held = Freezing(2, until_epoch=1).held(network)
-    assert names(network, held) == ["blocks.1.0"]
-    set_frozen(held, True)
-    set_frozen(held, False)
+    frozen = LayerFreezing(2, until_epoch=1).frozen_layers(network)
+    assert names(network, frozen) == ["blocks.1.0"]
+    set_frozen(frozen, True)
+    set_frozen(frozen, False)
     assert not network.blocks[0][0].weight.requires_grad
     assert network.blocks[1][0].weight.requires_grad

@@ -51,7 +51,7 @@ def test_weight_decay_takes_its_share_of_kernels_and_leaves_biases_and_norms(net
         torch.testing.assert_close(weight.detach(), old * 0.95 if id(weight) in decayed else old, rtol=1e-6, atol=0)
 
 
-def test_the_optimiser_has_every_weight_that_is_learnt_once(network: nn.Module) -> None:
+def test_the_optimizer_has_every_weight_that_is_learnt_once(network: nn.Module) -> None:
     network[4].weight.requires_grad_(False)
     for decay in (0.0, 0.1):
         made = optimizer_of(network, lambda groups, decay=decay: torch.optim.SGD(groups, lr=0.1, weight_decay=decay))

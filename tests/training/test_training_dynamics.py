@@ -19,7 +19,7 @@ from fancnn.training.averaging import ExponentialMovingAverage
 from fancnn.training.classifier import Classifier
 from fancnn.training.losses import CrossEntropy
 from fancnn.training.quiet_lightning import quiet_lightning
-from fancnn.training.training_dynamics import Activations, Dynamics, StepNorms
+from fancnn.training.training_dynamics import Activations, StepNorms, TrainingDynamics
 
 RATE = 0.05
 
@@ -148,18 +148,18 @@ def test_looking_changes_no_weight(averaged: bool, data: ImageDataModule, tmp_pa
         averaging = [ExponentialMovingAverage(decay=0.9)] if averaged else []
         return [weight.detach() for weight in fitted(data, *averaging, *callbacks).parameters()]
 
-    seen = weights(Dynamics(tmp_path / "dynamics.csv", every_n_epochs=1))
+    seen = weights(TrainingDynamics(tmp_path / "dynamics.csv", every_n_epochs=1))
     assert all(torch.equal(*pair) for pair in zip(weights(), seen, strict=True))
 
 
 def test_every_nth_epoch_has_its_rows(data: ImageDataModule, tmp_path: Path) -> None:
-    fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=2), epochs=4)
+    fitted(data, TrainingDynamics(tmp_path / "d.csv", every_n_epochs=2), epochs=4)
     rows = rows_of(tmp_path / "d.csv")
     assert [(row["epoch"], row["layer"]) for row in rows] == [(e, n) for e in "13" for n in ("0", "3", "5", "1", "4")]
 
 
 def test_gathered_gradients_are_looked_at_when_a_step_is_done(data: ImageDataModule, tmp_path: Path) -> None:
-    fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=1), epochs=1, accumulate_grad_batches=4)
+    fitted(data, TrainingDynamics(tmp_path / "d.csv", every_n_epochs=1), epochs=1, accumulate_grad_batches=4)
     assert float(rows_of(tmp_path / "d.csv")[0]["update_ratio"]) > 0
 
 
@@ -168,7 +168,7 @@ def test_a_dead_layer_is_told_while_training_and_once(
 ) -> None:
     net = network()
     nn.init.constant_(net[3].bias, -1e3)
-    fitted(data, Dynamics(tmp_path / "d.csv", every_n_epochs=1), net=net)
+    fitted(data, TrainingDynamics(tmp_path / "d.csv", every_n_epochs=1), net=net)
     said = capsys.readouterr().out
     assert said.count("Since epoch 1 all units of the layer 4 are zero for every image") == 1
     assert "layer 1 " not in said
@@ -177,4 +177,4 @@ def test_a_dead_layer_is_told_while_training_and_once(
 @pytest.mark.parametrize("mistake", [{"every_n_epochs": 0}, {"images": 0}])
 def test_numbers_below_one_are_refused(mistake: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="=0 should be 1 or more; null in place of the callback never looks"):
-        Dynamics(tmp_path / "d.csv", **mistake)
+        TrainingDynamics(tmp_path / "d.csv", **mistake)
