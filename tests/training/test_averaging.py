@@ -67,7 +67,12 @@ def copied(module: nn.Module) -> Weights:
 
 
 def fitted(
-    module: Classifier, data: ImageDataModule, folder: Path, averaging: WeightAveraging | None, epochs: int = 3
+    module: Classifier,
+    data: ImageDataModule,
+    folder: Path,
+    averaging: WeightAveraging | None,
+    epochs: int = 3,
+    **more: Any,
 ) -> Watch:
     watch = Watch()
     quiet_lightning()
@@ -81,6 +86,7 @@ def fitted(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
         use_distributed_sampler=False,
+        **more,
     )
     trainer.fit(module, data)
     return watch
@@ -136,6 +142,12 @@ def test_swa_is_the_mean_of_the_epochs_ends_from_the_first_that_counts(data: Ima
         mean = {name: torch.stack([end[name] for end in ends[1:last]]).mean(0) for name in ends[0]}
         torch.testing.assert_close(watch.validated[last - 1], mean, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(copied(module), watch.validated[3], rtol=0, atol=0)
+
+
+def test_before_the_first_epoch_that_counts_swa_changes_nothing(data: ImageDataModule, tmp_path: Path) -> None:
+    watch = fitted(classifier(), data, tmp_path, StochasticWeightAverage(2), epochs=2, val_check_interval=2)
+    for scored, step in zip(watch.validated, watch.steps[1::2], strict=True):  # twice an epoch, after two steps each
+        torch.testing.assert_close(scored, step, rtol=0, atol=0)
 
 
 def test_swa_gives_batch_norms_the_statistics_of_the_averaged_network(data: ImageDataModule, tmp_path: Path) -> None:
