@@ -108,7 +108,7 @@ async def _asked(
 def _server(exported: Path, scratch: Path) -> Iterator[tuple[int, float]]:
     """The port of a server, and when its command was given."""
     path = os.pathsep.join([str(PACKAGE_HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "fancnn.serve", f"model={exported.resolve()}", "port=0", "limits.seconds=600"]
+    command = [sys.executable, "-m", "fancnn.serve", f"file={exported.resolve()}", "port=0", "limits.seconds=600"]
     started = time.perf_counter()
     with subprocess.Popen(
         command, cwd=scratch, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True

@@ -18,11 +18,9 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import hydra
@@ -33,7 +31,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fancnn.cli.arguments import in_words, with_keys, with_listed
+from fancnn.cli.arguments import with_positional
 from fancnn.cli.kept_settings import known_targets, replayed, validate_kept
 from fancnn.cli.refused_overrides import QUOTING, refused_overrides
 from fancnn.cli.typed_settings import typed_settings
@@ -61,10 +59,9 @@ def command(
     config_name: str,
     schema: type[S],
     *,
-    goes_on_with: str | None = None,
-    goes_on_in: str | None = None,
-    listed: str | None = None,
-    said: Mapping[str, str] = MappingProxyType({}),
+    resume_key: str | None = None,
+    resume_in_place: bool = False,
+    positional_key: str | None = None,
     validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
     adds_to_run: bool = True,
@@ -76,19 +73,17 @@ def command(
     Args:
         config_name: Entry file in `conf/`.
         schema: Dataclass of its keys.
-        goes_on_with: A key that names an earlier run; what that run's command line said is then said again, unless
+        resume_key: A key that names an earlier run; what that run's command line said is then said again, unless
             this one says otherwise.
-        goes_on_in: The same, and the run folder that it names is this run's too.
-        listed: A key whose value is a list; arguments without a key are its items.
-        said: How a person calls a key, and the key. Hydra takes `model=` for a choice in the group `conf/model`,
-            whatever the entry file says; a command that wants a value there has a key of another name.
+        resume_in_place: Whether the run folder that `resume_key` names is this run's too.
+        positional_key: A key whose value is a list; arguments without a key are its items.
         validate: Refuses values, at once: it may import the standard library alone.
         build: Makes the objects that the configuration names, and refuses what they refuse. That takes seconds, and the
             story does it anyway: here it is done where there is a mistake already, so that all are named together.
         adds_to_run: Whether `output_dir` may be the folder of the run that it is about; not where its predictions and
             metrics would take the place of the run's own.
     """
-    settings_of = functools.partial(checked, schema=schema, said=said, validate=validate, build=build)
+    settings_of = functools.partial(checked, schema=schema, validate=validate, build=build)
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
         @functools.wraps(story)
@@ -113,16 +108,15 @@ def command(
         @functools.wraps(story)
         def main() -> None:
             sys.argv[1:] = without_trust(sys.argv[1:])
-            if earlier := goes_on_with or goes_on_in:
+            if resume_key:
                 if {"-m", "--multirun"} & {*sys.argv}:
                     _refuse_resumed_sweep(sys.argv)
-                place = [f"hydra.run.dir={said}" for said in _said(sys.argv[1:], earlier) if goes_on_in]
-                sys.argv[1:] = [*_with_earlier(sys.argv[1:], earlier, config_name, schema), *place]
-            if listed:
-                sys.argv[1:] = with_listed(sys.argv[1:], listed)
-            sys.argv[1:] = with_keys(sys.argv[1:], said)
-            helping = bool(said) and bool({"-h", "--help"} & {*sys.argv})
-            _run(functools.partial(_help, compose, said) if helping else compose, config_name, settings_of)
+                folder = _value(sys.argv[1:], resume_key) if resume_in_place else None
+                sys.argv[1:] = _with_earlier(sys.argv[1:], resume_key, config_name, schema)
+                sys.argv += [] if folder is None else [f"hydra.run.dir={folder}"]
+            if positional_key:
+                sys.argv[1:] = with_positional(sys.argv[1:], positional_key)
+            _run(compose, config_name, settings_of)
 
         # for whoever asks what the command would say
         main.checked_in_full = functools.partial(settings_of, in_full=True)  # type: ignore[attr-defined]
@@ -134,7 +128,6 @@ def command(
 def checked(
     cfg: DictConfig | dict[str, Any],
     schema: type[S],
-    said: Mapping[str, str] = MappingProxyType({}),
     validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
     *,
@@ -142,15 +135,13 @@ def checked(
 ) -> S:
     """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
 
-    `said`, `validate` and `build` are those of `command`: mistakes are told in the words of the first. `in_full` builds
-    in any case.
+    `validate` and `build` are those of `command`; `in_full` builds in any case.
 
     Raises:
         UserError: If a key is unknown or missing, or a value has the wrong type or is refused: all of them at once.
     """
-    words = {key: word for word, key in said.items()}
     with collected() as check:
-        settings = typed_settings(cfg, schema, check, words)
+        settings = typed_settings(cfg, schema, check)
         check(lambda: _validate_output(settings))
         if validate is not None:
             check(lambda: validate(settings))
@@ -268,9 +259,9 @@ def kept_settings(kept: Any, schema: type[S], place: str) -> S:
     return checked(kept, schema)
 
 
-def _said(arguments: Sequence[str], key: str) -> list[str]:
-    """The value of `key`, as it is written, in a list; empty if it is not said."""
-    return [value for said, equals, value in (argument.partition("=") for argument in arguments) if said == key][-1:]
+def _value(arguments: Sequence[str], key: str) -> str | None:
+    """The last value of `key`, as it is written; None if no argument names it."""
+    return next((item.removeprefix(f"{key}=") for item in reversed(arguments) if item.startswith(f"{key}=")), None)
 
 
 def _key(override: str) -> str:
@@ -344,16 +335,6 @@ def disk_full(error: OSError) -> str:
         f"cannot write{where}: {error.strerror}. What was whole before is as it was. Make room, or work elsewhere "
         "(hydra.run.dir=...); a run that was stopped goes on with ckpt=RUN"
     )
-
-
-def _help(compose: Callable[[], None], said: Mapping[str, str]) -> None:
-    """Hydra's help, which lists the keys of the configuration, in the words that a person says."""
-    text = io.StringIO()
-    try:
-        with redirect_stdout(text):
-            compose()  # it ends the program
-    finally:
-        print(in_words(text.getvalue(), said), end="")
 
 
 def _run(compose: Callable[[], None], name: str, settings_of: Callable[[DictConfig], object]) -> None:

@@ -73,12 +73,14 @@ def _in_words(
     key, value = _key(override), override.partition("=")[2]
     if isinstance(error, OverrideParseException):
         return f"{error}\n{QUOTING}"
-    if key in groups:
+    if key in groups and not str(error).startswith("Could not override"):  # the command chooses in that group
         return f"{key}={value} is none of {', '.join(groups[key])}{_near(value, groups[key])}"
     if key in known:
         return f"{override}: {str(error).splitlines()[0]}"
     last = {item.rpartition(".")[2]: item for item in known}
     near = _near(key, known) or _near(key.rpartition(".")[2], last)
+    if key == "model" and "file" in known:
+        near = f". An exported file is file={value}"
     return f"{override}: {name} has no key {key}{near or '. --help lists its keys'}"
 
 

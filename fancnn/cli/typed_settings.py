@@ -16,10 +16,9 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 ITEMS = {int: "whole numbers", float: "numbers", str: "texts"}
 HELP = "--help has examples"
 HINT = "`--cfg job` shows the keys and values"
-Words = Mapping[str, str]
 
 
-def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Collector, words: Words) -> S:
+def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Collector) -> S:
     """Return the configuration as an object of `schema`, interpolations resolved.
 
     Args:
@@ -27,7 +26,6 @@ def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Col
         schema: A dataclass.
         check: Gets the mistakes: unknown and missing keys, and values of the wrong type. What is none of the object's
             values for that is absent from it.
-        words: What a key is called in messages.
     """
     try:
         settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
@@ -35,32 +33,32 @@ def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Col
     except (OmegaConfBaseException, OverflowError):  # the first mistake; now all of them, key by key
         plain: Any = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
     node = OmegaConf.structured(schema)
-    wrong = dict(_filled(node, plain, schema, "", words))
-    made, unread = _object(node, schema, "", words, frozenset(wrong))
+    wrong = dict(_filled(node, plain, schema, ""))
+    made, unread = _object(node, schema, "", frozenset(wrong))
     for text in (*wrong.values(), *unread):
         check.errors.append(UserError(text))
     return made
 
 
-def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str, words: Words) -> Iterator[tuple[str, str]]:
+def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str) -> Iterator[tuple[str, str]]:
     """Put values into a structured node one by one; give the key of each that does not fit, and a text."""
     hints = get_type_hints(schema)
     for name, value in plain.items():
         key = f"{prefix}{name}"
         inner = _dataclass_in(hints.get(name))
         if name not in hints:
-            yield key, f"configuration: {_unknown(key, str(name), [words.get(own, own) for own in hints], schema)}"
+            yield key, f"configuration: {_unknown(key, str(name), list(hints), schema)}"
         elif inner is not None and isinstance(value, Mapping):
             setattr(node, name, OmegaConf.structured(inner))
-            yield from _filled(node[name], value, inner, f"{key}.", words)
+            yield from _filled(node[name], value, inner, f"{key}.")
         else:
             try:
                 OmegaConf.update(node, name, value)
             except (OmegaConfBaseException, OverflowError):
-                yield key, f"configuration: {words.get(key, key)}={value!r} should be {expected(hints[name])}"
+                yield key, f"configuration: {key}={value!r} should be {expected(hints[name])}"
 
 
-def _object(node: Any, schema: type[S], prefix: str, words: Words, wrong: frozenset[str]) -> tuple[S, list[str]]:
+def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str]) -> tuple[S, list[str]]:
     """An object with the values that a structured node has, and texts on those that it should have and does not."""
     made, texts = object.__new__(schema), list[str]()
     for field in fields(schema):  # type: ignore[arg-type]  # a dataclass
@@ -70,14 +68,14 @@ def _object(node: Any, schema: type[S], prefix: str, words: Words, wrong: frozen
         try:
             value = node[field.name]
             if inner is not None and value is not None:
-                value, more = _object(value, inner, f"{key}.", words, wrong)
+                value, more = _object(value, inner, f"{key}.", wrong)
                 texts += more
             elif OmegaConf.is_config(value):
                 value = OmegaConf.to_object(value)
             setattr(made, field.name, value)
         except MissingMandatoryValue as error:
             missing = error.full_key or key
-            texts.append(f"{words.get(missing, missing)} is missing: say {words.get(missing, missing)}=... ({HELP})")
+            texts.append(f"{missing} is missing: say {missing}=... ({HELP})")
         except OmegaConfBaseException as error:
             if not (wrong and isinstance(error, InterpolationToMissingValueError)):  # else it refers to a mistake
                 texts.append(f"configuration: {error.full_key or key}: {str(error).splitlines()[0].rstrip('.')}")

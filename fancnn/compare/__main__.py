@@ -8,7 +8,7 @@ from fancnn.compare.settings import CompareSettings, validate_comparing
 NOT_PASSED = 3  # or not known that it does; mistakes in use are 1
 
 
-@command("compare", CompareSettings, validate=validate_comparing, listed="runs")
+@command("compare", CompareSettings, validate=validate_comparing, positional_key="runs")
 def main(settings: CompareSettings) -> None:
     from fancnn.compare.compare import compare  # lazy: --help must not wait for scipy
 

@@ -5,7 +5,7 @@ from fancnn.crossval.settings import CrossvalSettings, validate_crossing
 from fancnn.train.settings import build
 
 
-@command("crossval", CrossvalSettings, validate=validate_crossing, build=build, goes_on_in="ckpt")
+@command("crossval", CrossvalSettings, validate=validate_crossing, build=build, resume_key="ckpt", resume_in_place=True)
 def main(settings: CrossvalSettings) -> float | None:
     from fancnn.crossval.crossval import crossval  # lazy: --help must not wait for torch
 

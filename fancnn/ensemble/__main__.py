@@ -4,7 +4,7 @@ from fancnn.cli.command import command
 from fancnn.ensemble.settings import EnsembleSettings, validate_joining
 
 
-@command("ensemble", EnsembleSettings, validate=validate_joining, listed="runs")
+@command("ensemble", EnsembleSettings, validate=validate_joining, positional_key="runs")
 def main(settings: EnsembleSettings) -> None:
     from fancnn.ensemble.ensemble import ensemble  # lazy: --help must not wait for torch
 

@@ -1,4 +1,4 @@
-"""Compare an exported file with its run: `python -m fancnn.parity model=FILE run=RUN input=FOLDER`."""
+"""Compare an exported file with its run: `python -m fancnn.parity file=FILE run=RUN input=FOLDER`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from fancnn.cli.command import command
 from fancnn.parity.settings import ParitySettings, validate_parity
 
 
-@command("parity", ParitySettings, validate=validate_parity, said={"model": "model_file"})
+@command("parity", ParitySettings, validate=validate_parity)
 def main(settings: ParitySettings) -> None:
     from fancnn.parity.parity import parity  # lazy: --help must not wait for torch
 

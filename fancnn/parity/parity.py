@@ -40,7 +40,7 @@ def parity(settings: ParitySettings) -> bool:
             no run like this one, or the run or a runtime gives NaN or infinity.
     """
     model = checkpoints.load(settings.run, image_limits=settings.image_limits)
-    path = Path(settings.model_file).expanduser()
+    path = Path(settings.file).expanduser()
     facts = facts_of(path)
     _validate_alike(model, facts, path)
     _print_changes(model, facts, path)

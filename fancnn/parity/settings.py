@@ -9,9 +9,9 @@ from fancnn.settings.validation import validate_earlier, validate_exported, vali
 
 @dataclass
 class ParitySettings:
-    """Everything `python -m fancnn.parity` can be told; `model_file` is said as `model=`."""
+    """Everything `python -m fancnn.parity` can be told."""
 
-    model_file: str
+    file: str
     run: str
     input: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
@@ -19,6 +19,6 @@ class ParitySettings:
 
 def validate_parity(settings: ParitySettings) -> None:
     with collected() as check:
-        check(lambda: validate_exported("model", settings.model_file))
+        check(lambda: validate_exported("file", settings.file))
         check(lambda: validate_earlier("run", settings.run))
         check(lambda: validate_input(settings.input))

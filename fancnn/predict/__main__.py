@@ -6,7 +6,7 @@ from fancnn.cli.command import command
 from fancnn.predict.settings import PredictSettings, validate_predicting
 
 
-@command("predict", PredictSettings, validate=validate_predicting, said={"model": "model_file"})
+@command("predict", PredictSettings, validate=validate_predicting)
 def main(settings: PredictSettings) -> None:
     from fancnn.predict.predict import predict  # lazy: --help must not wait for torch
 

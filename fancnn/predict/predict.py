@@ -61,7 +61,7 @@ def predict(settings: PredictSettings) -> Counts:
             table would take the place of one that a run keeps.
     """
     validate_predicting(settings)
-    if settings.model_file is None:  # a runtime has its own memory; what large images leave goes back to the system
+    if settings.file is None:  # a runtime has its own memory; what large images leave goes back to the system
         keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()
     if output.is_file() and (output.parent / "checkpoints").is_dir():
@@ -108,14 +108,14 @@ def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
 
 def _inspector(settings: PredictSettings) -> Inspector:
     """The run's model or the exported file; for the latter torch is not imported, and need not be there."""
-    if settings.model_file is not None:
+    if settings.file is not None:
         from fancnn.inference.exported_model import ExportedModel
 
         if settings.device not in ("auto", "cpu"):
             raise UserError(
                 f"device={settings.device}: an exported file runs on the CPU. Leave device out, or say run="
             )
-        return ExportedModel(settings.model_file, image_limits=settings.image_limits)
+        return ExportedModel(settings.file, image_limits=settings.image_limits)
     from fancnn.runs import checkpoints
     from fancnn.system.devices import chosen_device
 

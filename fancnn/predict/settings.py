@@ -16,10 +16,10 @@ from fancnn.settings.validation import (
 
 @dataclass
 class PredictSettings:
-    """Everything `python -m fancnn.predict` can be told; either `run` or `model_file`, said as `model=`."""
+    """Everything `python -m fancnn.predict` can be told; either `run` or `file`."""
 
     run: str | None
-    model_file: str | None
+    file: str | None
     input: str
     output: str
     line: LineRateSettings
@@ -36,10 +36,10 @@ def validate_predicting(settings: PredictSettings) -> None:
         check(lambda: validate_input(settings.input))
         check(lambda: validate_written("output", settings.output))
         check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_exported("model", settings.model_file))
-        if (settings.run is None) == (settings.model_file is None):
+        check(lambda: validate_exported("file", settings.file))
+        if (settings.run is None) == (settings.file is None):
             which = "neither is said" if settings.run is None else "both are said"
             raise UserError(
-                "say either run=outputs/train/<stamp>, or model=FILE.onnx as `python -m fancnn.export` writes it: "
+                "say either run=outputs/train/<stamp>, or file=FILE.onnx as `python -m fancnn.export` writes it: "
                 f"{which}"
             )

@@ -11,7 +11,7 @@ def build(settings: PretrainSettings) -> None:
     check(settings)
 
 
-@command("pretrain", PretrainSettings, validate=validate_pretraining, build=build, goes_on_with="ckpt")
+@command("pretrain", PretrainSettings, validate=validate_pretraining, build=build, resume_key="ckpt")
 def main(settings: PretrainSettings) -> float | None:
     from fancnn.pretrain.pretrain import pretrain  # lazy: --help must not wait for torch
 

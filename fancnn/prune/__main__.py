@@ -6,7 +6,7 @@ from fancnn.cli.command import command
 from fancnn.prune.settings import PruneSettings, validate_pruning
 
 
-@command("prune", PruneSettings, validate=validate_pruning, goes_on_in="ckpt")
+@command("prune", PruneSettings, validate=validate_pruning, resume_key="ckpt", resume_in_place=True)
 def main(settings: PruneSettings) -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # Lightning's bar; ours is silent in a log file
     from fancnn.prune.prune import prune  # lazy: --help must not wait for torch

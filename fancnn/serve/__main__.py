@@ -1,10 +1,10 @@
-"""Decide over HTTP, with a page: `python -m fancnn.serve model=inspector.onnx`."""
+"""Decide over HTTP, with a page: `python -m fancnn.serve file=inspector.onnx`."""
 
 from fancnn.cli.command import command
 from fancnn.serve.settings import ServeSettings, validate_serving
 
 
-@command("serve", ServeSettings, validate=validate_serving, said={"model": "model_file"})
+@command("serve", ServeSettings, validate=validate_serving)
 def main(settings: ServeSettings) -> None:
     from fancnn.serve.serve import serve  # lazy: --help must not wait for a server
 

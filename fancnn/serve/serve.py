@@ -29,7 +29,7 @@ def serve(settings: ServeSettings) -> None:
         UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
     """
     validate_serving(settings)
-    model = ExportedModel(settings.model_file, image_limits=settings.image_limits)
+    model = ExportedModel(settings.file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:
         connections = _connections(settings)

@@ -31,9 +31,9 @@ class RequestLimits:
 
 @dataclass
 class ServeSettings:
-    """Everything `python -m fancnn.serve` can be told; `model_file` is said as `model=`."""
+    """Everything `python -m fancnn.serve` can be told."""
 
-    model_file: str
+    file: str
     host: str
     port: int
     token: str | None
@@ -61,7 +61,7 @@ def validate_serving(settings: ServeSettings) -> None:
         check(lambda: _validate_port(settings.port))
         check(lambda: _validate_token(settings.token))
         check(lambda: _validate_proxy(settings.proxy))
-        check(lambda: validate_exported("model", settings.model_file))
+        check(lambda: validate_exported("file", settings.file))
         check(lambda: validate_folder("golden", settings.golden, "one with known images"))
         check(lambda: validate_image_limits(settings.image_limits))
         check(lambda: _validate_above("golden_hours", settings.golden_hours))

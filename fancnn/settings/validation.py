@@ -517,7 +517,7 @@ def validate_exported(key: str, path: str | None) -> None:
 
 def _named(key: str, path: str) -> str:
     """A path as it is called where it is missing: that of a run or a model by itself."""
-    return path if path and key in ("run", "model") else f"{key}={path!r}"
+    return path if path and key in ("run", "file") else f"{key}={path!r}"
 
 
 def validate_input(wanted: str | None) -> None:

@@ -29,7 +29,7 @@ def explained_imports() -> Iterator[None]:
             raise
         raise UserError(
             f"this command needs {REQUIRED[error.name]}, which is not installed: pip install fancnn; a line's computer "
-            "without it predicts and serves with model=FILE.onnx"
+            "without it predicts and serves with file=FILE.onnx"
         ) from error
     except (RuntimeError, ImportError, OSError) as error:
         if "torchvision::" not in str(error) and "torchvision" not in str(getattr(error, "name", "")):

@@ -6,7 +6,7 @@ from fancnn.settings.validation import validate_training
 from fancnn.train.settings import build
 
 
-@command("train", TrainSettings, validate=validate_training, build=build, goes_on_with="ckpt")
+@command("train", TrainSettings, validate=validate_training, build=build, resume_key="ckpt")
 def main(settings: TrainSettings) -> float | None:
     from fancnn.train.train import train  # lazy: --help must not wait for torch
 

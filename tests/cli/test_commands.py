@@ -41,7 +41,6 @@ def test_help_answers_with_a_command_to_copy_and_does_not_wait_for_torch(name: s
     answer = run_command("ask", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert f"python -m fancnn.{name} " in answer.stdout
-    assert "model_file" not in answer.stdout, "it is said as model="
     assert "Keys and their values" in answer.stdout
 
 
@@ -81,10 +80,11 @@ def test_a_command_after_a_space_is_told_how_it_is_written(tmp_path: Path) -> No
         (["fancnn.train", "model=tinny"], "Did you mean tiny?"),
         (["fancnn.train", "hydra.run.dir=/proc/x"], "cannot make the run folder: "),
         (["fancnn.predict", "run=nowhere", "input=."], "nowhere does not exist"),
-        (["fancnn.predict", "model=nowhere.onnx", "input=."], "nowhere.onnx does not exist. Expected a file that"),
-        (["fancnn.parity", "model=nowhere.onnx"], "run is missing: say run=..."),
-        (["fancnn.parity", "run=a", "input=b"], "model is missing: say model=... (--help has examples)"),
-        (["fancnn.serve", "model=[a]"], "configuration: model=['a'] should be a text"),
+        (["fancnn.predict", "file=nowhere.onnx", "input=."], "nowhere.onnx does not exist. Expected a file that"),
+        (["fancnn.parity", "file=nowhere.onnx"], "run is missing: say run=..."),
+        (["fancnn.parity", "run=a", "input=b"], "file is missing: say file=... (--help has examples)"),
+        (["fancnn.serve", "file=[a]"], "configuration: file=['a'] should be a text"),
+        (["fancnn.serve", "model=a.onnx"], "serve has no key model. An exported file is file=a.onnx"),
         (["fancnn.fans", "root=set", "count=-1"], "count=-1 is out of range"),
         (["fancnn.report"], "say either run=outputs/train/<stamp> or table=predictions.csv: neither is said"),
         (["fancnn.explain"], "run is missing: say run=..."),

@@ -94,7 +94,7 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
         ("decide", DecideSettings, ["run=somewhere"]),
         ("predict", PredictSettings, ["input=images"]),
         ("export", ExportSettings, ["run=somewhere"]),
-        ("parity", ParitySettings, ["model_file=inspector.onnx", "run=somewhere", "input=images"]),
+        ("parity", ParitySettings, ["file=inspector.onnx", "run=somewhere", "input=images"]),
         ("fans", RenderSettings, ["root=somewhere"]),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from made_up import rows_of, write_files, write_run, write_table
 from samples import compose_command, run_command
 
-from fancnn.cli.arguments import with_listed
+from fancnn.cli.arguments import with_positional
 from fancnn.compare.compare import Compared, compare
 from fancnn.compare.settings import CompareSettings
 from fancnn.errors import UserError
@@ -212,7 +212,7 @@ def test_mistakes_are_told(tables: list[Path], runs: list[str], more: str, text:
 def test_paths_of_any_name_reach_the_settings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).mkdir()  # what exists is a path, also with = in it
-    given = with_listed([name, "b.csv", "output_dir=out"], "runs")
+    given = with_positional([name, "b.csv", "output_dir=out"], "runs")
     assert compose_command("compare", CompareSettings, *given).runs == [name, "b.csv"]
 
 
@@ -237,5 +237,5 @@ def test_the_command_answers_by_its_exit_code(tmp_path: Path) -> None:
 
 def test_arguments_with_a_key_and_options_stay_what_they_are() -> None:
     given = ["--cfg", "job", "a", "split=val", "-m", "+x=1", "b c"]
-    assert with_listed(given, "runs") == ["--cfg", "job", "split=val", "-m", "+x=1", 'runs=["a","b c"]']
-    assert with_listed(["runs=[a,b]"], "runs") == ["runs=[a,b]"]
+    assert with_positional(given, "runs") == ["--cfg", "job", "split=val", "-m", "+x=1", 'runs=["a","b c"]']
+    assert with_positional(["runs=[a,b]"], "runs") == ["runs=[a,b]"]

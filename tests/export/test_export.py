@@ -77,7 +77,7 @@ def test_a_computer_without_torch_predicts_the_table_that_the_run_gives(
 ) -> None:
     answer = on_the_line(
         line_computer,
-        *("-m", "fancnn.predict", f"model={exported}", f"input={image_folder}", "output=line.csv"),
+        *("-m", "fancnn.predict", f"file={exported}", f"input={image_folder}", "output=line.csv"),
         cwd=tmp_path,
     )
     assert answer.returncode == 0, answer.stderr
@@ -98,7 +98,7 @@ def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
     for name in ("torch", "scipy", "rich", "simplejpeg", "pytorch_lightning"):
         assert not list(line_computer.glob(f"{name}*")), name
     (tmp_path / "bad.png").write_bytes(b"")
-    answer = on_the_line(line_computer, "-m", "fancnn.predict", f"model={exported}", "input=bad.png", cwd=tmp_path)
+    answer = on_the_line(line_computer, "-m", "fancnn.predict", f"file={exported}", "input=bad.png", cwd=tmp_path)
     assert answer.returncode == 2, answer.stderr
     assert "1 file: 0 GO, 0 NG, 1 could not be read" in answer.stdout
 
@@ -121,7 +121,7 @@ def test_that_computer_says_what_a_command_needs_which_it_has_not(
     assert answer.returncode == 1
     assert answer.stderr.strip() == (
         f"this command needs {needs}, which is not installed: pip install fancnn; a line's computer without it "
-        "predicts and serves with model=FILE.onnx"
+        "predicts and serves with file=FILE.onnx"
     )
     assert not list(tmp_path.glob("outputs/*/*"))
 
@@ -137,10 +137,10 @@ def test_every_requirement_is_told_and_a_missing_module_of_ours_is_no_requiremen
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ([], "say either run=.*, or model=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
-        (["run=a", "model_file=b"], "both are said"),
-        (["model_file=gone.onnx"], "gone.onnx does not exist. Expected a file that"),
-        (["model_file={tmp}/there.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
+        ([], "say either run=.*, or file=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
+        (["run=a", "file=b"], "both are said"),
+        (["file=gone.onnx"], "gone.onnx does not exist. Expected a file that"),
+        (["file={tmp}/there.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
     ],
 )
 def test_one_model_is_to_be_said(given: list[str], text: str, tmp_path: Path) -> None:
@@ -179,14 +179,12 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
-    assert parity(
-        compose_command("parity", ParitySettings, f"model_file={exported}", f"run={run}", f"input={image_folder}")
-    )
+    assert parity(compose_command("parity", ParitySettings, f"file={exported}", f"run={run}", f"input={image_folder}"))
     model = fancnn.load(run)
     rows = sorted(row.probability or 0 for row in read_predictions(run / "predictions.csv"))
     model.thresholds = Thresholds.single(rows[-1] - 1e-3)
     checkpoints.store_decision(run / "checkpoints/best.ckpt", model, {})
-    after = run_command("fancnn.parity", f"model={exported}", f"run={run}", f"input={image_folder}", cwd=tmp_path)
+    after = run_command("fancnn.parity", f"file={exported}", f"run={run}", f"input={image_folder}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
     assert "the run was decided anew since inspector.onnx was exported" in after.stdout
     assert "parts from the run at the thresholds: 0.5 in the file, " in after.stdout
@@ -215,11 +213,7 @@ def test_a_file_of_another_run_is_refused(
     onnx.helper.set_model_props(graph, {KEY: other.as_text()})
     onnx.save(graph, path)
     with pytest.raises(UserError, match=text):
-        parity(
-            compose_command(
-                "parity", ParitySettings, f"model_file={path}", f"run={trained_run}", f"input={image_folder}"
-            )
-        )
+        parity(compose_command("parity", ParitySettings, f"file={path}", f"run={trained_run}", f"input={image_folder}"))
 
 
 @pytest.mark.usefixtures("export_takes_exported")

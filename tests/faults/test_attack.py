@@ -72,7 +72,7 @@ def test_a_hostile_file_is_read_or_refused_in_words(target: str, bench: Path, ex
 
 def test_hostile_requests_are_refused_and_good_ones_between_them_answered(exported: Path, image_folder: Path) -> None:
     good = traffic.known(exported, image_folder)
-    settings = compose_command("serve", ServeSettings, f"model_file={exported}", "workers=1", "limits.seconds=600")
+    settings = compose_command("serve", ServeSettings, f"file={exported}", "workers=1", "limits.seconds=600")
 
     async def found() -> traffic.Found:
         app = application(ExportedModel(exported), settings)

@@ -78,7 +78,7 @@ def test_predict_writes_a_row_for_each(
     wanted: str, model: str, root: Path, trained_run: Path, exported: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "predictions.csv"
-    given = [f"run={trained_run}", "device=cpu"] if model == "run" else [f"model_file={exported}"]
+    given = [f"run={trained_run}", "device=cpu"] if model == "run" else [f"file={exported}"]
     given += [f"input='{wanted.format(root=root)}'", f"output={output}", f"output_dir={tmp_path}"]
     counts = predict(compose_command("predict", PredictSettings, *given))
     reasons = {Path(row.path).relative_to(root).as_posix(): row.error for row in read_predictions(output) if row.error}

@@ -63,7 +63,7 @@ def test_a_known_line_gets_a_column_of_its_own_and_no_other_decisions(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    which = f"run={trained_run}" if model == "run" else f"model_file={exported}"
+    which = f"run={trained_run}" if model == "run" else f"file={exported}"
     tables = {}
     for name, given in {"without": [], "with": ["line.ng_rate=0.02"]}.items():
         output = tmp_path / f"{name}.csv"

@@ -148,7 +148,7 @@ def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, image_fold
 def test_predict_of_an_exported_file_does_the_same(exported: Path, image_folder: Path, tmp_path: Path) -> None:
     damaged = with_nan(exported, tmp_path / "damaged.onnx")
     settings = compose_command(
-        "predict", PredictSettings, f"model_file={damaged}", f"input={image_folder / 'GO'}",
+        "predict", PredictSettings, f"file={damaged}", f"input={image_folder / 'GO'}",
         f"output={tmp_path / 'found.csv'}", f"output_dir={tmp_path}",
     )  # fmt: skip
     counts = predict(settings)
@@ -250,7 +250,7 @@ def test_parity_names_runtime_and_image(
     content(255, root / "white.png")
     damaged = damage(exported, tmp_path / "damaged.onnx")
     count = len(list(root.iterdir())) if damage is with_nan else 1
-    settings = compose_command("parity", ParitySettings, f"model_file={damaged}", f"run={trained_run}", f"input={root}")
+    settings = compose_command("parity", ParitySettings, f"file={damaged}", f"run={trained_run}", f"input={root}")
     with pytest.raises(UserError, match=f"no decision on some images.*ONNX Runtime for {count} \\(.*png.* of 41"):
         parity(settings)
     printed = capsys.readouterr().out
@@ -263,7 +263,7 @@ def test_parity_names_runtime_and_image(
 
 def test_parity_of_a_run_without_numbers_is_refused(overflowing: Path, exported: Path, image_folder: Path) -> None:
     settings = compose_command(
-        "parity", ParitySettings, f"model_file={exported}", f"run={overflowing}", f"input={image_folder / 'GO'}"
+        "parity", ParitySettings, f"file={exported}", f"run={overflowing}", f"input={image_folder / 'GO'}"
     )
     with pytest.raises(UserError, match=NO_NUMBER):
         parity(settings)
@@ -325,7 +325,7 @@ def client(tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
 
     def make(path: Path, *overrides: str) -> TestClient:
         settings = compose_command(
-            "serve", ServeSettings, f"model_file={path}", "workers=1", "limits.seconds=600", *overrides
+            "serve", ServeSettings, f"file={path}", "workers=1", "limits.seconds=600", *overrides
         )
         app = application(ExportedModel(path), settings)
         made.append(TestClient(app, "http://127.0.0.1", raise_server_exceptions=False).__enter__())

@@ -144,7 +144,7 @@ def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, image_
     given = [f"input={image_folder}", f"output_dir={tmp_path}"]
     settings = [
         compose_command("predict", PredictSettings, *given, source, f"output={tmp_path / name}")
-        for name, source in (("run.csv", f"run={trained_run}"), ("file.csv", f"model_file={exported}"))
+        for name, source in (("run.csv", f"run={trained_run}"), ("file.csv", f"file={exported}"))
     ]
     for one in settings:
         predict(one)
@@ -167,7 +167,7 @@ def test_golden_images_of_the_training_are_said(
         if decision == ("GO", "NG")[image.label]:
             (golden / decision).mkdir(parents=True, exist_ok=True)
             shutil.copy(image_folder / image.path, golden / decision / image.path.replace("/", "-"))
-    settings = compose_command("serve", ServeSettings, f"model_file={exported}", f"golden={golden}")
+    settings = compose_command("serve", ServeSettings, f"file={exported}", f"golden={golden}")
     application(model, settings)
     count = len(list(golden.rglob("*.png")))
     assert f"warning: {count} of {count} golden images trained the model" in " ".join(capsys.readouterr().out.split())

@@ -66,7 +66,7 @@ def client(reader: ExportedModel) -> Iterator[Callable[..., TestClient]]:
 
     def make(*overrides: str) -> TestClient:
         settings = compose_command(
-            "serve", ServeSettings, f"model_file={reader.path}", "workers=2", "limits.seconds=600", *overrides
+            "serve", ServeSettings, f"file={reader.path}", "workers=2", "limits.seconds=600", *overrides
         )
         app = application(ExportedModel(reader.path, image_limits=settings.image_limits), settings)
         made.append(TestClient(app, "http://127.0.0.1", raise_server_exceptions=False).__enter__())
@@ -83,7 +83,7 @@ def serving(exported: Path, scratch: Path, *overrides: str) -> Iterator[tuple[st
     for name in HEAVY:
         (scratch / f"{name}.py").write_text("raise ModuleNotFoundError('not on a line computer')\n")
     path = os.pathsep.join([str(scratch), process_environment()["PYTHONPATH"]])
-    command = [sys.executable, "-m", "fancnn.serve", f"model={exported}", "port=0", "limits.seconds=600", *overrides]
+    command = [sys.executable, "-m", "fancnn.serve", f"file={exported}", "port=0", "limits.seconds=600", *overrides]
     with subprocess.Popen(
         command, env=process_environment(PYTHONPATH=path), text=True, stdout=subprocess.PIPE
     ) as process:

@@ -310,7 +310,7 @@ def test_a_probability_for_the_line_is_there_where_the_file_knows_both_mixes(
     proto.metadata_props[0].value = json.dumps(facts)
     save_sealed(proto, tmp_path / "line.onnx")
     model = ExportedModel(tmp_path / "line.onnx")
-    settings = compose_command("serve", ServeSettings, f"model_file={model.path}", "workers=1", "limits.seconds=600")
+    settings = compose_command("serve", ServeSettings, f"file={model.path}", "workers=1", "limits.seconds=600")
     with TestClient(application(model, settings), "http://127.0.0.1") as server:
         (found,) = server.post("/predict", content=encoded(), headers=PNG).json()["images"]
         known = server.get("/model").json()

@@ -257,11 +257,11 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         ("limits.seconds=-1", "limits.seconds=-1.0 should be a number above 0"),
         ("limits.formats=[EPS]", "limits.formats=.'EPS'. should name some of JPEG, PNG"),
         ("golden=nowhere", "golden='nowhere' is no folder. Expected one with known images"),
-        ("model_file=nowhere.onnx", "nowhere.onnx does not exist"),
+        ("file=nowhere.onnx", "nowhere.onnx does not exist"),
     ],
 )
 def test_a_mistake_is_told_before_a_port_is_taken(mistake: str, text: str, exported: Path) -> None:
-    settings = compose_command("serve", ServeSettings, f"model_file={exported}", mistake)
+    settings = compose_command("serve", ServeSettings, f"file={exported}", mistake)
     with pytest.raises(UserError, match=text):
         serve(settings)
 
@@ -269,4 +269,4 @@ def test_a_mistake_is_told_before_a_port_is_taken(mistake: str, text: str, expor
 def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """On the command line other users of the computer could read it."""
     monkeypatch.setenv("FANCNN_TOKEN", "from-the-environment")
-    assert compose_command("serve", ServeSettings, "model_file=x").token == "from-the-environment"
+    assert compose_command("serve", ServeSettings, "file=x").token == "from-the-environment"

@@ -42,7 +42,7 @@ class Target:
 
 TARGETS = (
     Target("predict run", "image", "predict", ("run={run}", "input={folder}", "output=p.csv")),
-    Target("predict model", "image", "predict", ("model={onnx}", "input={folder}", "output=p.csv")),
+    Target("predict model", "image", "predict", ("file={onnx}", "input={folder}", "output=p.csv")),
     Target("serve", "image", ""),
     Target("train", "image", "train", (*TINY, "trainer.max_epochs=1", "data.root={root}", "data.on_bad_file=skip")),
     Target("evaluate", "image", "evaluate", ("run={run}", "data.root={root}")),
@@ -56,7 +56,7 @@ TARGETS = (
     Target("compare, metrics.json", "json", "compare", ("{run}", "{other}"), "metrics.json", codes=(0, 3)),
     Target("predict, checkpoint", "checkpoint", "predict", ("run={file}", "input={good}", "output=p.csv")),
     Target("train init=", "checkpoint", "train", (*TINY, "trainer.max_epochs=1", "data.root={good}", "init={file}")),
-    Target("predict model", "onnx", "predict", ("model={file}", "input={good}", "output=p.csv")),
+    Target("predict model", "onnx", "predict", ("file={file}", "input={good}", "output=p.csv")),
     Target("serve model", "onnx", ""),
 )
 
@@ -127,7 +127,7 @@ def judged(bench: Bench, folder: Path, target: Target, seeded: random.Random | N
         model = place if target.kind == "onnx" else template / "line/inspector.onnx"
         image = bench.images / "GO/000.png" if target.kind == "onnx" else place
         answer = forked(lambda: served(model, image), work, seconds=SECONDS, megabytes=ADDRESSES)
-        return answer, place, f"python -m fancnn.serve model={model}, then POST {image} to /predict"
+        return answer, place, f"python -m fancnn.serve file={model}, then POST {image} to /predict"
     arguments = [text.format(**values) for text in target.arguments]
     answer = run_command(target.command, arguments, work, seconds=SECONDS, megabytes=ADDRESSES)
     return answer, place, f"python -m fancnn.{target.command} {' '.join(arguments)}"
@@ -180,7 +180,7 @@ def served(model: Path, image: Path) -> int:
     from fancnn.serve.settings import ServeSettings
 
     try:
-        settings = compose_command("serve", ServeSettings, f"model_file={model}", "workers=1")
+        settings = compose_command("serve", ServeSettings, f"file={model}", "workers=1")
         app = application(ExportedModel(model), settings)
     except UserError as error:
         print(error)

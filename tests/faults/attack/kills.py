@@ -116,7 +116,7 @@ SCENARIOS = (
     Scenario("filters", "filters", ("run=runs/a", NEW), "runs/new"),
     Scenario("predict run", "predict", ("run=runs/a", "input={images}", "output=out/p.csv"), "out/p.csv"),
     Scenario(
-        "predict model", "predict", ("model=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"
+        "predict model", "predict", ("file=line/inspector.onnx", "input={images}", "output=out/p.csv"), "out/p.csv"
     ),
     Scenario("evaluate", "evaluate", ("run=runs/a", NEW), "runs/new"),
     Scenario("compare", "compare", ("runs/a", "runs/b", NEW), "runs/new", codes=(0, 3)),

@@ -236,7 +236,7 @@ def attack(folder: Path, count: int, seed: int, journal: Journal) -> Iterator[Ou
     model = bench.folder / "template/line/inspector.onnx"
     good = known(model, bench.images)
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "fancnn.serve", f"model={model}", "port=0", "limits.seconds=30"]
+    command = [sys.executable, "-m", "fancnn.serve", f"file={model}", "port=0", "limits.seconds=30"]
     with (
         (folder / "server.log").open("w") as log,
         subprocess.Popen(
