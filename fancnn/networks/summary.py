@@ -1,13 +1,20 @@
-"""What a network is made of: layers, sizes, parameters, operations, receptive fields and first weights."""
+"""What a network is made of: layers, sizes, parameters, operations, receptive fields and first weights.
 
-import math
-from collections.abc import Sequence
+Operations are floating-point operations (FLOPs) as `torch.utils.flop_counter` counts them: a multiplication and an
+addition are two. Convolutions, matrix products and attention count; norms, activations and pools do not.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mha
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from fancnn.networks.initializers import Start
 from fancnn.networks.layers import MeanAndMax
@@ -22,7 +29,7 @@ class LayerFacts:
     kind: str
     output: tuple[int, ...]  # of one image: (channels, height, width), or (features,)
     parameters: int  # counted where the layer is called first
-    flops: int  # multiplications and additions of convolutions and matrix products, for one image
+    flops: int  # of one image; those of layers inside it are theirs
     field: Field | None  # None where it is not known
     start: Start | None  # how its kernel was filled, and the standard deviation that this gives in theory
     std: float | None  # of its kernel, measured
@@ -30,7 +37,7 @@ class LayerFacts:
 
 @dataclass(frozen=True)
 class NetworkFacts:
-    """A whole network; `parameters` has those, too, that stand in no layer of the list."""
+    """A whole network; `parameters` and `flops` have those, too, that stand in no layer of the list."""
 
     layers: list[LayerFacts]
     parameters: int
@@ -51,11 +58,12 @@ def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
         >>> found.parameters, found.flops, found.layers[0].output
         (2673857, 66288640, (32, 78, 78))
     """
-    calls = _calls(network, image_size)
+    calls, flops = _calls(network, image_size)
     fields = receptive_fields(network)
     starts: dict[str, Start] = getattr(network, "initialized", {})
-    layers, times = [], dict.fromkeys((name for name, _, _ in calls), 0)
-    for name, layer, output in calls:
+    layers, times = [], dict.fromkeys((call.name for call in calls), 0)
+    for one in calls:
+        name, layer = one.name, one.layer
         of_layer, call = fields.get(name, []), times[name]
         times[name] += 1
         kernel = layer.weight.detach() if isinstance(layer, nn.Conv2d | nn.Linear) else None
@@ -63,9 +71,9 @@ def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
             LayerFacts(
                 name=name,
                 kind=_kind(layer),
-                output=tuple(output.shape[1:]),
+                output=one.output,
                 parameters=0 if call else sum(weight.numel() for weight in layer.parameters(recurse=False)),
-                flops=_flops(layer, output),
+                flops=one.flops,
                 field=of_layer[call] if call < len(of_layer) else None,
                 start=starts.get(name),
                 std=None if kernel is None else kernel.std(correction=0).item(),
@@ -74,43 +82,70 @@ def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
     weights = list(network.parameters())
     frozen = sum(weight.numel() for weight in weights if not weight.requires_grad)
     total = sum(weight.numel() for weight in weights)
-    return NetworkFacts(layers, total, frozen, sum(layer.flops for layer in layers))
+    return NetworkFacts(layers, total, frozen, flops)
 
 
-def _calls(network: nn.Module, image_size: Sequence[int]) -> list[tuple[str, nn.Module, Tensor]]:
-    """Layers with weights of their own or without parts, in the order they are done, with what they give."""
-    calls: list[tuple[str, nn.Module, Tensor]] = []
+@dataclass(frozen=True)
+class _Call:
+    """A layer that was called, what it gave for one image, and what that took without the layers inside it."""
 
-    def note(name: str) -> Any:
-        def hook(layer: nn.Module, _: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                calls.append((name, layer, output))
+    name: str
+    layer: nn.Module
+    output: tuple[int, ...]
+    flops: int
 
-        return hook
 
-    hooks = [layer.register_forward_hook(note(name)) for name, layer in network.named_modules() if _is_layer(layer)]
+def _calls(network: nn.Module, image_size: Sequence[int]) -> tuple[list[_Call], int]:
+    """Layers with weights of their own or without parts, in the order they are done; and the FLOPs of the network."""
+    calls: list[_Call] = []
+    counter = FlopCounterMode(display=False)
+    counted = 0  # FLOPs of the calls that have ended
+    begun: list[tuple[int, int]] = []  # of each layer that is under way: all FLOPs, and those counted, before it
+
+    def begin(layer: nn.Module, inputs: Any) -> None:
+        begun.append((counter.get_total_flops(), counted))
+
+    def end(name: str, layer: nn.Module, output: Any) -> None:
+        nonlocal counted
+        before, counted_before = begun.pop()
+        flops = counter.get_total_flops() - before - (counted - counted_before)
+        counted += flops
+        if isinstance(output, Tensor):
+            calls.append(_Call(name, layer, tuple(output.shape[1:]), flops))
+
+    hooks = []
+    for name, layer in network.named_modules():
+        if _is_layer(layer):
+            hooks.append(layer.register_forward_pre_hook(begin))
+            hooks.append(layer.register_forward_hook(lambda layer, _, output, name=name: end(name, layer, output)))
     first = next(chain(network.parameters(), network.buffers()))
     was_training = network.training
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _plain_attention(), counter:
             network.eval()(torch.zeros(1, 3, *image_size, dtype=first.dtype, device=first.device))
     finally:
         for hook in hooks:
             hook.remove()
         network.train(was_training)
-    return calls
+    return calls, counter.get_total_flops()
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Compute attention by matrix products: of the CPU's fused kernels torch counts nothing."""
+    was_enabled = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        mha.set_fastpath_enabled(was_enabled)
 
 
 def _is_layer(module: nn.Module) -> bool:
     if isinstance(module, nn.Identity):
         return False
     return not list(module.children()) or any(True for _ in module.parameters(recurse=False))
-
-
-def _flops(layer: nn.Module, output: Tensor) -> int:
-    if isinstance(layer, nn.Conv2d):
-        return 2 * output.numel() * math.prod(layer.weight.shape[1:])  # groups are in the shape already
-    return 2 * output.numel() * layer.in_features if isinstance(layer, nn.Linear) else 0
 
 
 def _kind(layer: nn.Module) -> str:

@@ -1,11 +1,12 @@
-"""What is said of a network against torch's own counter and against gradients."""
+"""What is said of a network against counting by hand and against gradients."""
 
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.receptive_field import receptive_fields
@@ -30,14 +31,46 @@ def network(request: pytest.FixtureRequest) -> nn.Module:
     return NETWORKS[request.param]().eval()
 
 
-def test_operations_are_those_that_torch_counts(network: nn.Module) -> None:
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 3, SIDE, SIDE))
+def flops_by_hand(layer: nn.Module, output: tuple[int, ...]) -> int:
+    """Two operations for each weight that each number of the output takes; of other layers none."""
+    if isinstance(layer, nn.Conv2d | nn.Linear):
+        return 2 * math.prod(output) * math.prod(layer.weight.shape[1:])  # groups are in the shape already
+    return 0
+
+
+def test_operations_are_two_for_each_weight_and_place(network: nn.Module) -> None:
     found = facts(network, (SIDE, SIDE))
-    assert found.flops == counter.get_total_flops()
-    by_layer = {layer.name: layer.flops for layer in found.layers if layer.flops}
-    counted = {name.partition(".")[2]: sum(of.values()) for name, of in counter.get_flop_counts().items()}
-    assert by_layer == {name: flops for name, flops in counted.items() if name in by_layer}
+    by_hand = {one.name: flops_by_hand(network.get_submodule(one.name), one.output) for one in found.layers}
+    assert {one.name: one.flops for one in found.layers} == by_hand
+    assert found.flops == sum(by_hand.values()) > 0
+
+
+class Attending(nn.Module):
+    """Attention over 4x4 patches, by the layer of torch or by its function; then a logit."""
+
+    def __init__(self, *, by_layer: bool) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True) if by_layer else None
+        self.logit = nn.Linear(8, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2)  # (batch, places, 8)
+        if self.attention is not None:
+            tokens, _ = self.attention(tokens, tokens, tokens, need_weights=False)
+        else:
+            heads = tokens.unflatten(2, (2, 4)).transpose(1, 2)
+            tokens = F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2).flatten(2)
+        return self.logit(tokens.mean(dim=1)).squeeze(1)
+
+
+@pytest.mark.parametrize("by_layer", [True, False])
+def test_attention_is_counted_by_each_of_its_matrix_products(by_layer: bool) -> None:
+    places, width = 16, 8
+    convolution, logit = 2 * places * width * 3 * 4 * 4, 2 * width
+    products = 2 * (2 * places * places * width)  # queries by keys, and what follows by values
+    projections = 4 * (2 * places * width * width) if by_layer else 0  # three into the attention and one out of it
+    assert facts(Attending(by_layer=by_layer), (16, 16)).flops == convolution + products + projections + logit
 
 
 def test_parameters_and_shapes_are_the_networks(network: nn.Module) -> None:
