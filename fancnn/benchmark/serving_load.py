@@ -79,8 +79,8 @@ async def resident_megabytes(port: int) -> float:
     """Memory that the server says it holds."""
     async with _connection(port) as (reader, writer):
         _, body = await _asked(reader, writer, "GET /metrics", b"")
-    found = re.search(rb"^process_resident_memory_bytes (\d+)", body, re.MULTILINE)
-    return int(found[1]) / 1e6 if found else float("nan")
+    (held,) = re.findall(rb"^process_resident_memory_bytes (\S+)$", body, re.MULTILINE)
+    return float(held) / 1e6
 
 
 @asynccontextmanager

@@ -57,7 +57,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     except ModuleNotFoundError as error:
         raise UserError(
             f'serving needs {error.name}, which is not installed: pip install "fancnn[serve]", or, where there is to '
-            "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart"
+            "be no torch, pip install fastapi uvicorn httptools uvloop python-multipart prometheus-client"
         ) from error
     from fancnn.serve.golden_images import known_golden, validate_golden
     from fancnn.serve.inspector import Inspector

@@ -114,7 +114,8 @@ class Service:
         except NotFiniteError as error:
             self._break(error)
             raise Refused(500, f"{error}. Nothing is decided until the server is restarted") from None
-        self.metrics.decided.update(one["decision"] for one in found)
+        for one in found:
+            self.metrics.images.labels(one["decision"]).inc()
         return found
 
     async def watch(self) -> None:
@@ -127,7 +128,7 @@ class Service:
             except Exception as error:  # whatever it is, nothing is known to be decided right
                 self.golden_fault = str(error) or type(error).__name__
                 print(f"nothing is decided: {printable(self.golden_fault)}", file=sys.stderr, flush=True)
-            self.metrics.golden_runs["fail" if self.golden_fault else "pass"] += 1
+            self.metrics.golden_runs.labels("fail" if self.golden_fault else "pass").inc()
             await asyncio.sleep(min(AGAIN_SECONDS, self.golden_seconds) if self.golden_fault else self.golden_seconds)
 
     def close(self) -> None:
@@ -147,7 +148,7 @@ class Service:
     def _break(self, error: NotFiniteError) -> None:
         """Decide nothing more: weights that gave no number once say nothing of the next part either."""
         self.broken = BROKEN
-        self.metrics.not_finite += 1
+        self.metrics.not_finite.inc()
         print(f"nothing is decided any more: {printable(str(error))}", file=sys.stderr, flush=True)
 
 

@@ -106,7 +106,7 @@ def test_a_form_that_was_cut_is_decided_in_no_part(client: Callable[..., TestCli
     assert len(answers[0].json()["images"]) == 2
     assert "closing boundary is missing" in answers[1].json()["reason"]
     lines = service.get("/metrics").text.splitlines()
-    decided = [int(line.split()[-1]) for line in lines if line.startswith("fancnn_images_total")]
+    decided = [float(line.split()[-1]) for line in lines if line.startswith("fancnn_images_total")]
     assert sum(decided) == 2, "nothing of the second was decided"
 
 
