@@ -8,7 +8,7 @@ from fancnn.data.decoded_cache import read_about, wrong_rows
 from fancnn.files.atomic_files import remove_folder, remove_rest
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 from fancnn.runs.looks import Ledger
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.console import print_table, say, track
@@ -33,7 +33,7 @@ def look_after(settings: CacheSettings) -> bool:
         remove_folder(folder)
     for parent in (top / "decoded", top / "fans"):
         remove_rest(parent)
-    say(f"cleared {len(found)} folders of decoded images and {len(fans)} of rendered fans in {top}")
+    say(f"cleared {plural(len(found), 'folder')} of decoded images and {len(fans)} of rendered fans in {top}")
     return True
 
 
@@ -64,7 +64,8 @@ def _verify(folders: list[Path], gate: ImageGate) -> bool:
         if wrong:
             good = False
             remove_folder(folder)
-            say(f"{about['root']}: {len(wrong)} rows were wrong, first of {wrong[0]}; the folder is removed")
+            what = f"{plural(len(wrong), 'row')} {agreeing(len(wrong), 'was')} wrong, first of {wrong[0]}"
+            say(f"{about['root']}: {what}; the folder is removed")
         else:
             say(f"{about['root']}: every row is what its file decodes to")
     return good

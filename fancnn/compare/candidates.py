@@ -12,7 +12,7 @@ from fancnn.errors import UserError
 from fancnn.files.run_folders import validate_complete
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions
 from fancnn.settings.groups import ALL, SPLIT_NAMES
 
@@ -220,7 +220,7 @@ def _groups(rows: Sequence[Sequence[Prediction]]) -> tuple[str, ...] | None:
 def _size_notes(
     candidates: Sequence[Candidate], tables: Sequence[Mapping[str, Sequence[Prediction]]], count: int
 ) -> list[str]:
-    common = f"{count:,} {'is' if count == 1 else 'are'} common to all"
+    common = f"{count:,} {agreeing(count, 'is')} common to all"
     return [
         f"{item.letter} has {plural(len(table), 'image')} in this split; {common}."
         for item, table in zip(candidates, tables, strict=True)
@@ -238,7 +238,7 @@ def _repeat_notes(repeated: Mapping[str, int], *, by_content: bool) -> list[str]
 
 
 def _label_notes(count: int, noun: str) -> list[str]:
-    has, is_ = ("has", "is") if count == 1 else ("have", "are")
+    has, is_ = agreeing(count, "has"), agreeing(count, "is")
     return [f"{plural(count, noun)} {has} two labels, GO and NG, and {is_} excluded."] if count else []
 
 
@@ -271,9 +271,8 @@ def _group_notes(rows: Sequence[Prediction], groups: Sequence[str] | None) -> li
             {group or index for index, (row, group) in enumerate(zip(rows, groups, strict=True)) if row.label == label}
         )
         if 0 < number < FEW_GROUPS:
-            notes.append(
-                f"Only {plural(number, 'group')} hold{'s' if number == 1 else ''} {name} parts: so few say little."
-            )
+            holds = agreeing(number, "holds")
+            notes.append(f"Only {plural(number, 'group')} {holds} {name} parts: so few say little.")
     return notes
 
 

@@ -7,7 +7,7 @@ from fancnn.metrics.intervals import parts_needed
 from fancnn.metrics.replacement import VERDICTS, NewMistakes, Verdict
 from fancnn.metrics.rounding import percent_at_most
 from fancnn.pages.formatting import probability
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 
 ESCAPE_COLUMNS = ("new escapes", "caught", "overkills", "thresholds")
 LEADS = {
@@ -176,9 +176,9 @@ def _excluded(comparison: PairwiseComparison) -> list[str]:
     for label, name, would in ((1, "bad", "pass"), (0, "good", "reject")):
         count = sum(item.row.label == label for item in comparison.excluded)
         if count:
-            them, is_ = ("it", "is") if count == 1 else ("them", "are")
+            them = "it" if count == 1 else "them"
             sentences.append(
-                f"{plural(count, f'{name} part')} that {first} decided {is_} not compared: "
+                f"{plural(count, f'{name} part')} that {first} decided {agreeing(count, 'is')} not compared: "
                 f"whether {second} would {would} {them} is open."
             )
     return sentences

@@ -24,7 +24,7 @@ from fancnn.decisions.lots import holds_by_lot, lots_needed, lots_needed_at_this
 from fancnn.errors import UserError
 from fancnn.metrics.intervals import parts_needed, upper_bound
 from fancnn.metrics.rounding import percent, percent_at_most, percent_exactly
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 
 Unit = Literal["part", "group"]
 Method = Literal["exact binomial", "exact binomial of groups", "betting on lots"]
@@ -269,7 +269,7 @@ class NgEvidence:
         if self.method == "betting on lots":
             in_groups = f", in {escaped:,} of {self.groups:,} groups" if escaped else f", in {self.groups:,} groups"
             return f"{parts}{in_groups}; it is taken that no group of the line has more than {self.largest_group:,}"
-        has = "has" if escaped == 1 else "have"
+        has = agreeing(escaped, "has")
         return (
             f"{escaped:,} of {self.groups:,} groups with NG parts {has} one that passes; by part {parts}, of which "
             "nothing is promised"

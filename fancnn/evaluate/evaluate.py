@@ -58,8 +58,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     if undecided := sum(found.not_finite for found in scores):
         say(
             f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'image')}; they are not scored, "
-            "and their rows in "
-            "predictions.csv say so. The model's weights or its file are damaged: train it anew"
+            "and their rows in predictions.csv say so. The model's weights or its file are damaged: train it anew"
         )
     images = [
         replace(image, sha256=found.sha256, pixel_sha256=found.pixel_sha256)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fancnn.metrics.intervals import Interval, Sample, bootstrap_intervals, exact_interval
+from fancnn.plurals import agreeing, plural
 
 ENOUGH = 10  # images: the bootstrap of fewer says too little
 Outcome = Literal["passes", "fails", "too few"]
@@ -158,7 +159,7 @@ def verdict(method: str, found: Localisation) -> str:
     if found.outcome == "passes":
         return f"{name} passes: {seen}."
     if found.outcome == "too few":
-        few = "1 image is" if found.images == 1 else f"{found.images} images are"
+        few = f"{plural(found.images, 'image')} {agreeing(found.images, 'is')}"
         return f"{name} is neither shown right nor wrong: {few} too few to tell ({ENOUGH} or more would do); {seen}."
     if not found.beats_untrained:
         why = "nothing shows that training brought its heat onto the defects: random weights do as well"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fancnn.metrics.reliability import expected_calibration_error
 from fancnn.metrics.thresholds import Thresholds
+from fancnn.plurals import plural
 
 Scores = dict[str, float | None]
 
@@ -35,10 +36,10 @@ class Confusion:
     def in_words(self) -> str:
         """One sentence for a console or a report."""
         looked = self.ng_rechecked + self.go_rechecked
-        ng, go = (f", {count} to RECHECK" if looked else "" for count in (self.ng_rechecked, self.go_rechecked))
+        ng, go = (f", {count:,} to RECHECK" if looked else "" for count in (self.ng_rechecked, self.go_rechecked))
         return (
-            f"{self.ng_found} of {self.ng} NG parts found{ng}, {_plural(self.escapes, 'escape')}; "
-            f"{self.go_passed} of {self.go} GO parts passed{go}, {_plural(self.overkills, 'overkill')}"
+            f"{self.ng_found:,} of {self.ng:,} NG parts found{ng}, {plural(self.escapes, 'escape')}; "
+            f"{self.go_passed:,} of {self.go:,} GO parts passed{go}, {plural(self.overkills, 'overkill')}"
         )
 
 
@@ -206,7 +207,3 @@ def _ranking(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> M
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

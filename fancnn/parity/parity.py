@@ -1,6 +1,6 @@
 """The story of `python -m fancnn.parity`: the run and its exported file, on every runtime, image by image."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from fancnn.parity.agreement import TOLERANCE, Agreement, agreements
 from fancnn.parity.first_divergence import layers_of, parting
 from fancnn.parity.runtimes import Runtime, facts_of, format_of, runtimes_of
 from fancnn.parity.settings import ParitySettings
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 from fancnn.predict.predict import input_files
 from fancnn.runs import checkpoints
 from fancnn.system.console import print_table, say, track
@@ -77,8 +77,8 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
         )
     named = [f"{name} ({'; '.join(where)})" for name, where in flips.items()]
     shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
-    differ = "differs" if len(flips) == 1 else "differ"
-    say(f"{_decisions(flips)} {differ}: {shown or 'the file decides as the run does'}")
+    differ = f"{plural(len(flips), 'decision')} {agreeing(len(flips), 'differs')}"
+    say(f"{differ}: {shown or 'the file decides as the run does'}")
     return not flips
 
 
@@ -89,10 +89,6 @@ def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
         for name in agreement.flips if agreement.counts else ():
             flips.setdefault(name, []).append(agreement.name)
     return flips
-
-
-def _decisions(flips: Collection[str]) -> str:
-    return "1 decision" if len(flips) == 1 else f"{len(flips)} decisions"
 
 
 def _plain(thresholds: Thresholds) -> str:
@@ -125,9 +121,8 @@ def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
     flips = _flips(found)
     for agreement in (item for item in found if not item.counts):
         precision = agreement.name.rpartition(" ")[2]
-        besides = (
-            f"{_decisions(set(agreement.flips) - set(flips))} would differ{' beyond those below' if flips else ''}"
-        )
+        others = plural(len(set(agreement.flips) - set(flips)), "decision")
+        besides = f"{others} would differ{' beyond those below' if flips else ''}"
         if agreement.not_finite:
             besides += f", and for {_listed(agreement.not_finite)} there is no finite number"
         say(

@@ -11,7 +11,7 @@ from fancnn.metrics.intervals import parts_needed, upper_bound
 from fancnn.metrics.rounding import percent_at_most
 from fancnn.pages.formatting import percent
 from fancnn.pages.gallery import Thumbnail, kind_of
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 from fancnn.report.report_data import ReportData
 from fancnn.runs.looks import NOT_KNOWN, Looks
 from fancnn.settings.groups import ALL
@@ -190,7 +190,7 @@ def _of_images(shown: Iterable[Thumbnail]) -> Iterator[str]:
     changed = sum(thumbnail.changed for thumbnail in once)
     gone = sum(bool(thumbnail.missing) for thumbnail in once) - changed
     if changed:
-        has = "has" if changed == 1 else "have"
+        has = agreeing(changed, "has")
         yield f"Of {plural(len(once), 'image')} on this page {changed:,} {has} changed since the model scored them."
     if gone:
         yield f"Of {plural(len(once), 'image')} on this page {gone:,} cannot be shown: missing or unreadable now."

@@ -61,6 +61,7 @@ from fancnn.files.atomic_files import make_folder, sync_file, sync_folder, write
 from fancnn.files.json_files import parsed_json, version_of
 from fancnn.files.plain_data import Kind, Mismatch, number_between, optional, record, text, truth, whole
 from fancnn.files.regular_files import read_regular
+from fancnn.plurals import plural
 from fancnn.system.cache_folder import cache_folder
 
 FORMAT, VERSION = "fancnn-looks", 1
@@ -143,10 +144,9 @@ class Looks:
         """
         notes = []
         if self.before:
-            models = f"{self.models} model{'' if self.models == 1 else 's'}"
-            notes.append(f"{self.before} before: {models}, the last on {self.last}")
+            notes.append(f"{self.before} before: {plural(self.models, 'model')}, the last on {self.last}")
         if self.later:
-            notes.append(f"{self.later} other{'' if self.later == 1 else 's'} since")
+            notes.append(f"{plural(self.later, 'other')} since")
         if not self.alone and self.shared < self.images:
             notes.append(f"they share {self.shared:,} of the {self.images:,} images")
         of = f" of {self.number + self.later}" if self.later else ""

@@ -42,7 +42,7 @@ def test_a_row_that_is_wrong_is_found_and_its_folder_made_anew(
     content[3 * 6 * 8 * 2] ^= 1  # one bit of the third image
     pixels.write_bytes(content)
     assert not ask(tmp_path, "verify")
-    assert "1 rows were wrong, first of GO/002.png" in capsys.readouterr().out
+    assert "1 row was wrong, first of GO/002.png" in capsys.readouterr().out
     assert not kept.exists()
     assert ask(tmp_path, "verify")
 
