@@ -4,7 +4,6 @@
 values, median, limit, against and ratio, as `fancnn.system.timing.Result` describes them.
 """
 
-import json
 import os
 import platform
 import shutil
@@ -27,7 +26,7 @@ from fancnn.benchmark.start_up import own_megabytes, run_results, start_results
 from fancnn.benchmark.training_speed import epoch_results, product_rate, step_results, streamed_results
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.errors import UserError
-from fancnn.files.tables import replacing
+from fancnn.files.json_files import write_json
 from fancnn.plurals import plural
 from fancnn.system.console import print_table, say
 from fancnn.system.installation import versions
@@ -171,6 +170,5 @@ def _write(path: Path, results: list[Result]) -> None:
         "gpu": gpu,
         "versions": versions(),
     }
-    with replacing(path) as file:
-        content = {"format": "fancnn-benchmark", "version": 1, "machine": machine}
-        json.dump({**content, "results": [result.as_json() for result in results]}, file, indent=2)
+    content = {"format": "fancnn-benchmark", "version": 1, "machine": machine}
+    write_json(path, {**content, "results": [result.as_json() for result in results]})

@@ -18,7 +18,6 @@ probability), `rates`: [{`probability`, `rate`}, ...], the largest true rate tha
 | words | how to use it, and what ISO 2859-1 calls the numbers, in sentences |
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -30,8 +29,8 @@ from fancnn.certify.settings import CertifySettings, validate_certifying
 from fancnn.decisions.look_spending import held_to
 from fancnn.decisions.sampling_plans import CONSUMER_RISKS, Planned, oc_rates, planned
 from fancnn.errors import UserError
-from fancnn.files.atomic_files import write_atomically
-from fancnn.files.tables import replacing
+from fancnn.files.atomic_files import atomic_text, write_atomically
+from fancnn.files.json_files import write_json
 from fancnn.system.console import print_table, say
 
 FORMAT, VERSION = "fancnn-plan", 1
@@ -63,10 +62,8 @@ def make_plan(settings: CertifySettings) -> Planned:
             f"escape={settings.escape:g} allows, whatever the rest shows. Allow fewer, e.g. accept=[0]"
         )
     place = _place(settings)
-    with replacing(place.with_suffix(".json")) as file:
-        json.dump(_content(found), file, indent=2, allow_nan=False)
-        file.write("\n")
-    with replacing(place.with_suffix(".html")) as file:
+    write_json(place.with_suffix(".json"), _content(found))
+    with atomic_text(place.with_suffix(".html")) as file:
         file.write(plan_page(found))
     write_atomically(place.with_suffix(".png"), oc_drawing(found, alone=True).png())
     print_table(f"to be proven: {claim(found)}", columns(found), plan_rows(found))

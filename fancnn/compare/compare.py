@@ -34,7 +34,6 @@ alone in `not_compared`, and for a verdict `no new escapes`, `new escapes`, `not
 `no_new_escapes` beside it: it bounded nothing and did not judge overkills.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -54,7 +53,9 @@ from fancnn.compare.conclusions import (
 )
 from fancnn.compare.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
 from fancnn.compare.settings import CompareSettings, validate_comparing
-from fancnn.files.tables import replacing, table_writer
+from fancnn.files.atomic_files import atomic_text
+from fancnn.files.json_files import write_json
+from fancnn.files.tables import table_writer
 from fancnn.metrics.replacement import Verdict
 from fancnn.pages.score_table import score_rows, score_title
 from fancnn.plurals import plural
@@ -120,7 +121,7 @@ def compare(settings: CompareSettings) -> Compared:
         common = replace(common, notes=(*common.notes, OTHERS_LOOKED))
     root = Path(settings.root).expanduser() if settings.root else candidates[0].root or Path()
     output = Path(settings.output).expanduser()
-    with replacing(output / "compare.html") as file:
+    with atomic_text(output / "compare.html") as file:
         file.write(comparison_page(candidates, common, scores, comparisons, root, looked))
     _write_flips(output / "flips.csv", comparisons)
     plain = _to_dict(settings, candidates, common, scores, comparisons)
@@ -128,9 +129,7 @@ def compare(settings: CompareSettings) -> Compared:
         model["looks"] = None if (of := looks[letter]) is None else of.to_dict()
     for item in candidates:
         plain["models"][item.letter]["weights_sha256"] = weights_of(item.place)
-    with replacing(output / "compare.json") as file:
-        json.dump(plain, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(output / "compare.json", plain)
     _print(candidates, common, scores, comparisons)
     for letter, sentence in looked.items():
         say(f"{letter}: {sentence}")

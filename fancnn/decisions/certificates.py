@@ -34,7 +34,6 @@ were planned (null for any number); absent before |
 | caveats | what makes the claim better than the truth may be, in sentences |
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -46,7 +45,7 @@ import numpy as np
 from fancnn.decisions.escape_claims import Method, NgEvidence, Unit, claim_unit, natural_unit, ng_evidence
 from fancnn.decisions.threshold_choice import halfway_below
 from fancnn.errors import UserError
-from fancnn.files.tables import replacing
+from fancnn.files.json_files import write_json
 from fancnn.metrics.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.metrics.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
 from fancnn.metrics.predictions import Prediction, columns, validate_each_once, with_truth
@@ -334,10 +333,7 @@ def named_types(rows: Iterable[Prediction]) -> tuple[list[str], list[Prediction]
 
 def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, Any]) -> None:
     """Write `certificate.json`; `about` says where the images come from."""
-    with replacing(path) as file:
-        content = {"format": FORMAT, "version": VERSION, **about, **asdict(certificate)}
-        json.dump(content, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **about, **asdict(certificate)})
 
 
 def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | None:

@@ -22,7 +22,6 @@ decision, separated by tabs |
 """
 
 import hashlib
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,14 +33,13 @@ from fancnn.decisions.certificates import Certificate, TypeEscapes
 from fancnn.decisions.model_metadata import thresholds
 from fancnn.decisions.sequential import parts_needed_sequential, sequential_interval, upper_bound_sequential
 from fancnn.errors import UserError
-from fancnn.files.json_files import read_json, version_of
+from fancnn.files.json_files import read_json, version_of, write_json
 from fancnn.files.plain_data import Kind, list_of, number_between, one_of, record, text, truth, validate, whole
-from fancnn.files.tables import replacing
 from fancnn.metrics.intervals import Interval
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.rounding import percent, percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 
 FORMAT, VERSION = "fancnn-looks", 1
 DIGITS = 12  # of a hash: among a million images two are taken for one with a probability of 0.002
@@ -132,9 +130,7 @@ LOOKS = record(_LOOKS, tuple(_LOOKS))
 
 def write_looks(path: Path, looks: Looks) -> None:
     """Write the looks so far, in the place of those of before."""
-    with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **asdict(looks)}, file, indent=1, allow_nan=False)
-        file.write("\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **asdict(looks)}, indent=1)
 
 
 def looked_again(
@@ -241,7 +237,7 @@ def _validate_same(earlier: Looks, now: Looks, place: str) -> None:
             for name, old, new in changed
         )
         raise UserError(
-            f"{place} holds {_count(len(earlier.looks), 'look')} of another claim: {was}. A claim that may be looked "
+            f"{place} holds {plural(len(earlier.looks), 'look')} of another claim: {was}. A claim that may be looked "
             "at any time is fixed before its first look. Go on with what it was, or begin again: another output=, and "
             "images that no look has seen"
         )
@@ -257,10 +253,11 @@ def _validate_none_lost(earlier: Looks, rows: Sequence[Prediction], thresholds: 
     missing = sum(count for mark, count in lost.items() if mark[:DIGITS] not in paths)
     what = []
     if missing:
-        what.append(f"{_count(missing, 'image')} of {_last(earlier)} {'is' if missing == 1 else 'are'} missing here")
+        what.append(f"{plural(missing, 'image')} of {_last(earlier)} {agreeing(missing, 'is')} missing here")
     if changed:
-        has = f"{_count(len(changed), 'image')} of {_last(earlier)} {'has' if len(changed) == 1 else 'have'}"
-        what.append(f"{has} another label, group or decision now, or fewer copies (e.g. {changed[0]})")
+        has = agreeing(len(changed), "has")
+        others = f"{plural(len(changed), 'image')} of {_last(earlier)} {has}"
+        what.append(f"{others} another label, group or decision now, or fewer copies (e.g. {changed[0]})")
     raise UserError(
         f"{', and '.join(what)}: a claim that may be looked at any time holds only if images are added and none is "
         f"taken away or changed ({place} knows them). Bring them back; or begin again: another output=, and images "
@@ -291,7 +288,7 @@ def _statement(certificate: Certificate, looks: Looks, overkill: Interval | None
     claim = f"escape rate of {noun} <= {percent_at_most(look.bound)} at {confidence} confidence, at any time of looking"
     passing = f"{look.escapes} of {look.ng} NG {noun} pass"
     if looks.unit == "group":
-        has = "has" if look.escapes == 1 else "have"
+        has = agreeing(look.escapes, "has")
         passing = (
             f"{look.escapes:,} of {look.ng:,} groups with NG parts {has} one that passes; by part "
             f"{certificate.escaped_parts:,} of {plural(certificate.ng_parts, 'NG part')} pass, of which nothing "
@@ -361,7 +358,3 @@ def _said(value: object) -> str:
     if isinstance(value, tuple):
         return Thresholds(*value).in_words()
     return percent(value) if isinstance(value, float) else str(value)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

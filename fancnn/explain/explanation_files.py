@@ -9,8 +9,7 @@ from fancnn.explain.explanation_page import Checked, Explanation, explanation_pa
 from fancnn.explain.feature_maps import MapLayer
 from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.explain.settings import ExplainSettings
-from fancnn.files.atomic_files import write_atomically
-from fancnn.files.tables import replacing
+from fancnn.files.atomic_files import atomic_text, write_atomically
 from fancnn.model import Model
 from fancnn.runs.tensorboard_images import events_folder, replace_images
 from fancnn.system.installation import versions
@@ -63,7 +62,7 @@ def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) ->
     """Leave the page, its figures as files, and these on the TensorBoard of the run, or of `output`."""
     page, figures = output / NAME, output / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    with replacing(page) as file:
+    with atomic_text(page) as file:
         file.write(explanation_page(explanation))
     images = [(panel.name, panel.png()) for panel in explanation.panels()]
     images += [(drawing.name, drawing.png()) for drawing in explanation.drawings()]

@@ -18,18 +18,15 @@ Format version 2 (version 1 called `split` `part` and `images` `pictures`):
 | versions | of the packages that decide numbers |
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fancnn.files.tables import replacing
+from fancnn.files.json_files import write_json
 
 FORMAT, VERSION = "fancnn-explain", 2
 
 
 def write_explanation(path: Path, found: Mapping[str, Any]) -> None:
     """Write `explain.json`; `found` has the keys of the table above but the first two."""
-    with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **found}, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **found})

@@ -6,7 +6,7 @@ from pathlib import Path
 from fancnn.errors import UserError
 from fancnn.export.run_metadata import described
 from fancnn.export.settings import ExportSettings, validate_exporting
-from fancnn.export.writing import replacing, write
+from fancnn.export.writing import atomic_export, write
 from fancnn.inference.export_formats import FORMATS
 from fancnn.parity.parity import compared, images_in, own_images
 from fancnn.runs import checkpoints
@@ -44,7 +44,7 @@ def export(settings: ExportSettings) -> bool:
         what, images = images_in(settings.input, model)
     else:
         what, images = own_images(model, checkpoints.run_folder(checkpoint))
-    with replacing(path, form) as written:
+    with atomic_export(path, form) as written:
         write(model, facts, written, settings.format)
         say(f"compared on {what}")
         agrees = compared(model, written, images)

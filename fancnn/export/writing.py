@@ -22,7 +22,7 @@ DIMENSIONS = ({0: "batch", 1: "height", 2: "width"},)  # of the input, as runtim
 
 
 @contextmanager
-def replacing(path: Path, form: Format) -> Iterator[Path]:
+def atomic_export(path: Path, form: Format) -> Iterator[Path]:
     """A path in a folder of its own beside `path`; its files take the place of those of `path` at the end.
 
     An error inside leaves the files of `path` as they were. Of two files that belong together, a kill while they take

@@ -4,6 +4,9 @@ A new content is written beside its target, under a name that begins with a dot 
 to the disk before it takes the target's name, and the folder is brought there after it: else a power cut could leave
 the new name with no content, or the old one where a later file already counts on the new.
 
+There is one way to do so, `atomic_file`; for text it has a stream (`atomic_text`), for bytes at hand a line
+(`write_atomically`), and what comes as several files is made in a folder (`atomic_folder`).
+
 Whoever writes holds a lock on what it writes (`flock`), which ends with its process, however that ends. So the next
 writer of the same target can tell what an earlier one left half-written, and removes it, from what another process is
 writing at this moment. Where a file system knows no such lock, nothing is removed.
@@ -16,6 +19,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+from fancnn.errors import UserError
 
 MARK, REMOVED = ".partial-", ".removed"
 LONGEST = 100  # bytes of the target's name in that of its partial file: names end at 255
@@ -38,6 +44,25 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def atomic_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file that takes the place of `path` only when all of it is on the disk.
+
+    Text is UTF-8; the name of a file that is no UTF-8, which systems allow, comes out with the bytes that it has.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    try:
+        with (
+            atomic_file(path) as partial,
+            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
+            yield file
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
+
+
+@contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Lend an empty folder beside `path` that vanishes at the end of the block, with what is still in it.
 
@@ -53,12 +78,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file, in the place of an earlier one."""
     with atomic_file(path) as partial:
         partial.write_bytes(content)
-
-
-def copy_atomically(source: Path, path: Path) -> None:
-    """Copy a file, with its times, in the place of an earlier one."""
-    with atomic_file(path) as partial:
-        shutil.copy2(source, partial)
 
 
 def make_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The one way in for JSON: bounded, and refused in words wherever it is not what it should be.
+"""The one way in and out for JSON: bounded, and refused in words wherever it is not what it should be.
 
 UTF-8 with or without a byte-order mark; an object; each key once; numbers that are finite and, where whole, of 64 bits;
 not nested deeper than `fancnn.files.plain_data.MOST_DEEP`; not larger than `MOST_BYTES`. A version is a whole number
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
+from fancnn.files.atomic_files import atomic_text
 from fancnn.files.plain_data import LARGEST, Mismatch, plain, shown
 from fancnn.files.regular_files import read_regular
 
@@ -37,6 +38,18 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
         return parsed_json(content)
     except Mismatch as error:
         raise UserError(f"cannot read {path}: it is damaged: {error}. Expected {expected}") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any], indent: int = 2) -> None:
+    """Write an object in the place of an earlier file.
+
+    Raises:
+        UserError: If the folder cannot be written.
+        ValueError: If a number is NaN or infinite.
+    """
+    with atomic_text(path) as file:
+        json.dump(content, file, indent=indent, allow_nan=False)
+        file.write("\n")
 
 
 def parsed_json(content: bytes | str) -> dict[str, Any]:

@@ -16,10 +16,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from fancnn.errors import UserError
-from fancnn.files.atomic_files import atomic_file
+from fancnn.files.atomic_files import atomic_text
 from fancnn.files.regular_files import size_of_regular
 
 MOST_BYTES = 2 * 2**30  # of a table: some 10 million rows
@@ -54,25 +53,6 @@ def from_cell(cell: str) -> str:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """Open a text file that takes the place of `path` only when all of it is on the disk.
-
-    Text is UTF-8; the name of a file that is no UTF-8, which systems allow, comes out with the bytes that it has.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-    try:
-        with (
-            atomic_file(path) as partial,
-            partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-        ):
-            yield file
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}. Name a place that can be written") from error
-
-
-@contextmanager
 def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[Callable[[Mapping[str, object]], None]]:
     """Give a function that adds a row; the column `version` is added to each. Missing values are empty.
 
@@ -82,7 +62,7 @@ def table_writer(path: Path, columns: Sequence[str], version: int) -> Iterator[C
     """
     if path.suffix.lower() != ".csv":
         raise UserError(f"{path} should end in .csv: a table is written there, in the place of whatever it holds")
-    with replacing(path) as file:
+    with atomic_text(path) as file:
         fields = [*columns, "version"]
         plain = csv.DictWriter(file, fields, restval="", lineterminator="\n")
         quoted = csv.DictWriter(file, fields, restval="", lineterminator="\n", quoting=csv.QUOTE_ALL)

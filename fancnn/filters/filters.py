@@ -13,7 +13,6 @@ by their names, of what each counts as worth; null where one of them has no orde
 `filters-<layer>.png` for each layer: the ranks as a table, and the kernels in the order of each criterion.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ from torch import nn
 
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import write_atomically
-from fancnn.files.tables import replacing, table_writer
+from fancnn.files.json_files import write_json
+from fancnn.files.tables import table_writer
 from fancnn.filters.filter_figures import ranks_drawing
 from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import Agreement, agreement
@@ -150,9 +150,7 @@ def _write_json(
         for layer, values in found.items()
     }
     says = {name: criterion.says for name, criterion in CRITERIA.items()}
-    with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **about, "criteria": says, "layers": layers}, file, indent=2)
-        file.write("\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **about, "criteria": says, "layers": layers})
 
 
 def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:

@@ -8,7 +8,6 @@ medians measured in turn; pruned and tuned, the scores before and after the trai
 original): loss, auroc, accuracy, escapes, overkills; verdict and certificates, in words (null for the original).
 """
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from fancnn.files.atomic_files import write_atomically
-from fancnn.files.tables import replacing
+from fancnn.files.json_files import write_json
 from fancnn.metrics.scores import confusion, score
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.dependency_groups import pruned_kwargs
@@ -94,9 +93,7 @@ def leave_curve(
     ]
     about = {"run": plain[0]["run"], **{name: getattr(settings, name) for name in ("by", "epochs", "lr_factor")}}
     document = {"format": FORMAT, "version": VERSION, **about, "split": "val", "versions": versions(), "points": plain}
-    with replacing(output / "pruning.json") as file:
-        json.dump(document, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(output / "pruning.json", document)
     write_atomically(output / "pruning.png", pruning_drawing(plain, settings.by).png())
     _tell(plain, settings.by)
     say(f"\npruning.json and pruning.png: {output}")

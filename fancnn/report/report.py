@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from fancnn.files.atomic_files import atomic_text
 from fancnn.files.run_folders import at_work
-from fancnn.files.tables import replacing
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.pages.figure_style import Drawing
 from fancnn.report.report_data import ReportData, metrics_of, of_run, of_table, with_line
@@ -95,7 +95,7 @@ def _own_upper(settings: ReportSettings) -> float:
 
 
 def _write(path: Path, page: str) -> None:
-    with replacing(path) as file:
+    with atomic_text(path) as file:
         file.write(page)
 
 

@@ -59,7 +59,6 @@ intervals, by_type nor forecast.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
@@ -71,7 +70,7 @@ from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.decisions.model_metadata import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
 from fancnn.errors import UserError
-from fancnn.files.json_files import read_json, version_of
+from fancnn.files.json_files import read_json, version_of, write_json
 from fancnn.files.plain_data import (
     list_of,
     map_of,
@@ -86,7 +85,6 @@ from fancnn.files.plain_data import (
     whole,
 )
 from fancnn.files.run_folders import DECIDING, validate_complete
-from fancnn.files.tables import replacing
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.defect_types import naming
 from fancnn.metrics.predictions import Prediction, columns, read_predictions, scored, with_truth
@@ -146,9 +144,7 @@ def write_metrics(path: Path, splits: Mapping[str, Mapping[str, Any]], about: Ma
     files = {"checkpoint_sha256": path.parent / BEST, "predictions_sha256": path.with_name(TABLE)}
     kept = {name: value for name, value in about.items() if name not in files}
     kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
-    with replacing(path) as file:
-        json.dump({"format": FORMAT, "version": VERSION, **kept, "splits": splits}, file, indent=2, allow_nan=False)
-        file.write("\n")
+    write_json(path, {"format": FORMAT, "version": VERSION, **kept, "splits": splits})
 
 
 def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:

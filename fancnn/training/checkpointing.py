@@ -1,6 +1,7 @@
 """Checkpoint files that are whole or absent, and the best and the last of a run."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,7 +12,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from fancnn.errors import UserError
-from fancnn.files.atomic_files import atomic_file, atomic_folder, copy_atomically, sync_folder
+from fancnn.files.atomic_files import atomic_file, atomic_folder, sync_folder
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.settings.earlier_names import training_state_by_present_names
@@ -161,7 +162,8 @@ def take_best_along(earlier: Path, dirpath: Path, *, ended: bool = False) -> Non
     for name, source in taken.items():
         target = dirpath / name
         if source.exists() and not (target.exists() and target.samefile(source)):
-            copy_atomically(source, target)
+            with atomic_file(target) as partial:
+                shutil.copy2(source, partial)
 
 
 class NoMoreEpochs(pl.Callback):

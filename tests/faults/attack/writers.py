@@ -98,11 +98,11 @@ def read_checkpoint(folder: Path) -> int | None:
 
 
 def write_export(folder: Path, number: int) -> None:
-    from fancnn.export.writing import replacing
+    from fancnn.export.writing import atomic_export
     from fancnn.inference.export_formats import FORMATS
 
     form = FORMATS["openvino"]
-    with replacing(folder / "a.xml", form) as path:
+    with atomic_export(folder / "a.xml", form) as path:
         for file in form.files(path):
             file.write_bytes(f"{number}".encode() * 5000)
 
