@@ -47,10 +47,10 @@ from fancnn.decisions.threshold_choice import halfway_below
 from fancnn.errors import UserError
 from fancnn.files.json_files import write_json
 from fancnn.metrics.clusters import clustered_interval, natural_groups, unit_numbers
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
 from fancnn.metrics.predictions import Prediction, columns, validate_each_once, with_truth
 from fancnn.metrics.rounding import percent, percent_at_least, percent_at_most, percent_exactly
-from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.plurals import plural
 
@@ -144,8 +144,8 @@ class Certificate:
 class _Counts:
     """What thresholds do to the images, by part and by unit."""
 
-    parts: Confusion
-    units: Confusion
+    parts: ConfusionCounts
+    units: ConfusionCounts
     evidence: NgEvidence
     thresholds: Thresholds
     overkill: Interval | None
@@ -250,7 +250,7 @@ def certified(
         rejected_parts=counts.parts.overkills,
         groups=len({row.group for row in counted if row.group}),
         overkill=counts.overkill if given else None,
-        rechecked=counts.parts.ng_rechecked + counts.parts.go_rechecked,
+        rechecked=counts.parts.rechecked,
         assumes_person=counts.parts.ng_rechecked,
         needed=evidence.needed(escape_rate, confidence),
         by_type=_by_type(counted, evidence, thresholds, confidence, searched=searched) if thresholds else (),
@@ -376,9 +376,9 @@ def _found(
 
 
 def _counts(rows: Sequence[Prediction], evidence: NgEvidence, thresholds: Thresholds, confidence: float) -> _Counts:
-    parts = confusion(*columns(rows), thresholds)
+    parts = ConfusionCounts.of(*columns(rows), thresholds)
     groups = _worst_of_each(rows, lambda row: row.group) if all(row.group for row in rows) else []
-    by_group = confusion(*columns(groups), thresholds)
+    by_group = ConfusionCounts.of(*columns(groups), thresholds)
     return _Counts(
         parts=parts,
         units=by_group if evidence.unit == "group" else parts,

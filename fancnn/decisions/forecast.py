@@ -1,7 +1,7 @@
 """What a line may expect of an inspector: from decisions on a test to escapes, false rejects, looks and money."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,20 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.errors import UserError
 from fancnn.metrics.clusters import effective_size, unit_numbers
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.intervals import Interval
 from fancnn.metrics.thresholds import Thresholds
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """How many parts of a test were decided in which way, by truth; counts from 0."""
-
-    ng_passed: int
-    ng_rechecked: int
-    ng_rejected: int
-    go_passed: int
-    go_rechecked: int
-    go_rejected: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +61,7 @@ def effective_parts(
 
 
 def forecast(
-    outcomes: Outcomes,
+    tested: ConfusionCounts,
     line: Line,
     costs: Costs | None = None,
     draws: int = 20_000,
@@ -92,7 +81,7 @@ def forecast(
     and `costs` are taken as known. A person who looks is taken to be right.
 
     Args:
-        outcomes: Counts of a test that no threshold was chosen on.
+        tested: Counts of a test that no threshold was chosen on.
         line: What the line makes.
         costs: In any currency, for each part.
         draws: From the posterior; the same arguments give the same numbers.
@@ -111,7 +100,8 @@ def forecast(
             `confidence` not in (0, 1), or `worth` not above 0.
 
     Example:
-        >>> expected = forecast(Outcomes(2, 8, 90, 930, 50, 20), Line(0.01, 4000, 63), Costs(250, 2, 0.5))
+        >>> tested = ConfusionCounts(90, 2, 20, 930, ng_rechecked=8, go_rechecked=50)
+        >>> expected = forecast(tested, Line(0.01, 4000, 63), Costs(250, 2, 0.5))
         >>> {name: round(estimate.value, 1) for name, estimate in expected.items()}
         {'escapes_per_million': 200.0, 'escapes_per_shift': 0.8, 'false_rejects_per_shift': 79.2,
          'looks_per_shift': 201.2, 'cost_per_month': 28917.0}
@@ -119,7 +109,7 @@ def forecast(
         >>> round(escapes.low, 1), round(escapes.high, 1)
         (0.2, 2.5)
     """
-    counts = _counts(outcomes)
+    counts = _by_class_and_decision(tested)
     possible = _possible(counts, recheck)
     if costs and costs.look is None and possible[1]:
         raise UserError("line.costs.look is not said, but parts are rechecked: expected what a look costs, e.g. 0.5")
@@ -137,11 +127,13 @@ def forecast(
     return found if costs else {**found, "cost_per_month": None}
 
 
-def _counts(outcomes: Outcomes) -> NDArray[np.float64]:
+def _by_class_and_decision(tested: ConfusionCounts) -> NDArray[np.float64]:
     """Counts as `(class, decision)`: NG and GO; passed, rechecked, rejected."""
-    counts = np.array(astuple(outcomes), dtype=np.float64).reshape(2, 3)
+    ng = tested.escapes, tested.ng_rechecked, tested.ng_found
+    go = tested.go_passed, tested.go_rechecked, tested.overkills
+    counts = np.array([ng, go], dtype=np.float64)
     if counts.min() < 0:
-        raise ValueError(f"expected counts from 0, got {outcomes}")
+        raise ValueError(f"expected counts from 0, got {tested}")
     for name, row in zip(("NG", "GO"), counts, strict=True):
         if not row.any():
             raise UserError(f"no {name} parts were tested: a forecast needs decisions on both NG and GO parts")
@@ -152,7 +144,7 @@ def _possible(counts: NDArray[np.float64], recheck: bool | None) -> NDArray[np.b
     """Which of passed, rechecked, rejected can happen."""
     seen = bool(counts[:, 1].any())
     if seen and recheck is False:
-        raise ValueError("recheck=False, but parts were rechecked: expected no RECHECK among the outcomes, or True")
+        raise ValueError("recheck=False, but parts were rechecked: expected no RECHECK among the counts, or True")
     return np.array([True, seen if recheck is None else recheck, True])
 
 

@@ -47,7 +47,8 @@ from fancnn.files.tables import read_table, table_writer
 from fancnn.metrics.thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from fancnn.metrics.scores import Confusion, Scores
+    from fancnn.metrics.confusion import ConfusionCounts
+    from fancnn.metrics.scores import Scores
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
@@ -239,9 +240,10 @@ def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArr
     return np.array([row.label for row in known], np.int64), np.array([row.probability for row in known], np.float64)
 
 
-def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> "tuple[Confusion, Scores]":
+def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> "tuple[ConfusionCounts, Scores]":
     """Counts and scores over the rows that have both truth and probability."""
-    from fancnn.metrics.scores import confusion, score  # lazy: a line's computer has tables and no scipy
+    from fancnn.metrics.confusion import ConfusionCounts
+    from fancnn.metrics.scores import score  # lazy: a line's computer has tables and no scipy
 
     labels, probabilities = columns(predictions)
-    return confusion(labels, probabilities, thresholds), score(labels, probabilities, thresholds)
+    return ConfusionCounts.of(labels, probabilities, thresholds), score(labels, probabilities, thresholds)

@@ -2,60 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.reliability import expected_calibration_error
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.plurals import plural
 
 Scores = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """Counts of parts by truth and decision, in the words of a line; what is rechecked is looked at by a person."""
-
-    ng_found: int
-    escapes: int
-    overkills: int
-    go_passed: int
-    ng_rechecked: int = 0
-    go_rechecked: int = 0
-
-    @property
-    def ng(self) -> int:
-        return self.ng_found + self.escapes + self.ng_rechecked
-
-    @property
-    def go(self) -> int:
-        return self.overkills + self.go_passed + self.go_rechecked
-
-    def in_words(self) -> str:
-        """One sentence for a console or a report."""
-        looked = self.ng_rechecked + self.go_rechecked
-        ng, go = (f", {count:,} to RECHECK" if looked else "" for count in (self.ng_rechecked, self.go_rechecked))
-        return (
-            f"{self.ng_found:,} of {self.ng:,} NG parts found{ng}, {plural(self.escapes, 'escape')}; "
-            f"{self.go_passed:,} of {self.go:,} GO parts passed{go}, {plural(self.overkills, 'overkill')}"
-        )
-
-
-def confusion(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -> Confusion:
-    """Count decisions at `thresholds` against labels (0 GO, 1 NG)."""
-    truth, ranks = np.asarray(labels).astype(bool), thresholds.ranks(probabilities)
-    escapes, ng_rechecked, ng_found = np.bincount(ranks[truth], minlength=3).tolist()
-    go_passed, go_rechecked, overkills = np.bincount(ranks[~truth], minlength=3).tolist()
-    return Confusion(
-        ng_found=ng_found,
-        escapes=escapes,
-        overkills=overkills,
-        go_passed=go_passed,
-        ng_rechecked=ng_rechecked,
-        go_rechecked=go_rechecked,
-    )
 
 
 def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -> Scores:
@@ -79,7 +34,7 @@ def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -
     """
     truth = np.asarray(labels).astype(np.int64)
     chances = np.asarray(probabilities, dtype=np.float64)
-    counts = confusion(truth, chances, thresholds)
+    counts = ConfusionCounts.of(truth, chances, thresholds)
     return {
         "loss": log_loss(truth, chances),
         **rates(counts),
@@ -145,7 +100,7 @@ def average_precision_of_counts(go: NDArray[np.intp], ng: NDArray[np.intp]) -> f
     return float(np.sum(steps / found[-1] * found / np.maximum(called, 1)))
 
 
-def rates(counts: Confusion) -> Scores:
+def rates(counts: ConfusionCounts) -> Scores:
     """The scores that counts alone give; None where undefined.
 
     What results if the person who looks at a RECHECK is right: `accuracy`, `precision`, `recall`, `f1`, `specificity`,
@@ -160,14 +115,14 @@ def rates(counts: Confusion) -> Scores:
     `escape_rate` and `overkill_rate` are the machine's mistakes among all parts of the class.
 
     Example:
-        >>> rates(Confusion(ng_found=3, escapes=1, overkills=1, go_passed=3))["mcc"]
+        >>> rates(ConfusionCounts(ng_found=3, escapes=1, overkills=1, go_passed=3))["mcc"]
         0.5
-        >>> by_hand = rates(Confusion(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7))  # everything to a person
+        >>> by_hand = rates(ConfusionCounts(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7))  # everything to a person
         >>> by_hand["accuracy"], by_hand["decided_rate"], by_hand["alone_accuracy"]
         (1.0, 0.0, None)
     """
     caught, kept = counts.ng_found + counts.ng_rechecked, counts.go_passed + counts.go_rechecked
-    looked, everything = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+    looked, everything = counts.rechecked, counts.ng + counts.go
     alone = _of_decisions(counts.ng_found, counts.escapes, counts.overkills, counts.go_passed)
     return {
         **_of_decisions(caught, counts.escapes, counts.overkills, kept),

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.json_files import write_json
-from fancnn.metrics.scores import confusion, score
+from fancnn.metrics.confusion import ConfusionCounts
+from fancnn.metrics.scores import score
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.dependency_groups import pruned_kwargs
 from fancnn.networks.summary import facts
@@ -77,7 +78,7 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def scores_of_logits(model: Model, logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
     """The same of logits, by the calibration and the thresholds of `model`."""
     chances = model.calibration.probabilities(logits)
-    counts = asdict(confusion(labels, chances, model.thresholds))
+    counts = asdict(ConfusionCounts.of(labels, chances, model.thresholds))
     return scores_of({**score(labels, chances, model.thresholds), **counts})
 
 

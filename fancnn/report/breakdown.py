@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fancnn.decisions.certificates import TypeEscapes, escapes_by_type, named_types
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.predictions import Prediction, columns
-from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
 
 
@@ -22,7 +22,7 @@ class Kind:
     """
 
     name: str
-    counts: Confusion
+    counts: ConfusionCounts
     bound: float
     escapes: TypeEscapes
 
@@ -32,7 +32,7 @@ class Group:
     """Splits of one lot, panel or patient."""
 
     name: str
-    counts: Confusion
+    counts: ConfusionCounts
 
 
 def by_type(rows: Sequence[Prediction], thresholds: Thresholds, *, searched: bool = False) -> list[Kind]:
@@ -70,5 +70,5 @@ def by_group(rows: Iterable[Prediction], thresholds: Thresholds) -> list[Group]:
     return sorted(groups, key=lambda group: (-group.counts.escapes, -group.counts.overkills, group.name))
 
 
-def _counts(rows: Sequence[Prediction], thresholds: Thresholds) -> Confusion:
-    return confusion(*columns(rows), thresholds)
+def _counts(rows: Sequence[Prediction], thresholds: Thresholds) -> ConfusionCounts:
+    return ConfusionCounts.of(*columns(rows), thresholds)

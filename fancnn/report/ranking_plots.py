@@ -4,14 +4,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.curves import Band, RankingCurves
-from fancnn.metrics.scores import Confusion
 from fancnn.pages.figure_style import FAINT, GO, NG, RECHECK, TEXT, Drawing, one_axes
 
 Cell = tuple[int, str, str]  # count, word, colour
 
 
-def confusion_matrix(counts: Confusion, *, recheck: bool) -> Drawing:
+def confusion_matrix(counts: ConfusionCounts, *, recheck: bool) -> Drawing:
     """Truth against decision as counts and shares of each row; a column for RECHECK if it can happen."""
     says = (
         "A row for what the parts are, a column for what was decided; percentages are of the row. "

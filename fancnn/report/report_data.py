@@ -16,8 +16,8 @@ from fancnn.files.plain_data import anything, list_of, map_of, shown, text, vali
 from fancnn.files.run_folders import validate_complete
 from fancnn.files.tables import read_table
 from fancnn.files.yaml_files import read_text, read_yaml
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.predictions import Prediction, columns, with_truth
-from fancnn.metrics.scores import Confusion, confusion
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.looks import Looks
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics
@@ -88,8 +88,8 @@ class ReportData:
         return self.own_thresholds and self.about.get("decision_split") == self.split
 
     @property
-    def counts(self) -> Confusion:
-        return confusion(*self.arrays, self.thresholds)
+    def counts(self) -> ConfusionCounts:
+        return ConfusionCounts.of(*self.arrays, self.thresholds)
 
     @property
     def groups(self) -> list[str] | None:

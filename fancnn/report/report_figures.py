@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.curves import ranking_curves, threshold_curves
 from fancnn.metrics.reliability import reliability
-from fancnn.metrics.scores import Confusion
 from fancnn.pages.figure_style import Drawing
 from fancnn.report.learning_curves import learning_curves
 from fancnn.report.probability_plots import histogram, reliability_diagram, threshold_rates
@@ -65,7 +65,7 @@ def _course(material: ReportData) -> tuple[Drawing, ...]:
     return (learning_curves(material.history, chosen, str(material.about.get("monitor") or "the monitor")),)
 
 
-def _marks(counts: Confusion, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:
+def _marks(counts: ConfusionCounts, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:
     """Overkill rate, recall, precision and name of what each threshold alone would do."""
     found, rejected = counts.ng_found, counts.overkills
     upper = (rejected, found, "NG above" if recheck else "threshold")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.data.labeled_images import LabeledImage
-from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
+from fancnn.decisions.forecast import effective_parts, forecast
 from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_types import naming
 from fancnn.metrics.intervals import Interval
 from fancnn.metrics.prior_shift import mix_in_words
-from fancnn.metrics.scores import Confusion
 from fancnn.metrics.uncertainty import rate_intervals
 from fancnn.pages import formatting as words
 from fancnn.pages.gallery import gallery_sections, samples
@@ -94,7 +94,7 @@ def certificate(material: ReportData) -> str:
     return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
 
 
-def claims(counts: Confusion, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:
+def claims(counts: ConfusionCounts, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:
     """What happens to a hundred bad and a hundred good parts, and how many of each a person sees."""
     ng, go, looked = ("bad parts", "NG parts"), ("good parts", "GO parts"), "would go to a person"
     shown = [
@@ -112,14 +112,15 @@ def claims(counts: Confusion, intervals: Mapping[str, Interval | None], *, reche
     ]
 
 
-def decided_alone(counts: Confusion, intervals: Mapping[str, Interval | None]) -> str:
+def decided_alone(counts: ConfusionCounts, intervals: Mapping[str, Interval | None]) -> str:
     """What the machine does without a person, and what its scores take for granted; empty where no part is rechecked.
 
     Example:
-        >>> decided_alone(Confusion(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7), {"alone_accuracy": None})[:75]
+        >>> counts = ConfusionCounts(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7)
+        >>> decided_alone(counts, {"alone_accuracy": None})[:75]
         'The machine decides none of 10 parts alone: its own scores are undefined. S'
     """
-    looked, total = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+    looked, total = counts.rechecked, counts.ng + counts.go
     if not looked:
         return ""
     decided, right = total - looked, counts.ng_found + counts.go_passed
@@ -162,12 +163,8 @@ def _forecast(material: ReportData) -> list[tuple[str, str, str]]:
         return []
     if costs and costs.look is None and thresholds.has_recheck:
         costs = None
-    outcomes = Outcomes(
-        *(counts.escapes, counts.ng_rechecked, counts.ng_found),
-        *(counts.go_passed, counts.go_rechecked, counts.overkills),
-    )
     worth = effective_parts(*material.arrays, thresholds, natural_groups([row.group for row in material.judged]))
-    expected = forecast(outcomes, material.line, costs, recheck=thresholds.has_recheck, worth=worth)
+    expected = forecast(counts, material.line, costs, recheck=thresholds.has_recheck, worth=worth)
     return [
         (
             FORECAST[name],

@@ -26,7 +26,7 @@ Format version 4:
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
-| splits | by `train`, `val`, `test` or `all`: counts (images, go, ng, groups, and the fields of `Confusion`), the
+| splits | by `train`, `val`, `test` or `all`: counts (images, go, ng, groups, and the fields of `ConfusionCounts`), the
 scores of `fancnn.metrics.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
 `interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
 common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
@@ -66,7 +66,7 @@ from typing import Any
 
 from fancnn.data.seen_images import ROLES
 from fancnn.decisions.certificates import escapes_by_type
-from fancnn.decisions.forecast import Outcomes, effective_parts, forecast
+from fancnn.decisions.forecast import effective_parts, forecast
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.decisions.model_metadata import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
 from fancnn.errors import UserError
@@ -86,9 +86,10 @@ from fancnn.files.plain_data import (
 )
 from fancnn.files.run_folders import DECIDING, validate_complete
 from fancnn.metrics.clusters import natural_groups
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_types import naming
 from fancnn.metrics.predictions import Prediction, columns, read_predictions, scored, with_truth
-from fancnn.metrics.scores import Confusion, score
+from fancnn.metrics.scores import score
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.metrics.uncertainty import score_intervals
 from fancnn.runs.looks import LOOKS
@@ -209,7 +210,7 @@ _NAMING = record(
 _SPLIT = record(
     {
         **dict.fromkeys(score([0, 1], [0.25, 0.75], Thresholds.single(0.5)), _SCORE),
-        **dict.fromkeys(("images", "go", "ng", "groups", *(item.name for item in fields(Confusion))), _COUNT),
+        **dict.fromkeys(("images", "go", "ng", "groups", *(item.name for item in fields(ConfusionCounts))), _COUNT),
         "intervals": map_of(_INTERVAL),
         "interval_unit": one_of("image", "group"),
         "interval_note": optional(text),
@@ -340,20 +341,12 @@ def _shown(*hashes: str) -> str:
 
 
 def _forecast(
-    rows: list[Prediction], counts: Confusion, thresholds: Thresholds, line: Line | None, costs: Costs | None
+    rows: list[Prediction], counts: ConfusionCounts, thresholds: Thresholds, line: Line | None, costs: Costs | None
 ) -> dict[str, Any] | None:
     if line is None or not counts.ng or not counts.go or (costs and costs.look is None and thresholds.has_recheck):
         return None
-    outcomes = Outcomes(
-        ng_passed=counts.escapes,
-        ng_rechecked=counts.ng_rechecked,
-        ng_rejected=counts.ng_found,
-        go_passed=counts.go_passed,
-        go_rechecked=counts.go_rechecked,
-        go_rejected=counts.overkills,
-    )
     worth = effective_parts(*columns(rows), thresholds, natural_groups([row.group for row in rows]))
-    found = forecast(outcomes, line, costs, recheck=thresholds.has_recheck, worth=worth)
+    found = forecast(counts, line, costs, recheck=thresholds.has_recheck, worth=worth)
     return {
         name: None if estimate is None else [estimate.value, estimate.interval.low, estimate.interval.high]
         for name, estimate in found.items()

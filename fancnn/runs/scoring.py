@@ -5,8 +5,8 @@ from dataclasses import fields
 from typing import Any
 
 from fancnn.data.seen_images import seen_sentences
+from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.rounding import percent_at_most
-from fancnn.metrics.scores import Confusion
 from fancnn.system.console import print_table, say
 
 IF_RIGHT = "if the person is right"
@@ -41,7 +41,7 @@ def print_scores(title: str, splits: Mapping[str, Mapping[str, Any]]) -> None:
     ]
     print_table(title, ["95 % intervals", *splits], rows)
     for split, metrics in splits.items():
-        counts = Confusion(**{field.name: metrics[field.name] for field in fields(Confusion)})
+        counts = ConfusionCounts(**{field.name: metrics[field.name] for field in fields(ConfusionCounts)})
         say(f"{split}: {counts.in_words()}")
         for sentence in seen_sentences(metrics.get("seen", {}), metrics["images"], split):
             say(f"  warning: {sentence}")
@@ -69,8 +69,8 @@ def worst_type(item: Mapping[str, Any], types: int) -> str:
     return f"worst defect type: {item['defect_type']}, {parts} ({bound} for all {types} types at once)"
 
 
-def _print_recheck(counts: Confusion) -> None:
-    looked, everything = counts.ng_rechecked + counts.go_rechecked, counts.ng + counts.go
+def _print_recheck(counts: ConfusionCounts) -> None:
+    looked, everything = counts.rechecked, counts.ng + counts.go
     alone = f"{everything - looked:,} of {everything:,} parts alone"
     undefined = "; scores of its own decisions are undefined" if looked == everything else ""
     say(f"  the machine decides {alone}, a person {looked:,}{undefined}")

@@ -173,7 +173,7 @@ def test_a_certificate_is_written_with_its_version(tmp_path: Path) -> None:
     path = tmp_path / "certificate.json"
     write_certificate(path, certified(table(299), 0.01), {"part": "test"})
     content = json.loads(path.read_text())
-    assert (content["format"], content["version"], content["granted"]) == ("fancnn-certificate", 2, True)
+    assert (content["format"], content["version"], content["granted"]) == ("fancnn-certificate", 3, True)
     assert content["thresholds"]["lower"] == content["thresholds"]["upper"]
     assert np.isclose(content["bound"], upper_bound(0, 299))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import nn
 
-from fancnn.metrics.scores import confusion, score
+from fancnn.metrics.scores import score
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.validation import MONITORABLE
 from fancnn.training.epoch_scores import epoch_scores
@@ -69,12 +69,6 @@ def test_rates_are_the_complements_of_recall_and_specificity(table: list[tuple[i
     for rate, of in (("escape_rate", "recall"), ("overkill_rate", "specificity")):
         assert (found[rate] is None) == (found[of] is None)
         assert found[rate] is None or found[rate] == pytest.approx(1 - found[of])  # type: ignore[operator]
-
-
-def test_confusion_counts_in_words() -> None:
-    counts = confusion([1, 1, 1, 0, 0], [0.9, 0.5, 0.51, 0.6, 0.5], Thresholds.single(0.5))
-    assert (counts.ng_found, counts.escapes, counts.overkills, counts.go_passed) == (2, 1, 1, 1)
-    assert counts.in_words() == "2 of 3 NG parts found, 1 escape; 1 of 2 GO parts passed, 1 overkill"
 
 
 def test_certain_and_wrong_costs_much_but_not_infinity() -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fancnn.metrics.scores import confusion, rates
+from fancnn.metrics.confusion import ConfusionCounts
+from fancnn.metrics.scores import rates
 from fancnn.metrics.thresholds import DECISIONS, Thresholds
 
 shares = st.integers(0, 10).map(lambda i: i / 10)
@@ -32,7 +33,7 @@ def test_thresholds_in_the_wrong_order_are_refused(pair: tuple[float, float]) ->
 
 
 def test_a_recheck_is_neither_escape_nor_overkill() -> None:
-    counts = confusion([1, 1, 1, 0, 0, 0], [0.1, 0.5, 0.9, 0.1, 0.5, 0.9], Thresholds(0.3, 0.7))
+    counts = ConfusionCounts.of([1, 1, 1, 0, 0, 0], [0.1, 0.5, 0.9, 0.1, 0.5, 0.9], Thresholds(0.3, 0.7))
     assert (counts.escapes, counts.ng_rechecked, counts.ng_found) == (1, 1, 1)
     assert (counts.go_passed, counts.go_rechecked, counts.overkills) == (1, 1, 1)
     assert counts.in_words() == (
