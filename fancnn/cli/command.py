@@ -77,7 +77,7 @@ def command(
             this one says otherwise.
         resume_in_place: Whether the run folder that `resume_key` names is this run's too.
         positional_key: A key whose value is a list; arguments without a key are its items.
-        validate: Refuses values, at once: it may import the standard library alone.
+        validate: Refuses values, at once: it may import the standard library and numpy alone.
         build: Makes the objects that the configuration names, and refuses what they refuse. That takes seconds, and the
             story does it anyway: here it is done where there is a mistake already, so that all are named together.
         adds_to_run: Whether `output_dir` may be the folder of the run that it is about; not where its predictions and

@@ -57,7 +57,7 @@ from fancnn.files.atomic_files import atomic_text
 from fancnn.files.json_files import write_json
 from fancnn.files.tables import table_writer
 from fancnn.metrics.replacement import Verdict
-from fancnn.pages.score_table import score_rows, score_title
+from fancnn.pages.score_table import score_rows
 from fancnn.plurals import plural
 from fancnn.runs.metrics_file import split_metrics
 from fancnn.runs.recorded_looks import record_look, weights_of
@@ -75,7 +75,6 @@ OTHERS_LOOKED = (
     "best of several made one after the other. Name all candidates in one command, and they are corrected together."
 )
 PRINTED = 10  # parts that are not compared, on the terminal; compare.json has all
-SHOWN = ("decided_rate", "alone_accuracy", "recheck_rate", "escape_rate", "overkill_rate", "accuracy", "f1", "auroc")
 
 
 @dataclass(frozen=True)
@@ -219,11 +218,9 @@ def _print(
     for item in candidates:
         say(f"{item.letter}: {item.place} ({item.thresholds.in_words()})")
     recheck = any(item.thresholds.has_recheck for item in candidates)
-    titles = [score_title(name, recheck=recheck) for name in SHOWN]
     rows = [
         [name, *(f"{value} ({interval})" if interval else value for value, interval in cells)]
-        for name, _, cells in score_rows(scores, recheck=recheck)
-        if name in titles
+        for name, _, cells in score_rows(scores, recheck=recheck, on_comparison_console=True)
     ]
     print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
     for comparison in comparisons:

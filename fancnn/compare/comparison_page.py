@@ -18,10 +18,11 @@ from fancnn.compare.conclusions import (
     threshold_note,
 )
 from fancnn.compare.pairwise_comparisons import Flip, PairwiseComparison
+from fancnn.metrics.score_registry import SCORES
 from fancnn.pages import formatting as words
 from fancnn.pages.gallery import Thumbnail, thumbnails
 from fancnn.pages.page_template import rendered
-from fancnn.pages.score_table import SPLIT_TITLES, score_rows, score_title
+from fancnn.pages.score_table import SPLIT_TITLES, score_rows
 
 LISTED = 200  # flips of a pair in the page; flips.csv has all
 SHOWN_FLIPS = 48  # of those with a thumbnail
@@ -89,7 +90,7 @@ def comparison_page(
 def difference_rows(comparison: PairwiseComparison) -> list[tuple[str, str, str]]:
     """Return score, second less first, and where that may lie."""
     return [
-        (score_title(name), words.UNDEFINED if found.value is None else f"{found.value:+.4f}", _signed(found.interval))
+        (SCORES[name].title, words.UNDEFINED if found.value is None else f"{found.value:+.4f}", _signed(found.interval))
         for name, found in comparison.differences.items()
     ]
 

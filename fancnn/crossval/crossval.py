@@ -24,21 +24,18 @@ from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.metrics.predictions import Prediction, write_predictions
-from fancnn.metrics.scores import score
-from fancnn.metrics.thresholds import Thresholds
+from fancnn.metrics.score_registry import SCORES
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_split, read_metrics, read_run_predictions, split_metrics, write_metrics
-from fancnn.runs.scoring import print_scores, shown_scores
+from fancnn.runs.scoring import console_scores, print_scores
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import print_table, say
 from fancnn.train.train import train
 from fancnn.training.checkpointing import LAST
 
-SCORES = tuple(score([], [], Thresholds.single(0.5)))
 SCORED_BY = "each image was scored by one model that had not seen it; no one model scored them all"
 EACH_ITS_OWN = "any one model, and each fold's own thresholds are in its folder"
-RANGES = {"loss": (0.0, math.inf), "mcc": (-1.0, 1.0)}  # of all others 0 to 1
 
 
 def crossval(settings: CrossvalSettings) -> float | None:
@@ -125,7 +122,8 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     write_predictions(rows, run / "predictions.csv")
     splits = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=split == "test")}
     means = {
-        name: mean_over_folds([test.get(name) for test in tests], *RANGES.get(name, (0.0, 1.0))) for name in SCORES
+        name: mean_over_folds([test.get(name) for test in tests], score.lowest, score.highest)
+        for name, score in SCORES.items()
     }
     first = read_metrics(folders[0] / "metrics.json")
     about = {
@@ -189,7 +187,7 @@ def mean_over_folds(
 def _tell(splits: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
     rows = [
         [title, *(("undefined", "") if means[name] is None else _shown(*means[name]))]
-        for name, title in shown_scores(splits).items()
+        for name, title in console_scores(splits).items()
     ]
     print_table(f"over {folds} folds, each with its own thresholds", ["", "mean", "95 % of the mean"], rows)
     print_scores("all images, each judged by the model that has not seen it", splits)

@@ -11,11 +11,12 @@ import numpy as np
 from fancnn.data.folders import has_splits, list_images
 from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
+from fancnn.data.predicted_images import predicted
 from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
-from fancnn.metrics.predictions import FileScore, predicted
+from fancnn.metrics.predictions import FileScore
 from fancnn.model import Model
 from fancnn.plurals import plural
 from fancnn.runs import checkpoints

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
 
 from fancnn.metrics.intervals import Interval, fractional_interval
 
@@ -231,4 +230,6 @@ def student(freedom: float, confidence: float) -> float:
         >>> round(student(np.inf, 0.95), 2), round(student(4, 0.95), 2)
         (1.96, 2.78)
     """
+    from scipy.special import stdtrit  # lazy: names of scores are checked before anything loads that takes time
+
     return float(stdtrit(max(freedom, 1.0), (1 + confidence) / 2))

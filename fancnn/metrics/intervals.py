@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainccinv, betaincinv
 
 Sample = NDArray[np.intp]
 """Indices of images, drawn with replacement: `(images,)`."""
@@ -60,6 +59,8 @@ def fractional_interval(count: float, total: float, confidence: float = 0.95) ->
     _check(count, total, confidence)
     if total == 0:
         raise ValueError("total=0: expected a sample size above 0")
+    from scipy.special import betaincinv  # lazy: names of scores are checked before anything loads that takes time
+
     tail = (1 - confidence) / 2
     low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
     return Interval(low, _upper(count, total, tail))
@@ -173,6 +174,8 @@ def bootstrap_intervals(
 
 
 def _upper(count: float, total: float, tail: float) -> float:
+    from scipy.special import betainccinv  # lazy: names of scores are checked before anything loads that takes time
+
     # the complement keeps its digits where 1 - tail would be rounded to 1
     return float(betainccinv(count + 1, total - count, tail)) if count < total and tail > 0 else 1.0
 

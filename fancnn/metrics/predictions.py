@@ -36,19 +36,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.files.tables import read_table, table_writer
+from fancnn.metrics.confusion import ConfusionCounts
+from fancnn.metrics.score_registry import score
 from fancnn.metrics.thresholds import Thresholds
-
-if TYPE_CHECKING:
-    from fancnn.metrics.confusion import ConfusionCounts
-    from fancnn.metrics.scores import Scores
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
@@ -123,38 +120,6 @@ class FileScore:
     def not_finite(self) -> bool:
         """Whether the file was read, and the model has no decision on it: its output was NaN or infinite."""
         return self.error == NOT_FINITE
-
-
-def predicted(
-    image: LabeledImage,
-    probability: float | None,
-    thresholds: Thresholds,
-    error: str = "",
-    *,
-    true_type: str = "",
-    guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
-    seen: str = "",
-    weights_sha256: str = "",
-) -> Prediction:
-    """The row of an image whose truth is known; `seen` as `SeenImages.column` gives it."""
-    return Prediction(
-        path=image.path,
-        probability=probability,
-        decision="" if probability is None else thresholds.decide(probability),
-        split=image.split,
-        class_name=image.class_name,
-        label=image.label,
-        group=image.group,
-        defect_type=image.defect_type,
-        error=error,
-        true_type=true_type,
-        found_type=guess.name,
-        type_share=guess.share,
-        sha256=image.sha256,
-        pixel_sha256=image.pixel_sha256,
-        seen=seen,
-        weights_sha256=weights_sha256,
-    )
 
 
 @contextmanager
@@ -240,10 +205,9 @@ def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArr
     return np.array([row.label for row in known], np.int64), np.array([row.probability for row in known], np.float64)
 
 
-def scored(predictions: Iterable[Prediction], thresholds: Thresholds) -> "tuple[ConfusionCounts, Scores]":
+def scored(
+    predictions: Iterable[Prediction], thresholds: Thresholds
+) -> tuple[ConfusionCounts, dict[str, float | None]]:
     """Counts and scores over the rows that have both truth and probability."""
-    from fancnn.metrics.confusion import ConfusionCounts
-    from fancnn.metrics.scores import score  # lazy: a line's computer has tables and no scipy
-
     labels, probabilities = columns(predictions)
     return ConfusionCounts.of(labels, probabilities, thresholds), score(labels, probabilities, thresholds)

@@ -1,47 +1,14 @@
-"""Scores of a two-class decision; NG is the positive class, label 1. An undefined score is None, never 0."""
+"""How scores are computed that are more than a share of parts; `fancnn.metrics.score_registry` has all of them.
+
+NG is the positive class, label 1. An undefined score is None, never 0.
+"""
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fancnn.metrics.confusion import ConfusionCounts
-from fancnn.metrics.reliability import expected_calibration_error
-from fancnn.metrics.thresholds import Thresholds
-
-Scores = dict[str, float | None]
-
-
-def score(labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds) -> Scores:
-    """Everything that `metrics.json` says of one part of the data.
-
-    Args:
-        labels: 0 (GO) or 1 (NG), one for each image.
-        probabilities: P(NG), in [0, 1].
-        thresholds: Of the decisions. Scores without `alone_` take the person who looks at a RECHECK to be right.
-
-    Returns:
-        `loss` (binary cross-entropy, natural logarithm), `accuracy`, `precision`, `recall`, `f1`,
-        `specificity`, `escape_rate`, `overkill_rate`, `recheck_rate`, `balanced_accuracy`, `mcc`, `auroc`,
-        `average_precision`, `brier`, `calibration_error`, and what the machine does alone and the person sees, as
-        `rates` has it. None where a score is undefined: precision when nothing was called NG, recall without NG
-        parts, and so on.
-
-    Example:
-        >>> round(score([1, 0, 1, 0], [0.9, 0.1, 0.8, 0.2], Thresholds.single(0.5))["loss"], 8)
-        0.16425203
-    """
-    truth = np.asarray(labels).astype(np.int64)
-    chances = np.asarray(probabilities, dtype=np.float64)
-    counts = ConfusionCounts.of(truth, chances, thresholds)
-    return {
-        "loss": log_loss(truth, chances),
-        **rates(counts),
-        **_ranking(truth, chances),
-        "brier": brier(truth, chances),
-        "calibration_error": expected_calibration_error(truth, chances),
-    }
 
 
 def log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
@@ -100,65 +67,23 @@ def average_precision_of_counts(go: NDArray[np.intp], ng: NDArray[np.intp]) -> f
     return float(np.sum(steps / found[-1] * found / np.maximum(called, 1)))
 
 
-def rates(counts: ConfusionCounts) -> Scores:
-    """The scores that counts alone give; None where undefined.
+def balanced_accuracy(counts: ConfusionCounts) -> float | None:
+    """Mean of recall and specificity; RECHECK counts as right, as in both of these."""
+    caught, kept = counts.ng - counts.escapes, counts.go - counts.overkills
+    return ratio(caught * counts.go + kept * counts.ng, 2 * counts.ng * counts.go)
 
-    What results if the person who looks at a RECHECK is right: `accuracy`, `precision`, `recall`, `f1`, `specificity`,
-    `balanced_accuracy` (mean of recall and specificity) and `mcc`, the correlation of truth and decision (Matthews
-    1975). RECHECK counts as right there: recall is 1 - escape rate, specificity 1 - overkill rate.
 
-    What the person sees: `recheck_rate`, and of NG and GO parts `recheck_rate_ng` and `recheck_rate_go`.
-
-    What the machine decides alone: `decided_rate`, the share of parts, and on these `alone_accuracy`,
-    `alone_precision`, `alone_recall`, `alone_f1`, `alone_specificity`. Without RECHECK they are those above.
-
-    `escape_rate` and `overkill_rate` are the machine's mistakes among all parts of the class.
+def matthews(counts: ConfusionCounts) -> float | None:
+    """Correlation of truth and decision (Matthews 1975); RECHECK counts as right.
 
     Example:
-        >>> rates(ConfusionCounts(ng_found=3, escapes=1, overkills=1, go_passed=3))["mcc"]
+        >>> matthews(ConfusionCounts(ng_found=3, escapes=1, overkills=1, go_passed=3))
         0.5
-        >>> by_hand = rates(ConfusionCounts(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7))  # everything to a person
-        >>> by_hand["accuracy"], by_hand["decided_rate"], by_hand["alone_accuracy"]
-        (1.0, 0.0, None)
     """
-    caught, kept = counts.ng_found + counts.ng_rechecked, counts.go_passed + counts.go_rechecked
-    looked, everything = counts.rechecked, counts.ng + counts.go
-    alone = _of_decisions(counts.ng_found, counts.escapes, counts.overkills, counts.go_passed)
-    return {
-        **_of_decisions(caught, counts.escapes, counts.overkills, kept),
-        "escape_rate": _ratio(counts.escapes, counts.ng),
-        "overkill_rate": _ratio(counts.overkills, counts.go),
-        "recheck_rate": _ratio(looked, everything),
-        "recheck_rate_ng": _ratio(counts.ng_rechecked, counts.ng),
-        "recheck_rate_go": _ratio(counts.go_rechecked, counts.go),
-        "decided_rate": _ratio(everything - looked, everything),
-        **{f"alone_{name}": value for name, value in alone.items()},
-        "balanced_accuracy": _ratio(caught * counts.go + kept * counts.ng, 2 * counts.ng * counts.go),
-        "mcc": _matthews(caught, counts.escapes, counts.overkills, kept),
-    }
+    caught, kept = counts.ng - counts.escapes, counts.go - counts.overkills
+    margins = counts.ng * counts.go * (caught + counts.overkills) * (kept + counts.escapes)
+    return (caught * kept - counts.overkills * counts.escapes) / math.sqrt(margins) if margins else None
 
 
-def _of_decisions(caught: int, escapes: int, overkills: int, kept: int) -> Scores:
-    return {
-        "accuracy": _ratio(caught + kept, caught + escapes + overkills + kept),
-        "precision": _ratio(caught, caught + overkills),
-        "recall": _ratio(caught, caught + escapes),
-        "f1": _ratio(2 * caught, 2 * caught + escapes + overkills),
-        "specificity": _ratio(kept, kept + overkills),
-    }
-
-
-def _matthews(caught: int, escapes: int, overkills: int, kept: int) -> float | None:
-    margins = (caught + escapes) * (kept + overkills) * (caught + overkills) * (kept + escapes)
-    return (caught * kept - overkills * escapes) / math.sqrt(margins) if margins else None
-
-
-def _ranking(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> Mapping[str, float | None]:
-    return {
-        "auroc": auroc(labels, probabilities),
-        "average_precision": average_precision(labels, probabilities),
-    }
-
-
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None

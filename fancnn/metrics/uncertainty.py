@@ -1,4 +1,4 @@
-"""Intervals of every score of `fancnn.metrics.scores.score`, by the unit that is independent: images, or groups.
+"""Intervals of the scores, by the unit that is independent: images, or groups.
 
 One method throughout: Clopper and Pearson's interval at the sample size that the variance of the score is worth, with
 degrees of freedom that fall where few units make the variance. It is exact for rates of independent images; of rates of
@@ -13,12 +13,10 @@ scores are correlated by 0.9 to 250 and 250 independent parts near a perfect AUR
 (`tests/simulations/test_interval_coverage.py`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fancnn.metrics.clusters import (
     FEW_GROUPS,
@@ -27,161 +25,44 @@ from fancnn.metrics.clusters import (
     effective_interval,
     effective_number,
     linearized,
-    natural_groups,
     student,
-    unit_numbers,
 )
 from fancnn.metrics.influence import Influence, auroc_influence, average_precision_influence
 from fancnn.metrics.intervals import Interval, exact_interval
+from fancnn.metrics.scored_images import Cell, ScoredImages
 from fancnn.metrics.scores import log_losses
-from fancnn.metrics.thresholds import Thresholds
 
-Unit = Literal["image", "group"]
-Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
-Intervals = dict[str, Interval | None]
 
 FEW_LOSSES = 5
 """A mean that fewer units than this make, in effect, says little of the large losses that were not seen."""
 
 
-@dataclass(frozen=True)
-class ScoreIntervals:
-    """Intervals by score, and what they count.
-
-    Attributes:
-        by_score: None where the score is undefined, or nothing can be said of where it may lie.
-        unit: What is taken for independent.
-        note: What a reader must know of them, in sentences; None for nothing.
-    """
-
-    by_score: Intervals
-    unit: Unit
-    note: str | None
+def share_interval(
+    images: ScoredImages, of: Collection[Cell], among: Collection[Cell], confidence: float
+) -> Interval | None:
+    """Where the share of some parts among others may lie."""
+    if images.groups is None:
+        return exact_interval(images.count(of), images.count(among), confidence)
+    hits, totals = (np.bincount(images.units, images.are_in(cells)) for cells in (of, among))
+    return clustered_interval(hits, totals, confidence)
 
 
-def score_intervals(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    thresholds: Thresholds,
-    groups: Sequence[str] | None = None,
-    confidence: float = 0.95,
-) -> ScoreIntervals:
-    """Intervals of all scores but `calibration_error`, which counts chance as error.
-
-    Args:
-        labels: `(images,)`, 0 GO and 1 NG.
-        probabilities: `(images,)`, P(NG) in [0, 1].
-        thresholds: Of the decisions.
-        groups: Lot, panel or patient of each image, empty where not known. They are the unit where every image has
-            one and some have one in common.
-        confidence: In (0, 1).
-
-    Raises:
-        ValueError: If `groups` has another length, or `confidence` is not in (0, 1).
-
-    Example:
-        >>> found = score_intervals([0, 1] * 50, [0.1, 0.9, 0.6, 0.4] * 25, Thresholds.single(0.5))
-        >>> found.unit, found.note
-        ('image', None)
-        >>> 0.5 < found.by_score["auroc"].low < 0.75 < found.by_score["auroc"].high < 1
-        True
-    """
-    truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
-    names = None if groups is None else natural_groups(groups)
-    units = unit_numbers(names, truth.size)
-    rates = rate_intervals(truth, chances, thresholds, names, confidence)
-    found: Intervals = {
-        **rates,
-        **_of_both_classes(truth, thresholds.ranks(chances), units, rates, grouped=names is not None),
-        "auroc": _auroc(truth, chances, units, confidence),
-        "average_precision": _average_precision(truth, chances, units, confidence),
-        "brier": _brier((chances - truth) ** 2, units, confidence),
-    }
-    losses = log_losses(truth, chances)
-    found["loss"], heavy = _loss(losses, units, confidence)
-    notes = [*_unit_notes(truth, groups, names), *([heavy] if heavy else [])]
-    return ScoreIntervals(found, "group" if names is not None else "image", "; ".join(notes) or None)
-
-
-def rate_intervals(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    thresholds: Thresholds,
-    groups: Sequence[str] | None = None,
-    confidence: float = 0.95,
-) -> Intervals:
-    """Intervals of the scores that are rates of parts, or a function of one; None where undefined.
-
-    Args:
-        labels: As `score_intervals`.
-        probabilities: As there.
-        thresholds: As there.
-        groups: Taken for the unit, if not None.
-        confidence: In (0, 1).
-
-    Example:
-        >>> rate_intervals([0, 0], [0.1, 0.9], Thresholds.single(0.5))["recall"] is None
-        True
-    """
-    ng, ranks = np.asarray(labels).astype(bool), thresholds.ranks(probabilities)
-    units = None if groups is None else unit_numbers(groups, ng.size)
-    everything, passed, looked, rejected = np.ones_like(ng), ranks == 0, ranks == 1, ranks == 2
-    right_alone = (ng & rejected) | (~ng & passed)
-    shares = {  # who shows it, among whom
-        "accuracy": (right_alone | looked, everything),
-        "precision": (ng & ~passed, (ng & ~passed) | (~ng & rejected)),
-        "recall": (ng & ~passed, ng),
-        "f1": (ng & ~passed, ng | rejected),
-        "specificity": (~ng & ~rejected, ~ng),
-        "escape_rate": (ng & passed, ng),
-        "overkill_rate": (~ng & rejected, ~ng),
-        "recheck_rate": (looked, everything),
-        "recheck_rate_ng": (ng & looked, ng),
-        "recheck_rate_go": (~ng & looked, ~ng),
-        "decided_rate": (~looked, everything),
-        "alone_accuracy": (right_alone, ~looked),
-        "alone_precision": (ng & rejected, rejected),
-        "alone_recall": (ng & rejected, ng & ~looked),
-        "alone_f1": (ng & rejected, (ng & ~looked) | rejected),
-        "alone_specificity": (~ng & passed, ~ng & ~looked),
-    }
-    found = {name: _share(hits, among, units, confidence) for name, (hits, among) in shares.items()}
-    # found of found, missed and falsely rejected: F1 rises with that share, which is a rate
-    return {name: _f1(share) if name.endswith("f1") else share for name, share in found.items()}
-
-
-def _share(hits: Mask, among: Mask, units: NDArray[np.intp] | None, confidence: float) -> Interval | None:
-    if units is None:
-        return exact_interval(int(hits.sum()), int(among.sum()), confidence)
-    return clustered_interval(np.bincount(units, hits & among), np.bincount(units, among), confidence)
-
-
-def _f1(share: Interval | None) -> Interval | None:
+def f1_interval(
+    images: ScoredImages, found: Collection[Cell], found_or_mistaken: Collection[Cell], confidence: float
+) -> Interval | None:
+    """Where F1 may lie: it rises with the share of what is found among that and all mistakes, which is a rate."""
+    share = share_interval(images, found, found_or_mistaken, confidence)
     return None if share is None else Interval(*(2 * end / (1 + end) for end in (share.low, share.high)))
 
 
-def _of_both_classes(
-    truth: NDArray[np.int64],
-    ranks: NDArray[np.int64],
-    units: NDArray[np.intp],
-    rates: Mapping[str, Interval | None],
-    *,
-    grouped: bool,
-) -> Intervals:
-    """Balanced accuracy and MCC; a correlation of the classes through groups is taken where it is positive."""
-    recall, specificity = rates["recall"], rates["specificity"]
-    if recall is None or specificity is None:
-        return {"balanced_accuracy": None, "mcc": None}
-    caught, kept, ng = ranks[truth == 1] > 0, ranks[truth == 0] < 2, float(truth.mean())
-    center = float(caught.mean()), float(kept.mean())
-    together = 0.0
-    if grouped:
-        size = int(units.max()) + 1
-        of_ng = np.bincount(units[truth == 1], caught - center[0], minlength=size)
-        of_go = np.bincount(units[truth == 0], kept - center[1], minlength=size)
-        both = float(np.sqrt(np.sum(of_ng**2) * np.sum(of_go**2)))
-        together = min(max(float(np.sum(of_ng * of_go)) / both, 0.0), 1.0) if both else 0.0
+def balanced_accuracy_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    return _of_both_classes(images, lambda recall, specificity: (recall + specificity) / 2, confidence)
+
+
+def matthews_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    """Where the correlation of truth and decision may lie, for the mix of GO and NG that the images have."""
+    ng = float(images.labels.mean()) if images.labels.size else 0.0
 
     def correlation(recall: Values, specificity: Values) -> Values:
         rejected = ng * recall + (1 - ng) * (1 - specificity)
@@ -189,10 +70,92 @@ def _of_both_classes(
             spread = np.sqrt(ng * (1 - ng) / (rejected * (1 - rejected)))
             return np.where(np.isfinite(spread), (recall + specificity - 1) * spread, np.nan)
 
-    return {
-        "balanced_accuracy": _extremes(lambda r, s: (r + s) / 2, center, (recall, specificity), together),
-        "mcc": _extremes(correlation, center, (recall, specificity), together),
-    }
+    return _of_both_classes(images, correlation, confidence)
+
+
+def auroc_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    if not images.has_both_classes:
+        return None
+    truth, units = images.labels, images.units
+    area = auroc_influence(truth, images.probabilities)
+    spread = linearized(area.by_image, truth, units)
+    if spread is None or (spread.variance == 0 and 0 < area.value < 1):
+        return None
+    pairs = _pairs(truth, units)
+    if spread.variance == 0:  # every pair in order: so many of them are independent
+        return effective_interval(area.value, spread, confidence, least=pairs, most=pairs)
+    spread = Linearized(spread.variance, min(spread.freedom, _misordered(truth, units, area)))
+    return effective_interval(area.value, spread, confidence, least=pairs)
+
+
+def average_precision_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    if not images.has_both_classes:
+        return None
+    truth, chances, units = images.labels, images.probabilities, images.units
+    if chances[truth == 1].min() > chances[truth == 0].max():  # perfect: what is known is that of AUROC
+        area = auroc_interval(images, confidence)
+        if area is None:
+            return None
+        # precision of a ranking that loses the whole area at its start: that many GO above every NG
+        above = (1 - area.low) * (truth.size - truth.sum()) / truth.sum()
+        return Interval(float(1 - above * np.log1p(1 / above)), 1.0)
+    precision = average_precision_influence(truth, chances)
+    spread = linearized(precision.by_image, truth, units)
+    if spread is None or spread.variance == 0:
+        return None
+    few = _misordered(truth, units, auroc_influence(truth, chances))
+    return effective_interval(precision.value, Linearized(spread.variance, min(spread.freedom, few)), confidence)
+
+
+def brier_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    """Where a mean of values in [0, 1] may lie, which varies no more than a rate with the same mean does."""
+    mean = _mean((images.probabilities - images.labels) ** 2, images.units)
+    if mean is None:
+        return None
+    value, spread, making = mean
+    least = effective_number(np.bincount(images.units))
+    return effective_interval(
+        value, spread, confidence, least=least, most=least if making < FEW_LOSSES or not spread.variance else np.inf
+    )
+
+
+def loss_interval(images: ScoredImages, confidence: float) -> Interval | None:
+    """Where the mean loss may lie, on the scale of its logarithm; see `interval_notes` for what it leaves open."""
+    mean = _mean(log_losses(images.labels, images.probabilities), images.units)
+    if mean is None or not mean[1].variance:
+        return None
+    value, spread, _ = mean
+    width = student(spread.freedom, confidence) * float(np.sqrt(spread.variance)) / value
+    return Interval(value * float(np.exp(-width)), value * float(np.exp(width)))
+
+
+def interval_notes(images: ScoredImages, groups: Sequence[str] | None) -> Iterator[str]:
+    """Say what a reader must know of the intervals; `groups` are those of the images, counted or not."""
+    yield from _unit_notes(images, groups)
+    yield from _loss_notes(images)
+
+
+def _of_both_classes(
+    images: ScoredImages, function: Callable[[Values, Values], Values], confidence: float
+) -> Interval | None:
+    """A function of recall and specificity; a correlation of both through groups is taken where it is positive."""
+    ng, go = images.labels == 1, images.labels == 0
+    caught, kept = images.ranks[ng] > 0, images.ranks[go] < 2
+    recall = share_interval(images, ("ng_found", "ng_rechecked"), ("ng_found", "ng_rechecked", "escapes"), confidence)
+    specificity = share_interval(
+        images, ("go_passed", "go_rechecked"), ("go_passed", "go_rechecked", "overkills"), confidence
+    )
+    if recall is None or specificity is None:
+        return None
+    center = float(caught.mean()), float(kept.mean())
+    together = 0.0
+    if images.groups is not None:
+        size = int(images.units.max()) + 1
+        of_ng = np.bincount(images.units[ng], caught - center[0], minlength=size)
+        of_go = np.bincount(images.units[go], kept - center[1], minlength=size)
+        both = float(np.sqrt(np.sum(of_ng**2) * np.sum(of_go**2)))
+        together = min(max(float(np.sum(of_ng * of_go)) / both, 0.0), 1.0) if both else 0.0
+    return _extremes(function, center, (recall, specificity), together)
 
 
 def _extremes(
@@ -215,20 +178,6 @@ def _extremes(
     return Interval(float(np.nanmin(values)), float(np.nanmax(values)))
 
 
-def _auroc(truth: NDArray[np.int64], chances: Values, units: NDArray[np.intp], confidence: float) -> Interval | None:
-    if not 0 < truth.sum() < truth.size:
-        return None
-    found = auroc_influence(truth, chances)
-    spread = linearized(found.by_image, truth, units)
-    if spread is None or (spread.variance == 0 and 0 < found.value < 1):
-        return None
-    pairs = _pairs(truth, units)
-    if spread.variance == 0:  # every pair in order: so many of them are independent
-        return effective_interval(found.value, spread, confidence, least=pairs, most=pairs)
-    spread = Linearized(spread.variance, min(spread.freedom, _misordered(truth, units, found)))
-    return effective_interval(found.value, spread, confidence, least=pairs)
-
-
 def _misordered(truth: NDArray[np.int64], units: NDArray[np.intp], area: Influence) -> float:
     """How many units make what AUROC lacks, in effect; of the class where they are fewer.
 
@@ -247,56 +196,6 @@ def _pairs(truth: NDArray[np.int64], units: NDArray[np.intp]) -> float:
     return fewer / 2 if np.any(np.minimum(*classes) > 0) else fewer  # a unit of both is in one pair alone
 
 
-def _average_precision(
-    truth: NDArray[np.int64], chances: Values, units: NDArray[np.intp], confidence: float
-) -> Interval | None:
-    if not 0 < truth.sum() < truth.size:
-        return None
-    found = average_precision_influence(truth, chances)
-    if chances[truth == 1].min() > chances[truth == 0].max():  # perfect: what is known is that of AUROC
-        area = _auroc(truth, chances, units, confidence)
-        if area is None:
-            return None
-        # precision of a ranking that loses the whole area at its start: that many GO above every NG
-        above = (1 - area.low) * (truth.size - truth.sum()) / truth.sum()
-        return Interval(float(1 - above * np.log1p(1 / above)), 1.0)
-    spread = linearized(found.by_image, truth, units)
-    if spread is None or spread.variance == 0:
-        return None
-    few = _misordered(truth, units, auroc_influence(truth, chances))
-    return effective_interval(found.value, Linearized(spread.variance, min(spread.freedom, few)), confidence)
-
-
-def _brier(squares: Values, units: NDArray[np.intp], confidence: float) -> Interval | None:
-    """Of a mean of values in [0, 1], which varies no more than a rate with the same mean does."""
-    found = _mean(squares, units)
-    if found is None:
-        return None
-    value, spread, making = found
-    least = effective_number(np.bincount(units))
-    return effective_interval(
-        value, spread, confidence, least=least, most=least if making < FEW_LOSSES or not spread.variance else np.inf
-    )
-
-
-def _loss(losses: Values, units: NDArray[np.intp], confidence: float) -> tuple[Interval | None, str]:
-    """Interval of the mean loss, on the scale of its logarithm, and what is to be said of it."""
-    found = _mean(losses, units)
-    if found is None:
-        return None, ""
-    value, spread, making = found
-    if not spread.variance:
-        return None, "the loss has no interval: it is the same everywhere, and nothing shows how it varies"
-    width = student(spread.freedom, confidence) * float(np.sqrt(spread.variance)) / value
-    interval = Interval(value * float(np.exp(-width)), value * float(np.exp(width)))
-    if making >= FEW_LOSSES:
-        return interval, ""
-    return (
-        interval,
-        f"the loss hangs on few ({making:.1f} in effect): of larger ones not seen its interval says nothing",
-    )
-
-
 def _mean(values: Values, units: NDArray[np.intp]) -> tuple[float, Linearized, float] | None:
     """A mean of values from 0, its uncertainty, and how many units make it in effect."""
     if not values.size:
@@ -309,9 +208,10 @@ def _mean(values: Values, units: NDArray[np.intp]) -> tuple[float, Linearized, f
     return mean, Linearized(spread.variance, min(spread.freedom, max(making, 1.0))), making
 
 
-def _unit_notes(truth: NDArray[np.int64], groups: Sequence[str] | None, unit: Sequence[str] | None) -> Iterator[str]:
+def _unit_notes(images: ScoredImages, groups: Sequence[str] | None) -> Iterator[str]:
     """What is to be said of the unit: groups that are few, or groups that are not counted."""
-    if unit is None:
+    truth, units = images.labels, images.units
+    if images.groups is None:
         known = [group for group in groups or () if group]
         if len(set(known)) < len(known):
             yield (
@@ -319,16 +219,26 @@ def _unit_notes(truth: NDArray[np.int64], groups: Sequence[str] | None, unit: Se
                 "independent, and if those of a group are alike the intervals are too narrow"
             )
         return
-    units = unit_numbers(unit, truth.size)
     sizes = {name: np.bincount(units[truth == label]) for label, name in ((1, "NG"), (0, "GO"))}
     counts = {name: int(np.sum(of > 0)) for name, of in sizes.items() if of.any()}
     few = {name: count for name, count in counts.items() if effective_number(sizes[name]) < FEW_GROUPS}
     if few:
-        said = " and ".join(f"{name} parts of {count:,}{_in_effect(sizes[name])}" for name, count in few.items())
-        yield f"groups are few ({said}): how alike parts of a group are cannot be seen well, and intervals are rough"
+        which = " and ".join(f"{name} parts of {count:,}{_in_effect(sizes[name])}" for name, count in few.items())
+        yield f"groups are few ({which}): how alike parts of a group are cannot be seen well, and intervals are rough"
     for name, count in counts.items():
         if count == 1:
             yield f"all {name} parts are of one group: what hangs on them alone has no interval"
+
+
+def _loss_notes(images: ScoredImages) -> Iterator[str]:
+    mean = _mean(log_losses(images.labels, images.probabilities), images.units)
+    if mean is None:
+        return
+    _, spread, making = mean
+    if not spread.variance:
+        yield "the loss has no interval: it is the same everywhere, and nothing shows how it varies"
+    elif making < FEW_LOSSES:
+        yield f"the loss hangs on few ({making:.1f} in effect): of larger ones not seen its interval says nothing"
 
 
 def _in_effect(sizes: NDArray[np.intp]) -> str:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.json_files import write_json
 from fancnn.metrics.confusion import ConfusionCounts
-from fancnn.metrics.scores import score
+from fancnn.metrics.score_registry import score
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.dependency_groups import pruned_kwargs
 from fancnn.networks.summary import facts

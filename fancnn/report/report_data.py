@@ -18,6 +18,7 @@ from fancnn.files.tables import read_table
 from fancnn.files.yaml_files import read_text, read_yaml
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.predictions import Prediction, columns, with_truth
+from fancnn.metrics.score_registry import SCORES
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.looks import Looks
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics
@@ -108,7 +109,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
     rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["splits"]
-    whole = {"interval_unit", "groups", "accuracy", "intervals"}
+    whole = {"interval_unit", "groups", "intervals", *SCORES}
     current = all(whole <= set(split) for split in saved.values())  # else of an older version, scored less well
     known = used == own and set(saved) == set(split_names(rows)) and current
     trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv

@@ -12,7 +12,7 @@ from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_types import naming
 from fancnn.metrics.intervals import Interval
 from fancnn.metrics.prior_shift import mix_in_words
-from fancnn.metrics.uncertainty import rate_intervals
+from fancnn.metrics.score_registry import score_intervals
 from fancnn.pages import formatting as words
 from fancnn.pages.gallery import gallery_sections, samples
 from fancnn.pages.page_template import rendered
@@ -148,8 +148,8 @@ def interval_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _rates(material: ReportData) -> Mapping[str, Interval | None]:
-    groups = natural_groups([row.group for row in material.judged])
-    return rate_intervals(*material.arrays, material.thresholds, groups)
+    groups = [row.group for row in material.judged]
+    return score_intervals(*material.arrays, material.thresholds, groups).by_score
 
 
 def _origin(material: ReportData) -> str:

@@ -27,7 +27,7 @@ Format version 4:
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
 | splits | by `train`, `val`, `test` or `all`: counts (images, go, ng, groups, and the fields of `ConfusionCounts`), the
-scores of `fancnn.metrics.scores.score` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
+scores of `fancnn.metrics.score_registry` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
 `interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
 common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
 worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent before), `types` and
@@ -89,9 +89,8 @@ from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_types import naming
 from fancnn.metrics.predictions import Prediction, columns, read_predictions, scored, with_truth
-from fancnn.metrics.scores import score
+from fancnn.metrics.score_registry import SCORES, score_intervals
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.metrics.uncertainty import score_intervals
 from fancnn.runs.looks import LOOKS
 from fancnn.settings.earlier_names import metadata_by_present_names
 
@@ -209,7 +208,7 @@ _NAMING = record(
 )
 _SPLIT = record(
     {
-        **dict.fromkeys(score([0, 1], [0.25, 0.75], Thresholds.single(0.5)), _SCORE),
+        **dict.fromkeys(SCORES, _SCORE),
         **dict.fromkeys(("images", "go", "ng", "groups", *(item.name for item in fields(ConfusionCounts))), _COUNT),
         "intervals": map_of(_INTERVAL),
         "interval_unit": one_of("image", "group"),

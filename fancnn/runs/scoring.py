@@ -7,37 +7,25 @@ from typing import Any
 from fancnn.data.seen_images import seen_sentences
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.rounding import percent_at_most
+from fancnn.metrics.score_registry import SCORES
 from fancnn.system.console import print_table, say
 
-IF_RIGHT = "if the person is right"
-OF_DECISIONS = ("accuracy", "precision", "recall", "f1", "specificity")
-ALONE = {  # titles of what the machine does without a person, and of what the person sees
-    "decided_rate": "decided alone",
-    "alone_accuracy": "accuracy of these",
-    "alone_precision": "precision of these",
-    "alone_recall": "recall of these",
-    "alone_f1": "f1 of these",
-    "alone_specificity": "specificity of these",
-    "recheck_rate": "seen by a person",
-    "recheck_rate_ng": "of NG seen by a person",
-    "recheck_rate_go": "of GO seen by a person",
-}
-SHOWN = ("loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision")
 
-
-def shown_scores(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def console_scores(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Name and title of the scores for a console; where a person looks, what the machine does alone comes first."""
-    if not any(metrics["recheck_rate"] for metrics in splits.values()):
-        return {name: name.replace("_", " ") for name in SHOWN}
-    titles = {name: name.replace("_", " ") + (f", {IF_RIGHT}" if name in OF_DECISIONS else "") for name in SHOWN}
-    return {**ALONE, **titles}
+    recheck = any(metrics["recheck_rate"] for metrics in splits.values())
+    return {
+        name: score.title_where(recheck=recheck)
+        for name, score in SCORES.items()
+        if score.on_console and (recheck or not score.machine_alone)
+    }
 
 
 def print_scores(title: str, splits: Mapping[str, Mapping[str, Any]]) -> None:
     """A row a score with its 95 % interval, and the confusion counts in words."""
     rows = [
-        [said, *(_with_interval(metrics, name) for metrics in splits.values())]
-        for name, said in shown_scores(splits).items()
+        [heading, *(_with_interval(metrics, name) for metrics in splits.values())]
+        for name, heading in console_scores(splits).items()
     ]
     print_table(title, ["95 % intervals", *splits], rows)
     for split, metrics in splits.items():
@@ -74,7 +62,7 @@ def _print_recheck(counts: ConfusionCounts) -> None:
     alone = f"{everything - looked:,} of {everything:,} parts alone"
     undefined = "; scores of its own decisions are undefined" if looked == everything else ""
     say(f"  the machine decides {alone}, a person {looked:,}{undefined}")
-    say(f"  scores marked {IF_RIGHT!r} take that person never to miss")
+    say("  scores marked 'if the person is right' take that person never to miss")
 
 
 def print_types(named: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """What values the keys of the configuration may have, in words; each check says which key and which value it refuses.
 
-A dataclass has the types. The standard library alone: commands check before they import anything that takes time.
+A dataclass has the types. The standard library, and numpy where the names of scores are needed: commands check before
+they import anything that takes time.
 """
 
 import glob
@@ -53,9 +54,6 @@ OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and w
     "enable_model_summary": "python -m fancnn.describe shows the network",
     "use_distributed_sampler": "the program shares the images out to processes itself",
 }
-
-# precision is left out: nothing called NG, as in many a first epoch, leaves it undefined
-MONITORABLE = ("loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision")
 
 
 def validate_training(settings: TrainSettings) -> None:
@@ -172,15 +170,21 @@ def validate_freeze(layers: object, until_epoch: int | None, trainer: Mapping[st
 
 
 def validate_monitor(monitor: str) -> None:
-    names = [f"{split}/{name}" for split in ("val", "train") for name in MONITORABLE]
+    from fancnn.metrics.score_registry import SCORES, monitorable_scores  # lazy: --help must not wait for numpy
+
+    names = [f"{split}/{name}" for split in ("val", "train") for name in monitorable_scores()]
     if monitor not in names:
-        precision = " (precision is undefined while nothing is called NG)" if monitor.endswith("/precision") else ""
-        raise UserError(f"monitor={monitor!r} is no score that every epoch has{precision}. Scores: {', '.join(names)}")
+        name = monitor.rpartition("/")[2]
+        when = SCORES[name].undefined_while if name in SCORES else ""
+        why = f" ({name} is undefined while {when})" if when else ""
+        raise UserError(f"monitor={monitor!r} is no score that every epoch has{why}. Scores: {', '.join(names)}")
 
 
 def validate_scores(monitor: str, objective: str) -> None:
+    from fancnn.metrics.score_registry import monitorable_scores  # lazy: --help must not wait for numpy
+
     validate_monitor(monitor)
-    names = [f"val/{name}" for name in MONITORABLE]
+    names = [f"val/{name}" for name in monitorable_scores()]
     if objective not in names:
         raise UserError(f"objective={objective!r} is no score of validation. Scores: {', '.join(names)}")
 

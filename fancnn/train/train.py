@@ -20,6 +20,7 @@ from fancnn import assembly
 from fancnn.cli.command import in_sweep
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
+from fancnn.data.predicted_images import predicted
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decide.decide import (
     choose,
@@ -34,7 +35,7 @@ from fancnn.errors import NotFiniteError, UserError
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
 from fancnn.files.tables import table_writer
-from fancnn.metrics.predictions import Prediction, TypeGuess, predicted, write_predictions
+from fancnn.metrics.predictions import Prediction, TypeGuess, write_predictions
 from fancnn.model import Model
 from fancnn.runs import checkpoints
 from fancnn.runs.init_run import (

@@ -1,6 +1,6 @@
 """Scores of an epoch while it is trained: gathered batch by batch, computed once at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,12 @@ from torchmetrics.functional.classification import (
     binary_stat_scores,
 )
 
+from fancnn.metrics.score_registry import SCORES
+from fancnn.metrics.scored_images import ScoredImages
+from fancnn.metrics.thresholds import Thresholds
+
 Metric = Callable[..., Tensor]
+# by the names of the registry; scores that are not here are computed as those of a prediction table are
 AT_THRESHOLD: dict[str, Metric] = {
     "accuracy": binary_accuracy,
     "precision": binary_precision,
@@ -27,13 +32,13 @@ RANKING: dict[str, Metric] = {"auroc": binary_auroc, "average_precision": binary
 
 
 def direction(name: str) -> str:
-    """`min` for a loss, `max` for every other score, as Lightning's callbacks want it.
+    """Return `max` where a higher score is better, else `min`, as Lightning's callbacks want it.
 
     Example:
         >>> direction("val/loss"), direction("val/f1")
         ('min', 'max')
     """
-    return "min" if name.endswith("loss") else "max"
+    return "max" if SCORES[name.rpartition("/")[2]].higher_is_better else "min"
 
 
 class EpochScores:
@@ -58,7 +63,7 @@ class EpochScores:
 def epoch_scores(
     logits: Tensor, labels: Tensor, loss: Callable[[Tensor, Tensor], Tensor], threshold: float
 ) -> dict[str, Tensor]:
-    """Loss, accuracy, precision, recall, F1, specificity, AUROC and average precision of a whole epoch.
+    """Compute the scores of a whole epoch: those that the registry has for each epoch.
 
     An undefined score (precision when nothing is called NG, say) is left out rather than given as 0.
 
@@ -85,4 +90,14 @@ def epoch_scores(
         name: metric(probabilities, truth, threshold) for name, metric in AT_THRESHOLD.items() if defined[name]
     }
     ranking = {name: metric(probabilities, truth) for name, metric in RANKING.items() if defined[name]}
-    return {"loss": loss(logits, labels), **at_threshold, **ranking}
+    scores = {"loss": loss(logits, labels), **at_threshold, **ranking}
+    others = [name for name, score in SCORES.items() if score.each_epoch and name not in {"loss", *defined}]
+    return {**scores, **_scores_of_a_table(others, probabilities, truth, threshold)} if others else scores
+
+
+def _scores_of_a_table(
+    names: Iterable[str], probabilities: Tensor, truth: Tensor, threshold: float
+) -> dict[str, Tensor]:
+    images = ScoredImages.of(truth.cpu(), probabilities.cpu(), Thresholds.single(threshold))
+    values = {name: SCORES[name].measure.value(images) for name in names}
+    return {name: probabilities.new_tensor(value) for name, value in values.items() if value is not None}

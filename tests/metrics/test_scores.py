@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 from torch import nn
 
-from fancnn.metrics.scores import score
+from fancnn.metrics.score_registry import monitorable_scores, score
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.validation import MONITORABLE
 from fancnn.training.epoch_scores import epoch_scores
 
 # probabilities from a coarse grid, so that ties and values at the threshold are common
@@ -56,7 +55,7 @@ def test_the_scores_of_an_epoch_are_those_of_the_prediction_table(table: list[tu
     logits = torch.tensor(chances, dtype=torch.float64).logit()
     live = epoch_scores(logits, torch.tensor(labels, dtype=torch.float64), nn.BCEWithLogitsLoss(), 0.52)
     offline = score(labels, chances, Thresholds.single(0.52))
-    for name in (*MONITORABLE, "precision"):
+    for name in (*monitorable_scores(), "precision"):
         if offline[name] is None:
             assert name not in live
         else:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.metrics.confusion import ConfusionCounts
-from fancnn.metrics.scores import rates
+from fancnn.metrics.score_registry import score
 from fancnn.metrics.thresholds import DECISIONS, Thresholds
 
 shares = st.integers(0, 10).map(lambda i: i / 10)
@@ -33,13 +33,14 @@ def test_thresholds_in_the_wrong_order_are_refused(pair: tuple[float, float]) ->
 
 
 def test_a_recheck_is_neither_escape_nor_overkill() -> None:
-    counts = ConfusionCounts.of([1, 1, 1, 0, 0, 0], [0.1, 0.5, 0.9, 0.1, 0.5, 0.9], Thresholds(0.3, 0.7))
+    labels, probabilities, thresholds = [1, 1, 1, 0, 0, 0], [0.1, 0.5, 0.9, 0.1, 0.5, 0.9], Thresholds(0.3, 0.7)
+    counts = ConfusionCounts.of(labels, probabilities, thresholds)
     assert (counts.escapes, counts.ng_rechecked, counts.ng_found) == (1, 1, 1)
     assert (counts.go_passed, counts.go_rechecked, counts.overkills) == (1, 1, 1)
     assert counts.in_words() == (
         "1 of 3 NG parts found, 1 to RECHECK, 1 escape; 1 of 3 GO parts passed, 1 to RECHECK, 1 overkill"
     )
-    scores = rates(counts)
+    scores = score(labels, probabilities, thresholds)
     assert (scores["recall"], scores["specificity"], scores["recheck_rate"]) == pytest.approx((2 / 3, 2 / 3, 1 / 3))
 
 

@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from fancnn.metrics.scores import score
+from fancnn.metrics.score_registry import score, score_intervals
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.metrics.uncertainty import rate_intervals, score_intervals
 
 chances = st.integers(0, 20).map(lambda i: i / 20)
 groups = st.sampled_from(["", "a", "b", "c", "d"])
@@ -51,7 +50,7 @@ def test_intervals_hold_their_scores_and_are_no_points(table: Table, thresholds:
 def test_the_interval_of_recall_is_scipys() -> None:
     labels, probabilities = [1] * 60 + [0] * 60, [0.9] * 48 + [0.1] * 70 + [0.9] * 2
     oracle = stats.binomtest(48, 60).proportion_ci(0.9, method="exact")
-    assert ends(rate_intervals(labels, probabilities, HALF, confidence=0.9)["recall"]) == pytest.approx(
+    assert ends(score_intervals(labels, probabilities, HALF, confidence=0.9).by_score["recall"]) == pytest.approx(
         (oracle.low, oracle.high)
     )
 
@@ -60,7 +59,7 @@ def test_f1_lies_where_the_share_lies_that_it_is_a_function_of() -> None:
     labels, probabilities = [1] * 60 + [0] * 60, [0.9] * 48 + [0.1] * 70 + [0.9] * 2
     share = stats.binomtest(48, 62).proportion_ci(0.95, method="exact")  # found, of found, missed and wrongly rejected
     expected = [2 * end / (1 + end) for end in (share.low, share.high)]
-    assert ends(rate_intervals(labels, probabilities, HALF)["f1"]) == pytest.approx(expected)
+    assert ends(score_intervals(labels, probabilities, HALF).by_score["f1"]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("ng", "go"), [(10, 10), (250, 250), (5, 500)])

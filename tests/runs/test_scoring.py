@@ -39,8 +39,8 @@ def test_with_recheck_the_machine_alone_comes_first_and_the_person_is_a_conditio
     print_scores("made up", rows_of(Thresholds(0.3, 0.7), [0.1, 0.9, 0.5, 0.5, 0.9, 0.9, 0.1, 0.6]))
     found = capsys.readouterr().out
     assert (
-        found.index("decided alone")
-        < found.index("accuracy of these")
+        found.index("decided by the machine alone")
+        < found.index("accuracy of the machine alone")
         < found.index("accuracy, if the person is right")
     )
     assert "recall, if the person is right" in found
@@ -53,8 +53,8 @@ def test_who_sends_everything_to_a_person_is_not_told_to_be_perfect(capsys: pyte
     found = capsys.readouterr().out
     assert "the machine decides 0 of 8 parts alone, a person 8; scores of its own decisions are undefined" in found
     lines = {line.split("\u2502")[1].strip(): line for line in found.splitlines() if "\u2502" in line}
-    assert "0.0000" in lines["decided alone"]
-    assert "undefined" in lines["accuracy of these"]
+    assert "0.0000" in lines["decided by the machine alone"]
+    assert "undefined" in lines["accuracy of the machine alone"]
     assert "accuracy" not in lines
 
 

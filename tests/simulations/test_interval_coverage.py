@@ -16,9 +16,8 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from fancnn.metrics.clusters import clustered_interval
-from fancnn.metrics.scores import score
+from fancnn.metrics.score_registry import score, score_intervals
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.metrics.uncertainty import score_intervals
 
 ASKED = {"loss": 0.88}  # a mean without an upper limit: large losses that few units have may not be among those seen
 OTHERS = 0.93
