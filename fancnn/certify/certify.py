@@ -12,6 +12,7 @@ from fancnn.data.labeled_images import read_split
 from fancnn.decisions.certificates import Certificate, TypeEscapes, certified, write_certificate
 from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
+from fancnn.files.run import Run
 from fancnn.files.tables import read_table
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.rounding import percent_at_most, percent_exactly
@@ -25,7 +26,6 @@ ASKED_AGAIN = (
     "asked again with images added, it is the next look, which takes more than is said here: a claim for images that "
     "come in is sequential=true at a threshold fixed before, and plan=true says beforehand how many it takes"
 )
-CHECKPOINT = Path("checkpoints", "best.ckpt")  # `fancnn.runs.checkpoints` knows it, and loads torch
 
 
 @dataclass(frozen=True)
@@ -112,16 +112,16 @@ def certify(settings: CertifySettings) -> Certificate:
 
 def _read(settings: CertifySettings) -> _Source:
     run = Path(settings.run).expanduser() if settings.run is not None else None
-    metrics = read_metrics(run / "metrics.json") if run else {}
+    metrics = read_metrics(Run(run).metrics) if run else {}
     if settings.table:
         table = Path(settings.table).expanduser()
         scored_by = _scored_by_of_table(table)
     else:
         assert run is not None  # `validate_certifying` has seen to it
-        table, scored_by = run / "predictions.csv", metrics.get("scored_by") or ""
+        table, scored_by = Run(run).predictions, metrics.get("scored_by") or ""
     rows = read_run_predictions(table)
     if run is not None and settings.table:
-        validate_rows(rows, table, run / "metrics.json", metrics)
+        validate_rows(rows, table, Run(run).metrics, metrics)
         rows = _asked_of_model(rows, _checkpoint(run, metrics))
     present = {row.split for row in rows}
     split = settings.split or next((name for name in ("test", "val") if name in present), "")
@@ -163,7 +163,7 @@ def _scored_by_of_table(table: Path) -> str:
 def _beside(table: Path) -> dict[str, Any]:
     """The `metrics.json` beside a table; empty for the table of another program, wherever it lies."""
     try:
-        return read_metrics(table.with_name("metrics.json"))
+        return read_metrics(Run(table.parent).metrics)
     except UserError:
         return {}
 
@@ -171,7 +171,7 @@ def _beside(table: Path) -> dict[str, Any]:
 def _notes(run: Path | None, metrics: dict[str, Any], split: str, scored: set[str]) -> Iterator[str]:
     if metrics.get("seen_complete") is False:
         yield "which images the weights have seen is not recorded in full; it is taken that these are not among them"
-    split_file = run / "split.csv" if run else None
+    split_file = Run(run).split if run else None
     waits = split == "val" and "test" not in scored and split_file is not None and split_file.is_file()
     if waits and split_file and any(image.split == "test" for image in read_split(split_file)):
         yield f"a test split waits to be scored: python -m fancnn.evaluate run={run}, then certify table=... of that"
@@ -179,13 +179,13 @@ def _notes(run: Path | None, metrics: dict[str, Any], split: str, scored: set[st
 
 def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:
     """The file of the model that scored: of the run itself, or of the run that an evaluation was of."""
-    places = [folder / CHECKPOINT for folder in (run, Path(metrics.get("run") or run))]
+    places = [Run(folder).best for folder in (run, Path(metrics.get("run") or run))]
     return next((place for place in places if place.is_file()), None)
 
 
 def _unread_ng_files(run: Path, metrics: dict[str, Any], split: str) -> int:
     """Files of NG classes that have no row since they could not be read; of a split, where folders are splits."""
-    skipped, classes = run / "skipped.csv", set(metrics.get("classes") or ()) - {metrics.get("go_class")}
+    skipped, classes = Run(run).skipped, set(metrics.get("classes") or ()) - {metrics.get("go_class")}
     if not skipped.is_file():
         return 0
     found = 0

@@ -11,6 +11,7 @@ from fancnn.certify.settings import CertifySettings
 from fancnn.decisions.certificates import Certificate
 from fancnn.decisions.growing_table import SEARCHED, looked_again, looks_path, read_looks, write_looks
 from fancnn.errors import UserError
+from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction
 from fancnn.system.console import say
 
@@ -71,7 +72,7 @@ def weights_mark(run: Path) -> str:
     Thresholds that are put into the checkpoint leave it as it is. Empty where there is no checkpoint of one model.
     """
     try:
-        with zipfile.ZipFile(run / "checkpoints" / "best.ckpt") as file:
+        with zipfile.ZipFile(Run(run).best) as file:
             tensors = Counter((item.CRC, item.file_size) for item in file.infolist() if "/data/" in item.filename)
     except (OSError, zipfile.BadZipFile):
         return ""

@@ -37,6 +37,7 @@ from fancnn.cli.refused_overrides import QUOTING, refused_overrides
 from fancnn.cli.typed_settings import typed_settings
 from fancnn.errors import CollectedError, UserError, argument, collected
 from fancnn.files.atomic_files import sync_with_parents, write_atomically
+from fancnn.files.run import Run
 from fancnn.files.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.files.trusted_classes import trust
 from fancnn.files.yaml_files import read_yaml
@@ -167,7 +168,7 @@ def leave_settings(settings: Any, run: Path) -> None:
         settings: A dataclass, as a command has them.
         run: Its folder; they go to `.hydra/config.yaml` in it.
     """
-    write_atomically(run / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(asdict(settings))).encode())
+    write_atomically(Run(run).configuration, OmegaConf.to_yaml(OmegaConf.create(asdict(settings))).encode())
 
 
 def _outlive_a_power_cut() -> None:
@@ -214,7 +215,7 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema
     named = {_key(argument): argument.partition("=")[2] for argument in arguments if "=" in argument}
     place = Path(named.get(key, "").strip("'\"")).expanduser()
     folders = (place, place.parent, place.parent.parent) if key in named else ()
-    saved = next((file for folder in folders if (file := folder / ".hydra" / "overrides.yaml").is_file()), None)
+    saved = next((file for folder in folders if (file := Run(folder).overrides).is_file()), None)
     if saved is None:
         return list(arguments)
     _refuse_other_command(saved.parents[1], name)
@@ -225,7 +226,7 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema
 
 def _refuse_other_command(run: Path, name: str) -> None:
     """Refuse to go on with a run that another command made, by what Hydra wrote of it."""
-    path = run / ".hydra" / "hydra.yaml"
+    path = Run(run).hydra / "hydra.yaml"
     maker: Any = read_yaml(path) if path.is_file() else None
     for inner in ("hydra", "job", "name"):
         maker = maker.get(inner) if isinstance(maker, dict) else None

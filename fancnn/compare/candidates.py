@@ -9,6 +9,7 @@ from fancnn.compare.image_matching import Name, by_name, contradicted, namer, on
 from fancnn.data.labeled_images import read_split, validate_split
 from fancnn.data.seen_images import MEANINGS, ROLES, Role
 from fancnn.errors import UserError
+from fancnn.files.run import Run
 from fancnn.files.run_folders import validate_complete
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.thresholds import Thresholds
@@ -107,15 +108,15 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
         UserError: If it is neither, or damaged.
     """
     folder = place if place.is_dir() else place.parent
-    table = place / "predictions.csv" if place.is_dir() else place
+    table = Run(place).predictions if place.is_dir() else place
     validate_complete(folder)
     if not table.is_file():
         raise UserError(f"{place} is no run folder with predictions.csv and no table. Expected outputs/train/<stamp>")
-    beside = folder / "metrics.json"
-    metrics = read_metrics(beside) if beside.is_file() and table.name == "predictions.csv" else {}
-    split = read_split(folder / "split.csv") if metrics and (folder / "split.csv").is_file() else []
+    beside = Run(folder).metrics
+    metrics = read_metrics(beside) if beside.is_file() and table == Run(folder).predictions else {}
+    split = read_split(Run(folder).split) if metrics and Run(folder).split.is_file() else []
     if split:
-        validate_split(split, folder / "split.csv", metrics.get("split_sha256"))
+        validate_split(split, Run(folder).split, metrics.get("split_sha256"))
     rows = read_run_predictions(table)
     return Candidate(
         letter=letter,

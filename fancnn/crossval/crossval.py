@@ -23,16 +23,15 @@ from fancnn.decide.decide import choose_on, decision_facts, not_measured, print_
 from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
 from fancnn.files import run_folders
+from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.metrics.score_registry import SCORES
-from fancnn.runs import checkpoints
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_split, read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.scoring import console_scores, print_scores
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import print_table, say
 from fancnn.train.train import train
-from fancnn.training.checkpointing import LAST
 
 SCORED_BY = "each image was scored by one model that had not seen it; no one model scored them all"
 EACH_ITS_OWN = "any one model, and each fold's own thresholds are in its folder"
@@ -58,7 +57,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
         raise UserError("data.split_method=ordered has no folds; take stratified, or grouped with data.group=...")
     plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split_method == "grouped")
     folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
-    if (run / checkpoints.FOLDER).is_dir():
+    if Run(run).checkpoints.is_dir():
         raise UserError(f"{run} holds a run of one training, and the folds would be mixed with it: name another folder")
     run_folders.begin(run, "crossval")
     for folder, images in zip(folders, plans, strict=True):
@@ -71,7 +70,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
 
 
 def _keep_split(folder: Path, images: Sequence[LabeledImage]) -> None:
-    table = folder / "split.csv"
+    table = Run(folder).split
     if not table.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         write_split(images, table)
@@ -80,16 +79,16 @@ def _keep_split(folder: Path, images: Sequence[LabeledImage]) -> None:
 
 
 def _is_finished(folder: Path) -> bool:
-    return (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder)
+    return Run(folder).metrics.is_file() and not run_folders.why_incomplete(folder)
 
 
 def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSettings:
     """The settings of one training, everything it writes in its own folder; begun before, it goes on."""
     here = {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
-    last = folder / checkpoints.FOLDER / LAST
+    last = Run(folder).last
     return replace(
         TrainSettings(**here),
-        data=replace(settings.data, root=str(root), split_file=str(folder / "split.csv"), fans=None),
+        data=replace(settings.data, root=str(root), split_file=str(Run(folder).split), fans=None),
         callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
         logger=moved(settings.logger, settings.output_dir, str(folder)),
         output_dir=str(folder),
@@ -110,8 +109,8 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     run, rows = Path(settings.output_dir), list[Prediction]()
     tests = []
     for folder in folders:
-        rows += [row for row in read_run_predictions(folder / "predictions.csv") if row.split == "test"]
-        tests.append(metrics_of_split(folder / "metrics.json", "test"))
+        rows += [row for row in read_run_predictions(Run(folder).predictions) if row.split == "test"]
+        tests.append(metrics_of_split(Run(folder).metrics, "test"))
     rows.sort(key=lambda row: row.path)
     chosen = _chosen_together(settings, rows)
     split = None if chosen.reason.startswith("fixed") else "test"
@@ -119,13 +118,13 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     rows = [
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
     ]
-    write_predictions(rows, run / "predictions.csv")
+    write_predictions(rows, Run(run).predictions)
     splits = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=split == "test")}
     means = {
         name: mean_over_folds([test.get(name) for test in tests], score.lowest, score.highest)
         for name, score in SCORES.items()
     }
-    first = read_metrics(folders[0] / "metrics.json")
+    first = read_metrics(Run(folders[0]).metrics)
     about = {
         **{name: value for name, value in first.items() if name not in ("format", "version", "splits", "warnings")},
         **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
@@ -135,7 +134,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         **{"weights_sha256": None, "looks": None},  # each image was judged once, by another model
         **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
     }
-    write_metrics(run / "metrics.json", splits, about)
+    write_metrics(Run(run).metrics, splits, about)
     run_folders.finish(run)
     _tell(splits, means, len(folders))
     if split:

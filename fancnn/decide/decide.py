@@ -22,6 +22,7 @@ from fancnn.decisions.threshold_choice import (
 )
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import remove, write_atomically
+from fancnn.files.run import BEST, Run
 from fancnn.files.run_folders import DECIDING, at_work
 from fancnn.metrics.predictions import Prediction, columns, with_truth, write_predictions
 from fancnn.metrics.prior_shift import mix_in_words
@@ -35,7 +36,6 @@ from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
 from fancnn.settings.validation import validate_decision, validate_promise
 from fancnn.system.console import say
-from fancnn.training.checkpointing import BEST
 
 KEY = "decision."  # what the keys of a rule begin with, for texts
 NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
@@ -51,10 +51,10 @@ def decide(settings: DecideSettings) -> Thresholds:
     """
     validate_deciding(settings)
     run = Path(settings.run).expanduser()
-    metrics = read_metrics(run / "metrics.json", deciding=True)
+    metrics = read_metrics(Run(run).metrics, deciding=True)
     line = known_line(settings.line, metrics["line"])
     validate_decision(settings.decision, line)
-    rows = read_run_predictions(run / "predictions.csv", deciding=True)
+    rows = read_run_predictions(Run(run).predictions, deciding=True)
     split = [row for row in rows if row.split == settings.decision.split]
     if not split:
         present = ", ".join(sorted({row.split for row in rows}))
@@ -100,12 +100,12 @@ def keep(
 def _kept(
     run: Path, chosen: ThresholdChoice, split: str | None, line: LineSettings | None, rule: DecisionSettings | None
 ) -> Path:
-    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(run / "metrics.json", deciding=True)
+    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(Run(run).metrics, deciding=True)
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
     known = line or known_line(NO_LINE, about["line"])
     facts = decision_facts(chosen.reason, split, known, rule)
-    rows = _with_hashes(read_run_predictions(run / "predictions.csv", deciding=True), run)
+    rows = _with_hashes(read_run_predictions(Run(run).predictions, deciding=True), run)
     chosen_on = [row for row in rows if split is not None and row.split == split]
     model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
     write_atomically(
@@ -116,7 +116,7 @@ def _kept(
         replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
         for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
     ]
-    write_predictions(rows, run / "predictions.csv")
+    write_predictions(rows, Run(run).predictions)
     names = list(about.pop("splits"))
     splits = {
         name: split_metrics(
@@ -125,7 +125,7 @@ def _kept(
         for name in names
     }
     again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
-    write_metrics(run / "metrics.json", splits, {**about, **model_facts(model), **facts, **again})
+    write_metrics(Run(run).metrics, splits, {**about, **model_facts(model), **facts, **again})
     remove(run / DECIDING)
     print_scores("with these thresholds", splits)
     return checkpoint
@@ -137,7 +137,7 @@ def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
 
 def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
     """Rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
-    table = run / "split.csv"
+    table = Run(run).split
     known = {image.path: image for image in read_split(table)} if table.is_file() else {}
     return [
         replace(row, sha256=known[row.path].sha256, pixel_sha256=known[row.path].pixel_sha256)

@@ -26,6 +26,7 @@ from fancnn.decisions.calibration import UNCALIBRATED
 from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.files import run_folders
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.predictions import Prediction, columns, write_predictions
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
@@ -39,7 +40,7 @@ from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import validate_calibration, validate_decision, validate_promise
 from fancnn.system.console import say
 from fancnn.system.installation import versions
-from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
+from fancnn.training.checkpointing import AtomicCheckpointIO
 
 MEMBERS = "each image was scored by one model that had not seen it, not by the ensemble"
 CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
@@ -84,10 +85,10 @@ def ensemble(settings: EnsembleSettings) -> Path:
     facts = decision_facts(chosen.reason, split, line, settings.decision)
     print_decision(chosen, split)
     run_folders.begin(run, "ensemble")
-    _save(run / checkpoints.FOLDER / BEST, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
-    write_predictions(rows, run / "predictions.csv")
+    _save(Run(run).best, joined, {**facts, "runs": [str(member.resolve()) for member in members]})
+    write_predictions(rows, Run(run).predictions)
     if one_split:
-        write_split(read_split(members[0] / "split.csv"), run / "split.csv")
+        write_split(read_split(Run(members[0]).split), Run(run).split)
     splits = {
         name: split_metrics(
             [row for row in rows if row.split == name], chosen.thresholds, *line_of(line), searched=name == split
@@ -95,12 +96,12 @@ def ensemble(settings: EnsembleSettings) -> Path:
         for name in SPLIT_NAMES
         if any(row.split == name for row in rows)
     }
-    about = {key: value for key, value in read_metrics(members[0] / "metrics.json").items() if key in _SHARED}
+    about = {key: value for key, value in read_metrics(Run(members[0]).metrics).items() if key in _SHARED}
     about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": versions()}
     about["scored_by"] = None if one_split else MEMBERS
     made = {**about, **model_facts(joined), **facts}
     looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
-    write_metrics(run / "metrics.json", splits, {**made, "looks": None if looks is None else looks.to_dict()})
+    write_metrics(Run(run).metrics, splits, {**made, "looks": None if looks is None else looks.to_dict()})
     run_folders.finish(run)
     title = "the mean of the members" if one_split else "each image by the one member that has not seen it"
     print_scores(f"{len(members)} members; {title}", splits)
@@ -176,8 +177,8 @@ def _predictions(
 ) -> tuple[list[Prediction], bool]:
     """Predictions to decide on, and whether they are means over members with one split."""
     if len({model.about["split_sha256"] for model in models}) == 1:
-        return _mean([read_run_predictions(member / "predictions.csv") for member in members]), True
-    crossed = [Path(run).expanduser() / "predictions.csv" for run in runs if Path(run, "fold-1").is_dir()]
+        return _mean([read_run_predictions(Run(member).predictions) for member in members]), True
+    crossed = [Run(Path(run).expanduser()).predictions for run in runs if Path(run, "fold-1").is_dir()]
     if len(runs) == 1 and crossed:
         return read_run_predictions(crossed[0]), False
     raise UserError(

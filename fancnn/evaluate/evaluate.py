@@ -16,6 +16,7 @@ from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.predictions import FileScore
 from fancnn.model import Model
 from fancnn.plurals import plural
@@ -25,7 +26,6 @@ from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import say, track
 from fancnn.system.devices import chosen_device
 from fancnn.system.memory import keep_freed_memory
-from fancnn.training.checkpointing import BEST, LAST
 
 APART = 2.58  # standard errors between two shares of NG: 1 % of mixes that are alike are farther apart
 
@@ -42,7 +42,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)
     own_thresholds = model.thresholds
     model.thresholds = asked_thresholds(settings, own_thresholds)
-    table = checkpoints.run_folder(checkpoint) / "split.csv"
+    table = Run.of_checkpoint(checkpoint).split
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other images
     if known:

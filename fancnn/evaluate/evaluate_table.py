@@ -7,6 +7,7 @@ from typing import Any
 
 from fancnn.errors import UserError
 from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.known_line import line_of
@@ -82,7 +83,7 @@ def state(
 ) -> Evaluated:
     """Score the rows, tell it and write it."""
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
-    write_predictions(rows, output / "predictions.csv")
+    write_predictions(rows, Run(output).predictions)
     splits = {
         split: split_metrics(
             [row for row in rows if (row.split or ALL) == split],
@@ -95,7 +96,7 @@ def state(
     looks = record_look("evaluate", rows, about.get("weights_sha256"))
     facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
     facts["looks"] = None if looks is None else looks.to_dict()
-    write_metrics(output / "metrics.json", splits, {**facts, "versions": versions()})
+    write_metrics(Run(output).metrics, splits, {**facts, "versions": versions()})
     print_scores(f"{title}: {thresholds.in_words()}", splits)
     if looks is not None:
         say(f"{'test' if 'test' in splits else ALL}: {looks.in_words()}")

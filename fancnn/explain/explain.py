@@ -27,6 +27,7 @@ from fancnn.explain.heat_panels import ExplainedImage, heat_panel
 from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, negated, validate_captum
 from fancnn.explain.pointing_game import restored
 from fancnn.explain.settings import ExplainSettings, validate_explaining
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.localization import NAMES
 from fancnn.model import Model
 from fancnn.networks import Ensemble
@@ -36,7 +37,6 @@ from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import warn_of_unfinished
 from fancnn.system.console import say
 from fancnn.system.devices import chosen_device
-from fancnn.training.checkpointing import BEST, LAST
 
 
 def explain(settings: ExplainSettings) -> Path:
@@ -57,7 +57,7 @@ def explain(settings: ExplainSettings) -> Path:
     _refuse_ensembles(model)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
-    run, root = checkpoints.run_folder(checkpoint), Path(model.about["root"])
+    run, root = Run.of_checkpoint(checkpoint).folder, Path(model.about["root"])
     split, images = _images(settings, run)
     found = activation_stats(model, layer, root, images)
     masks = masks_of(root)
@@ -120,7 +120,7 @@ def _refuse_ensembles(model: Model) -> None:
 
 
 def _images(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImage]]:
-    table = run / "split.csv"
+    table = Run(run).split
     if not table.is_file():
         if settings.input is None:
             raise UserError(f"{run} has no split.csv, so its images are not known: say input=IMAGE_OR_FOLDER")

@@ -7,11 +7,11 @@ from fancnn.errors import UserError
 from fancnn.export.run_metadata import described
 from fancnn.export.settings import ExportSettings, validate_exporting
 from fancnn.export.writing import atomic_export, write
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.inference.export_formats import FORMATS
 from fancnn.parity.parity import compared, images_in, own_images
 from fancnn.runs import checkpoints
 from fancnn.system.console import say
-from fancnn.training.checkpointing import BEST, LAST
 
 
 def export(settings: ExportSettings) -> bool:
@@ -43,7 +43,7 @@ def export(settings: ExportSettings) -> bool:
     if settings.input:
         what, images = images_in(settings.input, model)
     else:
-        what, images = own_images(model, checkpoints.run_folder(checkpoint))
+        what, images = own_images(model, Run.of_checkpoint(checkpoint).folder)
     with atomic_export(path, form) as written:
         write(model, facts, written, settings.format)
         say(f"compared on {what}")

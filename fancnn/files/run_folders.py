@@ -19,13 +19,16 @@ from pathlib import Path
 
 from fancnn.errors import UserError, argument
 from fancnn.files.atomic_files import remove, write_atomically
+from fancnn.files.run import Run
 
 UNFINISHED, DECIDING, LOCK = ".unfinished", ".deciding", ".lock"
 RESUMED = ("train", "pretrain", "crossval", "prune")  # commands that take ckpt=RUN
 IN_ANOTHER = ("train", "pretrain")  # these go on in another folder, unless it is named
+_RUN = Run(Path())
 LEFT = (  # what commands leave in a folder, whichever ran there
-    *(UNFINISHED, DECIDING, "checkpoints", "metrics.json", "metrics.csv", "predictions.csv", "split.csv"),
-    *("report.html", "compare.html", "compare.json", "certificate.json", "explain.html", "explain.json"),
+    *(UNFINISHED, DECIDING),
+    *(path.name for path in (_RUN.checkpoints, _RUN.metrics, _RUN.epochs, _RUN.predictions, _RUN.split, _RUN.report)),
+    *("compare.html", "compare.json", "certificate.json", "explain.html", "explain.json"),
     *("filters.json", "pruning.json", "lr_find.csv", "benchmark.json", "multirun.yaml"),
 )
 BARE = "which was stopped in its first epoch, before there was anything to go on with"
@@ -73,8 +76,8 @@ def why_incomplete(run: Path, *, deciding: bool = False) -> str:
         return f"{run} was being decided anew when that was stopped: run python -m fancnn.decide again"
     if (run / UNFINISHED).exists():
         return in_words(run, *_begun(run))
-    judged = (run / "predictions.csv").exists() and (run / "checkpoints").is_dir()
-    if judged and not (run / "metrics.json").exists():
+    judged = Run(run).predictions.exists() and Run(run).checkpoints.is_dir()
+    if judged and not Run(run).metrics.exists():
         return in_words(run, "train", run)
     return ""
 

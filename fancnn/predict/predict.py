@@ -10,6 +10,7 @@ from typing import Protocol, TextIO
 
 from fancnn.data.seen_images import SeenImages
 from fancnn.errors import NOT_FINITE, UserError
+from fancnn.files.run import Run
 from fancnn.images.image_files import MOST_FILES, iter_image_files, matching_image_files
 from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
@@ -64,7 +65,7 @@ def predict(settings: PredictSettings) -> Counts:
     if settings.file is None:  # a runtime has its own memory; what large images leave goes back to the system
         keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()
-    if output.is_file() and (output.parent / "checkpoints").is_dir():
+    if output.is_file() and Run(output.parent).checkpoints.is_dir():
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
     model = _inspector(settings)
     rates = _rates(model, settings.line.ng_rate)

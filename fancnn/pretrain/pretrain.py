@@ -23,6 +23,7 @@ from fancnn.data.labeled_images import split_hash
 from fancnn.errors import UserError, collected
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
+from fancnn.files.run import Run
 from fancnn.images.contact_sheet import contact_sheet
 from fancnn.plurals import plural
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
@@ -37,7 +38,7 @@ from fancnn.settings.validation import validate_image_size, validate_seed
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import boards_of, fit, leave_data
-from fancnn.training.checkpointing import BEST, BestCheckpoint
+from fancnn.training.checkpointing import BestCheckpoint
 from fancnn.training.epoch_log import EpochCsvLogger
 from fancnn.training.quiet_lightning import quiet_lightning
 
@@ -80,7 +81,7 @@ def pretrain(settings: PretrainSettings) -> float:
         _print_result(module, data)
         if isinstance(task, Autoencoder):
             _leave_reconstructions(trainer, task, data, run / "reconstructions.png")
-        if (best := run / checkpoints.FOLDER / BEST).is_file():
+        if (best := Run(run).best).is_file():
             checkpoints.store_complete(best)
         run_folders.finish(run)
         _print_next(run, settings, time.perf_counter() - started)
@@ -166,7 +167,7 @@ def _best_loss(trainer: Trainer) -> float | None:
 
 
 def _load_best(module: nn.Module, run: Path) -> None:
-    best = run / checkpoints.FOLDER / BEST
+    best = Run(run).best
     if best.is_file():
         module.load_state_dict(checkpoints.read(best)["state_dict"])
 

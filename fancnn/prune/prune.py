@@ -26,6 +26,7 @@ from fancnn.crossval.crossval import moved
 from fancnn.decide.decide import NO_LINE, choose, rule_of
 from fancnn.errors import UserError
 from fancnn.files import run_folders
+from fancnn.files.run import Run
 from fancnn.model import Model
 from fancnn.networks.channel_importance import CRITERIA, measured
 from fancnn.networks.dependency_groups import DependencyGroup, prune_state_dict, pruned_kwargs, validate_separable
@@ -42,7 +43,6 @@ from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import train
-from fancnn.training.checkpointing import LAST
 
 SPLIT = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
 MEASURED = 512  # training images that filters are measured on
@@ -178,7 +178,7 @@ def _logits(source: EarlierRun, model: Model, split: str) -> tuple[NDArray[np.fl
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
     """Train what is left, unless that was finished before; begun before, it goes on."""
-    if (folder / "metrics.json").is_file() and not run_folders.why_incomplete(folder):
+    if Run(folder).metrics.is_file() and not run_folders.why_incomplete(folder):
         say("finished before")
         return
     tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)
@@ -191,7 +191,7 @@ def _tuning(
 ) -> TrainSettings:
     """The settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
     rate = trained.model.optimizer["lr"] * settings.lr_factor
-    last = folder / checkpoints.FOLDER / LAST
+    last = Run(folder).last
     callbacks = moved(trained.callbacks, trained.output_dir, str(folder))
     logger = moved(trained.logger, trained.output_dir, str(folder))
     for config in (callbacks, logger, trained.trainer):
@@ -220,7 +220,7 @@ def _tuning(
 
 
 def _known_scores(run: Path) -> Mapping[str, Any]:
-    return scores_of(metrics_of_split(run / "metrics.json", SPLIT, SCORES))
+    return scores_of(metrics_of_split(Run(run).metrics, SPLIT, SCORES))
 
 
 def _held_against(

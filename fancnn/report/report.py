@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fancnn.files.atomic_files import atomic_text
+from fancnn.files.run import Run
 from fancnn.files.run_folders import at_work
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.pages.figure_style import Drawing
@@ -19,7 +20,6 @@ from fancnn.settings.groups import CostSettings, LineSettings
 from fancnn.settings.validation import validate_thresholds
 from fancnn.system.console import say
 
-NAME = "report.html"
 SUFFIX = ".report"  # of the event file with the figures
 TABLES_OWN = Thresholds.single(0.5)
 NOTHING_SAID = LineSettings(None, None, None, CostSettings(None, None, None))
@@ -46,7 +46,7 @@ def report(settings: ReportSettings) -> Path:
             of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line), settings.line.ng_rate
         )
         material = replace(material, looks=record_look("report", material.judged))
-        page = Path(settings.output or Path(settings.output_dir) / NAME).expanduser()
+        page = Path(settings.output or Run(Path(settings.output_dir)).report).expanduser()
         _write(page, report_page(material, figures_of(material)))
     say(f"report: {page}")
     return page
@@ -70,7 +70,7 @@ def _of_run(
     known = known_line(line, material.about.get("line"))
     material = with_line(material, *line_of(known), known.ng_rate)
     figures = figures_of(material)
-    page = Path(output).expanduser() if output else run / NAME
+    page = Path(output).expanduser() if output else Run(run).report
     with at_work(run):
         _write(page, report_page(material, figures))
         _onto_board(material, figures.all())

@@ -13,6 +13,7 @@ from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.decisions.line_costs import Costs, Line
 from fancnn.errors import UserError
 from fancnn.files.plain_data import anything, list_of, map_of, shown, text, validate
+from fancnn.files.run import Run
 from fancnn.files.run_folders import validate_complete
 from fancnn.files.tables import read_table
 from fancnn.files.yaml_files import read_text, read_yaml
@@ -106,15 +107,15 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
         UserError: If it is no folder, has no results or one of its files is damaged.
     """
     metrics = metrics_of(run)
-    rows, own = tuple(read_run_predictions(run / "predictions.csv")), Thresholds(*metrics["thresholds"])
+    rows, own = tuple(read_run_predictions(Run(run).predictions)), Thresholds(*metrics["thresholds"])
     used = thresholds or own
     saved = metrics["splits"]
     whole = {"interval_unit", "groups", "intervals", *SCORES}
     current = all(whole <= set(split) for split in saved.values())  # else of an older version, scored less well
     known = used == own and set(saved) == set(split_names(rows)) and current
-    trained = run if (run / "split.csv").is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
-    settings = _tree(trained / ".hydra" / "config.yaml")
-    table = run / "split.csv"
+    trained = run if Run(run).split.is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
+    settings = _tree(Run(trained).configuration)
+    table = Run(run).split
     images = read_split(table) if table.is_file() else []
     if images:
         validate_split(images, table, metrics.get("split_sha256"))
@@ -126,10 +127,10 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
         root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
         about={key: value for key, value in metrics.items() if key != "splits"},
         images=tuple(images),
-        history=_history(trained / "metrics.csv"),
-        skipped=_skipped(run / "skipped.csv"),
-        overrides=tuple(_listed(trained / ".hydra" / "overrides.yaml")),
-        configuration=_text(trained / ".hydra" / "config.yaml"),
+        history=_history(Run(trained).epochs),
+        skipped=_skipped(Run(run).skipped),
+        overrides=tuple(_listed(Run(trained).overrides)),
+        configuration=_text(Run(trained).configuration),
         settings=settings,
         hashes=_hashes(trained, metrics.get("root")),
         own_thresholds=used == own,
@@ -146,12 +147,12 @@ def metrics_of(run: Path) -> dict[str, Any]:
     if not run.is_dir():
         raise UserError(f"{run} does not exist or is no folder. Expected a run folder such as outputs/train/<stamp>")
     validate_complete(run)
-    if not (run / "metrics.json").is_file():
+    if not Run(run).metrics.is_file():
         raise UserError(
             f"{run} has no metrics.json: no run, or one that has not ended. Go on with it: "
             f"python -m fancnn.train ckpt={run}, or report on a table: python -m fancnn.report table=predictions.csv"
         )
-    return read_metrics(run / "metrics.json")
+    return read_metrics(Run(run).metrics)
 
 
 def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportData:
@@ -202,7 +203,7 @@ def _setting(tree: Mapping[str, Any], key: str) -> Any:
 
 def _hashes(trained: Path, root: Any) -> Mapping[str, str]:
     """What the training's `split.csv` says of the images; nothing where the rows are of another folder's."""
-    table, metrics = trained / "split.csv", trained / "metrics.json"
+    table, metrics = Run(trained).split, Run(trained).metrics
     if not table.is_file() or not metrics.is_file() or read_metrics(metrics).get("root") != root:
         return {}
     return {image.path: image.sha256 for image in read_split(table)}

@@ -62,6 +62,7 @@ from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.plain_data import number_between, optional, plain, record, shown, text, truth, validate, whole
 from fancnn.files.regular_files import size_of_regular
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.files.seals import NotAsWrittenError, validate_archive
 from fancnn.files.trusted_classes import trust as let_be_named
 from fancnn.images.preprocess import Preprocess
@@ -76,11 +77,10 @@ from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.installation import versions
-from fancnn.training.checkpointing import BEST, LAST, AtomicCheckpointIO
+from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FORMAT, VERSION = "fancnn-checkpoint", 6
 STATES_WEIGHTS = 5  # the first version whose description has their hash
-FOLDER = "checkpoints"
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 
@@ -147,7 +147,7 @@ def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
     """
     if "seen" in about:
         return SeenImages.from_dict(about["seen"], str(path))
-    table = run_folder(path) / "split.csv"
+    table = Run.of_checkpoint(path).split
     images = read_split(table) if table.is_file() and "runs" not in about else []
     if not images or split_hash(images) != about.get("split_sha256"):
         return SeenImages(complete=False)
@@ -224,8 +224,9 @@ def load(
     except (KeyError, TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"{path} is damaged: {error!r}") from error
     validate_finite(weights, path)
-    if not why and path.name == BEST and path.parent.name == FOLDER:
-        validate_weights(run_folder(path), model.weights_sha256)
+    own_run = Run.of_checkpoint(path)
+    if not why and path == own_run.best:
+        validate_weights(own_run.folder, model.weights_sha256)
     return model.eval().to(device)
 
 
@@ -240,25 +241,26 @@ def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = Fal
         about: What it says of itself.
         deciding: Whether it is to be decided anew, which mends a decision that was cut short.
     """
-    run = run_folder(path)
-    if path.parent.name == FOLDER and (why := run_folders.why_incomplete(run, deciding=deciding)):
+    run = Run.of_checkpoint(path)
+    if path.parent == run.checkpoints and (why := run_folders.why_incomplete(run.folder, deciding=deciding)):
         return why
     beside_best = path.name == LAST and path.with_name(BEST).is_file()
-    judged = (run / "metrics.json").is_file() and not beside_best  # then the best one was
+    judged = run.metrics.is_file() and not beside_best  # then the best one was
     decided = "task" in about or "decision" in about or judged or _lies_alone(path)
     if about.get("complete", decided):
         return ""
     if beside_best:
         return (
             f"{path} is the last epoch, kept to go on with, for which no thresholds were chosen. Take the best one, "
-            f"with its run: {run}"
+            f"with its run: {run.folder}"
         )
-    return run_folders.in_words(run, "pretrain" if "task" in about else "train", run)
+    return run_folders.in_words(run.folder, "pretrain" if "task" in about else "train", run.folder)
 
 
 def _lies_alone(path: Path) -> bool:
     """Whether nothing of a run is around a checkpoint file."""
-    return not any((run_folder(path) / name).exists() for name in ("split.csv", "metrics.csv", ".hydra"))
+    run = Run.of_checkpoint(path)
+    return not any(place.exists() for place in (run.split, run.epochs, run.hydra))
 
 
 def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
@@ -349,24 +351,19 @@ def find(run: str | Path, names: Sequence[str]) -> Path:
         raise UserError(
             f"{path} does not exist. Expected a run folder such as outputs/train/<stamp>, or a checkpoint file"
         )
-    for folder in (path / FOLDER, path):
+    for folder in (Run(path).checkpoints, path):
         for name in names:
             if (folder / name).is_file():
                 return folder / name
     if inside := [
-        child for child in sorted(path.iterdir()) if any((child / FOLDER / name).is_file() for name in names)
+        child for child in sorted(path.iterdir()) if any((Run(child).checkpoints / name).is_file() for name in names)
     ]:
         listed = ", ".join(child.name for child in inside[:8]) + (", ..." if len(inside) > 8 else "")
         raise UserError(f"{path} is no run itself; the runs are inside: {listed}. Name one of them, e.g. {inside[0]}")
     raise UserError(
-        f"{path} has no {FOLDER}/{' or '.join(names)}: no run, or one that was stopped in its first epoch, of which "
-        "nothing is left to go on with. Train again, there or elsewhere"
+        f"{path} has no {Run(path).checkpoints.name}/{' or '.join(names)}: no run, or one that was stopped in its "
+        "first epoch, of which nothing is left to go on with. Train again, there or elsewhere"
     )
-
-
-def run_folder(checkpoint: Path) -> Path:
-    """The run that a checkpoint file lies in."""
-    return checkpoint.parent.parent if checkpoint.parent.name == FOLDER else checkpoint.parent
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:

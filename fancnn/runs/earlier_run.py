@@ -10,6 +10,7 @@ from fancnn.cli.command import kept_settings
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
 from fancnn.errors import UserError
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.model import Model
 from fancnn.networks.channel_importance import Batch
 from fancnn.networks.dependency_groups import DependencyGroup, channel_groups
@@ -18,7 +19,6 @@ from fancnn.settings.groups import ImageLimits
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.devices import chosen_device
-from fancnn.training.checkpointing import BEST, LAST
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
         UserError: If it or its images cannot be found or have changed, or nothing is known of its network's filters.
     """
     path = checkpoints.find(run, (BEST, LAST))
-    where, folder = chosen_device(device), checkpoints.run_folder(path)
+    where, folder = chosen_device(device), Run.of_checkpoint(path).folder
     model = checkpoints.load(path, where, unfinished=unfinished, image_limits=image_limits)
     warn_of_unfinished(path, model)
     if "runs" in model.about:
@@ -78,7 +78,7 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
     own = replace(
         trained.data,
         root=model.about["root"],
-        split_file=str(folder / "split.csv"),
+        split_file=str(Run(folder).split),
         fans=None,
         cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
     )

@@ -11,11 +11,11 @@ from fancnn.data.class_weights import ClassCounts, log_priors
 from fancnn.data.label_modes import ONE
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.errors import UserError
+from fancnn.files.run import BEST, LAST
 from fancnn.model import Model
 from fancnn.runs import checkpoints
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
-from fancnn.training.checkpointing import BEST, LAST
 from fancnn.training.layer_freezing import LayerFreezing
 from fancnn.training.output_bias import set_output_bias
 from fancnn.training.transfer import fitting_layers, layer_names, layers_in_words, load_matching_layers

@@ -84,6 +84,7 @@ from fancnn.files.plain_data import (
     validate,
     whole,
 )
+from fancnn.files.run import Run
 from fancnn.files.run_folders import DECIDING, validate_complete
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.confusion import ConfusionCounts
@@ -95,8 +96,6 @@ from fancnn.runs.looks import LOOKS
 from fancnn.settings.earlier_names import metadata_by_present_names
 
 FORMAT, VERSION = "fancnn-metrics", 4
-BEST = Path("checkpoints", "best.ckpt")  # of a run, beside its `metrics.json`
-TABLE = "predictions.csv"  # likewise
 MIXED = (
     "Files of two runs lie in one folder, and what is said of one model would be said of the other. Bring back the "
     "files that belong together, or train anew into another folder"
@@ -141,7 +140,8 @@ def split_metrics(
 
 def write_metrics(path: Path, splits: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
     """Write `metrics.json`; `about` has the keys of the table above that are not `splits`, but for hashes of files."""
-    files = {"checkpoint_sha256": path.parent / BEST, "predictions_sha256": path.with_name(TABLE)}
+    run = Run(path.parent)
+    files = {"checkpoint_sha256": run.best, "predictions_sha256": run.predictions}
     kept = {name: value for name, value in about.items() if name not in files}
     kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
     write_json(path, {"format": FORMAT, "version": VERSION, **kept, "splits": splits})
@@ -259,10 +259,10 @@ def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Predicti
             the table was changed since that was written.
     """
     validate_complete(path.parent, deciding=deciding)
-    rows, beside = read_predictions(path), path.with_name("metrics.json")
-    if path.name == TABLE:
-        metrics = _plain(beside)
-        validate_rows(rows, path, beside, metrics)
+    rows, run = read_predictions(path), Run(path.parent)
+    if path == run.predictions:
+        metrics = _plain(run.metrics)
+        validate_rows(rows, path, run.metrics, metrics)
         _validate_table(path, metrics.get("predictions_sha256"), deciding=deciding)
     return rows
 
@@ -286,21 +286,21 @@ def validate_rows(rows: Iterable[Prediction], table: Path, place: Path, metrics:
         )
 
 
-def validate_weights(run: Path, weights_sha256: str) -> None:
+def validate_weights(folder: Path, weights_sha256: str) -> None:
     """Refuse a run whose `metrics.json` is of other weights than its best checkpoint; without one it says nothing.
 
     Args:
-        run: A run folder.
+        folder: Of a run.
         weights_sha256: Of the weights in the best checkpoint.
 
     Raises:
         UserError: Naming both files.
     """
-    stated = _plain(run / "metrics.json").get("weights_sha256")
+    run = Run(folder)
+    stated = _plain(run.metrics).get("weights_sha256")
     if stated and stated != weights_sha256:
         raise UserError(
-            f"{run / BEST} has the weights {_shown(weights_sha256)}, and {run / 'metrics.json'} is of "
-            f"{_shown(stated)}. {MIXED}"
+            f"{run.best} has the weights {_shown(weights_sha256)}, and {run.metrics} is of {_shown(stated)}. {MIXED}"
         )
 
 
@@ -311,7 +311,7 @@ def file_hash(path: Path) -> str:
 
 
 def _validate_checkpoint(path: Path, stated: Any, *, deciding: bool) -> None:
-    checkpoint = path.parent / BEST
+    checkpoint = Run(path.parent).best
     cut_short = deciding and (path.parent / DECIDING).exists()
     if stated and not cut_short and checkpoint.is_file() and file_hash(checkpoint) != stated:
         raise UserError(f"{checkpoint} is not the file that {path} is of: it was changed or replaced. {MIXED}")
@@ -321,7 +321,7 @@ def _validate_table(path: Path, stated: Any, *, deciding: bool) -> None:
     cut_short = deciding and (path.parent / DECIDING).exists()
     if stated and not cut_short and file_hash(path) != stated:
         raise UserError(
-            f"{path} is not the table that {path.with_name('metrics.json')} is of: it was changed since. Bring back "
+            f"{path} is not the table that {Run(path.parent).metrics} is of: it was changed since. Bring back "
             "the one that belongs there, or copy it elsewhere and name it as a table of its own: table=COPY"
         )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fancnn.data.seen_images import Hashes, content_hashes
 from fancnn.errors import UserError
+from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.runs.looks import NOT_KNOWN, Ledger, Looks, Question, scores_hash
 from fancnn.runs.metrics_file import read_metrics
@@ -58,10 +59,10 @@ def known_looks(command: str, predictions: Iterable[Prediction], weights: str | 
 
 def weights_of(place: Path) -> str | None:
     """Return the hash of the weights that a run's `metrics.json` names; `place` is a run folder or a table."""
-    folder = place if place.is_dir() else place.parent
-    if not (folder / "metrics.json").is_file() or not (place.is_dir() or place.name == "predictions.csv"):
+    run = Run(place if place.is_dir() else place.parent)
+    if not run.metrics.is_file() or not (place.is_dir() or place == run.predictions):
         return None
-    return read_metrics(folder / "metrics.json").get("weights_sha256")
+    return read_metrics(run.metrics).get("weights_sha256")
 
 
 def choice(decision: DecisionSettings) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
+from fancnn.files.run import BEST, LAST, Run
 from fancnn.runs import checkpoints
-from fancnn.training.checkpointing import BEST, LAST
 
 # what may differ from the run that goes on: where things go, how long, on what machine, and how it is decided
 FREE = (
@@ -85,7 +85,7 @@ def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train"
         raise UserError(
             f"{path} was trained on other images or another split: on those under {earlier['root']}, now on those "
             f"under {about['root']}. If some were added since: "
-            f"data.split_file={checkpoints.run_folder(path) / 'split.csv'}"
+            f"data.split_file={Run.of_checkpoint(path).split}"
         )
     epochs, trained = about["settings"]["trainer"]["max_epochs"], earlier["epoch"]
     stopped = _stopped_early(checkpoint, about["settings"])

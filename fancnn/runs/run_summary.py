@@ -8,6 +8,7 @@ from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.folders import kinds_in_words
 from fancnn.data.labeled_images import LabeledImage, copies_across_splits
 from fancnn.errors import argument
+from fancnn.files.run import Run
 from fancnn.plurals import plural
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
@@ -51,12 +52,10 @@ def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boa
     shown = _short(run)
     say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
     if can_be_loaded:
-        own = (
-            "" if (run / "split.csv").is_file() else " data.root=FOLDER"
-        )  # without a split it has no images of its own
+        own = "" if Run(run).split.is_file() else " data.root=FOLDER"  # without a split it has no images of its own
         say(f"  evaluate     python -m fancnn.evaluate {argument('run', shown)}{own}")
         say(f"  predict      python -m fancnn.predict {argument('run', shown)} input=FOLDER")
-    if (run / "report.html").is_file():
+    if Run(run).report.is_file():
         say(f"  report       {shown / 'report.html'}")
     if has_board:
         say(f"  curves       tensorboard --logdir {shlex.quote(str(shown))}")
@@ -75,7 +74,7 @@ def print_interrupted(
     """
     if part_of is not None:
         say(f"\ninterrupted; go on with: python -m fancnn.{part_of[0]} {argument('ckpt', _short(Path(part_of[1])))}")
-    elif (run / "checkpoints").is_dir():
+    elif Run(run).checkpoints.is_dir():
         go_on = f"python -m fancnn.{command} {argument('ckpt', _short(run))}"
         say(f"\ninterrupted; go on with: {go_on}")
         if epochs and command == "train":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
+from fancnn.files.run import Run
 from fancnn.images.image_files import iter_image_files
 from fancnn.images.reading import UnreadableImage, pixel_hash
 from fancnn.inference.exported_model import ExportedModel
@@ -18,7 +19,7 @@ from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.metrics.thresholds import DECISIONS, Decision
 from fancnn.plurals import plural
 
-TABLE = "predictions.csv"
+TABLE = Run(Path()).predictions.name
 GAP = 1e-3  # ten times what an export is allowed to differ from its checkpoint
 MOST_TOLD = 5
 

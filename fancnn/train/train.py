@@ -34,6 +34,7 @@ from fancnn.decide.decide import (
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
+from fancnn.files.run import Run
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, TypeGuess, write_predictions
 from fancnn.model import Model
@@ -61,7 +62,7 @@ from fancnn.system.installation import versions
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.augmented_samples import augmented_sheet
 from fancnn.train.findings import findings_of, print_findings
-from fancnn.training.checkpointing import BEST, NoMoreEpochs, take_best_along
+from fancnn.training.checkpointing import NoMoreEpochs, take_best_along
 from fancnn.training.classifier import Classifier
 from fancnn.training.quiet_lightning import quiet_lightning
 
@@ -135,15 +136,15 @@ def train(
         with run_folders.reading_unfinished(run):
             write_report(run)
     run_folders.finish(run)
-    kept, board = (run / checkpoints.FOLDER).is_dir(), bool(boards_of(trainer))
+    kept, board = Run(run).checkpoints.is_dir(), bool(boards_of(trainer))
     print_next(run, time.perf_counter() - started, can_be_loaded=kept, has_board=board)
     return Trained(run, splits["val"][settings.objective.removeprefix("val/")])
 
 
 def leave_data(data: ImageDataModule, run: Path) -> None:
-    write_split(data.images, run / "split.csv")
+    write_split(data.images, Run(run).split)
     if data.skipped:
-        with table_writer(run / "skipped.csv", ("path", "reason"), version=1) as add:
+        with table_writer(Run(run).skipped, ("path", "reason"), version=1) as add:
             for item in data.skipped:
                 add({"path": item.path, "reason": item.reason})
 
@@ -190,7 +191,7 @@ def fit(
         UserError: If not one step was trained.
     """
     if earlier is not None and trainer.is_global_zero:
-        take_best_along(earlier.path, run / checkpoints.FOLDER, ended=earlier.ended)
+        take_best_along(earlier.path, Run(run).checkpoints, ended=earlier.ended)
     if earlier is not None and earlier.ended:
         trainer.callbacks.append(NoMoreEpochs())  # type: ignore[attr-defined]  # set by its constructor
     try:
@@ -211,7 +212,7 @@ def _judge(
 
     `command` is the one that trains; a look at the test split is written down in its name.
     """
-    best = run / checkpoints.FOLDER / BEST
+    best = Run(run).best
     names = [split for split in SPLIT_NAMES[1:] if data.images_of(split) and (split == "val" or _scores_test(settings))]
     try:
         model = checkpoints.load(best, unfinished=True) if best.is_file() else classifier.model.eval()
@@ -230,7 +231,7 @@ def _judge(
         checkpoints.store_decision(best, model, facts)
     weights = model.weights_sha256
     predictions = {split: _predictions(model, weights, data.images_of(split), *found[split]) for split in names}
-    write_predictions([row for rows in predictions.values() for row in rows], run / "predictions.csv")
+    write_predictions([row for rows in predictions.values() for row in rows], Run(run).predictions)
     looks = None
     if command != "crossval":  # a fold's own test split is not what is kept for the last look
         if chosen_split(settings.decision) == "test":
@@ -259,7 +260,7 @@ def _judge(
         "warnings": [str(finding) for finding in findings_of(trainer)],
         "versions": versions(),
     }
-    write_metrics(run / "metrics.json", splits, about)
+    write_metrics(Run(run).metrics, splits, about)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
     print_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", splits)
     if looks is not None:

@@ -13,14 +13,13 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_file, atomic_folder, sync_folder
+from fancnn.files.run import BEST, LAST
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.settings.earlier_names import training_state_by_present_names
 from fancnn.settings.validation import is_count, validate_monitor
 from fancnn.system.interruption import uncut
 from fancnn.training.epoch_scores import direction
-
-BEST, LAST = "best.ckpt", "last.ckpt"
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
