@@ -84,8 +84,9 @@ def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(names["found"].decisions) == 2  # type: ignore[attr-defined]
 
 
-def test_the_readmes_network_can_be_added_as_it_says(tmp_path: Path) -> None:
-    (written,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+def test_a_network_can_be_added_as_is_said_to_contributors(tmp_path: Path) -> None:
+    contributing = (REPOSITORY / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
+    (written,) = re.findall(r"```yaml\n(.*?)```", contributing, re.DOTALL)
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(written.replace("MyNet", "ConvNet"))
     images = write_images(tmp_path / "images", {"GO": 8, "NG": 8})
