@@ -25,7 +25,7 @@ from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
-from fancnn.errors import UserError, collected
+from fancnn.errors import UserError, collected, under
 from fancnn.fans.fans import cached_fans
 from fancnn.files.trusted_classes import trusted
 from fancnn.images.preprocess import Preprocess
@@ -33,19 +33,16 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import is_small, training_bytes
-from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettings, ImageLimits
-from fancnn.settings.pretraining import PretrainSettings, UnlabelledSettings
+from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettings, ImageLimits, ImageSettings
+from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.settings.validation import (
-    LABELS,
+    are_right,
     is_count,
-    validate_choice,
     validate_described,
-    validate_freeze,
     validate_image_size,
     validate_seed,
     validate_thresholds,
-    validate_training,
 )
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.memory import memory_bytes
@@ -113,9 +110,10 @@ def _a(kind: type) -> str:
     return f"a{'n' if kind.__name__[0] in 'AEIOU' else ''} {kind.__name__}"
 
 
-def preprocess(data: DataSettings | UnlabelledSettings) -> Preprocess:
+def preprocess(data: ImageSettings) -> Preprocess:
     """The preprocessing of the model and of its data."""
-    return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)  # type: ignore[arg-type]  # checked there
+    with under("data"):
+        return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
 
 
 def read_images(settings: TrainSettings) -> ImageDataModule:
@@ -141,29 +139,31 @@ def datamodule(
     image_limits: ImageLimits | None = None,
 ) -> ImageDataModule:
     """The images under `root`, not read yet."""
-    plan = SplitPlan(
-        method=data.split_method,  # type: ignore[arg-type]  # checked there
-        val_fraction=data.val_fraction,
-        test_fraction=data.test_fraction,
-        group=data.group,
-        split_file=data.split_file,
-        seed=seed,
-    )
-    return ImageDataModule(
-        root,
-        data.go_class,
-        preprocess(data),
-        plan,
-        cache=_decoded_folder(data.cache),
-        on_bad_file=data.on_bad_file,  # type: ignore[arg-type]  # checked there
-        sampler=data.sampler,
-        labels=labels,
-        batch_size=data.batch_size,
-        eval_batch_size=data.eval_batch_size,
-        seed=seed,
-        labelled=labelled,
-        image_limits=image_limits,
-    )
+    fit = preprocess(data)
+    with under("data"):
+        plan = SplitPlan(
+            method=data.split_method,
+            val_fraction=data.val_fraction,
+            test_fraction=data.test_fraction,
+            group=data.group,
+            split_file=data.split_file,
+            seed=seed,
+        )
+        return ImageDataModule(
+            root,
+            data.go_class,
+            fit,
+            plan,
+            cache=_decoded_folder(data.cache),
+            on_bad_file=data.on_bad_file,
+            sampler=data.sampler,
+            labels=labels,
+            batch_size=data.batch_size,
+            eval_batch_size=data.eval_batch_size,
+            seed=seed,
+            labelled=labelled,
+            image_limits=image_limits,
+        )
 
 
 def _decoded_folder(cache: str | None) -> Path | None:
@@ -297,7 +297,9 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
     """What training images go through, if anything; a transform of null is left out."""
     if settings is None:
         return None
-    return Augment(_each(settings.transforms, "augment.transforms", object), settings.border)
+    transforms = _each(settings.transforms, "augment.transforms", object)
+    with under("augment"):
+        return Augment(transforms, settings.border)
 
 
 def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
@@ -353,7 +355,7 @@ def check(settings: TrainSettings) -> None:
         UserError: Naming the key, what it says and what it may say.
     """
     with collected() as check:
-        check(lambda: validate_training(settings))
+        check(settings.validate_paths)
         check(lambda: datamodule(settings.data, Path(), settings.seed))
         check(lambda: trainer(settings))
         fresh = check(lambda: _model(settings))
@@ -363,9 +365,9 @@ def check(settings: TrainSettings) -> None:
 
 
 def _validate_frozen(settings: TrainSettings, network: nn.Module) -> None:
-    validate_freeze(settings.freeze.layers, settings.freeze.until_epoch, settings.trainer)
-    for callback in freezing_callbacks(settings.freeze.layers):
-        callback.frozen_layers(network)
+    if are_right(settings.freeze):
+        for callback in freezing_callbacks(settings.freeze.layers):
+            callback.frozen_layers(network)
 
 
 def _stand_in(labels: str) -> Model:
@@ -374,11 +376,10 @@ def _stand_in(labels: str) -> Model:
 
 
 def _model(settings: TrainSettings) -> Model | None:
-    """The model, where what it is made of is right; `validate_training` says by its key what is not."""
+    """The model, where what it is made of is right; their dataclasses say by its key what is not."""
     try:
         validate_image_size(settings.data.image_size)
         validate_seed(settings.seed)
-        validate_choice("model.labels", settings.model.labels, LABELS)
         validate_thresholds(settings.decision.threshold, settings.decision.recheck)
     except UserError:
         return None

@@ -72,13 +72,18 @@ class Collector:
         """
         try:
             return check()
-        except UserError as error:
-            self.errors.append(error)
-        except AttributeError as error:
-            if not (is_dataclass(error.obj) and error.name in {field.name for field in fields(error.obj)}):
-                raise
-            self.absent = error
+        except (UserError, AttributeError) as error:
+            self.keep(error)
         return None
+
+    def keep(self, error: UserError | AttributeError) -> None:
+        """Keep a mistake, or that a setting is absent; raise what is neither."""
+        if isinstance(error, UserError):
+            self.errors.append(error)
+        elif is_dataclass(error.obj) and error.name in {field.name for field in fields(error.obj)}:
+            self.absent = error
+        else:
+            raise error
 
     @property
     def texts(self) -> list[str]:
@@ -108,14 +113,35 @@ def collected() -> Iterator[Collector]:
     check = Collector()
     try:
         yield check
-    except UserError as error:  # raised in the block itself, which ends there
-        check.errors.append(error)
+    except (UserError, AttributeError) as error:  # raised in the block itself, which ends there
+        check.keep(error)
     if len(check.texts) > 1:
         raise CollectedError(check.texts)
     if check.errors:
         raise check.errors[0]
     if check.absent:  # a mistake of the block around this one
         raise check.absent
+
+
+@contextmanager
+def under(key: str) -> Iterator[None]:
+    """Put a key before what is said of values below it; what knows no configuration says it of its own arguments.
+
+    Raises:
+        UserError: For each `ValueError`.
+
+    Example:
+        >>> with under("data"):
+        ...     raise ValueError("batch_size=0 should be 1 or more")
+        Traceback (most recent call last):
+        fancnn.errors.UserError: data.batch_size=0 should be 1 or more
+    """
+    try:
+        yield
+    except CollectedError as error:
+        raise CollectedError([f"{key}.{text}" for text in error.texts]) from error
+    except ValueError as error:
+        raise UserError(f"{key}.{error}") from error
 
 
 class NotFiniteError(UserError):

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from fancnn.augmentation.color import apply_color_matrices, compose_color_matrices
 from fancnn.augmentation.grid_sampling import Border, grid_sample_affine, permute_pixels
-from fancnn.errors import UserError
 from fancnn.settings.validation import validate_border
 
 
@@ -61,7 +60,7 @@ class Augment(nn.Module):
         - Output: the same, images channels last in memory. Labels are shares of NG where images were mixed.
 
     Raises:
-        UserError: If a transform is none, or `border` is none of those.
+        ValueError: If a transform is none, or `border` is none of those.
 
     Example:
         >>> from fancnn.augmentation import Brightness, HorizontalFlip
@@ -77,9 +76,7 @@ class Augment(nn.Module):
         for item in transforms:
             if not isinstance(item, GeometricTransform | ColorTransform | NoiseTransform | MixingTransform):
                 found = type(item).__name__
-                raise UserError(
-                    f"augment.transforms: {found} is none. Expected those of fancnn.augmentation: Translate, ..."
-                )
+                raise ValueError(f"transforms: {found} is none. Expected those of fancnn.augmentation: Translate, ...")
         self.border: Border = border
         self.geometric = [item for item in transforms if isinstance(item, GeometricTransform)]
         self.color = [item for item in transforms if isinstance(item, ColorTransform)]

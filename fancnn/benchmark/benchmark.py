@@ -21,7 +21,7 @@ from fancnn.benchmark.reading_speed import latency_results, reading_results
 from fancnn.benchmark.sample_images import write_jpegs
 from fancnn.benchmark.scaling import scale_results
 from fancnn.benchmark.serving_load import serving_results
-from fancnn.benchmark.settings import BenchmarkSettings, validate_benchmark
+from fancnn.benchmark.settings import BenchmarkSettings
 from fancnn.benchmark.start_up import own_megabytes, run_results, start_results
 from fancnn.benchmark.training_speed import epoch_results, product_rate, step_results, streamed_results
 from fancnn.data.datamodule import ImageDataModule
@@ -66,7 +66,7 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
     Raises:
         UserError: If a part is unknown, or a process that is measured fails.
     """
-    validate_benchmark(settings)
+    settings.validate_paths()
     if settings.keras and shutil.which(settings.keras) is None:
         raise UserError(f"keras={settings.keras} cannot be started. Name the python of an environment that has keras")
     keep_freed_memory()

@@ -2,11 +2,11 @@
 
 import sys
 
-from fancnn.cache.settings import CacheSettings, validate_caching
+from fancnn.cache.settings import CacheSettings
 from fancnn.cli.command import command
 
 
-@command("cache", CacheSettings, validate=validate_caching)
+@command("cache", CacheSettings)
 def main(settings: CacheSettings) -> None:
     from fancnn.cache.cache import look_after  # lazy: --help must not wait for torch
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fancnn.cache.settings import CacheSettings, validate_caching
+from fancnn.cache.settings import CacheSettings
 from fancnn.data.cache_index import read_index
 from fancnn.data.decoded_cache import read_about, wrong_rows
 from fancnn.files.atomic_files import remove_folder, remove_rest
@@ -20,7 +20,7 @@ def look_after(settings: CacheSettings) -> bool:
     Raises:
         UserError: If `settings.do` is none of the three.
     """
-    validate_caching(settings)
+    settings.validate_paths()
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
     found = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
     fans = [folder for folder in sorted(top.glob("fans/[!.]*")) if (folder / "fans.csv").is_file()]

@@ -2,25 +2,27 @@
 
 from dataclasses import dataclass, field
 
-from fancnn.errors import UserError, collected
+from fancnn.settings.choices import Choice, validate_choices
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import validate_folder
+
+
+class Task(Choice):
+    list = "list"
+    verify = "verify"
+    clear = "clear"
 
 
 @dataclass
 class CacheSettings:
     """Everything `python -m fancnn.cache` can be told."""
 
-    do: str
+    do: Task
     folder: str | None
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        validate_choices(self)
 
-DO = ("list", "verify", "clear")
-
-
-def validate_caching(settings: CacheSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_folder("folder", settings.folder, "one that the program keeps things in"))
-        if settings.do not in DO:
-            raise UserError(f"do={settings.do} is none of {', '.join(DO)}")
+    def validate_paths(self) -> None:
+        validate_folder("folder", self.folder, "one that the program keeps things in")

@@ -5,13 +5,13 @@ Exit code 0: granted; 1: refused, or a mistake; 3: refused, since the model's we
 
 import sys
 
-from fancnn.certify.settings import CertifySettings, validate_certifying
+from fancnn.certify.settings import CertifySettings
 from fancnn.cli.command import command
 
 SEEN = 3  # the exit code that says that the images, and not the numbers, are at fault
 
 
-@command("certify", CertifySettings, validate=validate_certifying)
+@command("certify", CertifySettings)
 def main(settings: CertifySettings) -> None:
     if settings.plan:
         from fancnn.certify.plan import make_plan  # lazy: --help must not wait for scipy

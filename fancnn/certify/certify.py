@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fancnn.certify.sequential_looks import at_any_time, print_next_look, validate_fixed
-from fancnn.certify.settings import CertifySettings, validate_certifying
+from fancnn.certify.settings import CertifySettings
 from fancnn.certify.spending import spending, unspent
 from fancnn.data.labeled_images import read_split
 from fancnn.decisions.certificates import Certificate, TypeEscapes, certified, write_certificate
@@ -63,7 +63,7 @@ def certify(settings: CertifySettings) -> Certificate:
     Raises:
         UserError: If the predictions cannot be found, or a value makes no sense.
     """
-    validate_certifying(settings)
+    settings.validate_paths()
     source = _read(settings)
     if settings.sequential:
         validate_fixed(settings, source.chosen_on, source.split)

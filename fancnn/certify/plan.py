@@ -25,7 +25,7 @@ from typing import Any
 
 from fancnn.certify.plan_page import oc_drawing, plan_page
 from fancnn.certify.plan_words import claim, columns, plan_rows, sentences
-from fancnn.certify.settings import CertifySettings, validate_certifying
+from fancnn.certify.settings import CertifySettings
 from fancnn.decisions.look_spending import held_to
 from fancnn.decisions.sampling_plans import CONSUMER_RISKS, Planned, oc_rates, planned
 from fancnn.errors import UserError
@@ -45,7 +45,7 @@ def make_plan(settings: CertifySettings) -> Planned:
     Raises:
         UserError: If a value makes no sense, or is of a claim on images that are there.
     """
-    validate_certifying(settings)
+    settings.validate_paths()
     found = planned(
         settings.escape,
         held_to(settings.confidence, 1, settings.looks),

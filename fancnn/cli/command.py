@@ -19,7 +19,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +41,7 @@ from fancnn.files.run import Run
 from fancnn.files.run_folders import LOCK, RESUMED, claim, holds_run
 from fancnn.files.trusted_classes import trust
 from fancnn.files.yaml_files import read_yaml
+from fancnn.settings.choices import to_dict
 from fancnn.settings.earlier_names import override_by_present_names
 from fancnn.settings.validation import place_of, validate_writable
 from fancnn.system.installation import explained_imports
@@ -63,7 +64,6 @@ def command(
     resume_key: str | None = None,
     resume_in_place: bool = False,
     positional_key: str | None = None,
-    validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
     adds_to_run: bool = True,
 ) -> Callable[[Callable[[S], Any]], Callable[[], None]]:
@@ -73,18 +73,18 @@ def command(
 
     Args:
         config_name: Entry file in `conf/`.
-        schema: Dataclass of its keys.
+        schema: Dataclass of its keys, which refuses wrong values when it is made, and names of files that are not
+            there by its method `validate_paths`. It may import the standard library and numpy alone.
         resume_key: A key that names an earlier run; what that run's command line said is then said again, unless
             this one says otherwise.
         resume_in_place: Whether the run folder that `resume_key` names is this run's too.
         positional_key: A key whose value is a list; arguments without a key are its items.
-        validate: Refuses values, at once: it may import the standard library and numpy alone.
         build: Makes the objects that the configuration names, and refuses what they refuse. That takes seconds, and the
             story does it anyway: here it is done where there is a mistake already, so that all are named together.
         adds_to_run: Whether `output_dir` may be the folder of the run that it is about; not where its predictions and
             metrics would take the place of the run's own.
     """
-    settings_of = functools.partial(checked, schema=schema, validate=validate, build=build)
+    settings_of = functools.partial(checked, schema=schema, build=build)
 
     def decorate(story: Callable[[S], Any]) -> Callable[[], None]:
         @functools.wraps(story)
@@ -129,14 +129,13 @@ def command(
 def checked(
     cfg: DictConfig | dict[str, Any],
     schema: type[S],
-    validate: Callable[[S], object] | None = None,
     build: Callable[[S], object] | None = None,
     *,
     in_full: bool = False,
 ) -> S:
-    """The configuration as an object of `schema`, interpolations resolved; also one that a checkpoint has kept.
+    """The configuration of a command as an object of `schema`, interpolations resolved.
 
-    `validate` and `build` are those of `command`; `in_full` builds in any case.
+    `build` is that of `command`; `in_full` builds in any case.
 
     Raises:
         UserError: If a key is unknown or missing, or a value has the wrong type or is refused: all of them at once.
@@ -144,8 +143,8 @@ def checked(
     with collected() as check:
         settings = typed_settings(cfg, schema, check)
         check(lambda: _validate_output(settings))
-        if validate is not None:
-            check(lambda: validate(settings))
+        if hasattr(settings, "validate_paths"):
+            check(settings.validate_paths)
         if build is not None and (check.errors or in_full):
             check(lambda: build(settings))
     return settings
@@ -168,7 +167,7 @@ def leave_settings(settings: Any, run: Path) -> None:
         settings: A dataclass, as a command has them.
         run: Its folder; they go to `.hydra/config.yaml` in it.
     """
-    write_atomically(Run(run).configuration, OmegaConf.to_yaml(OmegaConf.create(asdict(settings))).encode())
+    write_atomically(Run(run).configuration, OmegaConf.to_yaml(OmegaConf.create(to_dict(settings))).encode())
 
 
 def _outlive_a_power_cut() -> None:
@@ -257,7 +256,9 @@ def kept_settings(kept: Any, schema: type[S], place: str) -> S:
         UserError: If they are more than data, or as `checked`.
     """
     validate_kept(kept, place, known_targets(conf_dir()))
-    return checked(kept, schema)
+    with collected() as check:
+        settings = typed_settings(kept, schema, check)
+    return settings
 
 
 def _value(arguments: Sequence[str], key: str) -> str | None:

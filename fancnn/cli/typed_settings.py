@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -9,7 +10,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
-from fancnn.errors import Collector, UserError
+from fancnn.errors import Collector, UserError, under
+from fancnn.settings.choices import choice_in
 
 S = TypeVar("S")
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text", dict: "keys and values"}
@@ -24,20 +26,18 @@ def typed_settings(cfg: DictConfig | dict[str, Any], schema: type[S], check: Col
     Args:
         cfg: As composed, or as a file kept it.
         schema: A dataclass.
-        check: Gets the mistakes: unknown and missing keys, and values of the wrong type. What is none of the object's
-            values for that is absent from it.
+        check: Gets the mistakes: unknown and missing keys, values of the wrong type, and what the dataclasses refuse.
+            What is none of the object's values for that is absent from it.
     """
+    node, wrong = OmegaConf.structured(schema), dict[str, str]()
     try:
-        settings = OmegaConf.merge(OmegaConf.structured(schema), cfg)
-        return OmegaConf.to_object(settings)  # type: ignore[return-value]  # a structured node gives its class
+        node = OmegaConf.merge(node, cfg)
     except (OmegaConfBaseException, OverflowError):  # the first mistake; now all of them, key by key
         plain: Any = OmegaConf.to_container(cfg) if isinstance(cfg, DictConfig) else cfg
-    node = OmegaConf.structured(schema)
-    wrong = dict(_filled(node, plain, schema, ""))
-    made, unread = _object(node, schema, "", frozenset(wrong))
-    for text in (*wrong.values(), *unread):
+        wrong = dict(_filled(node, plain, schema, ""))
+    for text in wrong.values():
         check.errors.append(UserError(text))
-    return made
+    return _object(node, schema, "", frozenset(wrong), check)
 
 
 def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str) -> Iterator[tuple[str, str]]:
@@ -55,31 +55,52 @@ def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str) -> I
             try:
                 OmegaConf.update(node, name, value)
             except (OmegaConfBaseException, OverflowError):
-                yield key, f"configuration: {key}={value!r} should be {expected(hints[name])}"
+                yield key, _wrong(key, value, hints[name])
 
 
-def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str]) -> tuple[S, list[str]]:
-    """An object with the values that a structured node has, and texts on those that it should have and does not."""
-    made, texts = object.__new__(schema), list[str]()
+def _wrong(key: str, value: Any, hint: Any) -> str:
+    """What to say of a value that does not fit a type."""
+    if (choice := choice_in(hint)) is None:
+        return f"configuration: {key}={value!r} should be {expected(hint)}"
+    words = [item for item in value if item not in list(choice)] if isinstance(value, list) else []
+    said = f"{key}: {', '.join(map(repr, words))}" if words else f"{key}={value!r}"
+    return f"{said} is none of {', '.join(choice)}"
+
+
+def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str], check: Collector) -> S:
+    """An object with the values that a structured node has; whatever is wrong with them goes to `check`.
+
+    It is made first and checked then, so that one mistake in it hides no other.
+    """
+    made, hints = object.__new__(schema), get_type_hints(schema)
     for field in fields(schema):  # type: ignore[arg-type]  # a dataclass
-        key, inner = f"{prefix}{field.name}", _dataclass_in(get_type_hints(schema)[field.name])
+        key, inner = f"{prefix}{field.name}", _dataclass_in(hints[field.name])
         if key in wrong:
             continue
         try:
             value = node[field.name]
             if inner is not None and value is not None:
-                value, more = _object(value, inner, f"{key}.", wrong)
-                texts += more
+                value = _object(value, inner, f"{key}.", wrong, check)
             elif OmegaConf.is_config(value):
                 value = OmegaConf.to_object(value)
             setattr(made, field.name, value)
         except MissingMandatoryValue as error:
             missing = error.full_key or key
-            texts.append(f"{missing} is missing: say {missing}=... ({HELP})")
+            check.errors.append(UserError(f"{missing} is missing: say {missing}=... ({HELP})"))
         except OmegaConfBaseException as error:
             if not (wrong and isinstance(error, InterpolationToMissingValueError)):  # else it refers to a mistake
-                texts.append(f"configuration: {error.full_key or key}: {str(error).splitlines()[0].rstrip('.')}")
-    return made, texts
+                why = str(error).splitlines()[0].rstrip(".")
+                check.errors.append(UserError(f"configuration: {error.full_key or key}: {why}"))
+    check(lambda: _validate(made, prefix))
+    return made
+
+
+def _validate(made: Any, prefix: str) -> None:
+    """What a dataclass of settings says of its own values, by the keys of the whole configuration."""
+    if not hasattr(made, "__post_init__"):
+        return
+    with under(prefix.rstrip(".")) if prefix else nullcontext():
+        made.__post_init__()
 
 
 def _dataclass_in(hint: Any) -> type | None:

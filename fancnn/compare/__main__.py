@@ -3,12 +3,12 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.compare.settings import CompareSettings, validate_comparing
+from fancnn.compare.settings import CompareSettings
 
 NOT_PASSED = 3  # or not known that it does; mistakes in use are 1
 
 
-@command("compare", CompareSettings, validate=validate_comparing, positional_key="runs")
+@command("compare", CompareSettings, positional_key="runs")
 def main(settings: CompareSettings) -> None:
     from fancnn.compare.compare import compare  # lazy: --help must not wait for scipy
 

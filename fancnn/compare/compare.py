@@ -52,7 +52,7 @@ from fancnn.compare.conclusions import (
     threshold_note,
 )
 from fancnn.compare.pairwise_comparisons import PairwiseComparison, pairwise_comparisons
-from fancnn.compare.settings import CompareSettings, validate_comparing
+from fancnn.compare.settings import CompareSettings
 from fancnn.files.atomic_files import atomic_text
 from fancnn.files.json_files import write_json
 from fancnn.files.tables import table_writer
@@ -96,7 +96,7 @@ def compare(settings: CompareSettings) -> Compared:
     Raises:
         UserError: If one cannot be read, no images are common to all, or a margin is no share.
     """
-    validate_comparing(settings)
+    settings.validate_paths()
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]

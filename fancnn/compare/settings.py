@@ -4,15 +4,23 @@ from dataclasses import dataclass
 from functools import partial
 
 from fancnn.errors import UserError, collected
-from fancnn.settings.groups import SPLIT_NAMES
+from fancnn.settings.choices import Choice, validate_choices
 from fancnn.settings.validation import (
     place_of,
-    validate_choice,
     validate_folder,
     validate_share,
     validate_thresholds,
     validate_writable,
 )
+
+MOST_COMPARED = 26  # a letter each
+
+
+class ComparedSplit(Choice):
+    train = "train"
+    val = "val"
+    test = "test"
+    all = "all"
 
 
 @dataclass
@@ -20,7 +28,7 @@ class CompareSettings:
     """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
 
     runs: list[str]
-    split: str | None
+    split: ComparedSplit | None
     threshold: float
     new_escape_rate: float | None
     new_overkill_rate: float | None
@@ -29,25 +37,25 @@ class CompareSettings:
     output: str
     output_dir: str
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(self._validate_runs)
+            check(lambda: validate_choices(self))
+            check(lambda: validate_thresholds(self.threshold))
+            check(lambda: validate_share("confidence", self.confidence))
+            for key in ("new_escape_rate", "new_overkill_rate"):
+                check(partial(self._validate_margin, key))
 
-MOST_COMPARED = 26  # a letter each
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_folder("root", self.root, "one that the paths are relative to"))
+            check(lambda: validate_writable("output", self.output, place_of("output", self.output)))
 
+    def _validate_runs(self) -> None:
+        if not 2 <= len(self.runs) <= MOST_COMPARED:
+            expected = f"two to {MOST_COMPARED} runs or tables, the one in use first"
+            raise UserError(f"{len(self.runs)} given: expected {expected}, e.g. python -m fancnn.compare RUN NEW_RUN")
 
-def validate_comparing(settings: CompareSettings) -> None:
-    with collected() as check:
-        check(lambda: _validate_compared(settings.runs))
-        check(lambda: validate_thresholds(settings.threshold))
-        check(lambda: validate_share("confidence", settings.confidence))
-        for key in ("new_escape_rate", "new_overkill_rate"):
-            if (margin := getattr(settings, key)) is not None:
-                check(partial(validate_share, key, margin))
-        if settings.split is not None:
-            check(lambda: validate_choice("split", str(settings.split), (*SPLIT_NAMES, "all")))
-        check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
-        check(lambda: validate_writable("output", settings.output, place_of("output", settings.output)))
-
-
-def _validate_compared(runs: list[str]) -> None:
-    if not 2 <= len(runs) <= MOST_COMPARED:
-        expected = f"two to {MOST_COMPARED} runs or tables, the one in use first"
-        raise UserError(f"{len(runs)} given: expected {expected}, e.g. python -m fancnn.compare RUN NEW_RUN")
+    def _validate_margin(self, key: str) -> None:
+        if (margin := getattr(self, key)) is not None:
+            validate_share(key, margin)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fancnn.errors import collected
 from fancnn.settings.training import TrainSettings
-from fancnn.settings.validation import validate_folds, validate_training
+from fancnn.settings.validation import validate_folds
 
 
 @dataclass(kw_only=True)
@@ -13,8 +13,7 @@ class CrossvalSettings(TrainSettings):
 
     folds: int
 
-
-def validate_crossing(settings: CrossvalSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_training(settings))
-        check(lambda: validate_folds(settings.folds))
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            check(lambda: validate_folds(self.folds))

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import pytorch_lightning as pl
 import torch
@@ -27,11 +26,11 @@ from fancnn.errors import UserError
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
+from fancnn.settings.choices import OnBadFile, Sampler
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import validate_batches, validate_sampler
+from fancnn.settings.validation import validate_batch_sizes
 from fancnn.system.console import say, track
 
-OnBadFile = Literal["error", "skip"]
 MEMORY_SHARE = 0.25  # of the machine's memory that decoded images may take where they cannot be cached
 MOST_NAMED = 100  # of the files that cannot be read
 
@@ -80,7 +79,7 @@ class ImageDataModule(pl.LightningDataModule):
         plan: SplitPlan,
         *,
         cache: Path | None = None,
-        on_bad_file: OnBadFile = "error",
+        on_bad_file: str = "error",
         sampler: str = "shuffled",
         labels: str = "binary",
         batch_size: int = 32,
@@ -91,8 +90,9 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.gate = ImageGate(image_limits or ImageLimits())
-        validate_batches(on_bad_file, batch_size, eval_batch_size)
-        validate_sampler(sampler)
+        validate_batch_sizes(batch_size, eval_batch_size)
+        OnBadFile.of("on_bad_file", on_bad_file)
+        Sampler.of("sampler", sampler)
         self.root, self.go_class, self.preprocess, self.plan = (
             Path(root).expanduser(),
             go_class,

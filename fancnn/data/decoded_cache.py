@@ -37,7 +37,7 @@ from fancnn.files.plain_data import list_of, one_of, record, text, validate, who
 from fancnn.images.decoding import decode
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.preprocess import Preprocess
-from fancnn.settings.validation import BACKGROUNDS, RESIZES
+from fancnn.settings.choices import Background, Resize
 
 FORMAT, VERSION = "fancnn-decoded", 2  # 1 had no hash of pixels
 ABOUT, LOCK = "about.json", "lock"
@@ -198,8 +198,8 @@ _ABOUT = record(
         "format": one_of(FORMAT),
         "root": text,
         "image_size": list_of(whole(1), 2, 2),
-        "resize": one_of(*RESIZES),
-        "background": one_of(*BACKGROUNDS),
+        "resize": one_of(*Resize),
+        "background": one_of(*Background),
     },
     ("format", "root", "image_size", "resize", "background"),
 )

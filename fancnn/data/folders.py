@@ -16,7 +16,7 @@ from fancnn.errors import UserError
 from fancnn.images.image_files import iter_image_files
 from fancnn.images.reading import is_hidden, is_image_file
 from fancnn.settings.groups import SPLIT_NAMES
-from fancnn.settings.validation import validate_images_root, validate_root
+from fancnn.settings.validation import validate_folder
 
 
 class ClassFolders(ImageFolder):  # type: ignore[misc]  # torchvision ships no types
@@ -65,7 +65,7 @@ def list_images(root: str | Path, go_class: str) -> Listing:
         UserError: If `root` is missing, mixes both layouts, or holds no class folders or no images.
     """
     top = Path(root).expanduser()
-    validate_root(top, go_class)
+    _validate_root(top, go_class)
     splits = _splits_in(top)
     listings = [_list_split(top, split, go_class) for split in splits] if splits else [_list_split(top, "", go_class)]
     found = Listing(
@@ -89,7 +89,7 @@ def list_unlabelled(root: str | Path) -> Listing:
         UserError: If `root` is missing, or has fewer than two images to learn from.
     """
     top, ignored = Path(root).expanduser(), Counter[str]()
-    validate_images_root(top)
+    validate_folder("data.root", str(top), "one with images in it or below it")
     folders = set(_folders_in(top))
     splits = folders if folders and folders <= set(SPLIT_NAMES) else set[str]()
     paths = list(iter_image_files(top, ignored))
@@ -157,8 +157,12 @@ def has_splits(root: Path) -> bool:
     Raises:
         UserError: If it is no folder, or mixes the layouts.
     """
-    validate_root(root, "GO")
+    _validate_root(root, "GO")
     return bool(_splits_in(root))
+
+
+def _validate_root(root: Path, go_class: str) -> None:
+    validate_folder("data.root", str(root), f"a folder of class folders, e.g. {go_class}/ and NG/")
 
 
 def _folders_in(folder: Path) -> list[str]:

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.split_rules import Split, group_names, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
-from fancnn.settings.validation import validate_split_method
-
-Method = Literal["stratified", "ordered", "grouped"]
+from fancnn.settings.choices import SplitMethod
+from fancnn.settings.validation import validate_grouping
 
 
 @dataclass(frozen=True)
@@ -24,9 +22,12 @@ class SplitPlan:
         group: Regular expression on the relative path that names the lot, panel or patient.
         split_file: A `split.csv` to take the splits from; then the rules above are not used.
         seed: Decides the random methods.
+
+    Raises:
+        ValueError: If there is no such method, or no group where it needs one.
     """
 
-    method: Method = "stratified"
+    method: str = SplitMethod.stratified
     val_fraction: float = 0.2
     test_fraction: float = 0.0
     group: str | None = None
@@ -34,7 +35,8 @@ class SplitPlan:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        validate_split_method(self.method, self.group)
+        SplitMethod.of("split_method", self.method)
+        validate_grouping(self.method, self.group)
 
     def assign(self, images: Sequence[LabeledImage]) -> list[LabeledImage]:
         """Return the images with `split` and `group` filled in, in the same order.

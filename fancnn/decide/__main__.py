@@ -1,10 +1,10 @@
 """Choose a run's thresholds anew: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
 
 from fancnn.cli.command import command
-from fancnn.decide.settings import DecideSettings, validate_deciding
+from fancnn.decide.settings import DecideSettings
 
 
-@command("decide", DecideSettings, validate=validate_deciding)
+@command("decide", DecideSettings)
 def main(settings: DecideSettings) -> None:
     from fancnn.decide.decide import decide  # lazy: --help must not wait for torch
 

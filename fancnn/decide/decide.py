@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fancnn import assembly
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.seen_images import SeenImages
-from fancnn.decide.settings import DecideSettings, validate_deciding
+from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.calibration import Calibration, fit
 from fancnn.decisions.escape_claims import claim_unit, ng_evidence
 from fancnn.decisions.threshold_choice import (
@@ -33,8 +33,8 @@ from fancnn.runs.known_line import costs_of, known_line, line_of
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.scoring import print_scores
-from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings
-from fancnn.settings.validation import validate_decision, validate_promise
+from fancnn.settings.choices import DecisionRule, to_dict
+from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings, validate_costs, validate_promise
 from fancnn.system.console import say
 
 KEY = "decision."  # what the keys of a rule begin with, for texts
@@ -49,11 +49,11 @@ def decide(settings: DecideSettings) -> Thresholds:
     Raises:
         UserError: If the run has no predictions of the split, or they cannot carry the rule.
     """
-    validate_deciding(settings)
+    settings.validate_paths()
     run = Path(settings.run).expanduser()
     metrics = read_metrics(Run(run).metrics, deciding=True)
     line = known_line(settings.line, metrics["line"])
-    validate_decision(settings.decision, line)
+    validate_costs(settings.decision, line)
     rows = read_run_predictions(Run(run).predictions, deciding=True)
     split = [row for row in rows if row.split == settings.decision.split]
     if not split:
@@ -259,12 +259,12 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
 
 def chosen_split(decision: DecisionSettings) -> str | None:
     """The split that the rule looks at; None where it looks at none."""
-    return None if decision.rule == "fixed" else decision.split
+    return None if decision.rule == "fixed" else decision.split.value
 
 
 def decision_facts(reason: str, split: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
     """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
-    kept = None if rule is None else asdict(rule)
+    kept = None if rule is None else to_dict(rule)
     return {"decision": reason, "decision_split": split, "line": asdict(line), "decision_rule": kept}
 
 
@@ -281,7 +281,14 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
     if (kept := model.about.get("decision_rule")) is not None:
         return DecisionSettings(**kept), ""
     own = model.thresholds
-    fixed = replace(trained, rule="fixed", threshold=own.upper, recheck=own.lower if own.has_recheck else None)
+    fixed = replace(
+        trained,
+        rule=DecisionRule.fixed,
+        threshold=own.upper,
+        recheck=own.lower if own.has_recheck else None,
+        unit=None,
+        largest_group=None,
+    )
     if trained.rule == "fixed" and assembly.thresholds(trained) == own:
         return fixed, ""
     why = model.about.get("decision") or "fixed"

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from fancnn.errors import collected
 from fancnn.settings.groups import DecisionSettings, LineSettings
-from fancnn.settings.validation import validate_earlier, validate_line, validate_rule
+from fancnn.settings.validation import validate_earlier
 
 
 @dataclass
@@ -15,9 +14,5 @@ class DecideSettings:
     decision: DecisionSettings
     line: LineSettings
 
-
-def validate_deciding(settings: DecideSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_line(settings.line))
-        check(lambda: validate_rule(settings.decision))
+    def validate_paths(self) -> None:
+        validate_earlier("run", self.run)

@@ -21,12 +21,12 @@ class Line:
         shifts_per_month: Above 0, e.g. 63 for three shifts on 21 days.
 
     Raises:
-        UserError: If a value is outside its range, naming its key in the configuration.
+        ValueError: If a value is outside its range.
 
     Example:
         >>> Line(ng_rate=2, parts_per_shift=4000, shifts_per_month=63)
         Traceback (most recent call last):
-        fancnn.errors.UserError: line.ng_rate=2: expected a share above 0 and below 1, e.g. 0.01: one in a hundred
+        fancnn.errors.UserError: ng_rate=2: expected a share above 0 and below 1, e.g. 0.01: one in a hundred
     """
 
     ng_rate: float
@@ -34,7 +34,7 @@ class Line:
     shifts_per_month: float
 
     def __post_init__(self) -> None:
-        validate_share("line.ng_rate", self.ng_rate)
+        validate_share("ng_rate", self.ng_rate)
         validate_parts_per_shift(self.parts_per_shift)
         validate_shifts_per_month(self.shifts_per_month)
 
@@ -49,12 +49,12 @@ class Costs:
         look: A part that a person looks at; None where nobody looks.
 
     Raises:
-        UserError: If a cost is negative or no finite number, naming its key in the configuration.
+        ValueError: If a cost is negative or no finite number.
 
     Example:
         >>> Costs(escape=250, overkill=-1, look=0.5)
         Traceback (most recent call last):
-        fancnn.errors.UserError: line.costs.overkill=-1: expected the cost of a part, a number from 0, e.g. 2.5
+        fancnn.errors.UserError: overkill=-1: expected the cost of a part, a number from 0, e.g. 2.5
     """
 
     escape: float

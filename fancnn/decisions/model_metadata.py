@@ -16,11 +16,11 @@ from fancnn.files.plain_data import (
     whole,
 )
 from fancnn.metrics.thresholds import Thresholds
+from fancnn.settings.choices import Background, ClaimUnit, DecisionRule, Resize
 from fancnn.settings.groups import SPLIT_NAMES
-from fancnn.settings.validation import BACKGROUNDS, RESIZES, RULES, UNITS
+from fancnn.settings.validation import MOST_SIDE
 
 MOST_CLASSES = 100_000
-MOST_SIDE = 4096  # pixels of a network's input, as `data.image_size` allows
 
 TEXTS = list_of(text)
 VERSIONS = map_of(text)
@@ -88,14 +88,14 @@ LINE = record(
 
 DECISION_RULE = record(
     {
-        "rule": one_of(*RULES),
+        "rule": one_of(*DecisionRule),
         "split": one_of(*SPLIT_NAMES),
         "threshold": number_between(0, 1),
         "recheck": optional(number_between(0, 1)),
         "most_rechecked": number_between(0, 1),
         "escape_rate": _share,
         "confidence": _share,
-        "unit": optional(one_of(*UNITS)),
+        "unit": optional(one_of(*ClaimUnit)),
         "largest_group": optional(whole(1)),
     },
     ("rule", "split", "threshold", "recheck", "most_rechecked", "escape_rate", "confidence"),
@@ -106,8 +106,8 @@ DECISION_RULE = record(
 PREPROCESS = record(
     {
         "image_size": list_of(whole(1, MOST_SIDE), 2, 2),
-        "resize": one_of(*RESIZES),
-        "background": one_of(*BACKGROUNDS),
+        "resize": one_of(*Resize),
+        "background": one_of(*Background),
         "mean": list_of(number, 3, 3),
         "std": list_of(_above_0, 3, 3),
     },

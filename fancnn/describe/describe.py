@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fancnn import assembly
-from fancnn.describe.settings import DescribeSettings, validate_describing
+from fancnn.describe.settings import DescribeSettings
 from fancnn.networks import TimmNet
 from fancnn.networks.receptive_field import Field
 from fancnn.networks.summary import LayerFacts, NetworkFacts, facts
@@ -22,7 +22,6 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     Raises:
         UserError: If the configuration describes no network, or the images are too small for it.
     """
-    validate_describing(settings)
     height, width = settings.data.image_size
     network = network_of(settings)
     # of a network inside another the inner names say enough

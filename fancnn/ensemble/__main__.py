@@ -1,10 +1,10 @@
 """Several runs as one model: `python -m fancnn.ensemble RUN RUN`."""
 
 from fancnn.cli.command import command
-from fancnn.ensemble.settings import EnsembleSettings, validate_joining
+from fancnn.ensemble.settings import EnsembleSettings
 
 
-@command("ensemble", EnsembleSettings, validate=validate_joining, positional_key="runs")
+@command("ensemble", EnsembleSettings, positional_key="runs")
 def main(settings: EnsembleSettings) -> None:
     from fancnn.ensemble.ensemble import ensemble  # lazy: --help must not wait for torch
 

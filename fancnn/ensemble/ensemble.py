@@ -36,8 +36,7 @@ from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_m
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.run_summary import print_next
 from fancnn.runs.scoring import print_scores
-from fancnn.settings.groups import SPLIT_NAMES
-from fancnn.settings.validation import validate_calibration, validate_decision, validate_promise
+from fancnn.settings.groups import SPLIT_NAMES, validate_costs
 from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import AtomicCheckpointIO
@@ -60,9 +59,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
     _validate_alike(members, models)
     line = known_line(settings.line, models[0].about.get("line"))
-    validate_decision(settings.decision, line)
-    validate_promise(settings.decision)
-    validate_calibration(settings.calibration)
+    validate_costs(settings.decision, line)
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)
     if one_split:

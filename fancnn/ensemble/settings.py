@@ -4,14 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from fancnn.errors import collected
-from fancnn.settings.groups import DecisionSettings, LineSettings
-from fancnn.settings.validation import (
-    validate_calibration,
-    validate_earlier,
-    validate_line,
-    validate_promise,
-    validate_rule,
-)
+from fancnn.settings.choices import CalibrationMethod, validate_choices
+from fancnn.settings.groups import DecisionSettings, LineSettings, validate_promise
+from fancnn.settings.validation import validate_earlier
 
 
 @dataclass
@@ -19,17 +14,17 @@ class EnsembleSettings:
     """Everything `python -m fancnn.ensemble` can be told."""
 
     runs: list[str]
-    calibration: str
+    calibration: CalibrationMethod
     decision: DecisionSettings
     line: LineSettings
     output_dir: str
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            check(lambda: validate_promise(self.decision))
 
-def validate_joining(settings: EnsembleSettings) -> None:
-    with collected() as check:
-        for run in settings.runs:
-            check(partial(validate_earlier, "run", run))
-        check(lambda: validate_rule(settings.decision))
-        check(lambda: validate_promise(settings.decision))
-        check(lambda: validate_line(settings.line))
-        check(lambda: validate_calibration(settings.calibration))
+    def validate_paths(self) -> None:
+        with collected() as check:
+            for run in self.runs:
+                check(partial(validate_earlier, "run", run))

@@ -3,10 +3,10 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.evaluate.settings import EvaluateSettings
 
 
-@command("evaluate", EvaluateSettings, adds_to_run=False, validate=validate_evaluation)
+@command("evaluate", EvaluateSettings, adds_to_run=False)
 def main(settings: EvaluateSettings) -> None:
     from fancnn.evaluate.evaluate_table import (
         evaluate_table,  # lazy: --help must not wait for scipy, nor a table for torch

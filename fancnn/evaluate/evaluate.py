@@ -15,7 +15,7 @@ from fancnn.data.predicted_images import predicted
 from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
-from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.predictions import FileScore
 from fancnn.model import Model
@@ -36,7 +36,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     Raises:
         UserError: If the run, its images or the split cannot be found, or images have changed since.
     """
-    validate_evaluation(settings)
+    settings.validate_paths()
     keep_freed_memory()
     checkpoint = checkpoints.find(str(settings.run), (BEST, LAST))
     model = checkpoints.load(checkpoint, chosen_device(settings.device), image_limits=settings.image_limits)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError
-from fancnn.evaluate.settings import EvaluateSettings, validate_evaluation
+from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
@@ -39,7 +39,7 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
     Raises:
         UserError: If it is no such table, an image stands in it twice, or nothing in it can be scored.
     """
-    validate_evaluation(settings)
+    settings.validate_paths()
     read = read_run_predictions(Path(str(settings.table)).expanduser())
     rows = [row for row in read if settings.split in (None, row.split)]
     validate_each_once(rows)

@@ -4,16 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fancnn.errors import UserError, collected
+from fancnn.settings.choices import SplitName, validate_choices
 from fancnn.settings.groups import ImageLimits, LineSettings
 from fancnn.settings.validation import (
     TABLE_EXPECTED,
-    validate_asked_thresholds,
     validate_device,
     validate_earlier,
     validate_file,
     validate_folder,
-    validate_line,
-    validate_split_name,
+    validate_thresholds,
 )
 
 
@@ -31,7 +30,7 @@ class EvaluateSettings:
 
     run: str | None
     table: str | None
-    split: str | None
+    split: SplitName | None
     data: OtherData
     threshold: float | None
     recheck: float | None
@@ -40,20 +39,16 @@ class EvaluateSettings:
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            check(lambda: validate_device(self.device))
+            check(lambda: validate_thresholds(self.threshold, self.recheck))
+            if (self.run is None) == (self.table is None):
+                raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
 
-def validate_evaluation(settings: EvaluateSettings) -> None:
-    """What can be refused before anything is read.
-
-    Raises:
-        UserError: Naming the key.
-    """
-    with collected() as check:
-        check(lambda: validate_split_name("split", settings.split))
-        check(lambda: validate_line(settings.line))
-        check(lambda: validate_device(settings.device))
-        check(lambda: validate_asked_thresholds(settings.threshold, settings.recheck))
-        check(lambda: validate_folder("data.root", settings.data.root, "a folder of class folders"))
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_file("table", settings.table, TABLE_EXPECTED))
-        if (settings.run is None) == (settings.table is None):
-            raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_folder("data.root", self.data.root, "a folder of class folders"))
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_file("table", self.table, TABLE_EXPECTED))

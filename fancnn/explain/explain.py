@@ -26,7 +26,7 @@ from fancnn.explain.heat_checks import validate_heat, with_network
 from fancnn.explain.heat_panels import ExplainedImage, heat_panel
 from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, negated, validate_captum
 from fancnn.explain.pointing_game import restored
-from fancnn.explain.settings import ExplainSettings, validate_explaining
+from fancnn.explain.settings import ExplainSettings
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.localization import NAMES
 from fancnn.model import Model
@@ -49,7 +49,7 @@ def explain(settings: ExplainSettings) -> Path:
         UserError: If captum is missing, the run or its images cannot be found, or a key is out of range.
     """
     validate_captum()
-    validate_explaining(settings)
+    settings.validate_paths()
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     where = chosen_device(settings.device)
     model = checkpoints.load(checkpoint, where, unfinished=True, image_limits=settings.image_limits)
@@ -152,7 +152,7 @@ def _heats(
     say(f"heat maps of {plural(len(pixels), 'image')}: {names}")
     module = model.network.get_submodule(layer.name)
     found = {
-        (method, target): heat_map(method, score, module, pixels, settings.baseline).cpu()
+        (str(method), target): heat_map(method, score, module, pixels, settings.baseline).cpu()
         for method in settings.methods
         for target, score in (("NG", model.of_pixels), ("GO", negated(model.of_pixels)))
     }

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.explain.settings import BASELINES, METHODS
+from fancnn.explain.settings import Baseline, HeatMethod
 
 Score = Callable[[Tensor], Tensor]
 STEPS = 32  # points of the path that integrated gradients follow
@@ -34,14 +34,13 @@ def flat(pixels: Tensor, baseline: str) -> Tensor:
         baseline: `mean` is the mean colour of each image; `black` is 0, `white` is 1.
 
     Raises:
-        UserError: If `baseline` is none of `BASELINES`.
+        UserError: If `baseline` is no `Baseline`.
 
     Example:
         >>> flat(torch.tensor([[[[0.0, 1.0]]]]), "mean")
         tensor([[[[0.5000, 0.5000]]]])
     """
-    if baseline not in BASELINES:
-        raise UserError(f"baseline={baseline!r} is none of {', '.join(BASELINES)}")
+    Baseline.of("baseline", baseline)
     if baseline == "mean":
         return pixels.mean(dim=(2, 3), keepdim=True).expand_as(pixels).clone()
     return torch.full_like(pixels, float(baseline == "white"))
@@ -110,20 +109,19 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
 
 
 def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:
-    """One of `METHODS` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
+    """A `HeatMethod` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
 
     Squares of `occlusion` have an eighth of the shorter side, and move by half of that.
 
     Raises:
         UserError: If captum is missing, or `method` or `baseline` is unknown.
     """
+    HeatMethod.of("method", method)
     if method == "grad_cam":
         return grad_cam(score, layer, pixels)
     empty = flat(pixels, baseline)
     if method == "integrated_gradients":
         return integrated_gradients(score, pixels, empty).clamp(min=0)
-    if method != "occlusion":
-        raise UserError(f"methods: {method!r} is none of {', '.join(METHODS)}")
     window = max(2, min(pixels.shape[-2:]) // 8)
     return occlusion(score, pixels, empty, window, max(1, window // 2)).clamp(min=0)
 

@@ -4,16 +4,27 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fancnn.errors import UserError, collected
+from fancnn.settings.choices import Choice, SplitName, validate_choices
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import (
-    validate_choice,
     validate_count,
     validate_device,
     validate_earlier,
     validate_input,
     validate_seed,
-    validate_split_name,
 )
+
+
+class Baseline(Choice):
+    mean = "mean"
+    black = "black"
+    white = "white"
+
+
+class HeatMethod(Choice):
+    grad_cam = "grad_cam"
+    occlusion = "occlusion"
+    integrated_gradients = "integrated_gradients"
 
 
 @dataclass
@@ -22,11 +33,11 @@ class ExplainSettings:
 
     run: str
     input: str | None
-    split: str | None
+    split: SplitName | None
     images: int
     layer: str | None
-    methods: list[str]
-    baseline: str
+    methods: list[HeatMethod]
+    baseline: Baseline
     channels: int
     filters: int
     check: bool | None
@@ -36,30 +47,23 @@ class ExplainSettings:
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            for name, least in (("images", 1), ("channels", 1), ("filters", 0), ("check_images", 1)):
+                check(partial(self._validate_count, name, least))
+            check(self._validate_methods)
+            check(lambda: validate_seed(self.seed))
+            check(lambda: validate_device(self.device))
 
-BASELINES = ("mean", "black", "white")
-METHODS = ("grad_cam", "occlusion", "integrated_gradients")
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_input(self.input))
 
+    def _validate_count(self, name: str, least: int) -> None:
+        validate_count(name, getattr(self, name), least, 10_000)
 
-def validate_explaining(settings: ExplainSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_split_name("split", settings.split))
-        check(lambda: validate_input(settings.input))
-        for name, least in (("images", 1), ("channels", 1), ("filters", 0), ("check_images", 1)):
-            check(partial(_validate_shown, settings, name, least))
-        check(lambda: validate_choice("baseline", settings.baseline, BASELINES))
-        check(lambda: _validate_methods(settings.methods))
-        check(lambda: validate_seed(settings.seed))
-        check(lambda: validate_device(settings.device))
-
-
-def _validate_shown(settings: ExplainSettings, name: str, least: int) -> None:
-    validate_count(name, getattr(settings, name), least, 10_000)
-
-
-def _validate_methods(methods: list[str]) -> None:
-    if unknown := [name for name in methods if name not in METHODS]:
-        raise UserError(f"methods: {unknown[0]!r} is none of {', '.join(METHODS)}")
-    if not methods or len(set(methods)) < len(methods):
-        raise UserError(f"methods={methods}: expected one or more of {', '.join(METHODS)}, each once")
+    def _validate_methods(self) -> None:
+        if not self.methods or len(set(self.methods)) < len(self.methods):
+            raise UserError(f"methods={self.methods}: expected one or more of {', '.join(HeatMethod)}, each once")

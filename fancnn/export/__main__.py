@@ -3,10 +3,10 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.export.settings import ExportSettings, validate_exporting
+from fancnn.export.settings import ExportSettings
 
 
-@command("export", ExportSettings, validate=validate_exporting)
+@command("export", ExportSettings)
 def main(settings: ExportSettings) -> None:
     from fancnn.export.export import export  # lazy: --help must not wait for torch
 

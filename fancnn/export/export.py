@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fancnn.errors import UserError
 from fancnn.export.run_metadata import described
-from fancnn.export.settings import ExportSettings, validate_exporting
+from fancnn.export.settings import ExportSettings
 from fancnn.export.writing import atomic_export, write
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.inference.export_formats import FORMATS
@@ -28,7 +28,7 @@ def export(settings: ExportSettings) -> bool:
         UserError: If the format is unknown or its packages are not installed, the run or the images cannot be found,
             the file cannot be written, or the run or the file gives NaN or infinity: then an earlier file stays.
     """
-    validate_exporting(settings)
+    settings.validate_paths()
     form = FORMATS[settings.format]
     path = (
         Path(settings.output).expanduser() if settings.output else Path(settings.output_dir) / f"inspector{form.suffix}"

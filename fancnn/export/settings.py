@@ -3,8 +3,15 @@
 from dataclasses import dataclass, field
 
 from fancnn.errors import collected
+from fancnn.settings.choices import Choice, validate_choices
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import validate_choice, validate_earlier, validate_input, validate_written
+from fancnn.settings.validation import validate_earlier, validate_input, validate_written
+
+
+class ExportFormat(Choice):
+    onnx = "onnx"
+    openvino = "openvino"
+    torch = "torch"
 
 
 @dataclass
@@ -12,19 +19,17 @@ class ExportSettings:
     """Everything `python -m fancnn.export` can be told."""
 
     run: str
-    format: str
+    format: ExportFormat
     input: str | None
     output: str | None
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        validate_choices(self)
 
-FORMATS = ("onnx", "openvino", "torch")
-
-
-def validate_exporting(settings: ExportSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_choice("format", settings.format, FORMATS))
-        check(lambda: validate_input(settings.input))
-        check(lambda: validate_written("output", settings.output))
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_input(self.input))
+            check(lambda: validate_written("output", self.output))

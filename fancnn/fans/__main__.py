@@ -1,10 +1,10 @@
 """Render a sample set of fans: `python -m fancnn.fans root=DIR count=600 seed=0`."""
 
 from fancnn.cli.command import command
-from fancnn.fans.settings import RenderSettings, validate_rendering
+from fancnn.fans.settings import RenderSettings
 
 
-@command("fans", RenderSettings, validate=validate_rendering)
+@command("fans", RenderSettings)
 def main(settings: RenderSettings) -> None:
     from fancnn.fans.fans import render  # lazy: --help must not wait for numpy
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from fancnn.fans.defects import DEFECTS
 from fancnn.settings.groups import FansSettings
-from fancnn.settings.validation import validate_fans
 
 # Keeps the shuffling of the classes apart from the images' own random numbers.
 _CLASSES = 0x60_0D
@@ -24,7 +23,7 @@ class Order:
 
     def check(self) -> None:
         """Raise `UserError` if a value is out of its range."""
-        validate_fans("", FansSettings(**asdict(self)))
+        FansSettings(**asdict(self))
 
 
 def kinds(order: Order) -> list[str | None]:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from fancnn.errors import UserError, collected
 from fancnn.settings.groups import FansSettings
-from fancnn.settings.validation import validate_fans
 
 
 @dataclass
@@ -13,9 +12,8 @@ class RenderSettings(FansSettings):
 
     root: str
 
-
-def validate_rendering(settings: RenderSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_fans("", settings))
-        if not settings.root:
-            raise UserError("root='' is no name of a folder. Expected a new or empty one, e.g. root=fans")
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            if not self.root:
+                raise UserError("root='' is no name of a folder. Expected a new or empty one, e.g. root=fans")

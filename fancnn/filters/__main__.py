@@ -1,10 +1,10 @@
 """Put the filters of a trained network in order of what they are worth: `python -m fancnn.filters run=RUN`."""
 
 from fancnn.cli.command import command
-from fancnn.filters.settings import FilterSettings, validate_filtering
+from fancnn.filters.settings import FilterSettings
 
 
-@command("filters", FilterSettings, validate=validate_filtering)
+@command("filters", FilterSettings)
 def main(settings: FilterSettings) -> None:
     from fancnn.filters.filters import rank_filters  # lazy: --help must not wait for torch
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from fancnn.errors import collected
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import validate_device, validate_earlier
 
@@ -17,8 +16,8 @@ class FilterSettings:
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        validate_device(self.device)
 
-def validate_filtering(settings: FilterSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_device(settings.device))
+    def validate_paths(self) -> None:
+        validate_earlier("run", self.run)

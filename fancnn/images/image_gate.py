@@ -12,7 +12,6 @@ from typing import Any
 from fancnn.files.regular_files import read_regular, size_of_regular
 from fancnn.images.unreadable import UnreadableImage
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import validate_image_limits
 from fancnn.system.memory import give_back_freed_memory
 
 LARGE = 10**8  # bytes of an image whose memory goes back to the system: what looking for it takes is little beside it
@@ -53,13 +52,9 @@ class ImageGate:
 
     Args:
         limits: Of each file and image, and of all that are being decoded at once.
-
-    Raises:
-        UserError: If a limit is no number above 0.
     """
 
     def __init__(self, limits: ImageLimits) -> None:
-        validate_image_limits(limits)
         self.limits = limits
         self.max_bytes = int(limits.megabytes * 1e6)
         self._make_room(processes=False)

@@ -1,17 +1,15 @@
 """From an image of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.images.letterbox import placed
-from fancnn.settings.validation import validate_preprocess
+from fancnn.settings.choices import Background, Resize
+from fancnn.settings.validation import validate_image_size, validate_normalisation
 
-Resize = Literal["squash", "pad"]
-Background = Literal["white", "black"]
 STRIP = 2**20  # pixels of an image that are floats at once
 GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
 
@@ -37,7 +35,7 @@ class Preprocess(nn.Module):
         - Output: `(batch, 3, *image_size)`, float32, channels last in memory.
 
     Raises:
-        UserError: If an argument is out of range, naming the key of the configuration.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> Preprocess((80, 80))(torch.full((1, 3, 300, 200), 255, dtype=torch.uint8)).max()
@@ -50,16 +48,17 @@ class Preprocess(nn.Module):
     def __init__(
         self,
         image_size: Sequence[int],
-        resize: Resize = "squash",
-        background: Background = "white",
+        resize: str = "squash",
+        background: str = "white",
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
     ) -> None:
         super().__init__()
-        validate_preprocess(image_size, resize, background, mean, std)
+        validate_image_size(image_size)
+        validate_normalisation(mean, std)
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.resize = resize
-        self.background = background
+        self.resize = Resize.of("resize", resize).value
+        self.background = Background.of("background", background).value
         self.plain = all(value == 0 for value in mean) and all(value == 1 for value in std)
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(list(std)).view(1, 3, 1, 1), persistent=False)

@@ -21,6 +21,7 @@ from fancnn.images.fast_jpeg import decode_sound
 from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
 from fancnn.images.image_headers import decoding_bytes, validate_container, validate_size, validate_tags
 from fancnn.images.unreadable import UnreadableImage as UnreadableImage
+from fancnn.settings.choices import ImageFormat
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import MOST_MEGAPIXELS
 
@@ -32,7 +33,7 @@ SUFFIXES: frozenset[str] = frozenset(
 
 # Only these are tried: a file is known by its content, and Pillow also knows kinds that start other programs
 # (EPS starts Ghostscript). MPO, the two-lens JPEG, comes through JPEG.
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+FORMATS = tuple(name.value for name in ImageFormat)
 
 # What Pillow's readers were seen to raise on damaged files; its own guards are assertions in places.
 _DAMAGE = (

@@ -3,10 +3,10 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.parity.settings import ParitySettings, validate_parity
+from fancnn.parity.settings import ParitySettings
 
 
-@command("parity", ParitySettings, validate=validate_parity)
+@command("parity", ParitySettings)
 def main(settings: ParitySettings) -> None:
     from fancnn.parity.parity import parity  # lazy: --help must not wait for torch
 

@@ -16,9 +16,8 @@ class ParitySettings:
     input: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
-
-def validate_parity(settings: ParitySettings) -> None:
-    with collected() as check:
-        check(lambda: validate_exported("file", settings.file))
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_input(settings.input))
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_exported("file", self.file))
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_input(self.input))

@@ -3,10 +3,10 @@
 import sys
 
 from fancnn.cli.command import command
-from fancnn.predict.settings import PredictSettings, validate_predicting
+from fancnn.predict.settings import PredictSettings
 
 
-@command("predict", PredictSettings, validate=validate_predicting)
+@command("predict", PredictSettings)
 def main(settings: PredictSettings) -> None:
     from fancnn.predict.predict import predict  # lazy: --help must not wait for torch
 

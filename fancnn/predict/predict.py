@@ -16,7 +16,7 @@ from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, predict
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
 from fancnn.plurals import plural
-from fancnn.predict.settings import PredictSettings, validate_predicting
+from fancnn.predict.settings import PredictSettings
 from fancnn.system.console import say, track
 from fancnn.system.memory import keep_freed_memory
 
@@ -61,7 +61,7 @@ def predict(settings: PredictSettings) -> Counts:
         UserError: If the run, the exported file or the input cannot be found, the input holds no images, or the
             table would take the place of one that a run keeps.
     """
-    validate_predicting(settings)
+    settings.validate_paths()
     if settings.file is None:  # a runtime has its own memory; what large images leave goes back to the system
         keep_freed_memory()
     counts, output = Counts(), Path(settings.output).expanduser()

@@ -9,7 +9,6 @@ from fancnn.settings.validation import (
     validate_earlier,
     validate_exported,
     validate_input,
-    validate_share,
     validate_written,
 )
 
@@ -27,19 +26,19 @@ class PredictSettings:
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_device(self.device))
+            if (self.run is None) == (self.file is None):
+                which = "neither is said" if self.run is None else "both are said"
+                raise UserError(
+                    "say either run=outputs/train/<stamp>, or file=FILE.onnx as `python -m fancnn.export` writes it: "
+                    f"{which}"
+                )
 
-def validate_predicting(settings: PredictSettings) -> None:
-    with collected() as check:
-        if settings.line.ng_rate is not None:
-            check(lambda: validate_share("line.ng_rate", settings.line.ng_rate))
-        check(lambda: validate_device(settings.device))
-        check(lambda: validate_input(settings.input))
-        check(lambda: validate_written("output", settings.output))
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_exported("file", settings.file))
-        if (settings.run is None) == (settings.file is None):
-            which = "neither is said" if settings.run is None else "both are said"
-            raise UserError(
-                "say either run=outputs/train/<stamp>, or file=FILE.onnx as `python -m fancnn.export` writes it: "
-                f"{which}"
-            )
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_input(self.input))
+            check(lambda: validate_written("output", self.output))
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_exported("file", self.file))

@@ -1,7 +1,6 @@
 """Learn filters from images without labels: `python -m fancnn.pretrain data.root=/images`."""
 
 from fancnn.cli.command import command
-from fancnn.pretrain.settings import validate_pretraining
 from fancnn.settings.pretraining import PretrainSettings
 
 
@@ -11,7 +10,7 @@ def build(settings: PretrainSettings) -> None:
     check(settings)
 
 
-@command("pretrain", PretrainSettings, validate=validate_pretraining, build=build, resume_key="ckpt")
+@command("pretrain", PretrainSettings, build=build, resume_key="ckpt")
 def main(settings: PretrainSettings) -> float | None:
     from fancnn.pretrain.pretrain import pretrain  # lazy: --help must not wait for torch
 

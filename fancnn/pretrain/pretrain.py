@@ -28,7 +28,6 @@ from fancnn.images.contact_sheet import contact_sheet
 from fancnn.plurals import plural
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
 from fancnn.pretrain.pretraining_module import Pretraining
-from fancnn.pretrain.settings import validate_pretraining
 from fancnn.runs import checkpoints
 from fancnn.runs.resume import EarlierTraining, earlier_training
 from fancnn.runs.run_summary import print_interrupted
@@ -95,7 +94,7 @@ def check(settings: PretrainSettings) -> None:
         UserError: Naming the key, what it says and what it may say.
     """
     with collected() as found:
-        found(lambda: validate_pretraining(settings))
+        found(settings.validate_paths)
         found(lambda: assembly.trainer(settings))
         found(lambda: assembly.augment(settings.augment))
         task = found(lambda: build_task(settings) if _can_be_built(settings) else None)

@@ -3,10 +3,10 @@
 import os
 
 from fancnn.cli.command import command
-from fancnn.prune.settings import PruneSettings, validate_pruning
+from fancnn.prune.settings import PruneSettings
 
 
-@command("prune", PruneSettings, validate=validate_pruning, resume_key="ckpt", resume_in_place=True)
+@command("prune", PruneSettings, resume_key="ckpt", resume_in_place=True)
 def main(settings: PruneSettings) -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # Lightning's bar; ours is silent in a log file
     from fancnn.prune.prune import prune  # lazy: --help must not wait for torch

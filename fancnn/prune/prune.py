@@ -21,7 +21,7 @@ from fancnn.certify.settings import CertifySettings
 from fancnn.cli.command import in_sweep, leave_settings
 from fancnn.cli.kept_settings import validate_places
 from fancnn.compare.compare import compare
-from fancnn.compare.settings import CompareSettings
+from fancnn.compare.settings import ComparedSplit, CompareSettings
 from fancnn.crossval.crossval import moved
 from fancnn.decide.decide import NO_LINE, choose, rule_of
 from fancnn.errors import UserError
@@ -38,13 +38,16 @@ from fancnn.runs.earlier_run import EarlierRun, read_run
 from fancnn.runs.known_line import known_line
 from fancnn.runs.metrics_file import metrics_of_split
 from fancnn.runs.run_summary import print_next
+from fancnn.settings.choices import SplitName
 from fancnn.settings.groups import FreezeSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import train
 
-SPLIT = "val"  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
+SPLIT = (
+    SplitName.val
+)  # epochs, thresholds and a share are chosen on it; filters are not, or its scores would flatter them
 MEASURED = 512  # training images that filters are measured on
 Orders = Mapping[DependencyGroup, NDArray[np.intp]]
 
@@ -224,13 +227,13 @@ def _known_scores(run: Path) -> Mapping[str, Any]:
 
 
 def _held_against(
-    settings: PruneSettings, source: EarlierRun, point: Point, original: str, split: str | None
+    settings: PruneSettings, source: EarlierRun, point: Point, original: str, split: SplitName | None
 ) -> dict[str, Any]:
     """Flips against the original, and what can be certified of it and of what is left; on the split, None is test."""
     say(f"\nkeep={point.keep:g} against the original")
     asked = CompareSettings(
         runs=[str(source.folder), str(point.run)],
-        split=split,
+        split=None if split is None else ComparedSplit(split),
         threshold=0.5,
         new_escape_rate=None,
         new_overkill_rate=None,
@@ -244,7 +247,7 @@ def _held_against(
     return {"verdict": verdict, "certificates": {"original": original, "smaller": smaller}}
 
 
-def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, split: str | None) -> str:
+def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, split: SplitName | None) -> str:
     """What can be proven of a run, by the unit of the rule of its thresholds, in words; told, and left in `place`."""
     say(f"\ncertificate of {run}")
     asked = CertifySettings(

@@ -4,16 +4,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fancnn.errors import UserError, collected
+from fancnn.settings.choices import Choice, validate_choices
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import (
     MOST_EPOCHS,
     at_most,
     is_number,
-    validate_choice,
     validate_device,
     validate_earlier,
     validate_share,
 )
+
+MOST_SHARES = 100
+
+
+class Criterion(Choice):
+    order = "order"
+    l1 = "l1"
+    l2 = "l2"
+    activation = "activation"
+    taylor = "taylor"
+    sparsity = "sparsity"
+    similarity = "similarity"
+    performance = "performance"
+    performance_auroc = "performance_auroc"
 
 
 @dataclass
@@ -22,7 +36,7 @@ class PruneSettings:
 
     run: str
     keep: Any  # a share, or a list of them
-    by: str
+    by: Criterion
     epochs: int
     lr_factor: float
     escape: float
@@ -32,38 +46,35 @@ class PruneSettings:
     output_dir: str
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(self._validate_keep)
+            check(lambda: validate_choices(self))
+            check(self._validate_epochs)
+            check(self._validate_factor)
+            check(lambda: validate_share("escape", self.escape))
+            check(lambda: validate_share("confidence", self.confidence))
+            check(lambda: validate_device(self.device))
 
-MOST_SHARES = 100
-CRITERIA = ("order", "l1", "l2", "activation", "taylor", "sparsity", "similarity", "performance", "performance_auroc")
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_earlier("ckpt", self.ckpt))
 
+    def _validate_keep(self) -> None:
+        shares = self.keep if isinstance(self.keep, list) else [self.keep]
+        if not shares or not all(is_number(share) and 0 < share <= 1 for share in shares) or set(shares) == {1}:
+            raise UserError(f"keep={self.keep} should be a share above 0 and below 1, or a list of them: [0.5,0.25]")
+        if len(shares) > MOST_SHARES:
+            raise UserError(f"keep has {len(shares)} shares: expected {MOST_SHARES} at most, each is a training")
 
-def validate_pruning(settings: PruneSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_earlier("ckpt", settings.ckpt))
-        check(lambda: _validate_keep(settings.keep))
-        check(lambda: validate_choice("by", settings.by, CRITERIA))
-        check(lambda: _validate_epochs(settings.epochs))
-        check(lambda: _validate_factor(settings.lr_factor))
-        check(lambda: validate_share("escape", settings.escape))
-        check(lambda: validate_share("confidence", settings.confidence))
-        check(lambda: validate_device(settings.device))
+    def _validate_epochs(self) -> None:
+        if not 1 <= self.epochs <= MOST_EPOCHS:
+            more = at_most(self.epochs, MOST_EPOCHS)
+            raise UserError(
+                f"epochs={self.epochs} should be 1 or more{more}: what is left has to find its balance anew"
+            )
 
-
-def _validate_keep(keep: object) -> None:
-    shares = keep if isinstance(keep, list) else [keep]
-    if not shares or not all(is_number(share) and 0 < share <= 1 for share in shares) or set(shares) == {1}:
-        raise UserError(f"keep={keep} should be a share above 0 and below 1, or a list of them: [0.5,0.25]")
-    if len(shares) > MOST_SHARES:
-        raise UserError(f"keep has {len(shares)} shares: expected {MOST_SHARES} at most, each is a training")
-
-
-def _validate_epochs(epochs: int) -> None:
-    if not 1 <= epochs <= MOST_EPOCHS:
-        more = at_most(epochs, MOST_EPOCHS)
-        raise UserError(f"epochs={epochs} should be 1 or more{more}: what is left has to find its balance anew")
-
-
-def _validate_factor(factor: float) -> None:
-    if not is_number(factor) or not 0 < factor <= 1000:
-        raise UserError(f"lr_factor={factor} should be above 0, e.g. 0.3: a third of the run's own rate")
+    def _validate_factor(self) -> None:
+        if not is_number(self.lr_factor) or not 0 < self.lr_factor <= 1000:
+            raise UserError(f"lr_factor={self.lr_factor} should be above 0, e.g. 0.3: a third of the run's own rate")

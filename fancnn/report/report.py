@@ -12,7 +12,7 @@ from fancnn.pages.figure_style import Drawing
 from fancnn.report.report_data import ReportData, metrics_of, of_run, of_table, with_line
 from fancnn.report.report_figures import figures_of
 from fancnn.report.report_page import report_page
-from fancnn.report.settings import ReportSettings, validate_reporting
+from fancnn.report.settings import ReportSettings
 from fancnn.runs.known_line import known_line, line_of
 from fancnn.runs.recorded_looks import known_looks, record_look
 from fancnn.runs.tensorboard_images import events_folder, replace_images
@@ -34,7 +34,7 @@ def report(settings: ReportSettings) -> Path:
     Raises:
         UserError: If not exactly one of run and table is said, or what it names cannot be read.
     """
-    validate_reporting(settings)
+    settings.validate_paths()
     thresholds = _thresholds(settings)
     root = Path(settings.root).expanduser() if settings.root else None
     if settings.run is not None:

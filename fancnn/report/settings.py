@@ -6,11 +6,10 @@ from fancnn.errors import UserError, collected
 from fancnn.settings.groups import LineSettings
 from fancnn.settings.validation import (
     TABLE_EXPECTED,
-    validate_asked_thresholds,
     validate_earlier,
     validate_file,
     validate_folder,
-    validate_line,
+    validate_thresholds,
     validate_written,
 )
 
@@ -28,15 +27,16 @@ class ReportSettings:
     output: str | None
     output_dir: str
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_thresholds(self.threshold, self.recheck))
+            if (self.run is None) == (self.table is None):
+                said = "both are said" if self.run else "neither is said"
+                raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")
 
-def validate_reporting(settings: ReportSettings) -> None:
-    with collected() as check:
-        check(lambda: validate_line(settings.line))
-        check(lambda: validate_asked_thresholds(settings.threshold, settings.recheck))
-        check(lambda: validate_folder("root", settings.root, "one that the paths are relative to"))
-        check(lambda: validate_written("output", settings.output))
-        check(lambda: validate_earlier("run", settings.run))
-        check(lambda: validate_file("table", settings.table, TABLE_EXPECTED))
-        if (settings.run is None) == (settings.table is None):
-            said = "both are said" if settings.run else "neither is said"
-            raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_folder("root", self.root, "one that the paths are relative to"))
+            check(lambda: validate_written("output", self.output))
+            check(lambda: validate_earlier("run", self.run))
+            check(lambda: validate_file("table", self.table, TABLE_EXPECTED))

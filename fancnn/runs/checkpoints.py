@@ -34,7 +34,7 @@ anew. Whoever loads it verifies the seal, the checksum of every member of the ar
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ from fancnn.model import Model
 from fancnn.networks.registry import UnknownNetwork, network_from_dict, validate_weight_shapes
 from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
+from fancnn.settings.choices import to_dict
 from fancnn.settings.earlier_names import metadata_by_present_names, settings_by_present_names
 from fancnn.settings.groups import SPLIT_NAMES, ImageLimits
 from fancnn.settings.pretraining import PretrainSettings
@@ -81,6 +82,7 @@ from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FORMAT, VERSION = "fancnn-checkpoint", 6
 STATES_WEIGHTS = 5  # the first version whose description has their hash
+PREPROCESS_KEYS = ("image_size", "resize", "background", "mean", "std")
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 
@@ -88,14 +90,14 @@ def describe(
     settings: TrainSettings, model: Model, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
 ) -> dict[str, Any]:
     """What a checkpoint of this training says of itself: plain data; `seen` are the images of train and val."""
-    data, count = settings.data, len(model.outputs)
+    kept, count = to_dict(settings), len(model.outputs)
     return {
         "format": FORMAT,
         "version": VERSION,
         "complete": False,
         "network": _without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
         "outputs": list(model.outputs),
-        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
+        "preprocess": {name: kept["data"][name] for name in PREPROCESS_KEYS},
         "classes": list(model.classes),
         "go_class": model.go_class,
         "thresholds": astuple(model.thresholds),
@@ -103,7 +105,7 @@ def describe(
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
         "seen": seen.to_dict(),
-        "settings": asdict(settings),
+        "settings": kept,
         "versions": versions(),
     }
 
@@ -112,18 +114,18 @@ def describe_pretraining(
     settings: PretrainSettings, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
 ) -> dict[str, Any]:
     """What a checkpoint of a pretraining says of itself."""
-    data = settings.data
+    kept = to_dict(settings)
     return {
         "format": FORMAT,
         "version": VERSION,
         "complete": False,
         "task": str(settings.task["_target_"]).rpartition(".")[2].lower(),
         "network": _without_file(settings.model.network),
-        "preprocess": {name: getattr(data, name) for name in ("image_size", "resize", "background", "mean", "std")},
+        "preprocess": {name: kept["data"][name] for name in PREPROCESS_KEYS},
         "root": str(root.resolve()),
         "split_sha256": split_sha256,
         "seen": seen.to_dict(),
-        "settings": asdict(settings),
+        "settings": kept,
         "versions": versions(),
     }
 

@@ -1,10 +1,10 @@
 """Decide over HTTP, with a page: `python -m fancnn.serve file=inspector.onnx`."""
 
 from fancnn.cli.command import command
-from fancnn.serve.settings import ServeSettings, validate_serving
+from fancnn.serve.settings import ServeSettings
 
 
-@command("serve", ServeSettings, validate=validate_serving)
+@command("serve", ServeSettings)
 def main(settings: ServeSettings) -> None:
     from fancnn.serve.serve import serve  # lazy: --help must not wait for a server
 

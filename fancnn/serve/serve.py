@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.serve.hosts import is_local
-from fancnn.serve.settings import ServeSettings, validate_serving
+from fancnn.serve.settings import ServeSettings
 from fancnn.system import interruption
 from fancnn.system.console import say
 
@@ -28,7 +28,7 @@ def serve(settings: ServeSettings) -> None:
     Raises:
         UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
     """
-    validate_serving(settings)
+    settings.validate_paths()
     model = ExportedModel(settings.file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:

@@ -5,14 +5,11 @@ from functools import partial
 from ipaddress import ip_address
 
 from fancnn.errors import UserError, collected
+from fancnn.settings.choices import ImageFormat, validate_choices
 from fancnn.settings.groups import ImageLimits
-from fancnn.settings.validation import (
-    is_number,
-    validate_count,
-    validate_exported,
-    validate_folder,
-    validate_image_limits,
-)
+from fancnn.settings.validation import is_number, validate_count, validate_exported, validate_folder
+
+LEAST, MOST = 1e-3, 10**6  # of whatever is counted or measured
 
 
 @dataclass
@@ -22,11 +19,27 @@ class RequestLimits:
     megabytes: float
     request_megapixels: float
     files: int
-    formats: list[str]
+    formats: list[ImageFormat]
     seconds: float
     queue: int
     per_client: int
     connections: int
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            for name in ("megabytes", "request_megapixels", "seconds"):
+                check(partial(self._validate_above, name))
+            for name in ("files", "queue", "per_client", "connections"):
+                check(partial(self._validate_count, name))
+            check(lambda: validate_choices(self))
+            if not self.formats:
+                raise UserError(f"formats=[] should name some of {', '.join(ImageFormat)}")
+
+    def _validate_above(self, name: str) -> None:
+        _validate_above(name, getattr(self, name))
+
+    def _validate_count(self, name: str) -> None:
+        validate_count(name, getattr(self, name))
 
 
 @dataclass
@@ -44,69 +57,37 @@ class ServeSettings:
     limits: RequestLimits
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(self._validate_port)
+            check(self._validate_token)
+            check(self._validate_proxy)
+            check(lambda: _validate_above("golden_hours", self.golden_hours))
+            if self.workers is not None:
+                check(lambda: validate_count("workers", self.workers, most=1024))
 
-LEAST, MOST = 1e-3, 10**6  # of whatever is counted or measured
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(lambda: validate_exported("file", self.file))
+            check(lambda: validate_folder("golden", self.golden, "one with known images"))
 
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM", "GIF")
+    def _validate_port(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise UserError(f"port={self.port} should be from 1 to 65535, or 0 for any that is free")
 
+    def _validate_token(self) -> None:
+        if self.token is not None and (len(self.token) < 8 or not self.token.isascii()):
+            raise UserError("token should have 8 letters or more, of ASCII: say a longer one, or null for none")
 
-def validate_serving(settings: ServeSettings) -> None:
-    """Whatever can be checked before the model is opened.
-
-    Raises:
-        UserError: With the key, what it says and what it may say.
-    """
-    limits = settings.limits
-    with collected() as check:
-        check(lambda: _validate_port(settings.port))
-        check(lambda: _validate_token(settings.token))
-        check(lambda: _validate_proxy(settings.proxy))
-        check(lambda: validate_exported("file", settings.file))
-        check(lambda: validate_folder("golden", settings.golden, "one with known images"))
-        check(lambda: validate_image_limits(settings.image_limits))
-        check(lambda: _validate_above("golden_hours", settings.golden_hours))
-        for name in ("megabytes", "request_megapixels", "seconds"):
-            check(partial(_validate_limit, limits, name))
-        for name in ("files", "queue", "per_client", "connections"):
-            check(partial(_validate_count, limits, name))
-        if settings.workers is not None:
-            check(lambda: validate_count("workers", settings.workers, most=1024))
-        check(lambda: _validate_formats(limits.formats))
-
-
-def _validate_port(port: int) -> None:
-    if not 0 <= port <= 65535:
-        raise UserError(f"port={port} should be from 1 to 65535, or 0 for any that is free")
-
-
-def _validate_token(token: str | None) -> None:
-    if token is not None and (len(token) < 8 or not token.isascii()):
-        raise UserError("token should have 8 letters or more, of ASCII: say a longer one, or null for none")
-
-
-def _validate_formats(formats: list[str]) -> None:
-    if not formats or any(name not in FORMATS for name in formats):
-        raise UserError(f"limits.formats={formats} should name some of {', '.join(FORMATS)}")
-
-
-def _validate_limit(limits: RequestLimits, name: str) -> None:
-    _validate_above(f"limits.{name}", getattr(limits, name))
-
-
-def _validate_count(limits: RequestLimits, name: str) -> None:
-    if (count := getattr(limits, name)) is not None:
-        validate_count(f"limits.{name}", count)
+    def _validate_proxy(self) -> None:
+        if self.proxy is None:
+            return
+        try:
+            ip_address(self.proxy)
+        except ValueError:
+            raise UserError(f"proxy={self.proxy} should be an address such as 127.0.0.1, or null for none") from None
 
 
 def _validate_above(key: str, value: float) -> None:
     if not is_number(value) or not LEAST <= value <= MOST:
         raise UserError(f"{key}={value} should be a number above 0, from {LEAST:g} to {MOST:,}")
-
-
-def _validate_proxy(address: str | None) -> None:
-    if address is None:
-        return
-    try:
-        ip_address(address)
-    except ValueError:
-        raise UserError(f"proxy={address} should be an address such as 127.0.0.1, or null for none") from None

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from fancnn.settings.validation import OWN_TRAINER
+
 MODULES = {  # where what was in them is now
     "fancnn.learning.history": "fancnn.training.epoch_log",
     "fancnn.learning.dynamics": "fancnn.training.training_dynamics",
@@ -49,6 +51,8 @@ def settings_by_present_names(kept: Mapping[str, Any]) -> dict[str, Any]:
         {'data': {'split_method': 'ordered'}, 'decision': {'rule': 'f1', 'split': 'val'}}
     """
     renamed: dict[str, Any] = _renamed(kept, "")
+    if isinstance(trainer := renamed.get("trainer"), Mapping):  # earlier versions took these, and they changed nothing
+        renamed["trainer"] = {name: value for name, value in trainer.items() if name not in OWN_TRAINER}
     return renamed
 
 

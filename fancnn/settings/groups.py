@@ -1,10 +1,55 @@
-"""The keys and types of each group of the configuration; each command composes its own of them."""
+"""The keys and types of each group of the configuration, and what their values may be; the YAML has the values.
+
+Each command composes its own of them. An object checks its values when it is made, by keys relative to itself; whether
+the files that it names are there is asked by `validate_paths`, which commands call: settings that a file kept may name
+some that are gone.
+"""
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-SPLIT_NAMES = ("train", "val", "test")
+from fancnn.errors import UserError, collected
+from fancnn.settings.choices import (
+    Background,
+    ClaimUnit,
+    DecisionRule,
+    LabelMode,
+    OnBadFile,
+    OutputBias,
+    Resize,
+    Sampler,
+    SplitMethod,
+    SplitName,
+    validate_choices,
+)
+from fancnn.settings.validation import (
+    MOST_MEGAPIXELS,
+    is_count,
+    is_number,
+    is_there,
+    place_of,
+    validate_batch_sizes,
+    validate_border,
+    validate_cost,
+    validate_file,
+    validate_folder,
+    validate_frozen,
+    validate_grouping,
+    validate_image_size,
+    validate_largest_group,
+    validate_named,
+    validate_normalisation,
+    validate_parts_per_shift,
+    validate_share,
+    validate_shifts_per_month,
+    validate_thresholds,
+)
+
+SPLIT_NAMES = tuple(split.value for split in SplitName)
 ALL = "all"  # images that name no split
+SMALLEST_FAN, LARGEST_FAN, MOST_FANS = 48, 4096, 1_000_000
 
 
 @dataclass
@@ -17,29 +62,109 @@ class FansSettings:
     size: int
     severity: float
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            for name, least, most, expected in (
+                ("count", 1, MOST_FANS, f"from 1 to {MOST_FANS:,} images, e.g. 600"),
+                ("seed", 0, 2**63 - 1, "0 or more"),
+                ("ng_fraction", 0, 1, "from 0 to 1, e.g. 0.5"),
+                ("size", SMALLEST_FAN, LARGEST_FAN, f"from {SMALLEST_FAN} to {LARGEST_FAN} pixels, e.g. 240"),
+                ("severity", 1e-9, 1e3, "above 0, to 1000, e.g. 1"),
+            ):
+                check(partial(self._validate_within, name, least, most, expected))
+
+    def _validate_within(self, name: str, least: float, most: float, expected: str) -> None:
+        value = getattr(self, name)
+        if not is_number(value) or not least <= value <= most:
+            raise UserError(f"{name}={value!r} is out of range: expected {expected}")
+
 
 @dataclass
-class DataSettings:
-    """Images, their splits and their pixels; see `ImageDataModule`, `SplitPlan` and `Preprocess`."""
+class ImageSizeSettings:
+    """How large the images are that a network gets, height and width."""
 
-    root: str | None
-    go_class: str
-    split_method: str
-    val_fraction: float
-    test_fraction: float
-    group: str | None
-    split_file: str | None
     image_size: list[int]
-    resize: str
-    background: str
+
+    def __post_init__(self) -> None:
+        validate_image_size(self.image_size)
+
+
+@dataclass(kw_only=True)
+class ImageSettings(ImageSizeSettings):
+    """Images and their pixels, of whatever they are; see `ImageDataModule` and `Preprocess`."""
+
+    val_fraction: float
+    resize: Resize
+    background: Background
     mean: list[float]
     std: list[float]
     cache: str | None
-    on_bad_file: str
-    sampler: str
+    on_bad_file: OnBadFile
     batch_size: int
     eval_batch_size: int
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            check(lambda: validate_choices(self))
+            check(lambda: validate_normalisation(self.mean, self.std))
+            check(lambda: validate_batch_sizes(self.batch_size, self.eval_batch_size))
+
+    def validate_paths(self) -> None:
+        if self.cache is not None and (not self.cache or is_there(place_of("cache", self.cache), Path.is_file)):
+            raise UserError(f"cache={self.cache!r} is no folder. Expected auto, the path of a folder, or null for none")
+
+
+@dataclass(kw_only=True)
+class UnlabelledSettings(ImageSettings):
+    """Images of any folder tree."""
+
+    root: str
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            check(lambda: validate_share("val_fraction", self.val_fraction))
+
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(super().validate_paths)
+            check(lambda: validate_folder("root", self.root, "one with images in it or below it"))
+
+
+@dataclass(kw_only=True)
+class DataSettings(ImageSettings):
+    """Images in class folders, and their splits; see `SplitPlan`."""
+
+    root: str | None  # None renders the fans
+    go_class: str
+    split_method: SplitMethod
+    test_fraction: float
+    group: str | None
+    split_file: str | None
+    sampler: Sampler
     fans: FansSettings | None
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            check(lambda: self._validate_fraction("val_fraction", "0.2"))
+            check(lambda: self._validate_fraction("test_fraction", "0.1"))
+            check(lambda: validate_grouping(self.split_method, self.group))
+
+    def validate_paths(self) -> None:
+        with collected() as check:
+            check(super().validate_paths)
+            check(lambda: validate_file("split_file", self.split_file, "the split.csv of an earlier run"))
+            check(
+                lambda: validate_folder("root", self.root, f"a folder of class folders, e.g. {self.go_class}/ and NG/")
+            )
+
+    def _validate_fraction(self, name: str, example: str) -> None:
+        """A share of the images, which folders or a table may say instead of it; then it may be 0."""
+        fraction = getattr(self, name)
+        if not is_number(fraction) or not 0 <= fraction < 1:
+            raise UserError(f"{name}={fraction}: expected a share from 0 to below 1, e.g. {example}")
 
 
 @dataclass
@@ -54,6 +179,25 @@ class ImageLimits:
     megabytes: float = 200.0
     decoding_megabytes: float = 2000.0
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(self._validate_side)
+            for name in ("megapixels", "megabytes", "decoding_megabytes"):
+                check(partial(self._validate_above_zero, name))
+            if is_number(self.megapixels) and self.megapixels > MOST_MEGAPIXELS:
+                raise UserError(
+                    f"megapixels={self.megapixels:g} should be at most {MOST_MEGAPIXELS}, what Pillow decodes"
+                )
+
+    def _validate_side(self) -> None:
+        if not is_count(self.max_side):
+            raise UserError(f"max_side={self.max_side!r} should be a whole number of pixels, 1 or more, e.g. 65535")
+
+    def _validate_above_zero(self, name: str) -> None:
+        value = getattr(self, name)
+        if not is_number(value) or value <= 0:
+            raise UserError(f"{name}={value!r} should be a number above 0")
+
 
 @dataclass
 class AugmentSettings:
@@ -61,6 +205,11 @@ class AugmentSettings:
 
     border: Any  # reflection, edge, or a number
     transforms: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_border(self.border))
+            check(lambda: validate_named("transforms", self.transforms))
 
 
 @dataclass
@@ -70,8 +219,16 @@ class ModelSettings:
     network: dict[str, Any]
     loss: dict[str, Any]
     optimizer: dict[str, Any]
-    output_bias: str | None = None
-    labels: str = "binary"
+    output_bias: OutputBias | None = None
+    labels: LabelMode = LabelMode.binary
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            if (count := self.network.get("outputs")) is not None:
+                raise UserError(
+                    f"network.outputs={count}: say model.labels=binary, softmax or defect_types; the number follows"
+                )
 
 
 @dataclass
@@ -81,6 +238,9 @@ class FreezeSettings:
     layers: Any = None  # how many, all_but_last, or None
     until_epoch: int | None = None
 
+    def __post_init__(self) -> None:
+        validate_frozen(self.layers, self.until_epoch)
+
 
 @dataclass
 class RegularizationSettings:
@@ -89,20 +249,55 @@ class RegularizationSettings:
     l1: float
     l2: float
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            for name in ("l1", "l2"):
+                check(partial(self._validate_strength, name))
+
+    def _validate_strength(self, name: str) -> None:
+        value = getattr(self, name)
+        if not is_number(value) or value < 0:
+            raise UserError(f"{name}={value} should be 0 (none) or above, e.g. 1e-4")
+
 
 @dataclass
 class DecisionSettings:
     """Where the thresholds come from; see `fancnn.decisions.threshold_choice`."""
 
-    rule: str
-    split: str
+    rule: DecisionRule
+    split: SplitName
     threshold: float
     recheck: float | None
     most_rechecked: float
     escape_rate: float
     confidence: float
-    unit: str | None = None  # absent from rules that were kept before, as `largest_group`
+    unit: ClaimUnit | None = None  # absent from rules that were kept before, as `largest_group`
     largest_group: int | None = None
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            check(lambda: validate_thresholds(self.threshold, self.recheck))
+            check(lambda: validate_share("escape_rate", self.escape_rate))
+            check(lambda: validate_share("confidence", self.confidence))
+            check(lambda: validate_largest_group(self.largest_group))
+            check(self._validate_of_rule)
+            check(self._validate_most_rechecked)
+
+    def _validate_of_rule(self) -> None:
+        """Refuse a key of one rule with another, which would do without it."""
+        if self.recheck is not None and self.rule != DecisionRule.fixed:
+            raise UserError(
+                f"recheck={self.recheck} is for decision.rule=fixed. With decision.rule=cost, line.costs.look=... lets "
+                "the costs say where RECHECK begins"
+            )
+        for name in ("unit", "largest_group"):
+            if self.rule != DecisionRule.escape and (value := getattr(self, name)) is not None:
+                raise UserError(f"{name}={value} is for decision.rule=escape: leave it out")
+
+    def _validate_most_rechecked(self) -> None:
+        if not 0 <= self.most_rechecked <= 1:
+            raise UserError(f"most_rechecked={self.most_rechecked} should be a share from 0 to 1")
 
 
 @dataclass
@@ -113,15 +308,14 @@ class CostSettings:
     overkill: float | None
     look: float | None
 
+    def __post_init__(self) -> None:
+        with collected() as check:
+            for name in ("escape", "overkill", "look"):
+                check(partial(self._validate_known, name))
 
-@dataclass
-class LineSettings:
-    """The line that the inspector stands at; see `fancnn.decisions.line_costs.Line`."""
-
-    ng_rate: float | None
-    parts_per_shift: int | None
-    shifts_per_month: float | None
-    costs: CostSettings
+    def _validate_known(self, name: str) -> None:
+        if (cost := getattr(self, name)) is not None:
+            validate_cost(name, cost)
 
 
 @dataclass
@@ -130,17 +324,50 @@ class LineRateSettings:
 
     ng_rate: float | None
 
-
-@dataclass
-class PixelSettings:
-    """How large the images are that a network gets, height and width."""
-
-    image_size: list[int]
+    def __post_init__(self) -> None:
+        if self.ng_rate is not None:
+            validate_share("ng_rate", self.ng_rate)
 
 
 @dataclass
-class NetworkSettings:
-    """A network by `_target_`, without what trains it, and how many outputs it has."""
+class LineSettings(LineRateSettings):
+    """The line that the inspector stands at; see `fancnn.decisions.line_costs.Line`. None is not known."""
 
-    network: dict[str, Any]
-    num_outputs: int
+    parts_per_shift: int | None
+    shifts_per_month: float | None
+    costs: CostSettings
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            if self.parts_per_shift is not None:
+                check(lambda: validate_parts_per_shift(self.parts_per_shift))
+            if self.shifts_per_month is not None:
+                check(lambda: validate_shifts_per_month(self.shifts_per_month))
+
+
+def validate_costs(decision: DecisionSettings, line: LineSettings) -> None:
+    """Refuse decision.rule=cost on a line that does not say what it needs."""
+    if decision.rule != DecisionRule.cost:
+        return
+    named = {"ng_rate": line.ng_rate, "costs.escape": line.costs.escape, "costs.overkill": line.costs.overkill}
+    if missing := [f"line.{name}" for name, value in named.items() if value is None]:
+        raise UserError(
+            f"decision.rule=cost needs {', '.join(missing)}: the share of the line's parts that are NG, and what "
+            "one mistake of each kind costs, e.g. line.ng_rate=0.02 line.costs.escape=250 line.costs.overkill=2"
+        )
+    if not line.costs.escape or not line.costs.overkill:
+        raise UserError(
+            f"line.costs.escape={line.costs.escape} and line.costs.overkill={line.costs.overkill}: where one "
+            "mistake costs nothing, it is best to reject all parts or none. Say what both cost"
+        )
+
+
+def validate_promise(decision: DecisionSettings) -> None:
+    """Refuse a promise from test images: it would get round the ledger of looks."""
+    if decision.rule == DecisionRule.escape and decision.split == SplitName.test:
+        raise UserError(
+            "decision.rule=escape decision.split=test: what test images promise is a certificate, which counts how "
+            "often they were looked at. Choose on val; then python -m fancnn.certify run=..., where store=true keeps "
+            "its threshold"
+        )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from fancnn.errors import UserError, collected, under
+from fancnn.settings.choices import CalibrationMethod, validate_choices
 from fancnn.settings.groups import (
     AugmentSettings,
     DataSettings,
@@ -12,6 +14,16 @@ from fancnn.settings.groups import (
     LineSettings,
     ModelSettings,
     RegularizationSettings,
+    validate_costs,
+    validate_promise,
+)
+from fancnn.settings.validation import (
+    is_count,
+    validate_earlier,
+    validate_named,
+    validate_scores,
+    validate_seed,
+    validate_trainer,
 )
 
 
@@ -22,7 +34,7 @@ class TrainSettings:
     seed: int
     monitor: str
     objective: str
-    calibration: str
+    calibration: CalibrationMethod
     report: bool
     score_test: bool | None  # None: at the end of a single training, not in a sweep
     ckpt: str | None
@@ -42,3 +54,38 @@ class TrainSettings:
     callbacks: dict[str, Any]
     logger: dict[str, Any]
     image_limits: ImageLimits = field(default_factory=ImageLimits)
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_choices(self))
+            check(lambda: validate_scores(self.monitor, self.objective))
+            check(lambda: validate_trainer(self.trainer))
+            check(lambda: validate_costs(self.decision, self.line))
+            check(lambda: validate_promise(self.decision))
+            check(lambda: validate_seed(self.seed))
+            check(self._validate_preview)
+            check(self._validate_until_epoch)
+            check(lambda: validate_named("callbacks", self.callbacks))
+            check(lambda: validate_named("logger", self.logger))
+
+    def validate_paths(self) -> None:
+        """Refuse names of files and folders that are not there."""
+        with collected() as check:
+            check(lambda: validate_earlier("ckpt", self.ckpt))
+            check(lambda: validate_earlier("init", self.init))
+            with under("data"):
+                self.data.validate_paths()
+
+    def _validate_preview(self) -> None:
+        if self.augment is None and self.augment_preview:
+            raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
+
+    def _validate_until_epoch(self) -> None:
+        until, last = self.freeze.until_epoch, self.trainer.get("max_epochs")
+        if until is None or not is_count(last):  # which `validate_trainer` refuses
+            return
+        if not 1 <= until < last:
+            raise UserError(
+                f"freeze.until_epoch={until} should be from 1 to below trainer.max_epochs={last}, the epochs before "
+                "all layers learn; null keeps them frozen to the end"
+            )

@@ -2,11 +2,10 @@
 
 from fancnn.cli.command import command
 from fancnn.settings.training import TrainSettings
-from fancnn.settings.validation import validate_training
 from fancnn.train.settings import build
 
 
-@command("train", TrainSettings, validate=validate_training, build=build, resume_key="ckpt")
+@command("train", TrainSettings, build=build, resume_key="ckpt")
 def main(settings: TrainSettings) -> float | None:
     from fancnn.train.train import train  # lazy: --help must not wait for torch
 

@@ -129,12 +129,12 @@ def test_every_transform_says_what_it_assumes() -> None:
 
 @pytest.mark.parametrize("border", ["wrap", 2.0, True, None])
 def test_an_unknown_border_is_refused(border: object) -> None:
-    with pytest.raises(ValueError, match="augment.border=.* is none of reflection, edge, or a grey level from 0 to 1"):
+    with pytest.raises(ValueError, match="border=.* is none of reflection, edge, or a grey level from 0 to 1"):
         Augment([], border)  # type: ignore[arg-type]
 
 
 def test_what_is_no_transform_is_refused() -> None:
-    with pytest.raises(ValueError, match="augment.transforms: Linear is none. Expected those of fancnn.augmentation"):
+    with pytest.raises(ValueError, match="transforms: Linear is none. Expected those of fancnn.augmentation"):
         Augment([torch.nn.Linear(1, 1)])
 
 

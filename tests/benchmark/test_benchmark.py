@@ -29,7 +29,7 @@ def test_every_part_is_measured_and_written_down(tmp_path: Path) -> None:
 
 
 def test_an_unknown_part_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="parts: speed is none of machine, start, training"):
+    with pytest.raises(UserError, match="parts: 'speed' is none of machine, start, training"):
         benchmark(settings(tmp_path, "parts=[speed]"))
 
 

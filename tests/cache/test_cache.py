@@ -75,7 +75,7 @@ def test_what_a_killed_clear_has_left_is_not_looked_at_and_goes_with_the_next(
 
 
 def test_another_wish_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="do=tidy is none of list, verify, clear"):
+    with pytest.raises(UserError, match="do='tidy' is none of list, verify, clear"):
         ask(tmp_path, "tidy")
 
 

@@ -176,7 +176,7 @@ def test_console_and_file_name_the_unit(
         (["table=x.csv", "escape=0"], "escape=0.0: expected a share above 0 and below 1"),
         (["table=x.csv", "unit=panel"], "unit='panel' is none of part, group"),
         (["table=x.csv", "largest_group=0"], "largest_group=0: expected the most NG parts that one group"),
-        (["table=x.csv", "split=all"], "part='all' is none of train, val, test"),
+        (["table=x.csv", "split=all"], "split='all' is none of train, val, test"),
         (["table=x.csv", "store=true"], "store=true keeps the threshold in a run's model: say run="),
         (["table=x.csv"], "table='x.csv' is no file. Expected a prediction table"),
         (["run=nowhere"], "nowhere does not exist. Expected a run folder"),

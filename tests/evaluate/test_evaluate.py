@@ -242,5 +242,5 @@ def test_a_table_without_truth_cannot_be_scored(tmp_path: Path) -> None:
 
 def test_a_run_can_be_scored_at_other_thresholds(run_evaluate: Evaluate) -> None:
     assert run_evaluate("threshold=1")["test"]["ng_found"] == 0
-    with pytest.raises(UserError, match=r"decision.recheck=0.9 should be from 0 to decision.threshold=0.5"):
+    with pytest.raises(UserError, match="^recheck=0.9 should be from 0 to threshold=0.5"):
         run_evaluate("recheck=0.9")

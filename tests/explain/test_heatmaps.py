@@ -127,7 +127,7 @@ def test_an_image_has_the_same_heat_alone(method: str) -> None:
 
 def test_mistakes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     network, pixels = small(), images()
-    with pytest.raises(UserError, match="methods: 'lime' is none of grad_cam, occlusion, integrated_gradients"):
+    with pytest.raises(UserError, match="method='lime' is none of grad_cam, occlusion, integrated_gradients"):
         heat_map("lime", network, network.blocks, pixels)
     with pytest.raises(UserError, match="baseline='noise' is none of mean, black, white"):
         flat(pixels, "noise")

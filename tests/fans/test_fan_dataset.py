@@ -144,7 +144,7 @@ def test_a_folder_filled_in_the_meantime_is_not_overwritten(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"count": 0}, "count=0 is out of range: expected from 1 to 1,000,000 images. Try count=600"),
+        ({"count": 0}, "count=0 is out of range: expected from 1 to 1,000,000 images, e.g. 600"),
         ({"seed": -1}, "seed=-1 is out of range: expected 0 or more"),
         ({"ng_fraction": 1.2}, "ng_fraction=1.2 is out of range: expected from 0 to 1"),
         ({"ng_fraction": float("nan")}, "ng_fraction=nan is out of range"),

@@ -50,7 +50,10 @@ WRONG = [
     ("+trainer.callbacks=[]", "trainer.callbacks=[] would change nothing: callbacks are said as +callbacks.NAME."),
     ("trainer.max_epochs=10000000", "trainer.max_epochs=10000000 should be a whole number, 1 or more, 1,000,000 at"),
     ("data.batch_size=1000000000", "data.batch_size=1000000000 should be 1 or more, 65,536 at most"),
-    ("data.mean=[nan,0,0]", "data.mean and data.std want three numbers each"),
+    (
+        "data.mean=[nan,0,0]",
+        "data.mean=[nan, 0.0, 0.0] std=[1.0, 1.0, 1.0]: expected three numbers each",
+    ),
     ("data.root='~nobody-at-all/x'", "nobody of that name has a home folder on this computer"),
     ("model.network.hidden=[1000000000]", "hidden must be 1,048,576 at most"),
     ("model=residual|model.network.depths=100000", "depths=100000 gives 300,000 blocks: 1,000 at most"),

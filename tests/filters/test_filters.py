@@ -17,7 +17,7 @@ from fancnn.filters.filters import rank_filters
 from fancnn.filters.settings import FilterSettings
 from fancnn.metrics.rank_agreement import agreement
 from fancnn.networks.channel_importance import CRITERIA
-from fancnn.prune.settings import CRITERIA as NAMES
+from fancnn.prune.settings import Criterion
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FILES = ("filters.csv", "filters.json")
@@ -128,4 +128,4 @@ def test_a_kernel_of_colours_is_shown_in_them_and_one_of_many_inputs_by_its_stre
 
 
 def test_the_names_that_a_command_takes_are_those_of_the_criteria() -> None:
-    assert tuple(CRITERIA) == NAMES
+    assert tuple(CRITERIA) == tuple(Criterion)

@@ -175,7 +175,7 @@ def test_the_configuration_begins_with_the_limits_of_python() -> None:
     ],
 )
 def test_limits_that_are_none_are_refused(name: str, value: float, text: str) -> None:
-    with pytest.raises(UserError, match=rf"image_limits\.{name}=.* should be {text}"):
+    with pytest.raises(UserError, match=rf"^{name}=.* should be {text}"):
         ImageGate(ImageLimits(**{name: value}))  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ from fancnn.assembly import read_images
 from fancnn.errors import UserError
 from fancnn.lr_find.lr_find import find_rate
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate
-from fancnn.lr_find.settings import LrFindSettings, validate_range_test
+from fancnn.lr_find.settings import LrFindSettings
 from fancnn.training.quiet_lightning import quiet_lightning
 
 
@@ -99,7 +99,7 @@ def test_an_earlier_run_is_not_touched(trained_run: Path, image_folder: Path, tm
     find_rate(settings_of(tmp_path / "out", image_folder, f"data.split_file={trained_run / 'split.csv'}"))
     assert content() == before
     with pytest.raises(UserError, match="a range test starts from fresh weights; leave ckpt out"):
-        validate_range_test(settings_of(tmp_path / "out", image_folder, f"ckpt={trained_run}"))
+        settings_of(tmp_path / "out", image_folder, f"ckpt={trained_run}")
 
 
 def test_where_the_loss_falls_nowhere_that_is_said(image_folder: Path, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_where_the_loss_falls_nowhere_that_is_said(image_folder: Path, tmp_path:
 )
 def test_a_range_that_is_none_is_refused(mistake: str, text: str, image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=text):
-        validate_range_test(settings_of(tmp_path, image_folder, mistake))
+        settings_of(tmp_path, image_folder, mistake)

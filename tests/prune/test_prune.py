@@ -29,7 +29,7 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.networks.convnet import ConvNet
 from fancnn.networks.dependency_groups import channel_groups
 from fancnn.prune.prune import prune, shares_of
-from fancnn.prune.settings import PruneSettings, validate_pruning
+from fancnn.prune.settings import PruneSettings
 from fancnn.runs.metrics_file import read_metrics
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
@@ -227,7 +227,7 @@ def test_norms_over_several_channels_and_other_images_are_refused(
 )
 def test_a_mistake_is_told_before_anything_is_read(mistake: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=text):
-        validate_pruning(settings_of(tmp_path, "run=nowhere", mistake))
+        settings_of(tmp_path, "run=nowhere", mistake)
 
 
 def test_each_share_is_taken_once_the_largest_first_and_the_original_is_there_anyway() -> None:

@@ -30,9 +30,9 @@ from fancnn.metrics.predictions import Prediction, read_predictions, write_predi
 from fancnn.report.report import report
 from fancnn.report.settings import ReportSettings
 from fancnn.runs.looks import Ledger
-from fancnn.settings.groups import DecisionSettings
+from fancnn.settings.choices import DecisionRule, SplitName
+from fancnn.settings.groups import DecisionSettings, validate_promise
 from fancnn.settings.training import TrainSettings
-from fancnn.settings.validation import validate_promise
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]
@@ -178,7 +178,7 @@ def test_a_table_that_grows_is_one_question_without_a_model_too(tmp_path: Path, 
 
 
 def test_a_promise_on_test_images_is_a_certificate(trained_run: Path) -> None:
-    decision = DecisionSettings("escape", "test", 0.5, None, 1.0, 0.01, 0.95)
+    decision = DecisionSettings(DecisionRule.escape, SplitName.test, 0.5, None, 1.0, 0.01, 0.95)
     with pytest.raises(UserError, match="what test images promise is a certificate, which counts how often"):
         validate_promise(decision)
     given = [f"run={trained_run}", "decision.rule=escape", "decision.split=test"]
