@@ -89,8 +89,8 @@ class SeenImages:
         >>> image = LabeledImage("GO/1.png", "GO", 0, sha256="0f" * 32, pixel_sha256="a1" * 32)
         >>> seen = SeenImages.of(weights=[image])
         >>> copy = LabeledImage("copy.bmp", "GO", 0, sha256="00" * 32, pixel_sha256="a1" * 32)
-        >>> seen.roles_of(image), seen.roles_of(copy)
-        (('weights',), ('weights',))
+        >>> seen.roles_of_all([image, copy])
+        [('weights',), ('weights',)]
     """
 
     by_role: Mapping[Role, Hashes] = field(default_factory=dict)
@@ -124,13 +124,8 @@ class SeenImages:
         """Return the hashes of one role, `(n,)` ascending."""
         return self.by_role.get(role, _NONE)
 
-    def roles_of(self, image: Hashed) -> tuple[Role, ...]:
-        """Return the roles in which an image was seen, by its bytes or its pixels; empty if in none."""
-        (found,) = self.roles_of_all([image])
-        return found
-
     def roles_of_all(self, images: Iterable[Hashed]) -> list[tuple[Role, ...]]:
-        """Return the roles of many images, in their order."""
+        """Return the roles in which each image was seen, by its bytes or its pixels; empty if in none."""
         pairs = [(_number(image.sha256), _number(image.pixel_sha256)) for image in images]
         known = np.array(pairs, np.uint64).reshape(-1, 2)
         seen = {role: np.isin(known, self.in_role(role)) & (known != 0) for role in ROLES}

@@ -99,18 +99,6 @@ def min_cost_threshold(
     return ThresholdChoice(thresholds, f"the least cost on a line with {ng_rate:.3g} NG: {max(least, 0.0):.4g} a part")
 
 
-def expected_cost(
-    labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds, costs: Costs, ng_rate: float
-) -> float:
-    """What a part of the line costs on average at these thresholds; as in `min_cost_threshold`."""
-    truth = np.asarray(labels).astype(bool)
-    ranks = thresholds.ranks(probabilities)
-    ng, go = ranks[truth], ranks[~truth]
-    looked = ng_rate * np.mean(ng == 1) + (1 - ng_rate) * np.mean(go == 1)
-    mistakes = costs.escape * ng_rate * np.mean(ng == 0) + costs.overkill * (1 - ng_rate) * np.mean(go == 2)
-    return float(mistakes + (costs.look or 0.0) * looked)
-
-
 def threshold_for_escape_rate(
     ng_probabilities: ArrayLike,
     escape_rate: float,

@@ -73,7 +73,6 @@ CRITERIA = {
     "performance": Criterion("by how much the cross-entropy rises when the next layer reads zeros, in nats: the truth"),
     "performance_auroc": Criterion("by how much the AUROC falls then; coarse, since many filters change no order"),
 }
-OF_KERNELS = ("order", "l1", "l2", "similarity")
 OF_VALUES = ("activation", "taylor", "sparsity")
 OF_SCORES = ("performance", "performance_auroc")
 

@@ -36,9 +36,6 @@ GROUPS_SHOWN = 10
 CERTIFIED = "certified: "  # how `metrics.json` says it
 NAMES = ("GO", "NG")
 
-ScoreRow = tuple[str, str, list[tuple[str, str]]]
-"""Name, meaning, and for each split the value and where it may lie."""
-
 
 def report_page(material: ReportData, figures: Figures) -> str:
     """The whole page; the same material gives the same bytes."""

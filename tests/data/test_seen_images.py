@@ -43,7 +43,7 @@ def test_pixels_tell_a_copy_in_another_file_format() -> None:
 
 def test_an_image_without_hashes_is_never_taken_for_another_one() -> None:
     unknown = LabeledImage("a.png", "GO", 0)
-    assert SeenImages.of(weights=[unknown]).roles_of(unknown) == ()
+    assert SeenImages.of(weights=[unknown]).roles_of_all([unknown]) == [()]
 
 
 def test_what_is_not_recorded_in_full_is_not_called_unseen() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.metrics import f1_score
 
@@ -11,7 +12,6 @@ from fancnn.decisions.line_costs import Costs
 from fancnn.decisions.threshold_choice import (
     MARGIN,
     candidates,
-    expected_cost,
     halfway_below,
     max_f1_threshold,
     min_cost_threshold,
@@ -61,6 +61,18 @@ def brute_force(table: Table, costs: Costs, ng_rate: float, most: float) -> floa
             if looks <= most + 1e-12:
                 least = min(least, mistakes + (costs.look or 0) * looks)
     return float(least)
+
+
+def expected_cost(
+    labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds, costs: Costs, ng_rate: float
+) -> float:
+    """What a part of the line costs on average at these thresholds; as in `min_cost_threshold`."""
+    truth = np.asarray(labels).astype(bool)
+    ranks = thresholds.ranks(probabilities)
+    ng, go = ranks[truth], ranks[~truth]
+    looked = ng_rate * np.mean(ng == 1) + (1 - ng_rate) * np.mean(go == 1)
+    mistakes = costs.escape * ng_rate * np.mean(ng == 0) + costs.overkill * (1 - ng_rate) * np.mean(go == 2)
+    return float(mistakes + (costs.look or 0.0) * looked)
 
 
 @settings(max_examples=200)

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from fancnn.networks import ConvNet, ResidualNet
-from fancnn.networks.channel_importance import CRITERIA, OF_KERNELS, OF_SCORES, OF_VALUES, measured
+from fancnn.networks.channel_importance import CRITERIA, OF_SCORES, OF_VALUES, measured
 from fancnn.networks.dependency_groups import channel_groups
 
 SIZE = (12, 10)
@@ -48,7 +48,7 @@ def test_kernels_are_measured_as_by_hand() -> None:
     kernel[2, 1, 1, 1] = 1.0
     network.blocks[0][0].weight.data = kernel  # type: ignore[index, union-attr]
     (group,) = channel_groups(network)
-    found = measured(network, network, [group], [], OF_KERNELS)[group]
+    found = measured(network, network, [group], [], ("order", "l1", "l2", "similarity"))[group]
     assert {name: values.tolist() for name, values in found.items()} == {
         "order": [0, 1, 2],
         "l1": [7, 14, 1],
