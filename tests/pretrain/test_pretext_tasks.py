@@ -100,7 +100,7 @@ def test_what_is_to_be_rebuilt_has_no_noise() -> None:
     """A decoder that gives the images themselves has no loss, whatever is shown."""
     task = Autoencoder(ConvNet((20, 24), filters=(4,), hidden=()), Preprocess((20, 24)), noise=0.5).train()
     pixels = random_images() / 255
-    task.rebuilt = lambda shown: pixels  # type: ignore[method-assign]
+    task.reconstruct = lambda shown: pixels  # type: ignore[method-assign]
     assert task.per_image_scores(pixels)["loss"].max() == 0
 
 

@@ -75,7 +75,7 @@ def test_a_transform_can_be_left_out_and_another_added(train_settings: Settings)
     changed = ["augment.transforms.shift=null", "+augment.transforms.blur._target_=fancnn.augmentation.Blur"]
     augment = assembly.augment(train_settings("augment=light", *changed).augment)
     assert augment is not None
-    assert augment.positions == []
+    assert augment.geometric == []
     assert [type(item).__name__ for item in (*augment.color, *augment.noise)] == ["Brightness", "Blur"]
 
 

@@ -27,16 +27,16 @@ def test_freezing_all_layers_is_refused() -> None:
 
 def test_a_frozen_batch_norm_keeps_its_statistics_and_another_does_not() -> None:
     network = ResidualNet((32, 32), widths=(8, 16), order="post").train()
-    frozen, free = network.stem[1], network.stages[1][0].branch[1]
-    before = [layer.running_mean.clone() for layer in (frozen, free)]
+    norm, free = network.stem[1], network.stages[1][0].branch[1]
+    before = [layer.running_mean.clone() for layer in (norm, free)]
     frozen = first_layers(network, 2)
     set_frozen(frozen, True)
     network(torch.rand(4, 3, 32, 32))
-    assert torch.equal(frozen.running_mean, before[0])
+    assert torch.equal(norm.running_mean, before[0])
     assert not torch.equal(free.running_mean, before[1])
     set_frozen(frozen, False)
     network(torch.rand(4, 3, 32, 32))
-    assert not torch.equal(frozen.running_mean, before[0])
+    assert not torch.equal(norm.running_mean, before[0])
 
 
 def test_a_layer_that_the_network_itself_keeps_is_not_let_go() -> None:
