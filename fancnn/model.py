@@ -1,12 +1,11 @@
 """The trained inspector that every stage after training loads: pixels in, probability and decision out."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from fancnn.data.label_modes import ONE, known_type
 from fancnn.data.labeled_images import LabeledImage as ListedImage
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.decoding import Decoded, decode, decode_file, torch_parallel_map
 from fancnn.images.image_gate import ImageGate
@@ -66,7 +66,7 @@ class Model(nn.Module):
         outputs: What the network's outputs are called: `NG` alone, or `GO` and `NG`, or `GO` and each type.
         thresholds: Of P(NG): GO up to the lower, NG above the upper, RECHECK between.
         calibration: From the network's logit to the logit of P(NG).
-        about: Plain data on where it comes from: epoch, configuration, versions.
+        metadata: Where it comes from: epoch, configuration, versions, as its checkpoint says.
         seen_images: Which images it has seen, in which role.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
 
@@ -88,7 +88,7 @@ class Model(nn.Module):
         outputs: Sequence[str] = ONE,
         thresholds: Thresholds = Thresholds.single(0.5),  # noqa: B008  # frozen
         calibration: Calibration = UNCALIBRATED,
-        about: Mapping[str, Any] = MappingProxyType({}),
+        metadata: CheckpointMetadata = CheckpointMetadata(),  # noqa: B008  # frozen
         seen_images: SeenImages = NOTHING_SEEN,
         image_limits: ImageLimits | None = None,
     ) -> None:
@@ -99,7 +99,7 @@ class Model(nn.Module):
         self.go_class = go_class
         self.outputs = tuple(outputs)
         self.thresholds, self.calibration = thresholds, calibration
-        self.about = dict(about)
+        self.metadata = metadata
         self.seen_images = seen_images
         self.gate = ImageGate(image_limits or ImageLimits())
 
@@ -125,8 +125,7 @@ class Model(nn.Module):
     @property
     def line_ng_rate(self) -> float | None:
         """Share of NG on the line that it was trained or decided for; None where that was not said."""
-        line = self.about.get("line") or self.about.get("settings", {}).get("line") or {}
-        rate: float | None = line.get("ng_rate")
+        rate: float | None = (self.metadata.known_line or {}).get("ng_rate")
         return rate
 
     def true_type(self, image: ListedImage) -> str:

@@ -148,7 +148,7 @@ def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Pre
         return rows
     from fancnn.runs import checkpoints  # loads torch, which no other certificate needs
 
-    seen = checkpoints.seen_by(checkpoint, checkpoints.read(checkpoint)["fancnn"]).column(rows)
+    seen = checkpoints.seen_by(checkpoint, checkpoints.read(checkpoint).metadata).column(rows)
     return [
         replace(row, seen=said) if row.content and row.roles is None else row
         for row, said in zip(rows, seen, strict=True)

@@ -1,6 +1,6 @@
 """Where thresholds and calibration come from: at the end of training, and in `python -m fancnn.decide`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -278,7 +278,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
     Returns:
         The rule, and a sentence where it is known no more, so that the thresholds themselves stay.
     """
-    if (kept := model.about.get("decision_rule")) is not None:
+    if isinstance(kept := model.metadata.decision_rule, Mapping):
         return DecisionSettings(**kept), ""
     own = model.thresholds
     fixed = replace(
@@ -291,7 +291,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
     )
     if trained.rule == "fixed" and assembly.thresholds(trained) == own:
         return fixed, ""
-    why = model.about.get("decision") or "fixed"
+    why = model.metadata.decision or "fixed"
     return fixed, f"the rule of the run's thresholds ({why}) is not kept with it, so they stay: {own.in_words()}"
 
 

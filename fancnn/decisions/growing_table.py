@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from fancnn.decisions.certificates import Certificate, TypeEscapes
-from fancnn.decisions.model_metadata import thresholds
+from fancnn.decisions.model_metadata import THRESHOLDS
 from fancnn.decisions.sequential import parts_needed_sequential, sequential_interval, upper_bound_sequential
 from fancnn.errors import UserError
 from fancnn.files.json_files import read_json, version_of, write_json
@@ -118,7 +118,7 @@ _RATES = dict.fromkeys(("escape_rate", "bound"), number_between(0, 1))
 _LOOK: Mapping[str, Kind] = {"when": text, **_COUNTS, **_RATES, "granted": truth}
 _LOOKS: Mapping[str, Kind] = {
     "model": text,
-    "thresholds": thresholds,
+    "thresholds": THRESHOLDS,
     "confidence": number_between(0, 1),
     "unit": one_of("part", "group"),
     "looks": list_of(record(_LOOK, tuple(_LOOK), closed=True), 1),

@@ -1,9 +1,15 @@
 """Kinds of what files say of a model, one for checkpoints, `metrics.json` and exported files alike."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Annotated, Any
 
 from fancnn.files.plain_data import (
+    Kind,
     Mismatch,
+    anything,
+    kinds_of,
     list_of,
     map_of,
     mismatch,
@@ -20,13 +26,14 @@ from fancnn.settings.choices import Background, ClaimUnit, DecisionRule, Resize
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.validation import MOST_SIDE
 
+CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
 MOST_CLASSES = 100_000
 
 TEXTS = list_of(text)
 VERSIONS = map_of(text)
 
 
-def thresholds(value: Any, key: str) -> None:
+def _thresholds(value: Any, key: str) -> None:
     """Take lower and upper threshold, from 0 to 1."""
     list_of(number_between(0, 1), 2, 2)(value, key)
     try:
@@ -35,7 +42,7 @@ def thresholds(value: Any, key: str) -> None:
         raise Mismatch(f"{key}: {error}") from error
 
 
-def calibration(value: Any, key: str) -> None:
+def _calibration(value: Any, key: str) -> None:
     """Take what `Calibration.to_dict` gives."""
     from fancnn.decisions.calibration import Calibration  # lazy: a line's computer has exported files and no scipy
 
@@ -44,6 +51,10 @@ def calibration(value: Any, key: str) -> None:
         Calibration.from_dict(value)
     except ValueError as error:
         raise Mismatch(f"{key}: {error}") from error
+
+
+THRESHOLDS: Kind = _thresholds
+CALIBRATION: Kind = _calibration
 
 
 def _share(value: Any, key: str) -> None:
@@ -115,6 +126,10 @@ PREPROCESS = record(
     closed=True,
 )
 
+NETWORK = record({"_target_": text}, ("_target_",))
+INIT = record({"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text})
+TRAINED_WITH = record({"seed": whole(0), "model": record({"network": NETWORK}, ("network",))}, ("seed", "model"))
+
 CLASSES = list_of(text, 1, MOST_CLASSES)
 DECISION = {
     "decision": optional(text),
@@ -124,8 +139,123 @@ DECISION = {
 """How the thresholds came about, under the same keys in every format."""
 
 
-def outputs(value: Any, key: str) -> None:
+def _outputs(value: Any, key: str) -> None:
     """Take what the outputs of a network are called: NG alone, or GO and at least one kind of NG."""
     list_of(text, 1, MOST_CLASSES)(value, key)
     if list(value) != ["NG"] and (value[0] != "GO" or len(value) < 2):
         raise mismatch(key, "[NG], or GO and then kinds of NG", value)
+
+
+OUTPUTS: Kind = _outputs
+
+
+class NotSaid(Enum):
+    """What a key is whose absence means something else than null."""
+
+    NOT_SAID = "not said"
+
+
+NOT_SAID = NotSaid.NOT_SAID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMetadata:
+    """What a file says of the model that it holds or was written by: the same keys in checkpoints and exported files.
+
+    Attributes:
+        classes: Names of the class folders it was trained on.
+        go_class: The one of them that holds good parts.
+        outputs: What the network's outputs are called, in order.
+        thresholds: Lower and upper.
+        calibration: As `Calibration.to_dict` gives it.
+        preprocess: image_size, resize, background, mean and std.
+        decision: What the thresholds were chosen for, in words; None before.
+        decision_split: The split that they were chosen on.
+        line: The line that they were chosen for, by the keys of `line`; None before.
+        epoch: How many epochs the weights have seen; None in an ensemble.
+        runs: In an ensemble, the run folders of its members.
+        seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
+        split_sha256: Which split it was trained on.
+        weights_sha256: Of the weights.
+        versions: Of the packages that decide numbers.
+    """
+
+    classes: Annotated[Sequence[str], CLASSES] = ()
+    go_class: str = ""
+    outputs: Annotated[Sequence[str], OUTPUTS] = ("NG",)
+    thresholds: Annotated[Sequence[float], THRESHOLDS] = (0.5, 0.5)
+    calibration: Annotated[Mapping[str, Any], CALIBRATION_TYPES] = field(default_factory=dict)
+    preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
+    decision: str | None = None
+    decision_split: str | None = None  # `all` for a table without splits
+    line: Annotated[Mapping[str, Any] | None, optional(LINE)] = None
+    epoch: Annotated[int | None, optional(whole(0))] = None
+    runs: list[str] | None = None
+    seen: Annotated[Mapping[str, Any] | None, anything] = None  # read by `SeenImages.from_dict`
+    split_sha256: str | None = None
+    weights_sha256: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointMetadata(ModelMetadata):
+    """What a checkpoint says of itself: the table in `fancnn.runs.checkpoints`, in this version's names.
+
+    Attributes:
+        format: Tells its files from others.
+        version: Of the format.
+        complete: Whether its command has ended for it; None before that was said.
+        network: `_target_` and arguments of the network.
+        calibration: As above.
+        decision_rule: That chose the thresholds, by the keys of `decision`; None where none can choose again.
+        init: Where its first weights came from.
+        task: What was learnt, in a pretraining.
+        learnt: The layers that it taught.
+        root: Where the images were.
+        settings: It was trained with.
+    """
+
+    format: str = CHECKPOINT_FORMAT
+    version: Annotated[int, whole(1)] = CHECKPOINT_VERSION
+    complete: bool | None = None
+    network: Annotated[Mapping[str, Any], NETWORK] = field(default_factory=dict)
+    calibration: Annotated[Mapping[str, Any], CALIBRATION] = field(default_factory=dict)
+    decision_rule: Annotated[Mapping[str, Any] | NotSaid | None, optional(DECISION_RULE)] = NOT_SAID
+    init: Annotated[Mapping[str, Any] | None, INIT] = None
+    task: str | None = None
+    learnt: list[str] | None = None
+    root: str = ""
+    settings: Annotated[Mapping[str, Any], TRAINED_WITH] = field(default_factory=dict)
+
+    @property
+    def is_pretraining(self) -> bool:
+        return self.task is not None
+
+    @property
+    def known_line(self) -> Mapping[str, Any] | None:
+        """The line that it was decided for, else the one that it was trained for; None where neither is known."""
+        return self.line or self.settings.get("line")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: keys that say nothing stay away, but for those whose null says something."""
+        null_says_something = ("epoch", "decision_split", "decision_rule")
+        of_an_inspector = ("classes", "go_class", "outputs", "thresholds", "calibration", "decision_split")
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not NOT_SAID
+            and (value is not None or name in null_says_something)
+            and not (self.is_pretraining and name in of_an_inspector)
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> "CheckpointMetadata":
+        """Return what a checkpoint of any version says, once that was checked; unknown keys are passed over."""
+        if plain.get("version") == 1:
+            both = plain["threshold"]
+            plain = {**plain, "thresholds": (both, both)}
+        return CheckpointMetadata(**{name: value for name, value in plain.items() if name in CHECKPOINT_KINDS})
+
+
+CHECKPOINT_KINDS = kinds_of(CheckpointMetadata)

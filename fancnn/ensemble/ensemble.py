@@ -1,7 +1,6 @@
 """The story of `python -m fancnn.ensemble`: several runs, or the folds of one, as one model in a run folder."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,6 @@ from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import SPLIT_NAMES, validate_costs
 from fancnn.system.console import say
 from fancnn.system.installation import versions
-from fancnn.training.checkpointing import AtomicCheckpointIO
 
 MEMBERS = "each image was scored by one model that had not seen it, not by the ensemble"
 CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its logit is taken
@@ -58,7 +56,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
     members = _members(settings.runs)
     models = [checkpoints.load(checkpoints.find(run, (BEST, LAST))) for run in members]
     _validate_alike(members, models)
-    line = known_line(settings.line, models[0].about.get("line"))
+    line = known_line(settings.line, models[0].metadata.line)
     validate_costs(settings.decision, line)
     joined, run = _joined(models), Path(settings.output_dir)
     rows, one_split = _predictions(settings.runs, members, models)
@@ -126,7 +124,7 @@ def _members(runs: Sequence[str]) -> list[Path]:
 
 def _validate_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
     for name in ("classes", "go_class", "preprocess"):
-        values = [str(model.about[name]) for model in models]
+        values = [str(getattr(model.metadata, name)) for model in models]
         for member, value in zip(members, values, strict=True):
             if value != values[0]:
                 raise UserError(f"{member} has {name} {value}, and {members[0]} {values[0]}: they cannot be one model")
@@ -135,7 +133,7 @@ def _validate_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
 def _joined(models: Sequence[Model]) -> Model:
     config: dict[str, Any] = {
         "_target_": "fancnn.networks.Ensemble",
-        "members": [model.about["network"] for model in models],
+        "members": [model.metadata.network for model in models],
         "calibrations": [model.calibration.to_dict() for model in models],
     }
     first = models[0]
@@ -146,15 +144,13 @@ def _joined(models: Sequence[Model]) -> Model:
     for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
         member.load_state_dict(model.network.state_dict())
     config |= {"outputs": len(names)} if len(names) > 1 else {}
-    about = {**deepcopy(first.about), "network": config, "outputs": list(names), "epoch": None}
-    about |= {"version": checkpoints.VERSION, "complete": True}
     joined = Model(
         *(network, first.preprocess),
         classes=first.classes,
         go_class=first.go_class,
         outputs=names,
         calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
-        about=about,
+        metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None),
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
         ),  # their thresholds are gone
@@ -173,7 +169,7 @@ def _predictions(
     runs: Sequence[str], members: Sequence[Path], models: Sequence[Model]
 ) -> tuple[list[Prediction], bool]:
     """Predictions to decide on, and whether they are means over members with one split."""
-    if len({model.about["split_sha256"] for model in models}) == 1:
+    if len({model.metadata.split_sha256 for model in models}) == 1:
         return _mean([read_run_predictions(Run(member).predictions) for member in members]), True
     crossed = [Run(Path(run).expanduser()).predictions for run in runs if Path(run, "fold-1").is_dir()]
     if len(runs) == 1 and crossed:
@@ -214,13 +210,15 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 
 
 def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
-    about = {
-        **model.about,
-        "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.to_dict(),
-        "seen": model.seen_images.to_dict(),
-        "versions": versions(),
+    metadata = replace(
+        model.metadata,
+        version=checkpoints.VERSION,
+        complete=True,
+        thresholds=astuple(model.thresholds),
+        calibration=model.calibration.to_dict(),
+        seen=model.seen_images.to_dict(),
+        versions=versions(),
         **facts,
-    }
+    )
     weights: dict[str, torch.Tensor] = {f"model.{name}": value for name, value in model.state_dict().items()}
-    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": about}, path)
+    checkpoints.save(path, metadata, {"state_dict": weights})

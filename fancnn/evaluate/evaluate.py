@@ -13,6 +13,7 @@ from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.data.predicted_images import predicted
 from fancnn.decide.decide import model_facts
+from fancnn.decisions.model_metadata import NOT_SAID
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings
@@ -46,8 +47,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     elsewhere = settings.data.root is not None
     known = read_split(table) if table.is_file() or not elsewhere else []  # a checkpoint alone may score other images
     if known:
-        validate_split(known, table, model.about.get("split_sha256"))
-    root = Path(settings.data.root or model.about["root"]).expanduser()
+        validate_split(known, table, model.metadata.split_sha256)
+    root = Path(settings.data.root or model.metadata.root).expanduser()
     own = not elsewhere or (settings.split is not None and not has_splits(root))
     images = _own_split(known, settings.split) if own else _other_images(root, model, settings)
     files = model.score_files(root / image.path for image in images)
@@ -80,8 +81,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     ]
     _print_unknown_types(model, images)
     _print_other_mix(model, images)
-    line = known_line(settings.line, model.about.get("line", model.about["settings"].get("line")))
-    epoch = "" if model.about["epoch"] is None else f"epoch {model.about['epoch']} of "
+    line = known_line(settings.line, model.metadata.known_line)
+    epoch = "" if model.metadata.epoch is None else f"epoch {model.metadata.epoch} of "
     title = f"{epoch}{settings.run} on {root}"
     about = {**_about(settings, model), "root": str(root)}
     if model.thresholds != own_thresholds:
@@ -175,13 +176,14 @@ def _validate_unchanged(root: Path, images: Sequence[LabeledImage], scores: Sequ
 
 
 def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
+    metadata = model.metadata
     return {
         "run": str(Path(str(settings.run)).resolve()),
-        "epoch": model.about["epoch"],
+        "epoch": metadata.epoch,
         "epochs": None,
-        "monitor": model.about["settings"]["monitor"],
+        "monitor": metadata.settings["monitor"],
         **model_facts(model),
-        **{name: model.about.get(name) for name in ("decision", "decision_split")},
-        **{name: model.about[name] for name in ("decision_rule",) if name in model.about},
-        "split_sha256": model.about["split_sha256"],
+        **{"decision": metadata.decision, "decision_split": metadata.decision_split},
+        **({} if metadata.decision_rule is NOT_SAID else {"decision_rule": metadata.decision_rule}),
+        "split_sha256": metadata.split_sha256,
     }

@@ -57,7 +57,7 @@ def explain(settings: ExplainSettings) -> Path:
     _refuse_ensembles(model)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
-    run, root = Run.of_checkpoint(checkpoint).folder, Path(model.about["root"])
+    run, root = Run.of_checkpoint(checkpoint).folder, Path(model.metadata.root)
     split, images = _images(settings, run)
     found = activation_stats(model, layer, root, images)
     masks = masks_of(root)
@@ -92,12 +92,12 @@ def explain(settings: ExplainSettings) -> Path:
         methods=settings.methods,
         checked=_checked(settings, model, layer, root, found.images, masks),
     )
-    origins = {"run": str(run.resolve()), "epoch": model.about["epoch"], "split": None if settings.input else split}
+    origins = {"run": str(run.resolve()), "epoch": model.metadata.epoch, "split": None if settings.input else split}
     origins["weights_sha256"] = model.weights_sha256
     taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
     numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
     write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
-    return _leave_page(settings, explanation, run, int(model.about["epoch"] or 0))
+    return _leave_page(settings, explanation, run, int(model.metadata.epoch or 0))
 
 
 def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, epoch: int) -> Path:
@@ -112,7 +112,7 @@ def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, 
 def _refuse_ensembles(model: Model) -> None:
     """Members look at different places; a mean of their heat would be of none of them."""
     if isinstance(model.network, Ensemble):
-        runs = model.about.get("runs") or []
+        runs = model.metadata.runs or []
         raise UserError(
             f"this is an ensemble of {len(model.network.members)} networks, and each looks at places of its own: "
             f"explain one of them, run={' or run='.join(map(str, runs)) or 'RUN'}"
@@ -189,7 +189,7 @@ def _checked(
             f"check=true needs masks of the defects, as rendered fans have them (fans.csv); none are under {root}"
         )
     places = np.linspace(0, len(with_mask) - 1, min(settings.check_images, len(with_mask))).round().astype(int)
-    fresh, _ = first_network(model.about, seed=int(model.about["settings"]["seed"]) + 1)
+    fresh, _ = first_network(model.metadata, seed=int(model.metadata.settings["seed"]) + 1)
     assert fresh is not None
     taken = [with_mask[place] for place in places]
     say(f"check on {plural(len(taken), 'image')} with known defects, by the trained network and by random weights")

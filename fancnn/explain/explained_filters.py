@@ -1,6 +1,6 @@
 """What an explanation shows of the layers: the first filters before and after, what excites some, maps, the logit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.explain.activation_maximization import maximised
 from fancnn.explain.contributions_chart import contributions_chart
 from fancnn.explain.explained_images import ActivationStats
@@ -31,22 +32,22 @@ LAYERS_SHOWN = 12
 IMAGES_OF_A_FILTER = 5
 
 
-def first_network(about: Mapping[str, Any], seed: int | None = None) -> tuple[nn.Module | None, str]:
+def first_network(metadata: CheckpointMetadata, seed: int | None = None) -> tuple[nn.Module | None, str]:
     """The network as it was before the first step, drawn anew from the run's seed, or else why that cannot be.
 
     Args:
-        about: What the checkpoint says of itself.
+        metadata: What the checkpoint says of itself.
         seed: Another one than the run's.
 
     Returns:
         The network, or None and the reason.
     """
-    settings = about["settings"]
+    settings = metadata.settings
     if settings["model"]["network"].get("weights") and seed is None:
         return None, "its first weights came from a file, which the run does not keep"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings["seed"] if seed is None else seed)
-        return network_from_dict(about["network"]).eval(), ""
+        return network_from_dict(metadata.network).eval(), ""
 
 
 def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
@@ -55,7 +56,7 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
     if first is None:
         return [], None
     name, layer = first
-    fresh, missing = first_network(model.about)
+    fresh, missing = first_network(model.metadata)
     before = None if fresh is None else _weights(fresh.get_submodule(name))
     after = _weights(layer)
     changes = None if before is None else [round(value, 6) for value in relative_changes(before, after)]

@@ -22,10 +22,10 @@ def facts(
     settings: ExplainSettings, model: Model, layer: MapLayer, images: str, completeness: float | None
 ) -> list[tuple[str, str]]:
     """How the page was made: name and value."""
-    network = str(model.about["network"]["_target_"]).rpartition(".")[2]
+    network = str(model.metadata.network["_target_"]).rpartition(".")[2]
     height, width = model.preprocess.image_size
     return [
-        ("network", f"{network}, images of {height}x{width}, weights of epoch {model.about['epoch']}"),
+        ("network", f"{network}, images of {height}x{width}, weights of epoch {model.metadata.epoch}"),
         ("images", images),
         ("layer", f"{layer.name}: {layer.channels} maps of {layer.height}x{layer.width}, {layer.kind}"),
         ("decides", model.thresholds.in_words()),
@@ -45,7 +45,7 @@ def _distance(completeness: float | None) -> str:
 def warnings(model: Model, gone: int, unread: int) -> list[str]:
     """What is to be known before the page is believed."""
     found = []
-    trained, here = model.about.get("versions", {}).get("torch", ""), versions()["torch"]
+    trained, here = model.metadata.versions.get("torch", ""), versions()["torch"]
     if trained.partition("+")[0] != here.partition("+")[0]:
         found.append(
             f"The run was trained with torch {trained}, this is {here}: the first weights are drawn anew here, and "

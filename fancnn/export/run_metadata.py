@@ -15,7 +15,7 @@ from fancnn.system.installation import versions
 
 def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
     """The facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
-    preprocess, about = model.preprocess, model.about
+    preprocess, metadata = model.preprocess, model.metadata
     return ExportMetadata(
         classes=list(model.classes),
         go_class=model.go_class,
@@ -31,10 +31,10 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
         calibration=model.calibration.to_dict(),
         weights_sha256=weights_hash(model.network.state_dict()),
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        split_sha256=about.get("split_sha256"),
+        split_sha256=metadata.split_sha256,
         versions={**versions(), **{name: installed_version(name) for name in FORMATS[format].packages}},
         opset=OPSET if format == "onnx" else None,
         seen=model.seen_images.to_dict(),
         sealed=True,
-        **{name: about.get(name) for name in ("decision", "decision_split", "line", "epoch", "runs")},
+        **{name: getattr(metadata, name) for name in ("decision", "decision_split", "line", "epoch", "runs")},
     )

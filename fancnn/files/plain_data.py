@@ -6,7 +6,8 @@ that may rely on their types. A kind is a function of a value and its dotted key
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fancnn.errors import UserError
 
@@ -184,6 +185,39 @@ def record(kinds: Mapping[str, Kind], required: Collection[str] = (), *, closed:
                 raise mismatch(key, f"no other keys than {', '.join(kinds)}", name)
 
     return checked
+
+
+def kinds_of(dataclass: type) -> dict[str, Kind]:
+    """Return the kind of each field of a dataclass: what its annotation says, else what its type names.
+
+    Example:
+        >>> from dataclasses import make_dataclass
+        >>> kinds = kinds_of(make_dataclass("Part", [("name", str), ("size", Annotated[int, whole(1)])]))
+        >>> kinds["size"](0, "size")
+        Traceback (most recent call last):
+        fancnn.files.plain_data.Mismatch: size: expected a whole number from 1, got 0
+    """
+    return {name: _kind_of(said) for name, said in get_type_hints(dataclass, include_extras=True).items()}
+
+
+def _kind_of(said: Any) -> Kind:
+    if get_origin(said) is Annotated:
+        kind: Kind = said.__metadata__[0]
+        return kind
+    if said in _OF_TYPES:
+        return _OF_TYPES[said]
+    of = get_args(said)
+    if get_origin(said) is UnionType and type(None) in of:
+        (item,) = (item for item in of if item is not type(None))
+        return optional(_kind_of(item))
+    if get_origin(said) is list:
+        return list_of(_kind_of(of[0]))
+    if get_origin(said) is dict and of[0] is str:
+        return map_of(_kind_of(of[1]))
+    raise TypeError(f"{said} has no kind: say one, Annotated[..., kind]")
+
+
+_OF_TYPES: dict[Any, Kind] = {str: text, bool: truth, int: whole(), float: number, Any: anything}
 
 
 def plain(value: Any, key: str) -> None:

@@ -44,11 +44,11 @@ from fancnn.decisions.model_metadata import (
     CALIBRATION_TYPES,
     CLASSES,
     DECISION,
+    OUTPUTS,
     PREPROCESS,
     TEXTS,
+    THRESHOLDS,
     VERSIONS,
-    outputs,
-    thresholds,
 )
 from fancnn.errors import UserError
 from fancnn.files.json_files import parsed_json
@@ -161,8 +161,8 @@ FACTS = record(
         **DECISION,
         "classes": CLASSES,
         "go_class": text,
-        "outputs": outputs,
-        "thresholds": thresholds,
+        "outputs": OUTPUTS,
+        "thresholds": THRESHOLDS,
         "preprocess": PREPROCESS,
         "calibration": CALIBRATION_TYPES,
         **dict.fromkeys(("weights_sha256", "checkpoint_sha256"), text),

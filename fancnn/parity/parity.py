@@ -185,7 +185,7 @@ def images_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
 
 def own_images(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
     """Images to compare on that a run knows, and what they are: of its validation split, or noise if they are gone."""
-    root, table = Path(model.about.get("root") or "."), Run(run).split
+    root, table = Path(model.metadata.root or "."), Run(run).split
     known = [root / image.path for image in read_split(table) if image.split == "val"] if table.is_file() else []
     files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]
     if files:

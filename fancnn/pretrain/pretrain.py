@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from fancnn import assembly
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError, collected
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
@@ -62,13 +63,13 @@ def pretrain(settings: PretrainSettings) -> float:
     task = build_task(settings)
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.images)
-    about = checkpoints.describe_pretraining(settings, data.root, split_hash(data.images), seen)
-    earlier = earlier_training(settings.ckpt, about, "pretrain") if settings.ckpt else None
+    metadata = checkpoints.describe_pretraining(settings, data.root, split_hash(data.images), seen)
+    earlier = earlier_training(settings.ckpt, metadata, "pretrain") if settings.ckpt else None
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
         if isinstance(callback, EpochCsvLogger):
             callback.scores = task.scores
-    module = _module(settings, task, about)
+    module = _module(settings, task, metadata)
     if trainer.is_global_zero:
         run_folders.begin(run, "pretrain")
         leave_data(data, run)
@@ -143,10 +144,10 @@ def read_unlabelled(settings: PretrainSettings) -> ImageDataModule:
     return data
 
 
-def _module(settings: PretrainSettings, task: Autoencoder | Rotation, about: dict[str, Any]) -> Pretraining:
+def _module(settings: PretrainSettings, task: Autoencoder | Rotation, metadata: CheckpointMetadata) -> Pretraining:
     optimizer, schedule = assembly.makers(settings.model.optimizer, settings.schedule, task)
     augment = assembly.augment(settings.augment)
-    return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=about)
+    return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=metadata.to_dict())
 
 
 def _fit(
@@ -168,7 +169,7 @@ def _best_loss(trainer: Trainer) -> float | None:
 def _load_best(module: nn.Module, run: Path) -> None:
     best = Run(run).best
     if best.is_file():
-        module.load_state_dict(checkpoints.read(best)["state_dict"])
+        module.load_state_dict(checkpoints.read(best).content["state_dict"])
 
 
 @torch.inference_mode()

@@ -108,7 +108,7 @@ def _as_decided(source: EarlierRun) -> EarlierRun:
     rule, note = rule_of(source.model, source.settings.decision)
     if note:
         say(f"note: {note}")
-    line = known_line(NO_LINE, source.model.about.get("line") or asdict(source.settings.line))
+    line = known_line(NO_LINE, source.model.metadata.line or asdict(source.settings.line))
     return replace(source, settings=replace(source.settings, decision=rule, line=line))
 
 

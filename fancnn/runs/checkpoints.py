@@ -34,7 +34,7 @@ anew. Whoever loads it verifies the seal, the checksum of every member of the ar
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,25 +42,19 @@ import torch
 from torch import Tensor, nn
 
 import fancnn
-from fancnn.data.label_modes import ONE
 from fancnn.data.labeled_images import LabeledImage, read_split, split_hash
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.decisions.model_metadata import (
-    CLASSES,
-    DECISION,
-    DECISION_RULE,
+    CHECKPOINT_FORMAT,
+    CHECKPOINT_KINDS,
+    CHECKPOINT_VERSION,
     LINE,
-    PREPROCESS,
-    TEXTS,
-    VERSIONS,
-    calibration,
-    outputs,
-    thresholds,
+    CheckpointMetadata,
 )
 from fancnn.errors import UserError
 from fancnn.files import run_folders
-from fancnn.files.plain_data import number_between, optional, plain, record, shown, text, truth, validate, whole
+from fancnn.files.plain_data import number_between, optional, plain, record, shown, text, validate
 from fancnn.files.regular_files import size_of_regular
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.files.seals import NotAsWrittenError, validate_archive
@@ -80,54 +74,63 @@ from fancnn.system.console import say
 from fancnn.system.installation import versions
 from fancnn.training.checkpointing import AtomicCheckpointIO
 
-FORMAT, VERSION = "fancnn-checkpoint", 6
+FORMAT, VERSION = CHECKPOINT_FORMAT, CHECKPOINT_VERSION
 STATES_WEIGHTS = 5  # the first version whose description has their hash
 PREPROCESS_KEYS = ("image_size", "resize", "background", "mean", "std")
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as it was read.
+
+    Attributes:
+        metadata: What it says of itself.
+        content: All that Lightning keeps: weights under `state_dict`, and what resuming needs.
+    """
+
+    metadata: CheckpointMetadata
+    content: Mapping[str, Any]
+
+
 def describe(
     settings: TrainSettings, model: Model, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
-) -> dict[str, Any]:
-    """What a checkpoint of this training says of itself: plain data; `seen` are the images of train and val."""
+) -> CheckpointMetadata:
+    """What a checkpoint of this training says of itself; `seen` are the images of train and val."""
     kept, count = to_dict(settings), len(model.outputs)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "complete": False,
-        "network": _without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
-        "outputs": list(model.outputs),
-        "preprocess": {name: kept["data"][name] for name in PREPROCESS_KEYS},
-        "classes": list(model.classes),
-        "go_class": model.go_class,
-        "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.to_dict(),
-        "root": str(root.resolve()),
-        "split_sha256": split_sha256,
-        "seen": seen.to_dict(),
-        "settings": kept,
-        "versions": versions(),
-    }
+    return CheckpointMetadata(
+        complete=False,
+        network=_without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
+        outputs=list(model.outputs),
+        preprocess={name: kept["data"][name] for name in PREPROCESS_KEYS},
+        classes=list(model.classes),
+        go_class=model.go_class,
+        thresholds=astuple(model.thresholds),
+        calibration=model.calibration.to_dict(),
+        root=str(root.resolve()),
+        split_sha256=split_sha256,
+        seen=seen.to_dict(),
+        settings=kept,
+        versions=versions(),
+    )
 
 
 def describe_pretraining(
     settings: PretrainSettings, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
-) -> dict[str, Any]:
+) -> CheckpointMetadata:
     """What a checkpoint of a pretraining says of itself."""
     kept = to_dict(settings)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "complete": False,
-        "task": str(settings.task["_target_"]).rpartition(".")[2].lower(),
-        "network": _without_file(settings.model.network),
-        "preprocess": {name: kept["data"][name] for name in PREPROCESS_KEYS},
-        "root": str(root.resolve()),
-        "split_sha256": split_sha256,
-        "seen": seen.to_dict(),
-        "settings": kept,
-        "versions": versions(),
-    }
+    return CheckpointMetadata(
+        complete=False,
+        task=str(settings.task["_target_"]).rpartition(".")[2].lower(),
+        network=_without_file(settings.model.network),
+        preprocess={name: kept["data"][name] for name in PREPROCESS_KEYS},
+        root=str(root.resolve()),
+        split_sha256=split_sha256,
+        seen=seen.to_dict(),
+        settings=kept,
+        versions=versions(),
+    )
 
 
 def seen_in_training(images: Iterable[LabeledImage]) -> SeenImages:
@@ -138,8 +141,8 @@ def seen_in_training(images: Iterable[LabeledImage]) -> SeenImages:
     return SeenImages.of(weights=by_split["train"], epoch=by_split["val"])
 
 
-def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
-    """What the model of a checkpoint has seen, as its description `about` says.
+def seen_by(path: Path, metadata: CheckpointMetadata) -> SeenImages:
+    """What the model of a checkpoint has seen, as its metadata says.
 
     A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files alone, so that
     the record is not complete; without that it is empty.
@@ -147,14 +150,14 @@ def seen_by(path: Path, about: Mapping[str, Any]) -> SeenImages:
     Raises:
         UserError: If the record is damaged.
     """
-    if "seen" in about:
-        return SeenImages.from_dict(about["seen"], str(path))
+    if metadata.seen is not None:
+        return SeenImages.from_dict(metadata.seen, str(path))
     table = Run.of_checkpoint(path).split
-    images = read_split(table) if table.is_file() and "runs" not in about else []
-    if not images or split_hash(images) != about.get("split_sha256"):
+    images = read_split(table) if table.is_file() and metadata.runs is None else []
+    if not images or split_hash(images) != metadata.split_sha256:
         return SeenImages(complete=False)
     fitted = [image for image in images if image.split == "val"]
-    chosen = [image for image in images if image.split == about.get("decision_split")]
+    chosen = [image for image in images if image.split == metadata.decision_split]
     own = seen_in_training(images).merged(SeenImages.of(calibration=fitted, thresholds=chosen))
     return SeenImages(own.by_role, complete=False)
 
@@ -193,31 +196,30 @@ def load(
     let_be_named(trust)
     path = find(run, (BEST, LAST))
     checkpoint = read(path)
-    about = checkpoint["fancnn"]
-    if "task" in about:
+    metadata = checkpoint.metadata
+    if metadata.is_pretraining:
         raise UserError(
-            f"{path} is a pretraining ({about['task']}): it has learnt filters and judges no parts yet. Train an "
+            f"{path} is a pretraining ({metadata.task}): it has learnt filters and judges no parts yet. Train an "
             f"inspector from it: python -m fancnn.train init={run}"
         )
-    why = why_incomplete(path, about, deciding=deciding)
+    why = why_incomplete(path, metadata, deciding=deciding)
     if why and not unfinished:
         raise UserError(why)
-    if about["version"] < 5 and "decision" not in about and _lies_alone(path):
+    if metadata.version < 5 and metadata.decision is None and _lies_alone(path):
         say(f"warning: {path} is of before files said whether their thresholds were chosen: they may be as configured")
-    limits, fitted = _decision(about)
-    weights = weights_of(checkpoint["state_dict"])
-    network = network_of(path, about, weights)
+    weights = weights_of(checkpoint.content["state_dict"])
+    network = network_of(path, metadata, weights)
     try:
         model = Model(
             network,
-            Preprocess(**about["preprocess"]),
-            classes=about["classes"],
-            go_class=about["go_class"],
-            outputs=about.get("outputs", ONE),
-            thresholds=limits,
-            calibration=fitted,
-            about=about,
-            seen_images=seen_by(path, about),
+            Preprocess(**metadata.preprocess),
+            classes=metadata.classes,
+            go_class=metadata.go_class,
+            outputs=metadata.outputs,
+            thresholds=Thresholds(*metadata.thresholds),
+            calibration=Calibration.from_dict(metadata.calibration) if metadata.calibration else UNCALIBRATED,
+            metadata=metadata,
+            seen_images=seen_by(path, metadata),
             image_limits=image_limits,
         )
         model.load_state_dict(weights)
@@ -232,7 +234,7 @@ def load(
     return model.eval().to(device)
 
 
-def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = False) -> str:
+def why_incomplete(path: Path, metadata: CheckpointMetadata, *, deciding: bool = False) -> str:
     """Return why the model of a checkpoint is not ready to decide, and the way out; empty where it is.
 
     A file of before version 5 does not say it: the run folder around it does, by its `metrics.json`. One that lies
@@ -240,7 +242,7 @@ def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = Fal
 
     Args:
         path: Of the file.
-        about: What it says of itself.
+        metadata: What it says of itself.
         deciding: Whether it is to be decided anew, which mends a decision that was cut short.
     """
     run = Run.of_checkpoint(path)
@@ -248,15 +250,15 @@ def why_incomplete(path: Path, about: Mapping[str, Any], *, deciding: bool = Fal
         return why
     beside_best = path.name == LAST and path.with_name(BEST).is_file()
     judged = run.metrics.is_file() and not beside_best  # then the best one was
-    decided = "task" in about or "decision" in about or judged or _lies_alone(path)
-    if about.get("complete", decided):
+    decided = metadata.is_pretraining or metadata.decision is not None or judged or _lies_alone(path)
+    if decided if metadata.complete is None else metadata.complete:
         return ""
     if beside_best:
         return (
             f"{path} is the last epoch, kept to go on with, for which no thresholds were chosen. Take the best one, "
             f"with its run: {run.folder}"
         )
-    return run_folders.in_words(run.folder, "pretrain" if "task" in about else "train", run.folder)
+    return run_folders.in_words(run.folder, "pretrain" if metadata.is_pretraining else "train", run.folder)
 
 
 def _lies_alone(path: Path) -> bool:
@@ -265,12 +267,12 @@ def _lies_alone(path: Path) -> bool:
     return not any(place.exists() for place in (run.split, run.epochs, run.hydra))
 
 
-def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None) -> nn.Module:
+def network_of(path: Path, metadata: CheckpointMetadata, weights: Mapping[str, Tensor] | None = None) -> nn.Module:
     """Make the network that a checkpoint describes, with fresh weights; what a file says is data, and never run.
 
     Args:
         path: Of the checkpoint, for messages.
-        about: What it says of itself.
+        metadata: What it says of itself.
         weights: Of the model, which must fit; they are compared before memory is taken.
 
     Raises:
@@ -280,8 +282,8 @@ def network_of(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tenso
         if weights is not None:
             prefix = "network."
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-            validate_weight_shapes(about["network"], own)
-        return network_from_dict(about["network"])
+            validate_weight_shapes(metadata.network, own)
+        return network_from_dict(metadata.network)
     except UnknownNetwork as error:
         raise UserError(f"{path}: {error}") from error
     except (ValueError, KeyError, RuntimeError) as error:
@@ -314,30 +316,30 @@ def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
 
     With them it is complete.
     """
-    checkpoint = read(path)
-    checkpoint["fancnn"] = {
-        **checkpoint["fancnn"],
-        "version": VERSION,
-        "complete": True,
-        "thresholds": astuple(model.thresholds),
-        "calibration": model.calibration.to_dict(),
-        "seen": model.seen_images.to_dict(),
+    _rewrite(
+        path,
+        thresholds=astuple(model.thresholds),
+        calibration=model.calibration.to_dict(),
+        seen=model.seen_images.to_dict(),
         **facts,
-    }
-    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+    )
 
 
 def store_complete(path: Path) -> None:
     """Say in the checkpoint of a pretraining, which decides nothing, that its command has ended."""
+    _rewrite(path)
+
+
+def _rewrite(path: Path, **changed: Any) -> None:
+    """Write a checkpoint anew, complete and in the present format, with some of its metadata changed."""
     checkpoint = read(path)
-    checkpoint["fancnn"] = {**checkpoint["fancnn"], "version": VERSION, "complete": True}
-    AtomicCheckpointIO().save_checkpoint(checkpoint, path)
+    metadata = replace(checkpoint.metadata, version=VERSION, complete=True, **changed)
+    save(path, metadata, checkpoint.content)
 
 
-def _decision(about: Mapping[str, Any]) -> tuple[Thresholds, Calibration]:
-    if about["version"] == 1:
-        return Thresholds.single(about["threshold"]), UNCALIBRATED
-    return Thresholds(*about["thresholds"]), Calibration.from_dict(about["calibration"])
+def save(path: Path, metadata: CheckpointMetadata, content: Mapping[str, Any]) -> None:
+    """Write a checkpoint of what Lightning keeps, weights under `state_dict`, and what it says of itself."""
+    AtomicCheckpointIO().save_checkpoint({**content, "fancnn": metadata.to_dict()}, path)
 
 
 def find(run: str | Path, names: Sequence[str]) -> Path:
@@ -389,7 +391,7 @@ def _is_zip(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Checkpoint:
     """A checkpoint as plain data and tensors, on the CPU: what was written, to the last bit.
 
     Raises:
@@ -414,8 +416,9 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
         )
-    settings = settings_by_present_names(about["settings"]) if "settings" in about else {}
-    return {**found, "fancnn": {**about, "settings": settings}}
+    about["settings"] = settings_by_present_names(about["settings"])
+    content = {name: value for name, value in found.items() if name != "fancnn"}
+    return Checkpoint(CheckpointMetadata.from_dict(about), content)
 
 
 def _checked_version(about: Mapping[str, Any], path: Path) -> int:
@@ -429,14 +432,12 @@ def _checked_version(about: Mapping[str, Any], path: Path) -> int:
             f"It was written by fancnn {by if isinstance(by, str) else 'unknown'}: update to that or later"
         )
     validate(about, plain, str(path))
-    validate(about, _OF_ALL, str(path))
+    validate(about, record(CHECKPOINT_KINDS, _NEEDED), str(path))
     assert isinstance(version, int)  # as the line before has found
-    validate(about, _OF_A_PRETRAINING if "task" in about else _OF_AN_INSPECTOR, str(path))
-    needed = (
-        {"threshold": number_between(0, 1)} if version == 1 else {"thresholds": thresholds, "calibration": calibration}
-    )
-    if "task" not in about:
-        validate(about, record(needed, tuple(needed)), str(path))
+    if about.get("task") is None:
+        validate(about, _OF_AN_INSPECTOR, str(path))
+        of_version_1 = record({"threshold": number_between(0, 1)}, ("threshold",))
+        validate(about, of_version_1 if version == 1 else record({}, ("thresholds", "calibration")), str(path))
         if about["go_class"] not in about["classes"]:
             raise UserError(f"{path} is damaged: go_class: expected one of its classes, got {shown(about['go_class'])}")
     if version >= STATES_WEIGHTS:
@@ -454,34 +455,7 @@ def _validate_tensors(state: Any, path: Path) -> None:
             raise UserError(f"{path} is damaged: {shown(name)} among its weights is no tensor that it holds whole")
 
 
-_NETWORK = record({"_target_": text}, ("_target_",))
-_OF_ALL = record(
-    {
-        "version": whole(1),
-        "network": _NETWORK,
-        "preprocess": PREPROCESS,
-        "root": text,
-        "split_sha256": text,
-        "settings": record({"seed": whole(0), "model": record({"network": _NETWORK}, ("network",))}, ("seed", "model")),
-        "versions": VERSIONS,
-        "epoch": optional(whole(0)),
-        "runs": TEXTS,
-        "complete": truth,
-        "init": record(
-            {"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text}
-        ),
-    },
-    ("version", "network", "preprocess", "root", "split_sha256", "settings", "versions", "epoch"),
-)
-_OF_A_PRETRAINING = record({"task": text, "learnt": TEXTS})
+_NEEDED = ("version", "network", "preprocess", "root", "split_sha256", "settings", "versions", "epoch")
 _OF_AN_INSPECTOR = record(
-    {
-        **DECISION,
-        "classes": CLASSES,
-        "go_class": text,
-        "outputs": outputs,
-        "decision_rule": optional(DECISION_RULE),
-        "settings": record({"monitor": text, "line": optional(LINE)}, ("monitor",)),
-    },
-    ("classes", "go_class"),
+    {"settings": record({"monitor": text, "line": optional(LINE)}, ("monitor",))}, ("classes", "go_class")
 )

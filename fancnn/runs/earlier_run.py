@@ -54,7 +54,7 @@ class EarlierRun:
 
 def warn_of_unfinished(path: Path, model: Model) -> None:
     """Say where a model that is only looked at is one that nothing may be decided with."""
-    if why := checkpoints.why_incomplete(path, model.about):
+    if why := checkpoints.why_incomplete(path, model.metadata):
         say(f"warning: {why}. It is looked at as it is; its thresholds are as configured")
 
 
@@ -68,23 +68,23 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
     where, folder = chosen_device(device), Run.of_checkpoint(path).folder
     model = checkpoints.load(path, where, unfinished=unfinished, image_limits=image_limits)
     warn_of_unfinished(path, model)
-    if "runs" in model.about:
-        raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.about['runs'])}")
+    if model.metadata.runs is not None:
+        raise UserError(f"{run} is an ensemble: take one of its runs, {', '.join(model.metadata.runs)}")
     try:
         groups = channel_groups(model.network)
     except ValueError as error:
         raise UserError(f"{run}: {error}") from error
-    trained = kept_settings(model.about["settings"], TrainSettings, str(path))
+    trained = kept_settings(model.metadata.settings, TrainSettings, str(path))
     own = replace(
         trained.data,
-        root=model.about["root"],
+        root=model.metadata.root,
         split_file=str(Run(folder).split),
         fans=None,
         cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
     )
     settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)
     data = read_images(settings)
-    if split_hash(data.images) != model.about["split_sha256"]:
+    if split_hash(data.images) != model.metadata.split_sha256:
         raise UserError(
             f"the images under {data.root} are not those that {run} was trained on: some were changed or are "
             "missing. Restore them; python -m fancnn.evaluate names them"

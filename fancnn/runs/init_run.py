@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from fancnn.data.class_weights import ClassCounts, log_priors
-from fancnn.data.label_modes import ONE
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.run import BEST, LAST
 from fancnn.model import Model
@@ -28,7 +28,7 @@ class Origin:
     """A checkpoint to start from: what it says of itself, and the weights that it has learnt."""
 
     path: Path
-    about: Mapping[str, Any]
+    metadata: CheckpointMetadata
     weights: Mapping[str, Tensor]
 
 
@@ -42,19 +42,21 @@ def find_origin(settings: TrainSettings) -> Origin | None:
         return None
     path = checkpoints.find(settings.init, (BEST, LAST))
     found = checkpoints.read(path)
-    about, state = found["fancnn"], found["state_dict"]
-    if "runs" in about:
-        raise UserError(f"init={settings.init} is an ensemble of {len(about['runs'])} runs: start with one of those")
+    metadata, state = found.metadata, found.content["state_dict"]
+    if metadata.runs is not None:
+        raise UserError(f"init={settings.init} is an ensemble of {len(metadata.runs)} runs: start with one of those")
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}
     checkpoints.validate_finite(weights, path)
-    if why := checkpoints.why_incomplete(path, about):
+    if why := checkpoints.why_incomplete(path, metadata):
         say(f"warning: init={settings.init}: {why}. It starts with the weights that are there")
-    if (learnt := about.get("learnt")) is not None:  # what a pretraining has not taught is as random there as here
+    if (learnt := metadata.learnt) is not None:  # what a pretraining has not taught is as random there as here
         weights = {name: value for name, value in weights.items() if name.rpartition(".")[0] in learnt}
-    return Origin(path, about, weights)
+    return Origin(path, metadata, weights)
 
 
-def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, counts: ClassCounts) -> dict[str, Any]:
+def start_from(
+    origin: Origin | None, fresh: Model, settings: TrainSettings, counts: ClassCounts
+) -> dict[str, Any] | None:
     """Give `fresh` the layers of `origin` that fit.
 
     A first layer of hand-made filters that stays as it starts (`first_layer`, `freeze_first_layer`) is kept: that was
@@ -64,12 +66,12 @@ def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, cou
         What the checkpoint says of it, under `init`; nothing without an origin.
     """
     if origin is None:
-        return {}
+        return None
     network, options = fresh.network, settings.model.network
     keep: set[str] = set()
     if options.get("first_layer"):
         keep |= {name.rpartition(".")[0] for name, weight in network.named_parameters() if not weight.requires_grad}
-    if tuple(origin.about.get("outputs", ONE)) != fresh.outputs:
+    if tuple(origin.metadata.outputs) != fresh.outputs:
         keep |= set(_last_linear(network))
     try:
         carried = load_matching_layers(network, origin.weights, keep)
@@ -78,20 +80,17 @@ def start_from(origin: Origin | None, fresh: Model, settings: TrainSettings, cou
     if settings.model.output_bias is not None:
         set_output_bias(network, log_priors(counts))
     return {
-        "init": {
-            "path": str(origin.path.resolve()),
-            "epoch": origin.about.get("epoch"),
-            "task": origin.about.get("task", "inspection"),
-            "layers": list(carried.layers),
-            "weights_sha256": carried.sha256,
-        }
+        "path": str(origin.path.resolve()),
+        "epoch": origin.metadata.epoch,
+        "task": origin.metadata.task or "inspection",
+        "layers": list(carried.layers),
+        "weights_sha256": carried.sha256,
     }
 
 
-def earlier_origin(earlier: Path | None) -> dict[str, Any]:
+def earlier_origin(earlier: Path | None) -> Mapping[str, Any] | None:
     """What an earlier run, which goes on, says of where it came from."""
-    about = {} if earlier is None else checkpoints.read(earlier)["fancnn"]
-    return {"init": about["init"]} if "init" in about else {}
+    return None if earlier is None else checkpoints.read(earlier).metadata.init
 
 
 def inherited(seen: SeenImages) -> SeenImages:
@@ -101,14 +100,14 @@ def inherited(seen: SeenImages) -> SeenImages:
 
 def seen_by_origin(origin: Origin | None) -> SeenImages:
     """Return the images that the layers of another run bring along; none without an origin."""
-    return NOTHING_SEEN if origin is None else inherited(checkpoints.seen_by(origin.path, origin.about))
+    return NOTHING_SEEN if origin is None else inherited(checkpoints.seen_by(origin.path, origin.metadata))
 
 
 def seen_by_earlier(earlier: Path | None) -> SeenImages:
     """Return the images that an earlier run, which goes on, had seen up to there, its own origin's among them."""
     if earlier is None:
         return NOTHING_SEEN
-    return inherited(checkpoints.seen_by(earlier, checkpoints.read(earlier)["fancnn"]))
+    return inherited(checkpoints.seen_by(earlier, checkpoints.read(earlier).metadata))
 
 
 def _last_linear(network: nn.Module) -> list[str]:
@@ -119,7 +118,7 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
     """Which layers came over and which start fresh, and whether images are prepared otherwise than there."""
     names = layer_names(fresh.network)
     new = [name for name in names if name not in layers]
-    task = origin.about.get("task")
+    task = origin.metadata.task
     kind = f"a pretraining ({task})" if task else "a training"
     say(f"init: {len(layers)} of {len(names)} layers start with those of {kind}, {origin.path}")
     say(f"  from there: {layers_in_words(layers, names)}; fresh: {layers_in_words(new, names) if new else 'none'}")
@@ -127,7 +126,7 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
         say(
             f"  {layers_in_words(behind, names)} would fit, but come after a fresh layer, whose output they do not know"
         )
-    there, data = origin.about["preprocess"], settings.data
+    there, data = origin.metadata.preprocess, settings.data
     pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
     if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
         say(f"  images are prepared otherwise than there: {'; '.join(differing)}")

@@ -68,7 +68,7 @@ from fancnn.data.seen_images import ROLES
 from fancnn.decisions.certificates import escapes_by_type
 from fancnn.decisions.forecast import effective_parts, forecast
 from fancnn.decisions.line_costs import Costs, Line
-from fancnn.decisions.model_metadata import DECISION, DECISION_RULE, TEXTS, VERSIONS, calibration, thresholds
+from fancnn.decisions.model_metadata import CALIBRATION, DECISION, DECISION_RULE, TEXTS, THRESHOLDS, VERSIONS
 from fancnn.errors import UserError
 from fancnn.files.json_files import read_json, version_of, write_json
 from fancnn.files.plain_data import (
@@ -230,10 +230,10 @@ METRICS = record(
         ),
         **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
         **DECISION,
-        "thresholds": thresholds,
+        "thresholds": THRESHOLDS,
         "decision_rule": optional(DECISION_RULE),
         "decided_again": optional(truth),
-        "calibration": optional(calibration),
+        "calibration": optional(CALIBRATION),
         "go_class": optional(text),
         "classes": optional(TEXTS),
         "outputs": optional(TEXTS),

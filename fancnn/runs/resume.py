@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.runs import checkpoints
@@ -46,28 +47,28 @@ class EarlierTraining:
     ended: bool
 
 
-def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train") -> EarlierTraining:
+def earlier_training(ckpt: str, metadata: CheckpointMetadata, command: str = "train") -> EarlierTraining:
     """The training to go on with: to its end, or where it was stopped after that, to what is stated of it.
 
     Raises:
         UserError: If there is none, nothing of it is left to do, its weights are not all finite, or it was made with
-            other settings or another split than `about`, the description of the training now.
+            other settings or another split than `metadata` says of the training now.
     """
     path, checkpoint = _latest(checkpoints.find(ckpt, (LAST, BEST)))
-    earlier = checkpoint["fancnn"]
-    checkpoints.validate_finite(checkpoint["state_dict"], path)
-    if "runs" in earlier:
-        raise UserError(f"{path} is an ensemble of {len(earlier['runs'])} runs: go on with one of those")
-    if type(earlier["epoch"]) is not int or not set(RESUMED) <= set(checkpoint):
+    earlier = checkpoint.metadata
+    checkpoints.validate_finite(checkpoint.content["state_dict"], path)
+    if earlier.runs is not None:
+        raise UserError(f"{path} is an ensemble of {len(earlier.runs)} runs: go on with one of those")
+    if earlier.epoch is None or not set(RESUMED) <= set(checkpoint.content):
         raise UserError(
             f"{path} has a model and no state of a training to go on from. To start with its layers: init={ckpt}"
         )
-    if ("task" in earlier) != ("task" in about):
-        other = "pretrain" if "task" in earlier else "train"
+    if earlier.is_pretraining != metadata.is_pretraining:
+        other = "pretrain" if earlier.is_pretraining else "train"
         start = f", or to start with its layers: init={ckpt}" if other == "pretrain" else ""
         raise UserError(f"{path} is a run of {other}: go on with it by python -m fancnn.{other} ckpt={ckpt}{start}")
-    here = flat(about["settings"])
-    there = {key: value for key, value in BEFORE.items() if key in here} | flat(earlier["settings"])
+    here = flat(metadata.settings)
+    there = {key: value for key, value in BEFORE.items() if key in here} | flat(earlier.settings)
     there |= {key: RENAMED[value] for key, value in there.items() if isinstance(value, str) and value in RENAMED}
     differing = [
         f"  {key}: {there.get(key)} there, {here.get(key)} here"
@@ -81,14 +82,14 @@ def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train"
             + "\nTo go on with it leave these out of "
             f"the command: python -m fancnn.{command} ckpt={ckpt}"
         )
-    if earlier["split_sha256"] != about["split_sha256"]:
+    if earlier.split_sha256 != metadata.split_sha256:
         raise UserError(
-            f"{path} was trained on other images or another split: on those under {earlier['root']}, now on those "
-            f"under {about['root']}. If some were added since: "
+            f"{path} was trained on other images or another split: on those under {earlier.root}, now on those "
+            f"under {metadata.root}. If some were added since: "
             f"data.split_file={Run.of_checkpoint(path).split}"
         )
-    epochs, trained = about["settings"]["trainer"]["max_epochs"], earlier["epoch"]
-    stopped = _stopped_early(checkpoint, about["settings"])
+    epochs, trained = metadata.settings["trainer"]["max_epochs"], earlier.epoch
+    stopped = _stopped_early(checkpoint.content, metadata.settings)
     so_far = f"{path} has been trained for {trained} epochs"
     if trained > epochs:
         raise UserError(
@@ -103,28 +104,28 @@ def earlier_training(ckpt: str, about: Mapping[str, Any], command: str = "train"
     return EarlierTraining(path, trained == epochs or stopped)
 
 
-def _latest(path: Path) -> tuple[Path, dict[str, Any]]:
+def _latest(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
     """A checkpoint to go on from, or the best beside it where a kill came between the best of an epoch and the last."""
     checkpoint, best = checkpoints.read(path), path.with_name(BEST)
     if path.name == LAST and best.is_file() and not best.samefile(path):
         other = checkpoints.read(best)
-        if (other["fancnn"].get("epoch") or 0) > (checkpoint["fancnn"].get("epoch") or 0):
+        if (other.metadata.epoch or 0) > (checkpoint.metadata.epoch or 0):
             return best, other
     return path, checkpoint
 
 
-def _stopped_early(checkpoint: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+def _stopped_early(content: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Whether early stopping, as it is configured now, has ended the training of a checkpoint."""
     nodes = [node for node in settings["callbacks"].values() if isinstance(node, Mapping)]
     patience = [node["patience"] for node in nodes if str(node.get("_target_")).endswith(".early_stopping")]
-    states = [state for name, state in checkpoint.get("callbacks", {}).items() if name.startswith("EarlyStopping")]
+    states = [state for name, state in content.get("callbacks", {}).items() if name.startswith("EarlyStopping")]
     return any(state["wait_count"] >= most for state in states for most in patience)
 
 
 def _is_complete(path: Path) -> bool:
     """Whether the run of a checkpoint has been judged."""
     best = path.with_name(BEST)
-    return best.is_file() and not checkpoints.why_incomplete(best, checkpoints.read(best)["fancnn"])
+    return best.is_file() and not checkpoints.why_incomplete(best, checkpoints.read(best).metadata)
 
 
 def _is_of(key: str, names: Sequence[str]) -> bool:

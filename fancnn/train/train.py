@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,22 +107,23 @@ def train(
     fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
     if weights is not None:
         fresh.network.load_state_dict(weights)
-    about = checkpoints.describe(settings, fresh, data.root, split_hash(data.images))
-    earlier = earlier_training(settings.ckpt, about) if settings.ckpt else None
+    metadata = checkpoints.describe(settings, fresh, data.root, split_hash(data.images))
+    earlier = earlier_training(settings.ckpt, metadata) if settings.ckpt else None
     before = earlier.path if earlier else None
-    about |= start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(before)
+    init = start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(before)
     own = SeenImages(checkpoints.seen_in_training(data.images).by_role, not settings.model.network.get("weights"))
     fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(before))
-    about["seen"] = fresh.seen_images.to_dict()
+    metadata = replace(metadata, init=init, seen=fresh.seen_images.to_dict())
     trainer = assembly.trainer(settings)
-    classifier = assembly.classifier(settings, fresh, about, data.class_counts())
+    classifier = assembly.classifier(settings, fresh, metadata.to_dict(), data.class_counts())
     if trainer.is_global_zero:
         run_folders.begin(run, part_of[0] if part_of else "train", part=part_of is not None)
         leave_data(data, run)
         print_data(data)
+        carried = init["layers"] if init else ()
         if origin is not None:
-            print_start(origin, fresh, about["init"]["layers"], settings)
-        print_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
+            print_start(origin, fresh, carried, settings)
+        print_frozen(fresh, settings, carried)
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview and classifier.augment is not None:
             _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
@@ -248,7 +249,7 @@ def _judge(
     epochs = trainer.current_epoch
     about = {
         "run": str(run.resolve()),
-        "epoch": model.about.get("epoch", epochs),
+        "epoch": epochs if model is classifier.model else model.metadata.epoch,
         "epochs": epochs,
         "monitor": settings.monitor,
         **model_facts(model),

@@ -184,7 +184,7 @@ def test_two_processes_train_one_model_and_leave_one_run(image_folder: Path, tmp
     assert answer.returncode == 0, answer.stderr
     (run,) = (tmp_path / "outputs/train").iterdir()
     assert len([row for row in read_predictions(run / "predictions.csv") if row.split == "val"]) == 14
-    assert fancnn.load(run).about["epoch"] in (1, 2)
+    assert fancnn.load(run).metadata.epoch in (1, 2)
     assert answer.stdout.count("epoch  1/2") == 1
     assert (run / "dynamics.csv").is_file()  # one process looks inside, and the other does not wait for it
 

@@ -183,10 +183,9 @@ def test_units_that_prove_nothing_are_told_before_the_training(train_settings: S
 def test_rules_that_were_kept_before_there_were_units_can_be_chosen_again(run: Path) -> None:
     decided(run, "decision.rule=escape", "decision.escape_rate=0.6")
     model = fancnn.load(run)
-    kept = {
-        name: value for name, value in model.about["decision_rule"].items() if name not in ("unit", "largest_group")
-    }
-    model.about["decision_rule"] = kept
+    kept = dict(model.metadata.decision_rule)
+    del kept["unit"], kept["largest_group"]
+    model.metadata = replace(model.metadata, decision_rule=kept)
     settings = compose_command("decide", DecideSettings, f"run={run}").decision
     rule, note = rule_of(model, settings)
     assert (rule.rule, rule.escape_rate, rule.unit, rule.largest_group, note) == ("escape", 0.6, None, None, "")

@@ -67,7 +67,7 @@ def test_the_folds_of_a_cross_validation_become_one_model(image_folder: Path, tm
         if again:
             decide(compose_command("decide", DecideSettings, f"run={run}", *escape, "decision.split=test"))
         metrics = json.loads((run / "metrics.json").read_text())
-        assert metrics["decision"] == fancnn.load(run).about["decision"] == said
+        assert metrics["decision"] == fancnn.load(run).metadata.decision == said
         assert metrics["decision_rule"]["rule"] == "escape"
         assert fancnn.load(run).thresholds.upper == metrics["thresholds"][1] != 0.5
     model = fancnn.load(run)

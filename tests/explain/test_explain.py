@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def test_a_run_gets_a_page_its_figures_and_numbers(trained_run: Path, tmp_path: 
 def test_the_logits_are_those_of_the_run(trained_run: Path, tmp_path: Path) -> None:
     _, found = made(tmp_path, f"run={trained_run}", "methods=[occlusion]")
     model = checkpoints.load(trained_run)
-    root = Path(model.about["root"])
+    root = Path(model.metadata.root)
     said = model.predict([root / item["path"] for item in found["images"]])
     assert [item["probability"] for item in found["images"]] == pytest.approx(said.probabilities.tolist(), abs=1e-5)
     assert [item["decision"] for item in found["images"]] == said.decisions
@@ -95,7 +96,7 @@ def test_a_network_of_types_says_what_it_found_and_why_its_logit_is_no_sum(image
     assert "this network has 3 outputs, GO, scratch, stain, and the logit of NG is the logarithm" in page
     assert not (tmp_path / "out/figures/logit.png").exists()
     model = checkpoints.load(tmp_path / "run")
-    scores = model.score_files([Path(model.about["root"]) / item["path"] for item in found["images"]])
+    scores = model.score_files([Path(model.metadata.root) / item["path"] for item in found["images"]])
     for item, score in zip(found["images"], scores, strict=True):
         assert (item["found_type"], item["type_share"]) == (score.guess.name, pytest.approx(score.guess.share))
         assert f"the type {score.guess.name}" in page
@@ -147,9 +148,9 @@ def test_fans_are_checked_against_their_masks_with_verdicts_in_words(fans_run: P
 
 
 def test_first_weights_from_a_file_are_not_guessed(trained_run: Path) -> None:
-    about = checkpoints.load(trained_run).about
-    network = {**about["settings"]["model"]["network"], "weights": "pretrained.pth"}
-    from_file = {**about, "settings": {**about["settings"], "model": {"network": network}}}
+    metadata = checkpoints.load(trained_run).metadata
+    network = {**metadata.settings["model"]["network"], "weights": "pretrained.pth"}
+    from_file = replace(metadata, settings={**metadata.settings, "model": {"network": network}})
     fresh, reason = first_network(from_file)
     assert fresh is None
     assert "came from a file" in reason
@@ -157,9 +158,9 @@ def test_first_weights_from_a_file_are_not_guessed(trained_run: Path) -> None:
 
 
 def test_drawing_first_weights_leaves_the_random_state(trained_run: Path) -> None:
-    about = checkpoints.load(trained_run).about
+    metadata = checkpoints.load(trained_run).metadata
     before = torch.get_rng_state()
-    one, other = first_network(about)[0], first_network(about, seed=7)[0]
+    one, other = first_network(metadata)[0], first_network(metadata, seed=7)[0]
     assert torch.equal(torch.get_rng_state(), before)
     weights = [next(network.parameters()) for network in (one, other) if network is not None]
     assert not torch.equal(*weights)
@@ -168,7 +169,7 @@ def test_drawing_first_weights_leaves_the_random_state(trained_run: Path) -> Non
 def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
     model = checkpoints.load(trained_run)
     model.network = Ensemble([model.network], [model.calibration.to_dict()])
-    model.about["runs"] = ["outputs/train/a", "outputs/train/b"]
+    model.metadata = replace(model.metadata, runs=["outputs/train/a", "outputs/train/b"])
     with pytest.raises(UserError, match="explain one of them, run=outputs/train/a or run=outputs/train/b"):
         _refuse_ensembles(model)
 

@@ -3,6 +3,7 @@
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -22,7 +23,6 @@ from fancnn.inference.exported_model import ExportedModel
 from fancnn.model import Model
 from fancnn.parity.runtimes import facts_of
 from fancnn.runs import checkpoints
-from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FLIPS = 60
 
@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("model")
     settings = compose_train(folder, "model=tiny", "data.image_size=[16,16]", f"data.root={folder}")
     model = assembly.model(settings, ("GO", "NG")).eval()
-    model.about = checkpoints.describe(settings, model, folder, "cafe") | {"epoch": 1}
+    model.metadata = replace(checkpoints.describe(settings, model, folder, "cafe"), epoch=1)
     return model
 
 
@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def checkpoint(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "a.ckpt"
     weights = {f"model.{name}": value for name, value in model.state_dict().items()}
-    AtomicCheckpointIO().save_checkpoint({"state_dict": weights, "fancnn": {**model.about, "complete": True}}, path)
+    checkpoints.save(path, replace(model.metadata, complete=True), {"state_dict": weights})
     return path
 
 
@@ -89,7 +89,7 @@ def test_a_checkpoint_without_a_seal_has_checksums_and_the_hash_of_its_weights(
             refused += 1
         else:
             assert all(torch.equal(value, model.state_dict()[name]) for name, value in other.state_dict().items())
-            assert other.about == found["fancnn"]
+            assert other.metadata.to_dict() == found["fancnn"]
     assert refused > FLIPS // 2
 
     next(iter(found["state_dict"].values())).add_(1e-6)

@@ -346,7 +346,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     settings = compose_train(folder, "model=tiny", "data.image_size=[16,16]", f"data.root={folder}")
     model = assembly.model(settings, ("GO", "NG"))
     line = {"ng_rate": 0.1, "parts_per_shift": 10, "shifts_per_month": None}
-    about = checkpoints.describe(settings, model, folder, "cafe") | {
+    about = checkpoints.describe(settings, model, folder, "cafe").to_dict() | {
         **{"epoch": 1, "decision": "fixed", "decision_split": None},
         "line": {**line, "costs": {"escape": 1.0, "overkill": 2.0, "look": None}},
         "decision_rule": settings.decision.__dict__,
@@ -371,8 +371,8 @@ def test_what_a_checkpoint_says_of_itself(checkpoint: dict[str, Any], tmp_path: 
 
     def use() -> None:
         model = fancnn.load(path)
-        known_line(NOTHING_SAID, model.about.get("line", model.about["settings"].get("line")))
-        kept = kept_settings(model.about["settings"], TrainSettings, str(path))
+        known_line(NOTHING_SAID, model.metadata.known_line)
+        kept = kept_settings(model.metadata.settings, TrainSettings, str(path))
         rule_of(model, kept.decision)
 
     read_or_refused(use)

@@ -29,8 +29,8 @@ def test_a_file_says_what_the_run_says(inspector: ExportedModel, model: fancnn.M
     assert (facts.classes, facts.go_class, facts.outputs) == (["GO", "NG"], "GO", ["NG"])
     assert inspector.thresholds == model.thresholds
     assert facts.calibration == model.calibration.to_dict()
-    assert facts.split_sha256 == model.about["split_sha256"]
-    assert facts.epoch == model.about["epoch"]
+    assert facts.split_sha256 == model.metadata.split_sha256
+    assert facts.epoch == model.metadata.epoch
     assert facts.preprocess["image_size"] == [16, 16]
     assert {"fancnn", "torch", "onnx"} <= set(facts.versions)
     assert len(facts.weights_sha256) == len(facts.checkpoint_sha256) == len(inspector.sha256) == 64

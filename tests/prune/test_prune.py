@@ -59,7 +59,7 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     promised = {"predictions.csv", "metrics.json", "metrics.csv", "report.html", "compare.html", "certificate.json"}
     assert promised <= {path.name for path in run.iterdir()}
     kept = OmegaConf.load(run / ".hydra/config.yaml")
-    assert asdict(checked(kept, TrainSettings)) == fancnn.load(run).about["settings"]
+    assert asdict(checked(kept, TrainSettings)) == fancnn.load(run).metadata.settings
     network = fancnn.load(run).network
     assert isinstance(network, ConvNet)
     assert [len(network.get_submodule(name).weight) for name in ("blocks.0.0", "blocks.1.0", "hidden.1.0")] == [2, 4, 8]
@@ -67,7 +67,7 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     assert again.splits["test"]["auroc"] == read_metrics(run / "metrics.json")["splits"]["test"]["auroc"]
     both = f"runs=[{trained_run},{run}]"
     joined = ensemble(compose_command("ensemble", EnsembleSettings, both, f"output_dir={tmp_path / 'j'}"))
-    assert fancnn.load(joined).about["runs"] == [str(trained_run.resolve()), str(run.resolve())]
+    assert fancnn.load(joined).metadata.runs == [str(trained_run.resolve()), str(run.resolve())]
 
 
 def test_it_loads_in_a_process_of_its_own_and_decides_as_its_table_says(half: Path, image_folder: Path) -> None:

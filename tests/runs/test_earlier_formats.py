@@ -48,7 +48,7 @@ def test_a_training_goes_on_and_a_pruning_begins_with_classes_that_have_moved(im
     (run / "checkpoints/best.ckpt").write_bytes((FORMATS / "3/best.ckpt").read_bytes())
     given = ["model=tiny", "data.image_size=[16,16]", "data.test_fraction=0.25", "data.batch_size=8", "report=false"]
     train(compose_train(more, *given, f"data.root={images}", f"ckpt={run}", "trainer.max_epochs=3"))
-    assert fancnn.load(more).about["epoch"] <= 3
+    assert fancnn.load(more).metadata.epoch <= 3
     prune(
         compose_command("prune", PruneSettings, f"run={more}", "keep=0.5", "epochs=1", f"output_dir={tmp_path / 'p'}")
     )

@@ -173,7 +173,7 @@ def test_a_checkpoint_knows_where_it_came_from_and_still_does_when_it_went_on(
         if is_block(name)
     }
     for run in (one, two):
-        origin = fancnn.load(run).about["init"]
+        origin = fancnn.load(run).metadata.init
         assert (origin["path"], origin["task"]) == (str(path), "autoencoder")
         assert origin["layers"] == ["blocks.0.0", "blocks.0.1", "blocks.1.0", "blocks.1.1"]
         assert origin["weights_sha256"] == weights_hash(source)

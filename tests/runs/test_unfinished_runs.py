@@ -64,7 +64,8 @@ def facts(run: Path) -> dict[str, Any]:
     metrics = json.loads((run / "metrics.json").read_text())
     metrics = {name: value for name, value in metrics.items() if name not in ("run", "checkpoint_sha256")}
     model = fancnn.load(run)
-    decided = [model.about[name] for name in ("decision", "decision_split", "decision_rule", "epoch")]
+    of = model.metadata
+    decided = [of.decision, of.decision_split, of.decision_rule, of.epoch]
     table = (run / "predictions.csv").read_bytes()
     return {"metrics": metrics, "weights": model.weights_sha256, "decision": decided, "table": table}
 

@@ -244,5 +244,5 @@ def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
     (run,) = (tmp_path / "outputs/train").iterdir()
     with pytest.raises(UserError, match="is not complete: python -m fancnn.train was stopped there"):
         fancnn.load(run)
-    assert fancnn.load(run, unfinished=True).about["epoch"] >= 1
+    assert fancnn.load(run, unfinished=True).metadata.epoch >= 1
     assert not list(run.rglob("*partial*"))

@@ -32,7 +32,7 @@ def test_every_option_trains_is_told_in_the_checkpoint_and_leaves_no_weights(
     train(settings)
     run = tmp_path / "run"
     assert weights(run).keys() == weights(trained_run).keys()
-    told = fancnn.load(run).about["settings"]["augment"]
+    told = fancnn.load(run).metadata.settings["augment"]
     assert (told is None) == (option == "none")
     if option != "none":
         assert list(told["transforms"]) == list(settings.augment.transforms)  # type: ignore[union-attr]

@@ -103,7 +103,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_scored(train_settings: S
         chances[row.label].append(row.probability)
     loss = -(np.log(chances[1]).sum() + np.log1p(-np.array(chances[0])).sum()) / sum(map(len, chances.values()))
     assert min(column(tmp_path / "run", "val/loss")) == pytest.approx(loss, abs=1e-6)
-    assert fancnn.load(tmp_path / "run").about["settings"]["callbacks"]["averaging"]["decay"] == 0.99
+    assert fancnn.load(tmp_path / "run").metadata.settings["callbacks"]["averaging"]["decay"] == 0.99
 
 
 def test_losses_are_monitored_plain_and_the_criterion_beside_them(train_settings: Settings, tmp_path: Path) -> None:

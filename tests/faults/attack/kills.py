@@ -419,8 +419,8 @@ def _weights(path: Path) -> list[Any]:
 
     kept = checkpoints.read(path)
     return [
-        weights_hash(kept["state_dict"]),
-        *(kept["fancnn"].get(key) for key in ("thresholds", "calibration", "epoch", "seen")),
+        weights_hash(kept.content["state_dict"]),
+        *(getattr(kept.metadata, key) for key in ("thresholds", "calibration", "epoch", "seen")),
     ]
 
 
