@@ -180,9 +180,9 @@ class ModelMetadata:
         versions: Of the packages that decide numbers.
     """
 
-    classes: Annotated[Sequence[str], CLASSES] = ()
+    classes: Annotated[list[str], CLASSES] = field(default_factory=list)
     go_class: str = ""
-    outputs: Annotated[Sequence[str], OUTPUTS] = ("NG",)
+    outputs: Annotated[list[str], OUTPUTS] = field(default_factory=lambda: ["NG"])
     thresholds: Annotated[Sequence[float], THRESHOLDS] = (0.5, 0.5)
     calibration: Annotated[Mapping[str, Any], CALIBRATION_TYPES] = field(default_factory=dict)
     preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)

@@ -36,23 +36,14 @@ The file takes one tensor and gives three or four:
 """
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated
 
 from fancnn.data.seen_images import SeenImages
-from fancnn.decisions.model_metadata import (
-    CALIBRATION_TYPES,
-    CLASSES,
-    DECISION,
-    OUTPUTS,
-    PREPROCESS,
-    TEXTS,
-    THRESHOLDS,
-    VERSIONS,
-)
+from fancnn.decisions.model_metadata import ModelMetadata
 from fancnn.errors import UserError
 from fancnn.files.json_files import parsed_json
-from fancnn.files.plain_data import Mismatch, optional, record, text, truth, validate, whole
+from fancnn.files.plain_data import Mismatch, kinds_of, optional, record, validate, whole
 from fancnn.settings.earlier_names import metadata_by_present_names
 
 FORMAT, VERSION = "fancnn-export", 2
@@ -60,27 +51,18 @@ KEY, SEAL_KEY = "fancnn", "fancnn_seal"
 INPUT, INPUT_BEFORE = "images", "pictures"  # what the tensor of images is called, and was in version 1
 
 
-@dataclass(frozen=True)
-class ExportMetadata:
-    """The table above as an object."""
+@dataclass(frozen=True, kw_only=True)
+class ExportMetadata(ModelMetadata):
+    """The table above as an object.
 
-    classes: list[str]
-    go_class: str
-    outputs: list[str]
-    thresholds: tuple[float, float]
-    preprocess: dict[str, Any]
-    calibration: dict[str, Any]
-    weights_sha256: str
-    checkpoint_sha256: str
-    split_sha256: str | None
-    versions: dict[str, str]
-    decision: str | None = None
-    decision_split: str | None = None
-    line: dict[str, Any] | None = None
-    epoch: int | None = None
-    runs: list[str] | None = None
-    opset: int | None = None
-    seen: dict[str, Any] | None = None
+    Attributes:
+        checkpoint_sha256: Of the checkpoint file that it was exported from.
+        opset: Of ONNX; None in other formats.
+        sealed: Whether the file has a seal.
+    """
+
+    checkpoint_sha256: str = ""
+    opset: Annotated[int | None, optional(whole(1))] = None
     sealed: bool = False
 
     @property
@@ -103,7 +85,7 @@ class ExportMetadata:
     @property
     def types(self) -> list[str]:
         """Kinds of NG that it tells apart; none where it has one or two outputs."""
-        return self.outputs[1:] if len(self.outputs) > 2 else []
+        return list(self.outputs[1:]) if len(self.outputs) > 2 else []
 
     @property
     def tensors(self) -> list[str]:
@@ -146,8 +128,7 @@ class ExportMetadata:
         validate(plain, FACTS, place)
         if plain["go_class"] not in plain["classes"]:
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
-        known = {field.name for field in fields(ExportMetadata)}
-        found = ExportMetadata(**{name: value for name, value in plain.items() if name in known})
+        found = ExportMetadata(**{name: value for name, value in plain.items() if name in _KINDS})
         if found.seen is not None:
             SeenImages.from_dict(found.seen, place)  # read once, so that damage is told here
         if found.sealed and not sealed:
@@ -156,23 +137,9 @@ class ExportMetadata:
 
 
 NO_SEAL = "its seal is gone, so that nobody can tell whether it is what was exported. Export it again"
+_KINDS = kinds_of(ExportMetadata)
 FACTS = record(
-    {
-        **DECISION,
-        "classes": CLASSES,
-        "go_class": text,
-        "outputs": OUTPUTS,
-        "thresholds": THRESHOLDS,
-        "preprocess": PREPROCESS,
-        "calibration": CALIBRATION_TYPES,
-        **dict.fromkeys(("weights_sha256", "checkpoint_sha256"), text),
-        "split_sha256": optional(text),
-        "versions": VERSIONS,
-        "epoch": optional(whole(0)),
-        "runs": optional(TEXTS),
-        "opset": optional(whole(1)),
-        "sealed": truth,
-    },
+    _KINDS,
     (
         *("classes", "go_class", "outputs", "thresholds", "preprocess", "calibration"),
         *("weights_sha256", "checkpoint_sha256", "split_sha256", "versions"),

@@ -47,7 +47,7 @@ def test_a_run_gets_a_page_its_figures_and_numbers(trained_run: Path, tmp_path: 
         page, found = made(tmp_path / "out", f"run={run}")
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page needs no other file"
     assert "Not checked: nobody said where the defects of these images are" in page
-    assert (found["format"], found["version"], found["check"]) == ("fancnn-explain", 1, None)
+    assert (found["format"], found["version"], found["check"]) == ("fancnn-explain", 2, None)
     assert found["split"] == "test"
     assert {"Surest NG, found", "Surest GO, passed"} <= {item["why"] for item in found["images"]}
     assert found["completeness"] < 0.05

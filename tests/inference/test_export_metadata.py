@@ -40,7 +40,7 @@ def test_a_file_of_another_program_is_refused(text: str | None) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 2}, "x.onnx has export format 2; this fancnn reads up to 1. It was written by fancnn 9.9"),
+        ({"version": 99}, "x.onnx has export format 99; this fancnn reads up to 2. It was written by fancnn 9.9"),
         ({"thresholds": [0.7, 0.2]}, "x.onnx is damaged: thresholds: thresholds 0.7 and 0.2"),
         ({"thresholds": None}, "x.onnx is damaged"),
     ],

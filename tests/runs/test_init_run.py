@@ -117,9 +117,9 @@ def test_layers_that_nothing_has_taught_are_told_where_they_are_held(
     ):
         settings = train_settings(NORM, *given, "freeze.layers=3")
         fresh = assembly.model(settings, ("GO", "NG"))
-        about = start_from(find_origin(settings), fresh, settings, (1, 1))
+        init = start_from(find_origin(settings), fresh, settings, (1, 1))
         capsys.readouterr()
-        print_frozen(fresh, settings, about.get("init", {}).get("layers", ()))
+        print_frozen(fresh, settings, init["layers"] if init else ())
         said = capsys.readouterr().out
         assert "freeze: blocks.0.0 to hidden.1.0 stay as they start to the end" in said
         assert f"warning: freeze: {untaught} start at random" in said

@@ -50,5 +50,5 @@ def test_older_files_are_read(version: int, tmp_path: Path) -> None:
 
 def test_newer_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"format": "fancnn-metrics", "version": 99, "splits": {}}))
-    with pytest.raises(UserError, match="has format version 99; this fancnn reads up to 3: update it"):
+    with pytest.raises(UserError, match="has format version 99; this fancnn reads up to 4: update it"):
         read_metrics(tmp_path / "metrics.json")
