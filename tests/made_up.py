@@ -16,7 +16,7 @@ from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, write_predictions
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import split_metrics, write_metrics
+from fancnn.runs.metrics_file import RunMetrics, split_metrics, write_metrics
 
 TYPES = ("scratch", "stain")
 HALF = Thresholds.single(0.5)
@@ -70,14 +70,8 @@ def write_run(
         name: split_metrics([row for row in rows if row.split == name], thresholds, searched=name == searched)
         for name in names
     }
-    write_metrics(
-        folder / "metrics.json",
-        splits,
-        {
-            **{**ABOUT, "split_sha256": split_hash(images), "thresholds": [thresholds.lower, thresholds.upper]},
-            **about,
-        },
-    )
+    known = {**ABOUT, "split_sha256": split_hash(images), "thresholds": [thresholds.lower, thresholds.upper], **about}
+    write_metrics(folder / "metrics.json", RunMetrics(**known, splits=splits))
     return folder
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from fancnn.certify.sequential_looks import at_any_time, print_next_look, validate_fixed
 from fancnn.certify.settings import CertifySettings
@@ -17,7 +16,7 @@ from fancnn.files.tables import read_table
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.rounding import percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import file_hash, read_metrics, read_run_predictions, validate_rows
+from fancnn.runs.metrics_file import RunMetrics, file_hash, read_metrics, read_run_predictions, validate_rows
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
 
@@ -112,16 +111,17 @@ def certify(settings: CertifySettings) -> Certificate:
 
 def _read(settings: CertifySettings) -> _Source:
     run = Path(settings.run).expanduser() if settings.run is not None else None
-    metrics = read_metrics(Run(run).metrics) if run else {}
+    metrics = read_metrics(Run(run).metrics) if run else None
     if settings.table:
         table = Path(settings.table).expanduser()
         scored_by = _scored_by_of_table(table)
     else:
         assert run is not None  # `validate_certifying` has seen to it
-        table, scored_by = Run(run).predictions, metrics.get("scored_by") or ""
+        assert metrics is not None
+        table, scored_by = Run(run).predictions, metrics.scored_by or ""
     rows = read_run_predictions(table)
-    if run is not None and settings.table:
-        validate_rows(rows, table, Run(run).metrics, metrics)
+    if run is not None and metrics is not None and settings.table:
+        validate_rows(rows, table, Run(run).metrics, metrics.scored_by_one)
         rows = _asked_of_model(rows, _checkpoint(run, metrics))
     present = {row.split for row in rows}
     split = settings.split or next((name for name in ("test", "val") if name in present), "")
@@ -132,13 +132,13 @@ def _read(settings: CertifySettings) -> _Source:
         rows=[row for row in rows if split in ("", row.split)],
         table=table,
         split=split or "all",
-        own=Thresholds(*metrics["thresholds"]) if metrics else None,
-        chosen_on=metrics["decision_split"] if own_table else None,
+        own=Thresholds(*metrics.thresholds) if metrics else None,
+        chosen_on=metrics.decision_split if own_table and metrics else None,
         scored_by=scored_by,
-        unread_ng_files=_unread_ng_files(run, metrics, split) if run and own_table else 0,
-        checkpoint=_checkpoint(run, metrics) if run else None,
+        unread_ng_files=_unread_ng_files(run, metrics, split) if run and metrics and own_table else 0,
+        checkpoint=_checkpoint(run, metrics) if run and metrics else None,
         notes=tuple(_notes(run, metrics or _beside(table), split, present)),
-        weights=metrics.get("weights_sha256"),
+        weights=(metrics.weights_sha256 or None) if metrics else None,
     )
 
 
@@ -157,19 +157,20 @@ def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Pre
 
 def _scored_by_of_table(table: Path) -> str:
     """What the folder of a run's table says of who scored it; empty where it says nothing."""
-    return _beside(table).get("scored_by") or ""
+    beside = _beside(table)
+    return (beside and beside.scored_by) or ""
 
 
-def _beside(table: Path) -> dict[str, Any]:
-    """The `metrics.json` beside a table; empty for the table of another program, wherever it lies."""
+def _beside(table: Path) -> RunMetrics | None:
+    """The `metrics.json` beside a table; None for the table of another program, wherever it lies."""
     try:
         return read_metrics(Run(table.parent).metrics)
     except UserError:
-        return {}
+        return None
 
 
-def _notes(run: Path | None, metrics: dict[str, Any], split: str, scored: set[str]) -> Iterator[str]:
-    if metrics.get("seen_complete") is False:
+def _notes(run: Path | None, metrics: RunMetrics | None, split: str, scored: set[str]) -> Iterator[str]:
+    if metrics and metrics.seen_complete is False:
         yield "which images the weights have seen is not recorded in full; it is taken that these are not among them"
     split_file = Run(run).split if run else None
     waits = split == "val" and "test" not in scored and split_file is not None and split_file.is_file()
@@ -177,15 +178,15 @@ def _notes(run: Path | None, metrics: dict[str, Any], split: str, scored: set[st
         yield f"a test split waits to be scored: python -m fancnn.evaluate run={run}, then certify table=... of that"
 
 
-def _checkpoint(run: Path, metrics: dict[str, Any]) -> Path | None:
+def _checkpoint(run: Path, metrics: RunMetrics) -> Path | None:
     """The file of the model that scored: of the run itself, or of the run that an evaluation was of."""
-    places = [Run(folder).best for folder in (run, Path(metrics.get("run") or run))]
+    places = [Run(folder).best for folder in (run, Path(metrics.run or run))]
     return next((place for place in places if place.is_file()), None)
 
 
-def _unread_ng_files(run: Path, metrics: dict[str, Any], split: str) -> int:
+def _unread_ng_files(run: Path, metrics: RunMetrics, split: str) -> int:
     """Files of NG classes that have no row since they could not be read; of a split, where folders are splits."""
-    skipped, classes = Run(run).skipped, set(metrics.get("classes") or ()) - {metrics.get("go_class")}
+    skipped, classes = Run(run).skipped, set(metrics.classes) - {metrics.go_class}
     if not skipped.is_file():
         return 0
     found = 0

@@ -113,23 +113,23 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     if not table.is_file():
         raise UserError(f"{place} is no run folder with predictions.csv and no table. Expected outputs/train/<stamp>")
     beside = Run(folder).metrics
-    metrics = read_metrics(beside) if beside.is_file() and table == Run(folder).predictions else {}
+    metrics = read_metrics(beside) if beside.is_file() and table == Run(folder).predictions else None
     split = read_split(Run(folder).split) if metrics and Run(folder).split.is_file() else []
-    if split:
-        validate_split(split, Run(folder).split, metrics.get("split_sha256"))
+    if metrics and split:
+        validate_split(split, Run(folder).split, metrics.split_sha256)
     rows = read_run_predictions(table)
     return Candidate(
         letter=letter,
         place=place,
         rows=tuple(with_truth(rows)),
         unscored=tuple(row for row in rows if row.label is None or row.probability is None),
-        thresholds=Thresholds(*metrics["thresholds"]) if metrics else Thresholds.single(threshold),
+        thresholds=Thresholds(*metrics.thresholds) if metrics else Thresholds.single(threshold),
         hashes={
             **{image.path: image.sha256 for image in split if image.sha256},
             **{row.path: row.sha256 for row in rows if row.sha256},
         },
         trained_on=frozenset(image.sha256 for image in split if image.split == "train" and image.sha256),
-        root=Path(metrics["root"]) if metrics.get("root") else None,
+        root=Path(metrics.root) if metrics and metrics.root else None,
     )
 
 

@@ -125,16 +125,24 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
         for name, score in SCORES.items()
     }
     first = read_metrics(Run(folders[0]).metrics)
-    about = {
-        **{name: value for name, value in first.items() if name not in ("format", "version", "splits", "warnings")},
-        **{"run": str(run.resolve()), "epoch": None, "epochs": None, "calibration": None},
-        **{"thresholds": [thresholds.lower, thresholds.upper]},
+    metrics = replace(
+        first,
+        run=str(run.resolve()),
+        epoch=None,
+        epochs=None,
+        calibration={},
+        thresholds=[thresholds.lower, thresholds.upper],
         **decision_facts(chosen.reason, split, settings.line, settings.decision),
-        **{"scored_by": SCORED_BY, "split_sha256": split_sha256},
-        **{"weights_sha256": None, "looks": None},  # each image was judged once, by another model
-        **{"folds": tests, "mean": {name: mean for name, mean in means.items() if mean is not None}},
-    }
-    write_metrics(Run(run).metrics, splits, about)
+        scored_by=SCORED_BY,
+        split_sha256=split_sha256,
+        weights_sha256="",
+        looks=None,  # each image was judged once, by another model
+        warnings=None,
+        splits=splits,
+        folds=tests,
+        mean={name: mean for name, mean in means.items() if mean is not None},
+    )
+    write_metrics(Run(run).metrics, metrics)
     run_folders.finish(run)
     _tell(splits, means, len(folders))
     if split:

@@ -52,20 +52,20 @@ def decide(settings: DecideSettings) -> Thresholds:
     settings.validate_paths()
     run = Path(settings.run).expanduser()
     metrics = read_metrics(Run(run).metrics, deciding=True)
-    line = known_line(settings.line, metrics["line"])
+    line = known_line(settings.line, metrics.line)
     validate_costs(settings.decision, line)
     rows = read_run_predictions(Run(run).predictions, deciding=True)
     split = [row for row in rows if row.split == settings.decision.split]
     if not split:
         present = ", ".join(sorted({row.split for row in rows}))
         raise UserError(f"decision.split={settings.decision.split}: the run has predictions of {present} alone")
-    if not metrics.get("scored_by"):  # else each image was judged by a model of its own, and nothing is promised
+    if not metrics.scored_by:  # else each image was judged by a model of its own, and nothing is promised
         validate_promise(settings.decision)
     chosen = choose_on(settings.decision, line, split)
-    if metrics.get("scored_by") and settings.decision.rule != "fixed":
+    if metrics.scored_by and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
     if chosen_split(settings.decision) == "test":
-        looks = record_look("decide", split, metrics.get("weights_sha256"), choice(settings.decision))
+        looks = record_look("decide", split, metrics.weights_sha256 or None, choice(settings.decision))
         if looks is not None:
             say(f"test: {looks.in_words()}")
     print_decision(chosen, chosen_split(settings.decision))
@@ -100,10 +100,10 @@ def keep(
 def _kept(
     run: Path, chosen: ThresholdChoice, split: str | None, line: LineSettings | None, rule: DecisionSettings | None
 ) -> Path:
-    checkpoint, about = checkpoints.find(run, (BEST,)), read_metrics(Run(run).metrics, deciding=True)
+    checkpoint, metrics = checkpoints.find(run, (BEST,)), read_metrics(Run(run).metrics, deciding=True)
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
-    known = line or known_line(NO_LINE, about["line"])
+    known = line or known_line(NO_LINE, metrics.line)
     facts = decision_facts(chosen.reason, split, known, rule)
     rows = _with_hashes(read_run_predictions(Run(run).predictions, deciding=True), run)
     chosen_on = [row for row in rows if split is not None and row.split == split]
@@ -117,15 +117,15 @@ def _kept(
         for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
     ]
     write_predictions(rows, Run(run).predictions)
-    names = list(about.pop("splits"))
     splits = {
         name: split_metrics(
             [row for row in rows if row.split == name], model.thresholds, *line_of(known), searched=name == split
         )
-        for name in names
+        for name in metrics.splits
     }
-    again = {"decided_again": "test" in names}  # whoever chose these may have known what test images showed
-    write_metrics(Run(run).metrics, splits, {**about, **model_facts(model), **facts, **again})
+    again = "test" in splits  # whoever chose these may have known what test images showed
+    metrics = replace(metrics, splits=splits, decided_again=again, **model_facts(model), **facts)
+    write_metrics(Run(run).metrics, metrics)
     remove(run / DECIDING)
     print_scores("with these thresholds", splits)
     return checkpoint

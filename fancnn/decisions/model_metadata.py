@@ -1,4 +1,4 @@
-"""Kinds of what files say of a model, one for checkpoints, `metrics.json` and exported files alike."""
+"""What files say of a model: one record for checkpoints, `metrics.json` and exported files, and kinds of its keys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,7 +11,6 @@ from fancnn.files.plain_data import (
     anything,
     kinds_of,
     list_of,
-    map_of,
     mismatch,
     number,
     number_between,
@@ -30,7 +29,6 @@ CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
 MOST_CLASSES = 100_000
 
 TEXTS = list_of(text)
-VERSIONS = map_of(text)
 
 
 def _thresholds(value: Any, key: str) -> None:
@@ -131,12 +129,6 @@ INIT = record({"path": text, "epoch": optional(whole(0)), "task": text, "layers"
 TRAINED_WITH = record({"seed": whole(0), "model": record({"network": NETWORK}, ("network",))}, ("seed", "model"))
 
 CLASSES = list_of(text, 1, MOST_CLASSES)
-DECISION = {
-    "decision": optional(text),
-    "decision_split": optional(text),  # `all` for a table without splits
-    "line": optional(LINE),
-}
-"""How the thresholds came about, under the same keys in every format."""
 
 
 def _outputs(value: Any, key: str) -> None:
@@ -160,7 +152,7 @@ NOT_SAID = NotSaid.NOT_SAID
 
 @dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
-    """What a file says of the model that it holds or was written by: the same keys in checkpoints and exported files.
+    """What a file says of a model: the same keys in checkpoints, exported files and `metrics.json`.
 
     Attributes:
         classes: Names of the class folders it was trained on.
@@ -168,13 +160,10 @@ class ModelMetadata:
         outputs: What the network's outputs are called, in order.
         thresholds: Lower and upper.
         calibration: As `Calibration.to_dict` gives it.
-        preprocess: image_size, resize, background, mean and std.
         decision: What the thresholds were chosen for, in words; None before.
         decision_split: The split that they were chosen on.
         line: The line that they were chosen for, by the keys of `line`; None before.
         epoch: How many epochs the weights have seen; None in an ensemble.
-        runs: In an ensemble, the run folders of its members.
-        seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
         split_sha256: Which split it was trained on.
         weights_sha256: Of the weights.
         versions: Of the packages that decide numbers.
@@ -185,20 +174,32 @@ class ModelMetadata:
     outputs: Annotated[list[str], OUTPUTS] = field(default_factory=lambda: ["NG"])
     thresholds: Annotated[Sequence[float], THRESHOLDS] = (0.5, 0.5)
     calibration: Annotated[Mapping[str, Any], CALIBRATION_TYPES] = field(default_factory=dict)
-    preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
     decision: str | None = None
     decision_split: str | None = None  # `all` for a table without splits
     line: Annotated[Mapping[str, Any] | None, optional(LINE)] = None
     epoch: Annotated[int | None, optional(whole(0))] = None
-    runs: list[str] | None = None
-    seen: Annotated[Mapping[str, Any] | None, anything] = None  # read by `SeenImages.from_dict`
     split_sha256: str | None = None
     weights_sha256: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointMetadata(ModelMetadata):
+class StoredModelMetadata(ModelMetadata):
+    """What a file says that holds the model itself.
+
+    Attributes:
+        preprocess: image_size, resize, background, mean and std.
+        runs: In an ensemble, the run folders of its members.
+        seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
+    """
+
+    preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
+    runs: list[str] | None = None
+    seen: Annotated[Mapping[str, Any] | None, anything] = None  # read by `SeenImages.from_dict`
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointMetadata(StoredModelMetadata):
     """What a checkpoint says of itself: the table in `fancnn.runs.checkpoints`, in this version's names.
 
     Attributes:

@@ -31,7 +31,7 @@ from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line, line_of
-from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics, write_metrics
+from fancnn.runs.metrics_file import RunMetrics, read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.run_summary import print_next
 from fancnn.runs.scoring import print_scores
@@ -91,12 +91,22 @@ def ensemble(settings: EnsembleSettings) -> Path:
         for name in SPLIT_NAMES
         if any(row.split == name for row in rows)
     }
-    about = {key: value for key, value in read_metrics(Run(members[0]).metrics).items() if key in _SHARED}
-    about |= {"run": str(run.resolve()), "epoch": None, "epochs": None, "unread": 0, "versions": versions()}
-    about["scored_by"] = None if one_split else MEMBERS
-    made = {**about, **model_facts(joined), **facts}
-    looks = record_look("ensemble", rows, made["weights_sha256"]) if one_split else None
-    write_metrics(Run(run).metrics, splits, {**made, "looks": None if looks is None else looks.to_dict()})
+    looks = record_look("ensemble", rows, joined.weights_sha256) if one_split else None
+    first = read_metrics(Run(members[0]).metrics)
+    metrics = RunMetrics(
+        run=str(run.resolve()),
+        monitor=first.monitor,
+        root=first.root,
+        split_sha256=first.split_sha256,
+        scored_by=None if one_split else MEMBERS,
+        unread=0,
+        versions=versions(),
+        **model_facts(joined),
+        **facts,
+        looks=None if looks is None else looks.to_dict(),
+        splits=splits,
+    )
+    write_metrics(Run(run).metrics, metrics)
     run_folders.finish(run)
     title = "the mean of the members" if one_split else "each image by the one member that has not seen it"
     print_scores(f"{len(members)} members; {title}", splits)
@@ -104,9 +114,6 @@ def ensemble(settings: EnsembleSettings) -> Path:
         say(f"test: {looks.in_words()}")
     print_next(run, None, can_be_loaded=True, has_board=False)
     return run
-
-
-_SHARED = ("monitor", "root", "split_sha256")
 
 
 def _members(runs: Sequence[str]) -> list[Path]:

@@ -1,10 +1,9 @@
 """The story of `python -m fancnn.evaluate`: a run's model on its own splits or on another folder, or any table."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,6 @@ from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
 from fancnn.data.predicted_images import predicted
 from fancnn.decide.decide import model_facts
-from fancnn.decisions.model_metadata import NOT_SAID
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings
@@ -23,6 +21,7 @@ from fancnn.model import Model
 from fancnn.plurals import plural
 from fancnn.runs import checkpoints
 from fancnn.runs.known_line import known_line
+from fancnn.runs.metrics_file import RunMetrics
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import say, track
 from fancnn.system.devices import chosen_device
@@ -84,10 +83,10 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     line = known_line(settings.line, model.metadata.known_line)
     epoch = "" if model.metadata.epoch is None else f"epoch {model.metadata.epoch} of "
     title = f"{epoch}{settings.run} on {root}"
-    about = {**_about(settings, model), "root": str(root)}
+    metrics = _metrics(settings, model, root)
     if model.thresholds != own_thresholds:
-        about |= given_thresholds()
-    return state(settings, title, rows, model.thresholds, line, about)
+        metrics = replace(metrics, **given_thresholds())
+    return state(settings, title, rows, model.thresholds, line, metrics)
 
 
 def _own_split(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:
@@ -175,15 +174,17 @@ def _validate_unchanged(root: Path, images: Sequence[LabeledImage], scores: Sequ
         )
 
 
-def _about(settings: EvaluateSettings, model: Model) -> Mapping[str, Any]:
+def _metrics(settings: EvaluateSettings, model: Model, root: Path) -> RunMetrics:
+    """What is known of the model whose images of `root` are scored."""
     metadata = model.metadata
-    return {
-        "run": str(Path(str(settings.run)).resolve()),
-        "epoch": metadata.epoch,
-        "epochs": None,
-        "monitor": metadata.settings["monitor"],
+    return RunMetrics(
+        run=str(Path(str(settings.run)).resolve()),
+        epoch=metadata.epoch,
+        monitor=metadata.settings["monitor"],
         **model_facts(model),
-        **{"decision": metadata.decision, "decision_split": metadata.decision_split},
-        **({} if metadata.decision_rule is NOT_SAID else {"decision_rule": metadata.decision_rule}),
-        "split_sha256": metadata.split_sha256,
-    }
+        decision=metadata.decision,
+        decision_split=metadata.decision_split,
+        decision_rule=metadata.decision_rule,
+        split_sha256=metadata.split_sha256,
+        root=str(root),
+    )

@@ -1,6 +1,6 @@
 """Score a prediction table of any model, without torch, and write what it is worth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import read_run_predictions, split_metrics, write_metrics
+from fancnn.runs.metrics_file import RunMetrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.scoring import print_scores
 from fancnn.settings.groups import ALL, SPLIT_NAMES, LineSettings
@@ -50,15 +50,15 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
     decided = [
         row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
     ]
-    about = dict.fromkeys(_ABOUT) | (given_thresholds() if said_thresholds(settings) else {})
-    return state(settings, str(settings.table), decided, thresholds, settings.line, about)
+    metrics = RunMetrics(**given_thresholds() if said_thresholds(settings) else {})
+    return state(settings, str(settings.table), decided, thresholds, settings.line, metrics)
 
 
 def said_thresholds(settings: EvaluateSettings) -> bool:
     return settings.threshold is not None or settings.recheck is not None
 
 
-def given_thresholds() -> dict[str, str | None]:
+def given_thresholds() -> dict[str, Any]:
     """What `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
     return {"decision": GIVEN, "decision_split": None, "decision_rule": None}
 
@@ -79,9 +79,9 @@ def state(
     rows: Sequence[Prediction],
     thresholds: Thresholds,
     line: LineSettings,
-    about: Mapping[str, Any],
+    metrics: RunMetrics,
 ) -> Evaluated:
-    """Score the rows, tell it and write it."""
+    """Score the rows, tell it and write it; `metrics` has what is known of the model."""
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, Run(output).predictions)
     splits = {
@@ -89,28 +89,29 @@ def state(
             [row for row in rows if (row.split or ALL) == split],
             thresholds,
             *line_of(line),
-            searched=split == about.get("decision_split"),
+            searched=split == metrics.decision_split,
         )
         for split in _splits(rows)
     }
-    looks = record_look("evaluate", rows, about.get("weights_sha256"))
-    facts = {**about, "thresholds": [thresholds.lower, thresholds.upper], "unread": unread, "line": asdict(line)}
-    facts["looks"] = None if looks is None else looks.to_dict()
-    write_metrics(Run(output).metrics, splits, {**facts, "versions": versions()})
+    looks = record_look("evaluate", rows, metrics.weights_sha256 or None)
+    metrics = replace(
+        metrics,
+        thresholds=[thresholds.lower, thresholds.upper],
+        unread=unread,
+        line=asdict(line),
+        looks=None if looks is None else looks.to_dict(),
+        versions=versions(),
+        splits=splits,
+    )
+    write_metrics(Run(output).metrics, metrics)
     print_scores(f"{title}: {thresholds.in_words()}", splits)
     if looks is not None:
         say(f"{'test' if 'test' in splits else ALL}: {looks.in_words()}")
-    if about.get("decision_split") in splits:
-        say(f"warning: {about['decision_split']} has chosen the thresholds: what is stated on it is too good")
+    if metrics.decision_split in splits:
+        say(f"warning: {metrics.decision_split} has chosen the thresholds: what is stated on it is too good")
     say(f"\npredictions.csv and metrics.json: {output}")
     return Evaluated(splits, unread)
 
 
 def _splits(rows: Sequence[Prediction]) -> list[str]:
     return [split for split in (*SPLIT_NAMES, ALL) if any((row.split or ALL) == split for row in rows)]
-
-
-_ABOUT = (
-    *("run", "epoch", "epochs", "monitor", "decision", "decision_split", "calibration"),
-    *("go_class", "classes", "root", "split_sha256", "weights_sha256"),
-)

@@ -40,7 +40,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from fancnn.data.seen_images import SeenImages
-from fancnn.decisions.model_metadata import ModelMetadata
+from fancnn.decisions.model_metadata import StoredModelMetadata
 from fancnn.errors import UserError
 from fancnn.files.json_files import parsed_json
 from fancnn.files.plain_data import Mismatch, kinds_of, optional, record, validate, whole
@@ -52,7 +52,7 @@ INPUT, INPUT_BEFORE = "images", "pictures"  # what the tensor of images is calle
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportMetadata(ModelMetadata):
+class ExportMetadata(StoredModelMetadata):
     """The table above as an object.
 
     Attributes:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fancnn.decisions.calibration import Calibration
+from fancnn.decisions.model_metadata import NOT_SAID
 from fancnn.pages.formatting import percent
 from fancnn.report.report_data import ReportData, setting
 
@@ -39,29 +40,29 @@ def facts(material: ReportData) -> list[tuple[str, str]]:
 
 
 def _facts(material: ReportData) -> Iterator[tuple[str, str]]:
-    about = material.about
-    if about.get("epoch"):
-        trained = about.get("epochs") or len(material.history)
+    known = material.known
+    if known.epoch:
+        trained = known.epochs or len(material.history)
         of = f" of {trained}" if trained else ""
-        yield "Epoch", f"{about['epoch']}{of}, chosen by {about.get('monitor')}"
-    why = about.get("decision") if material.own_thresholds else "said for this report" if about else ""
+        yield "Epoch", f"{known.epoch}{of}, chosen by {known.monitor}"
+    why = known.decision if material.own_thresholds else "said for this report" if material.metrics else ""
     yield "Decision", material.thresholds.in_words() + (f": {why}" if why else "")
-    yield "Calibration", _calibration(about.get("calibration"))
+    yield "Calibration", _calibration(known.calibration)
     for name, key in KEYS:
         yield name, _shown(setting(material, key))
     yield "Threshold rule", _rule(material)
-    yield "Versions", ", ".join(f"{name} {version}" for name, version in (about.get("versions") or {}).items())
+    yield "Versions", ", ".join(f"{name} {version}" for name, version in known.versions.items())
     yield "Looks", material.looks.in_words() if material.looks else ""
-    yield "Split (SHA-256)", str(about.get("split_sha256") or "")
-    yield "Folder" if material.about else "Table", str(material.place)
+    yield "Split (SHA-256)", known.split_sha256 or ""
+    yield "Folder" if material.metrics else "Table", str(material.place)
 
 
 def _rule(material: ReportData) -> str:
     """Which rule chose the thresholds that the report is about; empty where none did."""
     if not material.own_thresholds:
         return ""
-    if "decision_rule" in material.about:
-        return str((material.about["decision_rule"] or {}).get("rule", ""))
+    if (rule := material.known.decision_rule) is not NOT_SAID:
+        return str(rule["rule"]) if isinstance(rule, Mapping) else ""
     return _shown(setting(material, "decision.rule"))
 
 

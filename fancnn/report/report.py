@@ -65,9 +65,9 @@ def _of_run(
     run: Path, thresholds: Thresholds | None, root: Path | None, line: LineSettings, output: str | None
 ) -> Path:
     material = of_run(run, thresholds, root)
-    now = known_looks("report", material.judged, material.about.get("weights_sha256"))
+    now = known_looks("report", material.judged, material.known.weights_sha256 or None)
     material = replace(material, looks=now or material.looks)  # others may have looked since
-    known = known_line(line, material.about.get("line"))
+    known = known_line(line, material.known.line)
     material = with_line(material, *line_of(known), known.ng_rate)
     figures = figures_of(material)
     page = Path(output).expanduser() if output else Run(run).report
@@ -91,7 +91,7 @@ def _own_upper(settings: ReportSettings) -> float:
     """Where NG begins for the run; 0.5 for a table."""
     if settings.run is None:
         return TABLES_OWN.upper
-    return float(metrics_of(Path(settings.run).expanduser())["thresholds"][1])
+    return float(metrics_of(Path(settings.run).expanduser()).thresholds[1])
 
 
 def _write(path: Path, page: str) -> None:
@@ -102,5 +102,5 @@ def _write(path: Path, page: str) -> None:
 def _onto_board(material: ReportData, drawings: Iterable[Drawing]) -> None:
     """Put the figures where the run's TensorBoard events lie, in place of earlier ones; without events do nothing."""
     if (folder := events_folder(material.place)) is not None:
-        step = int(material.about.get("epoch") or 0)
+        step = int(material.known.epoch or 0)
         replace_images(folder, SUFFIX, [(f"report/{drawing.name}", drawing.png()) for drawing in drawings], step)

@@ -22,7 +22,7 @@ from fancnn.metrics.predictions import Prediction, columns, with_truth
 from fancnn.metrics.score_registry import SCORES
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.looks import Looks
-from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics
+from fancnn.runs.metrics_file import RunMetrics, read_metrics, read_run_predictions, split_metrics
 from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 
@@ -36,7 +36,7 @@ class ReportData:
         thresholds: That the report is about.
         splits: Counts and scores of each split, as `metrics.json` has them.
         root: Folder that the paths are relative to.
-        about: `metrics.json` without its splits; empty for a table.
+        metrics: The run's `metrics.json`; None for a table.
         images: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
         history: Rows of `metrics.csv`, numbers alone; empty where there is none.
         skipped: Files that the run left out, with reasons.
@@ -55,7 +55,7 @@ class ReportData:
     thresholds: Thresholds
     splits: Mapping[str, Mapping[str, Any]]
     root: Path
-    about: Mapping[str, Any] = field(default_factory=dict)
+    metrics: RunMetrics | None = None
     images: tuple[LabeledImage, ...] = ()
     history: tuple[Mapping[str, float], ...] = ()
     skipped: tuple[Mapping[str, str], ...] = ()
@@ -68,6 +68,11 @@ class ReportData:
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_thresholds: bool = True
     looks: Looks | None = None
+
+    @property
+    def known(self) -> RunMetrics:
+        """What is known of the model; nothing for a table."""
+        return self.metrics or RunMetrics()
 
     @property
     def split(self) -> str:
@@ -87,7 +92,7 @@ class ReportData:
     @property
     def searched(self) -> bool:
         """Whether the thresholds were chosen on the split that the report is about."""
-        return self.own_thresholds and self.about.get("decision_split") == self.split
+        return self.own_thresholds and self.known.decision_split == self.split
 
     @property
     def counts(self) -> ConfusionCounts:
@@ -107,38 +112,38 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
         UserError: If it is no folder, has no results or one of its files is damaged.
     """
     metrics = metrics_of(run)
-    rows, own = tuple(read_run_predictions(Run(run).predictions)), Thresholds(*metrics["thresholds"])
+    rows, own = tuple(read_run_predictions(Run(run).predictions)), Thresholds(*metrics.thresholds)
     used = thresholds or own
-    saved = metrics["splits"]
+    saved = metrics.splits
     whole = {"interval_unit", "groups", "intervals", *SCORES}
     current = all(whole <= set(split) for split in saved.values())  # else of an older version, scored less well
     known = used == own and set(saved) == set(split_names(rows)) and current
-    trained = run if Run(run).split.is_file() else Path(metrics.get("run") or run)  # evaluate leaves no split.csv
+    trained = run if Run(run).split.is_file() else Path(metrics.run or run)  # evaluate leaves no split.csv
     settings = _tree(Run(trained).configuration)
     table = Run(run).split
     images = read_split(table) if table.is_file() else []
     if images:
-        validate_split(images, table, metrics.get("split_sha256"))
+        validate_split(images, table, metrics.split_sha256)
     return ReportData(
         place=run,
         rows=rows,
         thresholds=used,
-        splits=saved if known else scored_splits(rows, used, metrics.get("decision_split") if used == own else None),
-        root=root or Path(metrics.get("root") or _setting(settings, "data.root") or "."),
-        about={key: value for key, value in metrics.items() if key != "splits"},
+        splits=saved if known else scored_splits(rows, used, metrics.decision_split if used == own else None),
+        root=root or Path(metrics.root or _setting(settings, "data.root") or "."),
+        metrics=metrics,
         images=tuple(images),
         history=_history(Run(trained).epochs),
         skipped=_skipped(Run(run).skipped),
         overrides=tuple(_listed(Run(trained).overrides)),
         configuration=_text(Run(trained).configuration),
         settings=settings,
-        hashes=_hashes(trained, metrics.get("root")),
+        hashes=_hashes(trained, metrics.root),
         own_thresholds=used == own,
-        looks=Looks.from_dict(metrics["looks"]) if metrics.get("looks") else None,
+        looks=Looks.from_dict(metrics.looks) if metrics.looks else None,
     )
 
 
-def metrics_of(run: Path) -> dict[str, Any]:
+def metrics_of(run: Path) -> RunMetrics:
     """The `metrics.json` of a run folder.
 
     Raises:
@@ -201,10 +206,10 @@ def _setting(tree: Mapping[str, Any], key: str) -> Any:
     return node
 
 
-def _hashes(trained: Path, root: Any) -> Mapping[str, str]:
+def _hashes(trained: Path, root: str | None) -> Mapping[str, str]:
     """What the training's `split.csv` says of the images; nothing where the rows are of another folder's."""
     table, metrics = Run(trained).split, Run(trained).metrics
-    if not table.is_file() or not metrics.is_file() or read_metrics(metrics).get("root") != root:
+    if not table.is_file() or not metrics.is_file() or read_metrics(metrics).root != root:
         return {}
     return {image.path: image.sha256 for image in read_split(table)}
 

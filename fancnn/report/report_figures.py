@@ -61,8 +61,8 @@ def figures_of(material: ReportData) -> Figures:
 def _course(material: ReportData) -> tuple[Drawing, ...]:
     if not material.history:
         return ()
-    chosen = int(material.about.get("epoch") or len(material.history))
-    return (learning_curves(material.history, chosen, str(material.about.get("monitor") or "the monitor")),)
+    chosen = int(material.known.epoch or len(material.history))
+    return (learning_curves(material.history, chosen, material.known.monitor or "the monitor"),)
 
 
 def _marks(counts: ConfusionCounts, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:

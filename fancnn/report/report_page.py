@@ -76,7 +76,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
 
 def mix(material: ReportData) -> str:
     """Which mix of parts a probability is for, and what one of 0.5 means on the line, as far as they are known."""
-    rate = (material.about.get("calibration") or {}).get("ng_rate")
+    rate = material.known.calibration.get("ng_rate")
     if rate is not None:
         return f"{mix_in_words(rate, material.line_ng_rate)}."
     labels, _ = material.arrays
@@ -86,7 +86,7 @@ def mix(material: ReportData) -> str:
 
 def certificate(material: ReportData) -> str:
     """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
-    said = str(material.about.get("decision") or "")
+    said = material.known.decision or ""
     ours = material.own_thresholds and material.images  # evaluate's folder may be about other thresholds
     return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
 
@@ -150,7 +150,7 @@ def _rates(material: ReportData) -> Mapping[str, Interval | None]:
 
 
 def _origin(material: ReportData) -> str:
-    return "run" if material.about else "table"
+    return "run" if material.metrics else "table"
 
 
 def _forecast(material: ReportData) -> list[tuple[str, str, str]]:

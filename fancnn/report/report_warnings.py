@@ -35,7 +35,7 @@ def rests_on(material: ReportData) -> str:
     sizes = f"{plural(counts.go + counts.ng, 'image')}, {counts.go:,} GO and {counts.ng:,} NG"
     said = PROVENANCE.get(split, f"the split {split}")
     if split == "test":
-        again = bool(material.about.get("decided_again"))
+        again = bool(material.known.decided_again)
         said = f"the test split{_looked_at(material.looks, decided_again=again)}"
     elif split == ALL and material.looks is not None and not material.looks.alone:
         said += _looked_at(material.looks)
@@ -100,7 +100,7 @@ def _of_the_shown_split(material: ReportData) -> Iterator[str]:
         )
     if material.split == "train":
         yield "These are numbers of the training images; judge the model on others."
-    if material.about and not material.own_thresholds:
+    if material.metrics and not material.own_thresholds:
         yield "The thresholds were said for this report; the model itself decides by its own."
     yield from _seen(material)
     if unknown := sum(row.label is None for row in material.rows):
@@ -112,10 +112,10 @@ def _seen(material: ReportData) -> Iterator[str]:
     roles = Counter(role for row in material.judged for role in row.roles or ())
     for sentence in seen_sentences(roles, len(material.judged), material.split):
         yield f"{sentence}."
-    if material.about.get("seen_complete") is False:
+    if material.known.seen_complete is False:
         yield "Which images the model has seen is not recorded in full; some of these may be among them."
-    if material.about.get("scored_by"):
-        yield f"No one model is what is shown here: {material.about['scored_by']}."
+    if material.known.scored_by:
+        yield f"No one model is what is shown here: {material.known.scored_by}."
 
 
 def _of_numbers(material: ReportData) -> Iterator[str]:
@@ -139,7 +139,7 @@ def _of_the_training(material: ReportData) -> Iterator[str]:
     if few and many / few >= IMBALANCE:
         rare = "NG" if labels[1] < labels[0] else "GO"
         yield f"Training saw {many / few:.1f} times as many images of one class as of the other ({few:,} {rare})."
-    chosen = material.about.get("epoch")
+    chosen = material.known.epoch
     row = next((row for row in material.history if row["epoch"] == chosen), {})
     train, val = row.get("train/loss"), row.get("val/loss")
     if train is not None and val is not None and val > GAP * train and val - train > 0.05:
@@ -148,7 +148,8 @@ def _of_the_training(material: ReportData) -> Iterator[str]:
             "its training images better than others. More images help most."
         )
     found = diagnose(material.history)
-    yield from material.about.get("warnings", map(str, found))  # those of the run itself know dead layers, too
+    kept = material.known.warnings
+    yield from map(str, found) if kept is None else kept  # those of the run itself know dead layers, too
     unfinished = any(finding.kind == "still falling" for finding in found)
     if len(material.history) > 1 and chosen == len(material.history) and not unfinished:
         yield "The last epoch was the best: longer training (trainer.max_epochs) may still help."
@@ -197,9 +198,9 @@ def _of_images(shown: Iterable[Thumbnail]) -> Iterator[str]:
 
 
 def _chosen_on(material: ReportData, split: str) -> bool:
-    about = material.about
-    fitted = not str(about.get("decision") or "fixed").startswith(("fixed", "as configured"))  # the latter: before
-    return bool(fitted and about.get("decision_split") == split and material.own_thresholds)
+    known = material.known
+    fitted = not (known.decision or "fixed").startswith(("fixed", "as configured"))  # the latter: before
+    return bool(fitted and known.decision_split == split and material.own_thresholds)
 
 
 def _apart(test: Any, val: Any) -> bool:

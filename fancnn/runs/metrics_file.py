@@ -59,19 +59,20 @@ intervals, by_type nor forecast.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fancnn.data.seen_images import ROLES
 from fancnn.decisions.certificates import escapes_by_type
 from fancnn.decisions.forecast import effective_parts, forecast
 from fancnn.decisions.line_costs import Costs, Line
-from fancnn.decisions.model_metadata import CALIBRATION, DECISION, DECISION_RULE, TEXTS, THRESHOLDS, VERSIONS
+from fancnn.decisions.model_metadata import CALIBRATION, DECISION_RULE, NOT_SAID, OUTPUTS, ModelMetadata, NotSaid
 from fancnn.errors import UserError
 from fancnn.files.json_files import read_json, version_of, write_json
 from fancnn.files.plain_data import (
+    kinds_of,
     list_of,
     map_of,
     number,
@@ -80,7 +81,6 @@ from fancnn.files.plain_data import (
     optional,
     record,
     text,
-    truth,
     validate,
     whole,
 )
@@ -138,56 +138,6 @@ def split_metrics(
     }
 
 
-def write_metrics(path: Path, splits: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any]) -> None:
-    """Write `metrics.json`; `about` has the keys of the table above that are not `splits`, but for hashes of files."""
-    run = Run(path.parent)
-    files = {"checkpoint_sha256": run.best, "predictions_sha256": run.predictions}
-    kept = {name: value for name, value in about.items() if name not in files}
-    kept |= {name: file_hash(file) for name, file in files.items() if file.is_file()}
-    write_json(path, {"format": FORMAT, "version": VERSION, **kept, "splits": splits})
-
-
-def read_metrics(path: Path, *, deciding: bool = False) -> dict[str, Any]:
-    """Read a `metrics.json`; what version 1 lacks is filled in, scores that older versions lack stay away.
-
-    Args:
-        path: Of the file.
-        deciding: Whether it is read to be decided anew, as after a decision that was cut short.
-
-    Raises:
-        UserError: If it is missing, damaged, of another kind or of a newer version; or it is of a run that is not
-            complete, or whose best checkpoint is another than it speaks of.
-    """
-    validate_complete(path.parent, deciding=deciding)
-    found = read_json(path, "the metrics.json of a finished run")
-    if found.get("format") != FORMAT:
-        raise UserError(f"{path} is no metrics.json of fancnn")
-    version = version_of(found, VERSION, str(path))
-    found = metadata_by_present_names(found)
-    if not isinstance(found.get("splits"), dict) or not {"threshold", "thresholds"} & set(found):
-        raise UserError(f"{path} is damaged: it lacks its splits or its thresholds")
-    if version == 1:
-        found["thresholds"] = [found.get("threshold", 0.5)] * 2
-    validate(found, METRICS, str(path))
-    _validate_checkpoint(path, found.get("checkpoint_sha256"), deciding=deciding)
-    return {**dict.fromkeys(("decision_split", "calibration", "root", "line")), "decision": "", **found}
-
-
-def metrics_of_split(path: Path, split: str, needed: Iterable[str] = ()) -> dict[str, Any]:
-    """Read what a `metrics.json` has of one split.
-
-    Raises:
-        UserError: As `read_metrics`; or if it has nothing of that split, or not all that is `needed` of it.
-    """
-    splits = read_metrics(path)["splits"]
-    if split not in splits:
-        raise UserError(f"{path} has nothing of the split {split}. It has: {', '.join(splits) or 'no split'}")
-    if missing := [name for name in needed if name not in splits[split]]:
-        raise UserError(f"{path} is of an older version, or damaged: splits.{split} lacks {', '.join(missing)}")
-    found: dict[str, Any] = splits[split]
-    return found
-
-
 _SCORE = optional(number)
 _COUNT = whole(0)
 _INTERVAL = optional(list_of(number, 2, 2))
@@ -219,36 +169,135 @@ _SPLIT = record(
         "forecast": optional(map_of(optional(list_of(number, 3, 3)))),
     }
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunMetrics(ModelMetadata):
+    """The table above as an object; what is null or absent in a file is empty here, unless that says something.
+
+    Attributes:
+        format: Tells its files from others.
+        version: Of the format.
+        run: The run folder that the model comes from; None for a table of another program.
+        epochs: How many were trained.
+        monitor: The score that chose the epoch.
+        decision_rule: As in `CheckpointMetadata`.
+        decided_again: Whether thresholds were chosen anew after test images had been scored.
+        root: Where the images were.
+        scored_by: Where several models scored the images, that in words.
+        checkpoint_sha256: Of the run's best checkpoint.
+        predictions_sha256: Of the prediction table.
+        seen_complete: Whether the record of the images that the model has seen is complete; None before.
+        looks: At the test images.
+        unread: How many files have no decision.
+        warnings: What the training says went wrong; None where that is not known.
+        splits: Counts, scores and intervals by split.
+        folds: In a cross-validation, the test scores of each.
+        mean: In a cross-validation, by score: mean, low, high.
+    """
+
+    format: str = FORMAT
+    version: int = VERSION
+    run: str | None = None
+    epochs: Annotated[int | None, whole(0)] = None
+    monitor: str | None = None
+    outputs: Annotated[list[str], OUTPUTS] = field(default_factory=list)
+    calibration: Annotated[Mapping[str, Any], CALIBRATION] = field(default_factory=dict)
+    decision_rule: Annotated[Mapping[str, Any] | NotSaid | None, DECISION_RULE] = NOT_SAID
+    decided_again: bool | None = None
+    root: str | None = None
+    scored_by: str | None = None
+    checkpoint_sha256: str | None = None
+    predictions_sha256: str | None = None
+    seen_complete: bool | None = None
+    looks: Annotated[Mapping[str, Any] | None, LOOKS] = None
+    unread: Annotated[int | None, whole(0)] = None
+    warnings: list[str] | None = None
+    splits: Annotated[Mapping[str, Mapping[str, Any]], map_of(_SPLIT)] = field(default_factory=dict)
+    folds: Annotated[Sequence[Mapping[str, Any]] | None, list_of(_SPLIT)] = None
+    mean: Annotated[Mapping[str, Sequence[float]] | None, map_of(list_of(number, 3, 3))] = None
+
+    @property
+    def scored_by_one(self) -> str | None:
+        """Hash of the weights that scored the images; None where several did, or it is not known."""
+        return None if self.scored_by else self.weights_sha256 or None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a file keeps: null for what is not known, and no key for what came later and is not said."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        absent = {"decided_again", "seen_complete", "warnings", "folds", "mean"}
+        absent |= {"checkpoint_sha256", "predictions_sha256"}
+        return {
+            name: None if value in ("", [], {}) and name not in ("splits", "warnings") else value
+            for name, value in values.items()
+            if value is not NOT_SAID and (value is not None or name not in absent)
+        }
+
+    @staticmethod
+    def from_dict(plain: Mapping[str, Any]) -> "RunMetrics":
+        """Return what a `metrics.json` of any version says, once that was checked; unknown keys are passed over."""
+        said = {name: value for name, value in plain.items() if value is not None or name == "decision_rule"}
+        if plain.get("version") == 1:
+            said["thresholds"] = [plain.get("threshold", 0.5)] * 2
+        said["thresholds"] = tuple(said["thresholds"])
+        return RunMetrics(**{name: value for name, value in said.items() if name in _KINDS})
+
+
+_KINDS = kinds_of(RunMetrics)
 METRICS = record(
-    {
-        **dict.fromkeys(
-            (
-                *("run", "monitor", "root", "scored_by", "split_sha256", "weights_sha256", "checkpoint_sha256"),
-                "predictions_sha256",
-            ),
-            optional(text),
-        ),
-        **dict.fromkeys(("epoch", "epochs"), optional(whole(0))),
-        **DECISION,
-        "thresholds": THRESHOLDS,
-        "decision_rule": optional(DECISION_RULE),
-        "decided_again": optional(truth),
-        "calibration": optional(CALIBRATION),
-        "go_class": optional(text),
-        "classes": optional(TEXTS),
-        "outputs": optional(TEXTS),
-        "seen_complete": optional(truth),
-        "looks": optional(LOOKS),
-        "unread": optional(_COUNT),
-        "warnings": TEXTS,
-        "versions": optional(VERSIONS),
-        "splits": map_of(_SPLIT),
-        "folds": list_of(_SPLIT),
-        "mean": map_of(list_of(number, 3, 3)),
-    },
-    ("thresholds", "splits"),
+    {name: kind if name in ("splits", "thresholds", "version") else optional(kind) for name, kind in _KINDS.items()},
+    ("splits",),
 )
-"""The table at the top; whatever reads a file may rely on these types."""
+"""The table at the top; what is not known is null, and whatever reads a file may rely on these types."""
+
+
+def write_metrics(path: Path, metrics: RunMetrics) -> None:
+    """Write `metrics.json`, with the hashes of the files that lie beside it."""
+    run = Run(path.parent)
+    checkpoint, predictions = (file_hash(file) if file.is_file() else None for file in (run.best, run.predictions))
+    metrics = replace(metrics, checkpoint_sha256=checkpoint, predictions_sha256=predictions)
+    write_json(path, metrics.to_dict())
+
+
+def read_metrics(path: Path, *, deciding: bool = False) -> RunMetrics:
+    """Read a `metrics.json`; what version 1 lacks is filled in, scores that older versions lack stay away.
+
+    Args:
+        path: Of the file.
+        deciding: Whether it is read to be decided anew, as after a decision that was cut short.
+
+    Raises:
+        UserError: If it is missing, damaged, of another kind or of a newer version; or it is of a run that is not
+            complete, or whose best checkpoint is another than it speaks of.
+    """
+    validate_complete(path.parent, deciding=deciding)
+    plain = read_json(path, "the metrics.json of a finished run")
+    if plain.get("format") != FORMAT:
+        raise UserError(f"{path} is no metrics.json of fancnn")
+    version = version_of(plain, VERSION, str(path))
+    plain = metadata_by_present_names(plain)
+    if not isinstance(plain.get("splits"), dict) or not {"threshold", "thresholds"} & set(plain):
+        raise UserError(f"{path} is damaged: it lacks its splits or its thresholds")
+    validate(plain, METRICS, str(path))
+    if version == 1:
+        validate(plain, record({"threshold": number_between(0, 1)}), str(path))
+    metrics = RunMetrics.from_dict(plain)
+    _validate_checkpoint(path, metrics.checkpoint_sha256, deciding=deciding)
+    return replace(metrics, version=VERSION)
+
+
+def metrics_of_split(path: Path, split: str, needed: Iterable[str] = ()) -> dict[str, Any]:
+    """Read what a `metrics.json` has of one split.
+
+    Raises:
+        UserError: As `read_metrics`; or if it has nothing of that split, or not all that is `needed` of it.
+    """
+    splits = read_metrics(path).splits
+    if split not in splits:
+        raise UserError(f"{path} has nothing of the split {split}. It has: {', '.join(splits) or 'no split'}")
+    if missing := [name for name in needed if name not in splits[split]]:
+        raise UserError(f"{path} is of an older version, or damaged: splits.{split} lacks {', '.join(missing)}")
+    return dict(splits[split])
 
 
 def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Prediction]:
@@ -262,25 +311,25 @@ def read_run_predictions(path: Path, *, deciding: bool = False) -> list[Predicti
     rows, run = read_predictions(path), Run(path.parent)
     if path == run.predictions:
         metrics = _plain(run.metrics)
-        validate_rows(rows, path, run.metrics, metrics)
+        validate_rows(rows, path, run.metrics, None if metrics.get("scored_by") else metrics.get("weights_sha256"))
         _validate_table(path, metrics.get("predictions_sha256"), deciding=deciding)
     return rows
 
 
-def validate_rows(rows: Iterable[Prediction], table: Path, place: Path, metrics: Mapping[str, Any]) -> None:
+def validate_rows(rows: Iterable[Prediction], table: Path, place: Path, stated: str | None) -> None:
     """Refuse rows that other weights scored than a `metrics.json` is of; what one of both does not say is no mistake.
 
     Args:
         rows: Of the prediction table.
         table: Where they were read.
         place: Of the `metrics.json`.
-        metrics: As it is; where several models scored the images, it says nothing of rows.
+        stated: The hash of weights that it says scored the images; None where several did, or it says none.
 
     Raises:
         UserError: Naming both files.
     """
-    named, stated = {row.weights_sha256 for row in rows if row.weights_sha256}, metrics.get("weights_sha256")
-    if named and stated and named != {stated} and not metrics.get("scored_by"):
+    named = {row.weights_sha256 for row in rows if row.weights_sha256}
+    if named and stated and named != {stated}:
         raise UserError(
             f"{table} is of the weights {_shown(*sorted(named - {stated}))}, and {place} of {_shown(stated)}. {MIXED}"
         )

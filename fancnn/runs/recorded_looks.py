@@ -62,7 +62,7 @@ def weights_of(place: Path) -> str | None:
     run = Run(place if place.is_dir() else place.parent)
     if not run.metrics.is_file() or not (place.is_dir() or place == run.predictions):
         return None
-    return read_metrics(run.metrics).get("weights_sha256")
+    return read_metrics(run.metrics).weights_sha256 or None
 
 
 def choice(decision: DecisionSettings) -> str:

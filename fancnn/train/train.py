@@ -50,7 +50,7 @@ from fancnn.runs.init_run import (
     start_from,
 )
 from fancnn.runs.known_line import line_of
-from fancnn.runs.metrics_file import split_metrics, write_metrics
+from fancnn.runs.metrics_file import RunMetrics, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat
 from fancnn.runs.run_summary import print_data, print_interrupted, print_next
@@ -247,23 +247,24 @@ def _judge(
         for split, rows in predictions.items()
     }
     epochs = trainer.current_epoch
-    about = {
-        "run": str(run.resolve()),
-        "epoch": epochs if model is classifier.model else model.metadata.epoch,
-        "epochs": epochs,
-        "monitor": settings.monitor,
+    metrics = RunMetrics(
+        run=str(run.resolve()),
+        epoch=epochs if model is classifier.model else model.metadata.epoch,
+        epochs=epochs,
+        monitor=settings.monitor,
         **model_facts(model),
         **facts,
-        "root": str(data.root.resolve()),
-        "split_sha256": split_hash(data.images),
-        "looks": None if looks is None else looks.to_dict(),
-        "unread": len(data.skipped),
-        "warnings": [str(finding) for finding in findings_of(trainer)],
-        "versions": versions(),
-    }
-    write_metrics(Run(run).metrics, splits, about)
+        root=str(data.root.resolve()),
+        split_sha256=split_hash(data.images),
+        looks=None if looks is None else looks.to_dict(),
+        unread=len(data.skipped),
+        warnings=[str(finding) for finding in findings_of(trainer)],
+        versions=versions(),
+        splits=splits,
+    )
+    write_metrics(Run(run).metrics, metrics)
     chosen = f"the best by {settings.monitor}" if best.is_file() else "the last"
-    print_scores(f"epoch {about['epoch']} of {epochs}, {chosen}", splits)
+    print_scores(f"epoch {metrics.epoch} of {epochs}, {chosen}", splits)
     if looks is not None:
         say(f"test: {looks.in_words()}")
     elif data.images_of("test") and settings.score_test is None and "test" not in splits:

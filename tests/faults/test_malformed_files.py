@@ -205,7 +205,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shown(run: Path) -> None:
     """Everything about a run that a report says, but for its figures."""
     material = of_run(run, None, None)
-    known_line(NOTHING_SAID, material.about.get("line"))
+    known_line(NOTHING_SAID, material.known.line)
     list(cautions.cautions(material, ()))
     origins.facts(material)
     origins.command(material)

@@ -60,11 +60,15 @@ def test_a_score_that_is_added_here_is_found_everywhere(
     console = capsys.readouterr().out
     metrics = read_metrics(run / "metrics.json")
 
-    assert 0 <= metrics["splits"]["test"]["least"] == metrics["splits"]["test"]["intervals"]["least"][1]
-    assert metrics["mean"]["least"][0] == objective == pytest.approx(np.mean([f["least"] for f in metrics["folds"]]))
+    assert 0 <= metrics.splits["test"]["least"] == metrics.splits["test"]["intervals"]["least"][1]
+    assert (
+        (metrics.mean or {})["least"][0]
+        == objective
+        == pytest.approx(np.mean([f["least"] for f in metrics.folds or ()]))
+    )
     assert console.count("least probability") > 3  # of each fold, their mean, and all images together
     assert "val/least" in (run / "fold-1" / "metrics.csv").read_text().splitlines()[0]
-    assert read_metrics(run / "fold-1" / "metrics.json")["monitor"] == "val/least"
+    assert read_metrics(run / "fold-1" / "metrics.json").monitor == "val/least"
 
     page = report(compose_command("report", ReportSettings, f"run={run / 'fold-1'}", f"output_dir={tmp_path}"))
     assert "least probability" in flat(page.read_text())

@@ -64,7 +64,7 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     assert isinstance(network, ConvNet)
     assert [len(network.get_submodule(name).weight) for name in ("blocks.0.0", "blocks.1.0", "hidden.1.0")] == [2, 4, 8]
     again = evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={run}", f"output_dir={tmp_path / 'e'}"))
-    assert again.splits["test"]["auroc"] == read_metrics(run / "metrics.json")["splits"]["test"]["auroc"]
+    assert again.splits["test"]["auroc"] == read_metrics(run / "metrics.json").splits["test"]["auroc"]
     both = f"runs=[{trained_run},{run}]"
     joined = ensemble(compose_command("ensemble", EnsembleSettings, both, f"output_dir={tmp_path / 'j'}"))
     assert fancnn.load(joined).metadata.runs == [str(trained_run.resolve()), str(run.resolve())]
@@ -112,7 +112,7 @@ def test_the_curve_says_what_each_network_costs_and_is_worth(half: Path, trained
         assert item["run"] == str(run.resolve())
         assert item["parameters"] == sum(weight.numel() for weight in weights)
         assert item["bytes"] == 4 * item["parameters"]
-        of_run = read_metrics(run / "metrics.json")["splits"]["val"]
+        of_run = read_metrics(run / "metrics.json").splits["val"]
         assert item["tuned"] == {name: of_run[name] for name in item["tuned"]}
         assert item["ms"] > 0
         assert item["ms_in_batch"] > 0
@@ -251,15 +251,15 @@ def test_thresholds_are_chosen_by_the_rule_and_for_the_line_that_the_run_has_now
     expected = min_cost_threshold(labels, chances, Costs(100, 2, None), 0.05).thresholds
     assert fancnn.load(left).thresholds == expected
     assert expected not in (fancnn.load(trained_run).thresholds, fancnn.load(run).thresholds)
-    about = read_metrics(left / "metrics.json")
-    assert (about["decision_rule"]["rule"], about["line"]["ng_rate"]) == ("cost", 0.05)
+    metrics = read_metrics(left / "metrics.json")
+    assert (metrics.decision_rule["rule"], metrics.line["ng_rate"]) == ("cost", 0.05)
 
 
 def test_filters_removed_and_trained_are_told_by_one_rule(trained_run: Path, tmp_path: Path) -> None:
     run = decided_anew(trained_run, tmp_path / "run", "decision.threshold=0")
     out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
     original, point = json.loads((out / "pruning.json").read_text())["points"]
-    everything = read_metrics(trained_run / "metrics.json")["splits"]["val"]["go"]
+    everything = read_metrics(trained_run / "metrics.json").splits["val"]["go"]
     assert [item["overkills"] for item in (original["tuned"], point["pruned"], point["tuned"])] == [everything] * 3
 
 

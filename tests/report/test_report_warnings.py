@@ -75,7 +75,8 @@ def test_the_test_split_chose_nothing_only_where_nobody_has_looked(
 
 def test_thresholds_that_were_chosen_on_the_test_part_are_no_test(material: ReportData) -> None:
     assert "the thresholds were chosen" not in rests_on(material)
-    on_test = replace(material, about={**material.about, "decision": "the greatest F1, 0.9", "decision_split": "test"})
+    chosen = replace(material.known, decision="the greatest F1, 0.9", decision_split="test")
+    on_test = replace(material, metrics=chosen)
     assert "on which the thresholds were chosen" in rests_on(on_test)
 
 
@@ -101,7 +102,7 @@ def test_a_gap_between_training_and_validation_is_told(material: ReportData) -> 
 
 def test_groups_and_copies_in_several_parts_are_told(material: ReportData) -> None:
     torn = (*images("train", 2, 0, group="lot 1"), *images("test", 1, 0, group="lot 1"))
-    assert "Groups in several parts: 1 of 1." in said(replace(material, images=torn))
+    assert "Groups in several splits: 1 of 1." in said(replace(material, images=torn))
     copied = (LabeledImage("a", "GO", 0, "train", "same"), LabeledImage("b", "GO", 0, "test", "same"))
     assert "2 images have a copy of the same pixels in another split" in said(replace(material, images=copied))
 
@@ -112,15 +113,15 @@ def test_a_defect_type_that_training_never_saw_is_named(material: ReportData) ->
 
 def test_a_best_epoch_at_the_end_asks_for_more(material: ReportData) -> None:
     assert "longer training" not in said(material)
-    assert "longer training" in said(replace(material, about={**material.about, "epoch": 3}))
+    assert "longer training" in said(replace(material, metrics=replace(material.known, epoch=3)))
 
 
 def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itself(material: ReportData) -> None:
     rows = tuple({"epoch": i, "lr": 1e-7, "train/loss": 0.69 - 1e-5 * i, "val/loss": 0.69} for i in range(1, 6))
     assert "Raise model.optimizer.lr" in said(replace(material, history=rows))
-    known = {**material.about, "warnings": ["Since epoch 2 it is dead."]}
-    assert "Since epoch 2 it is dead." in said(replace(material, history=rows, about=known))
-    assert "Raise model.optimizer.lr" not in said(replace(material, history=rows, about=known))
+    known = replace(material.known, warnings=["Since epoch 2 it is dead."])
+    assert "Since epoch 2 it is dead." in said(replace(material, history=rows, metrics=known))
+    assert "Raise model.optimizer.lr" not in said(replace(material, history=rows, metrics=known))
 
 
 def test_parts_more_apart_than_chance_are_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from fancnn.decisions.line_costs import Line
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.runs.metrics_file import read_metrics, split_metrics, write_metrics
+from fancnn.runs.metrics_file import RunMetrics, read_metrics, split_metrics, write_metrics
 
 HALF = Thresholds.single(0.5)
 
@@ -34,8 +34,8 @@ def test_parts_of_lots_have_wider_intervals_and_say_their_unit(tmp_path: Path) -
         assert grouped[name] == alone[name], name
     (_, low, high), (_, lower, higher) = (of["forecast"]["escapes_per_shift"] for of in (alone, grouped))
     assert higher - lower > 1.5 * (high - low)
-    write_metrics(tmp_path / "metrics.json", {"test": grouped}, {"thresholds": [0.5, 0.5]})
-    assert read_metrics(tmp_path / "metrics.json")["splits"]["test"] == grouped
+    write_metrics(tmp_path / "metrics.json", RunMetrics(splits={"test": grouped}))
+    assert read_metrics(tmp_path / "metrics.json").splits["test"] == grouped
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -45,10 +45,30 @@ def test_older_files_are_read(version: int, tmp_path: Path) -> None:
     content = {"format": "fancnn-metrics", "version": version, **thresholds, "splits": {"test": part}}
     (tmp_path / "metrics.json").write_text(json.dumps(content))
     found = read_metrics(tmp_path / "metrics.json")
-    assert (found["thresholds"], found["splits"]["test"]) == ([0.4, 0.4], part)
+    assert (found.thresholds, found.splits["test"]) == ((0.4, 0.4), part)
 
 
 def test_newer_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"format": "fancnn-metrics", "version": 99, "splits": {}}))
     with pytest.raises(UserError, match="has format version 99; this fancnn reads up to 4: update it"):
         read_metrics(tmp_path / "metrics.json")
+
+
+def test_what_was_written_is_read_again_and_null_is_what_is_not_known(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    known = RunMetrics(run="/run", epoch=2, classes=["GO", "NG"], go_class="GO", decision_rule=None, warnings=[])
+    write_metrics(path, known)
+    assert read_metrics(path) == known
+    plain = json.loads(path.read_text())
+    assert (plain["decision_rule"], plain["weights_sha256"], plain["looks"]) == (None, None, None)
+    assert plain["warnings"] == []
+    assert not {"seen_complete", "decided_again", "folds", "checkpoint_sha256"} & set(plain)
+    write_metrics(path, RunMetrics())
+    assert "decision_rule" not in json.loads(path.read_text())
+    assert read_metrics(path) == RunMetrics()
+
+
+def test_the_weights_that_scored_are_those_of_one_model_or_not_known() -> None:
+    assert RunMetrics(weights_sha256="a").scored_by_one == "a"
+    assert RunMetrics(weights_sha256="a", scored_by="each image by another").scored_by_one is None
+    assert RunMetrics().scored_by_one is None

@@ -54,14 +54,14 @@ def read_csv(folder: Path) -> int | None:
 
 
 def write_json(folder: Path, number: int) -> None:
-    from fancnn.runs.metrics_file import write_metrics
+    from fancnn.runs.metrics_file import RunMetrics, write_metrics
 
-    write_metrics(folder / "metrics.json", {}, {"number": number, "thresholds": [0.5, 0.5], "calibration": None})
+    write_metrics(folder / "metrics.json", RunMetrics(epoch=number))
 
 
 def read_json(folder: Path) -> int | None:
     path = folder / "metrics.json"
-    return int(json.loads(path.read_text())["number"]) if path.exists() else None
+    return int(json.loads(path.read_text())["epoch"]) if path.exists() else None
 
 
 def write_checkpoint(folder: Path, number: int) -> None:
