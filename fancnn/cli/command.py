@@ -287,6 +287,8 @@ class ClaimRunFolder(Callback):
         self._claim(folder)
 
     def _claim(self, folder: Path, *, goes_on: bool = False) -> None:
+        if not folder.exists():
+            _made.append(folder)
         try:
             claim(folder, goes_on=goes_on)
         except UserError as error:  # Hydra would make a warning of it
@@ -382,9 +384,17 @@ def _run(compose: Callable[[], None], name: str, settings_of: Callable[[DictConf
         texts = refused_overrides(name, conf_dir(), option_groups(), settings_of, sys.argv[1:]) or [text]
         sys.exit(texts[0] if len(texts) == 1 else str(CollectedError(texts)))
     except OSError as error:
-        if _started:  # the folder was made
+        if not _started:  # Hydra could not write the settings
+            _remove_empty_runs()
+            sys.exit(NO_FOLDER.format(error))
+        if error.errno not in FULL:
             raise
-        sys.exit(NO_FOLDER.format(error))
+        sys.exit(disk_full(error))  # in a later job of a sweep
+
+
+def _remove_empty_runs() -> None:
+    for folder in _made:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def composing_mistake(error: Exception, arguments: Sequence[str]) -> str | None:
@@ -411,6 +421,7 @@ def _group_without_option(arguments: Sequence[str]) -> str:
     return "\n".join(f"{key}={value} is none of {options[key]}" for key, value in groups if value not in options[key])
 
 
+_made: list[Path] = []  # run folders that were not there before
 _started: list[bool] = []  # once there is a run folder
 _finished: list[int] = []  # the exit code, once the work is done
 

@@ -1,6 +1,7 @@
 """Where thresholds and calibration come from: at the end of training, and in `python -m fancnn.decide`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,8 @@ def _kept(
     rows = _with_hashes(read_run_predictions(Run(run).predictions, deciding=True), run)
     chosen_on = [row for row in rows if split is not None and row.split == split]
     model.seen_images = model.seen_images.without("thresholds").merged(SeenImages.of(thresholds=chosen_on))
-    write_atomically(
-        run / DECIDING, b""
-    )  # three files change; whoever finds one changed and another not should not go on
-    checkpoints.store_decision(checkpoint, model, facts)
+    with _deciding(run):
+        checkpoints.store_decision(checkpoint, model, facts)
     rows = [
         replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
         for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
@@ -129,6 +128,22 @@ def _kept(
     remove(run / DECIDING)
     print_scores("with these thresholds", splits)
     return checkpoint
+
+
+@contextmanager
+def _deciding(run: Path) -> Iterator[None]:
+    """Say that three files are about to change; whoever finds one changed and another not should not go on.
+
+    An error in changing the first of them, for want of room as a rule, leaves the run as it was.
+    """
+    was_cut_short = (run / DECIDING).exists()
+    write_atomically(run / DECIDING, b"")
+    try:
+        yield
+    except (OSError, UserError):
+        if not was_cut_short:
+            remove(run / DECIDING)
+        raise
 
 
 def _decision_of(row: Prediction, thresholds: Thresholds) -> str:

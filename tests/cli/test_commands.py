@@ -1,6 +1,7 @@
 """Commands as a user starts them: processes, exit codes, what they print."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,44 @@ def test_a_mistake_ends_in_words_and_not_in_a_traceback(arguments: list[str], te
     assert "Traceback" not in answer.stderr
     assert "HYDRA_FULL_ERROR" not in answer.stderr
     assert not list(tmp_path.glob("outputs/*/*")), "no empty run is left"
+
+
+def test_a_disk_that_has_no_room_for_the_settings_of_a_run_is_left_without_that_run(tmp_path: Path) -> None:
+    limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+    answer = run_with_sitecustomize(limited, "fancnn.report", "run=nowhere", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("cannot make the run folder: [Errno 27] File too large. Work where you can write")
+    assert not list(tmp_path.glob("outputs/*/*"))
+
+
+NO_ROOM_FOR_THE_SECOND_JOB = """
+import errno, pathlib
+from hydra.core import utils
+save = utils._save_config
+def saved(config, filename, folder):
+    if pathlib.Path(folder).parent.name == "1":
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+    save(config, filename, folder)
+utils._save_config = saved
+"""
+
+
+def test_a_disk_that_fills_within_a_sweep_ends_it_in_words(tmp_path: Path) -> None:
+    arguments = ["fancnn.train", "-m", "seed=-1,-2"]
+    answer = run_with_sitecustomize(NO_ROOM_FOR_THE_SECOND_JOB, *arguments, cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "job 0 (seed=-1) failed" in answer.stderr
+    assert "/1/.hydra: No space left on device. What was whole before is as it was. Make room" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def run_with_sitecustomize(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process that begins with `code`."""
+    site = cwd / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(code)
+    path = process_environment()["PYTHONPATH"]
+    return run_command(*arguments, cwd=cwd, fresh=True, PYTHONPATH=f"{site}{os.pathsep}{path}")
 
 
 def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Thresholds and calibration at the end of a training, and chosen anew afterwards."""
 
 import json
+import resource
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -74,6 +75,21 @@ def test_a_decision_that_was_cut_short_is_noticed_and_can_be_made_again(run: Pat
             use(run)
     thresholds = decided(run, "decision.rule=f1")
     assert fancnn.load(run).thresholds == thresholds
+
+
+@pytest.mark.parametrize("was_cut_short", [False, True])
+def test_a_disk_without_room_for_the_checkpoint_leaves_the_run_as_it_was(run: Path, was_cut_short: bool) -> None:
+    if was_cut_short:
+        (run / ".deciding").touch()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # a file may not grow further, as on a full disk
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*best.ckpt: File too large"):
+            decided(run, "decision.rule=f1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def certify_settings(run: Path) -> None:
