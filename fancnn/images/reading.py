@@ -18,12 +18,13 @@ from PIL import Image, UnidentifiedImageError
 
 from fancnn.errors import UserError
 from fancnn.images.fast_jpeg import decode_sound
-from fancnn.images.image_gate import DEFAULT_GATE, ImageGate
+from fancnn.images.image_gate import DEFAULT_GATE, LARGE, ImageGate
 from fancnn.images.image_headers import decoding_bytes, validate_container, validate_size, validate_tags
 from fancnn.images.unreadable import UnreadableImage as UnreadableImage
 from fancnn.settings.choices import ImageFormat
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import MOST_MEGAPIXELS
+from fancnn.system.memory import give_back_freed_memory
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".tif", ".tiff", ".webp"}
@@ -130,11 +131,14 @@ def decoded(
     """
     _validate_background(background)
     image = opened(content, gate.limits, formats, work)
-    with gate.decoding(_memory(image, work)):
+    memory = _memory(image, work)
+    with gate.decoding(memory):
         pixels = _fast_jpeg(content, image)
         if pixels is None:
             pixels = as_rgb(image, background, gate.limits)
         del image  # as large as the pixels, and not needed beside them
+        if memory > LARGE:
+            give_back_freed_memory()
         yield pixels
 
 

@@ -1,7 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from samples import process_environment
 
 import fancnn
 from fancnn.errors import UserError
@@ -98,3 +102,23 @@ def test_without_the_runtime_it_is_said_what_to_install(exported: Path, monkeypa
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(UserError, match="ONNX Runtime, which is not installed: pip install onnxruntime"):
         ExportedModel(exported)
+
+
+PEAKS = """
+import resource, sys
+from pathlib import Path
+from fancnn.inference.exported_model import ExportedModel
+model, image = ExportedModel(sys.argv[1]), Path(sys.argv[2])
+for count in (1, 1, 4):  # the first makes what the runtime keeps
+    assert all(score.probability is not None for score in model.score_files([image] * count, workers=1))
+    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_many_large_files_take_no_more_memory_than_one(exported: Path, tmp_path: Path) -> None:
+    image = tmp_path / "large.png"
+    Image.new("RGBA", (6_000, 4_000), (90, 120, 60, 40)).save(image, compress_level=1)
+    command = [sys.executable, "-c", PEAKS, str(exported), str(image)]
+    found = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=True)
+    _, one, four = map(int, found.stdout.split())
+    assert four - one < 24e6  # a third of the pixels of one
