@@ -72,7 +72,7 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
         forks.prepare()
         return hostile.attack(output / "hostile", options.hostile, options.seed, journal)
     if part == "settings":
-        return settings(output, 60 * options.minutes, journal)
+        return settings(output, 60 * options.minutes, options.only, journal)
     if part == "fuzz":
         from faults.attack import fuzz
 
@@ -84,29 +84,35 @@ def tries(part: str, options: argparse.Namespace, output: Path, journal: Journal
     raise SystemExit(f"parts={part} is none of {', '.join(PARTS)}")
 
 
-def settings(output: Path, seconds: float, journal: Journal) -> Iterable[Outcome]:
-    """Put wrong values into every key of every command, and see what the command says; one outcome for each command."""
+def settings(output: Path, seconds: float, only: str, journal: Journal) -> Iterable[Outcome]:
+    """Put wrong values into every key of every command, and see what the command says; one outcome for each hundred."""
     from faults import config_mutations
 
     end = time.monotonic() + seconds
     by_command: dict[str, list[list[str]]] = {}
     for command, arguments in config_mutations.mutations(output / "settings"):
         by_command.setdefault(command, []).append(arguments)
-    for command, all_arguments in by_command.items():
-        if not journal.has("settings", f"{command} refused"):
-            counts = Counter[str]()
-            for arguments in all_arguments:
-                if time.monotonic() > end:
-                    return
-                found = config_mutations.judge(command, arguments)
-                counts[found.kind] += 1
-                if found.kind in ("traceback", "hang"):
-                    again = f"python -m fancnn.{command} {shlex.join(arguments)}"
-                    yield Outcome(
-                        "settings", command, f"{command} {arguments[-1]}", found.kind, False, again, found.text
-                    )
-            for kind, name in (("refused", "refused in words"), ("accepted", "taken")):
-                yield Outcome("settings", command, f"{command} {kind}", name, True, tries=counts[kind])
+    for command in only.split(",") if only else by_command:
+        for first in range(0, len(by_command[command]), 100):
+            if time.monotonic() > end:
+                return
+            if not journal.has("settings", f"{command} from {first}: refused"):
+                yield from judged(command, first, by_command[command][first : first + 100])
+
+
+def judged(command: str, first: int, all_arguments: Iterable[list[str]]) -> Iterable[Outcome]:
+    """Say what a command says to each of some arguments; `first` is the number of the first."""
+    from faults import config_mutations
+
+    counts = Counter[str]()
+    for arguments in all_arguments:
+        found = config_mutations.judge(command, arguments)
+        counts[found.kind] += 1
+        if found.kind in ("traceback", "hang"):
+            again = f"python -m fancnn.{command} {shlex.join(arguments)}"
+            yield Outcome("settings", command, f"{command} {arguments[-1]}", found.kind, False, again, found.text)
+    for kind, name in (("accepted", "taken"), ("refused", "refused in words")):
+        yield Outcome("settings", command, f"{command} from {first}: {kind}", name, True, tries=counts[kind])
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
