@@ -226,10 +226,14 @@ def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema
 def _refuse_other_command(run: Path, name: str) -> None:
     """Refuse to go on with a run that another command made, by what Hydra wrote of it."""
     path = Run(run).hydra / "hydra.yaml"
-    maker: Any = read_yaml(path) if path.is_file() else None
+    if not path.is_file():
+        return
+    maker: Any = read_yaml(path)
     for inner in ("hydra", "job", "name"):
         maker = maker.get(inner) if isinstance(maker, dict) else None
-    if isinstance(maker, str) and maker != name:
+    if not isinstance(maker, str):
+        raise UserError(f"{path} is damaged: it does not name the command that made the run")
+    if maker != name:
         ways = [f"go on with it by python -m fancnn.{maker} {argument('ckpt', run)}"] if maker in RESUMED else []
         ways += [f"to start with its layers: {argument('init', run)}"] if name == "train" else []
         raise UserError(f"{run} is a run of {maker}: {', or '.join([*ways, f'name one of {name}'])}")

@@ -220,7 +220,7 @@ class ExportedModel:
                         if sum(image.size for _, _, image in waiting) > 3 * MOST_PIXELS:  # memory stays flat
                             found += self._scored(waiting)
                             waiting = []
-                        del picture  # or it would be there still while the next one is decoded
+                        del image  # or it would be there still while the next one is decoded
             except UnreadableImage as error:
                 found += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
                 waiting = []

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import run_command
 
-from fancnn.cli.command import conf_dir, option_groups
+from fancnn.cli.command import conf_dir, option_groups, with_earlier_overrides
 from fancnn.cli.refused_overrides import refused_overrides
 from fancnn.errors import UserError, argument
+from fancnn.prune.settings import PruneSettings
 
 
 def refused(*overrides: str, command: str = "train") -> list[str]:
@@ -62,3 +63,12 @@ def test_a_run_is_gone_on_with_by_the_command_that_made_it(trained_run: Path, tm
             f"run is a run of train: go on with it by python -m fancnn.train ckpt=run, or name one of {command}\n"
         )
     assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("content", ["", "- a", "3", "hydra: {job: {name: 3}}", "hydra: {job: train}"])
+def test_a_run_that_does_not_say_who_made_it_is_damaged(content: str, tmp_path: Path) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra/overrides.yaml").write_text("[model=basic]")
+    (tmp_path / ".hydra/hydra.yaml").write_text(content)
+    with pytest.raises(UserError, match=r"hydra.yaml is damaged: it does not name the command that made the run"):
+        with_earlier_overrides([f"ckpt={tmp_path}"], "ckpt", "prune", PruneSettings)
