@@ -62,7 +62,7 @@ ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
 
 def build(config: Mapping[str, Any], key: str, *, later: bool = False, **more: Any) -> Any:
-    """The object that `config` describes by its `_target_`.
+    """Return the object that `config` describes by its `_target_`.
 
     Args:
         config: `_target_` and arguments.
@@ -84,7 +84,7 @@ def build(config: Mapping[str, Any], key: str, *, later: bool = False, **more: A
 
 
 def _built(config: Mapping[str, Any], key: str, kind: type[T], **more: Any) -> T:
-    """As `build`, an object of that kind.
+    """Return, as `build`, an object of that kind.
 
     Raises:
         UserError: If it is another.
@@ -93,7 +93,7 @@ def _built(config: Mapping[str, Any], key: str, kind: type[T], **more: Any) -> T
 
 
 def _built_all(config: Mapping[str, Any], key: str, kind: type[T]) -> list[T]:
-    """As `_built`; what gives a list gives several."""
+    """Return, as `_built`; what gives a list gives several."""
     made = build(config, key)
     if isinstance(made, list) and all(isinstance(item, kind) for item in made):
         return made
@@ -111,13 +111,13 @@ def _a(kind: type) -> str:
 
 
 def preprocess(data: ImageSettings) -> Preprocess:
-    """The preprocessing of the model and of its data."""
+    """Return the preprocessing of the model and of its data."""
     with under("data"):
         return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
 
 
 def read_images(settings: TrainSettings) -> ImageDataModule:
-    """The images that the configuration names, read and split."""
+    """Return the images that the configuration names, read and split."""
     if settings.data.root is not None:
         root = Path(settings.data.root).expanduser()
     elif settings.data.fans is not None:
@@ -138,7 +138,7 @@ def datamodule(
     labelled: bool = True,
     image_limits: ImageLimits | None = None,
 ) -> ImageDataModule:
-    """The images under `root`, not read yet."""
+    """Return the images under `root`, not read yet."""
     fit = preprocess(data)
     with under("data"):
         plan = SplitPlan(
@@ -245,7 +245,7 @@ def model(
 
 
 def thresholds(decision: DecisionSettings) -> Thresholds:
-    """Those that are said, until a rule has chosen."""
+    """Return those that are said, until a rule has chosen."""
     lower = decision.threshold if decision.recheck is None else decision.recheck
     return Thresholds(lower, decision.threshold)
 
@@ -253,7 +253,7 @@ def thresholds(decision: DecisionSettings) -> Thresholds:
 def classifier(
     settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts | None = None
 ) -> Classifier:
-    """The training of `fresh` on a split with so many GO and NG, or of each type."""
+    """Return the training of `fresh` on a split with so many GO and NG, or of each type."""
     strength = settings.regularization
     loss = with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs))
     with collected() as check:
@@ -277,7 +277,7 @@ def classifier(
 def makers(
     optimizer: Mapping[str, Any], schedule: Mapping[str, Any] | None, network: nn.Module
 ) -> tuple[Callable[..., Optimizer], Callable[..., LRScheduler] | None]:
-    """What makes the optimizer of `network`, and its schedule if there is one; both were tried."""
+    """Return what makes the optimizer of `network`, and its schedule if there is one; both were tried."""
     with collected() as check:
         made = check(lambda: build(optimizer, "model.optimizer", later=True))
         of_rate = check(lambda: None if schedule is None else build(schedule, "schedule", later=True))
@@ -287,14 +287,14 @@ def makers(
 
 
 def _loss(config: Mapping[str, Any], outputs: int) -> nn.Module:
-    """The loss, which was tried on two images."""
+    """Return the loss, which was tried on two images."""
     made = _built(config, "model.loss", nn.Module)
     validate_loss(made, outputs)
     return made
 
 
 def augment(settings: AugmentSettings | None) -> Augment | None:
-    """What training images go through, if anything; a transform of null is left out."""
+    """Return what training images go through, if anything; a transform of null is left out."""
     if settings is None:
         return None
     transforms = _each(settings.transforms, "augment.transforms", object)
@@ -303,7 +303,7 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
 
 
 def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
-    """The objects of a group; an entry of null is left out, one may make several."""
+    """Return the objects of a group; an entry of null is left out, one may make several."""
     with collected() as check:
         made = [
             check(partial(_built_all, node, f"{group}.{name}", kind))
@@ -314,7 +314,7 @@ def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:
 
 
 def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
-    """Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
+    """Return Lightning's trainer with the callbacks and loggers of the configuration; an entry of null is left out."""
     validate_seed(settings.seed)
     quiet_lightning()
     seed_everything(settings.seed, workers=True, verbose=False)
@@ -342,7 +342,7 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
 
 
 def precision(settings: TrainSettings | PretrainSettings) -> tuple[str, str]:
-    """The precision of the training, and why it is that."""
+    """Return the precision of the training, and why it is that."""
     asked = str(settings.trainer.get("precision", "auto"))
     accelerator = str(settings.trainer.get("accelerator", "auto"))
     return hardware_precision(accelerator) if asked == "auto" else (asked, "as asked for")
@@ -376,7 +376,7 @@ def _stand_in(labels: str) -> Model:
 
 
 def _model(settings: TrainSettings) -> Model | None:
-    """The model, where what it is made of is right; their dataclasses say by its key what is not."""
+    """Return the model, where what it is made of is right; their dataclasses say by its key what is not."""
     try:
         validate_image_size(settings.data.image_size)
         validate_seed(settings.seed)

@@ -87,7 +87,7 @@ class Collector:
 
     @property
     def texts(self) -> list[str]:
-        """What is wrong, each said once: not of a key and of what refers to it, too."""
+        """Return what is wrong, each said once: not of a key and of what refers to it, too."""
         texts = dict.fromkeys(text for error in self.errors for text in getattr(error, "texts", [str(error)]))
         return [text for text in texts if text.partition(": ")[2] not in texts]
 

@@ -109,12 +109,12 @@ class Model(nn.Module):
 
     @property
     def weights_sha256(self) -> str:
-        """What tells its weights from those of another, as the files of a run name them."""
+        """Return what tells its weights from those of another, as the files of a run name them."""
         return weights_hash(self.state_dict())
 
     @property
     def has_types(self) -> bool:
-        """Whether it tells kinds of NG apart."""
+        """Return whether it tells kinds of NG apart."""
         return len(self.outputs) > 2
 
     @property
@@ -129,14 +129,14 @@ class Model(nn.Module):
         return rate
 
     def true_type(self, image: ListedImage) -> str:
-        """What the model calls the true type of an image; empty for GO, and for types that it does not know."""
+        """Return what the model calls the true type of an image; empty for GO, and for types that it does not know."""
         return known_type(image, self.classes, self.outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.of_pixels(self.preprocess.scaled(images))
 
     def of_pixels(self, pixels: Tensor) -> Tensor:
-        """The same logits of NG from pixels `(batch, 3, *image_size)` scaled to [0, 1], and their gradients."""
+        """Return the same logits of NG from pixels `(batch, 3, *image_size)` scaled to [0, 1], and their gradients."""
         return logit_of_ng(self.network(self.preprocess.normalised(pixels)))
 
     def logits(self, images: Tensor) -> NDArray[np.float64]:
@@ -148,7 +148,7 @@ class Model(nn.Module):
         return self.logits_and_types(images)[0]
 
     def logits_and_types(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-        """The same, and the likeliest type of each image, were it NG; a calibration changes nothing about these.
+        """Return the same, and the likeliest type of each image, were it NG; a calibration changes nothing about these.
 
         Raises:
             NotFiniteError: If an output of the network is NaN or infinite.
@@ -176,7 +176,7 @@ class Model(nn.Module):
         return logits, guesses, finite.cpu().numpy()
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
-        """P(NG) of uint8 images `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
+        """Return P(NG) of uint8 images `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
 
         Raises:
             NotFiniteError: If an output of the network is NaN or infinite.
@@ -260,7 +260,7 @@ class Model(nn.Module):
         ]
 
     def _score_pixels(self, images: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
-        """P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
+        """Yield P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
         for batch in _in_batches(images):
             logits, guesses, finite = self._outputs(torch.stack(batch))
             chances = self.calibration.probabilities(logits).tolist()
@@ -268,7 +268,7 @@ class Model(nn.Module):
                 yield (chance, guess) if is_finite else (None, TypeGuess())
 
     def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
-        """One image as `(3, *image_size)` uint8."""
+        """Return one image as `(3, *image_size)` uint8."""
         if isinstance(image, Image.Image):
             image = as_rgb(image, self.preprocess.background, self.gate.limits)
         if isinstance(image, np.ndarray):

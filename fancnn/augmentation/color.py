@@ -102,19 +102,19 @@ class ChannelGain:
 
 
 def gains(factors: Tensor) -> Tensor:
-    """`(n, 3, 4)` matrices: red, green and blue times `(n, 3)` factors."""
+    """Return `(n, 3, 4)` matrices: red, green and blue times `(n, 3)` factors."""
     return _with_offsets(factors.diag_embed(), factors.new_zeros(len(factors), 3))
 
 
 def contrasts(factors: Tensor, means: Tensor) -> Tensor:
-    """`(n, 3, 4)` matrices: `mean + factor * (color - mean)`, mean the grey of `(n, 3)` mean colors."""
+    """Return `(n, 3, 4)` matrices: `mean + factor * (color - mean)`, mean the grey of `(n, 3)` mean colors."""
     grey = (means * means.new_tensor(LUMA)).sum(1)
     offsets = ((1 - factors) * grey)[:, None].expand(-1, 3)
     return _with_offsets(factors[:, None].expand(-1, 3).diag_embed(), offsets)
 
 
 def saturations(factors: Tensor) -> Tensor:
-    """`(n, 3, 4)` matrices: `grey + factor * (color - grey)`, grey that of the pixel."""
+    """Return `(n, 3, 4)` matrices: `grey + factor * (color - grey)`, grey that of the pixel."""
     factors = factors.view(-1, 1, 1)
     to_grey = factors.new_tensor(LUMA).expand(3, 3)
     linear = factors * torch.eye(3, device=factors.device) + (1 - factors) * to_grey
@@ -122,7 +122,7 @@ def saturations(factors: Tensor) -> Tensor:
 
 
 def compose_color_matrices(first: Tensor, second: Tensor) -> Tensor:
-    """`(n, 3, 4)` matrices that do what `first` does and then what `second` does."""
+    """Return `(n, 3, 4)` matrices that do what `first` does and then what `second` does."""
     linear, offsets = second[:, :, :3], second[:, :, 3:]
     return torch.cat([linear @ first[:, :, :3], linear @ first[:, :, 3:] + offsets], dim=2)
 

@@ -186,7 +186,7 @@ class Shear:
 
 
 def symmetries(flip_x: Tensor, flip_y: Tensor, swap: Tensor) -> Tensor:
-    """`(n, 3, 3)` matrices: flips of x and y, then x for y where `swap` says so; all `(n,)` booleans."""
+    """Return `(n, 3, 3)` matrices: flips of x and y, then x for y where `swap` says so; all `(n,)` booleans."""
     sign_x, sign_y, straight = 1 - 2 * flip_x.float(), 1 - 2 * flip_y.float(), 1 - swap.float()
     crossed = swap.float()
     entries = {"xx": sign_x * straight, "xy": sign_x * crossed, "yx": sign_y * crossed, "yy": sign_y * straight}
@@ -194,22 +194,22 @@ def symmetries(flip_x: Tensor, flip_y: Tensor, swap: Tensor) -> Tensor:
 
 
 def rotations(degrees: Tensor) -> Tensor:
-    """`(n, 3, 3)` matrices of turns to the left by `(n,)` degrees, as `torch.rot90` turns."""
+    """Return `(n, 3, 3)` matrices of turns to the left by `(n,)` degrees, as `torch.rot90` turns."""
     angles = torch.deg2rad(degrees)
     cos, sin = angles.cos(), angles.sin()
     return affine_matrices(len(degrees), degrees.device, xx=cos, xy=-sin, yx=sin, yy=cos)
 
 
 def translations(right: Tensor, down: Tensor) -> Tensor:
-    """`(n, 3, 3)` matrices of moves by `(n,)` pixels."""
+    """Return `(n, 3, 3)` matrices of moves by `(n,)` pixels."""
     return affine_matrices(len(right), right.device, x1=-right, y1=-down)
 
 
 def zooms(factors: Tensor) -> Tensor:
-    """`(n, 3, 3)` matrices: `(n,)` factors, 2 shows the middle twice as large."""
+    """Return `(n, 3, 3)` matrices: `(n,)` factors, 2 shows the middle twice as large."""
     return affine_matrices(len(factors), factors.device, xx=1 / factors, yy=1 / factors)
 
 
 def shears(degrees: Tensor) -> Tensor:
-    """`(n, 3, 3)` matrices that slant upright lines by `(n,)` degrees."""
+    """Return `(n, 3, 3)` matrices that slant upright lines by `(n,)` degrees."""
     return affine_matrices(len(degrees), degrees.device, xy=torch.deg2rad(degrees).tan())

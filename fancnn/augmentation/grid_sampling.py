@@ -16,7 +16,7 @@ MODES = {"reflection": "reflection", "edge": "border"}  # torch's names
 
 
 def affine_matrices(count: int, device: torch.device, **entries: Tensor) -> Tensor:
-    """`(count, 3, 3)` identities with `entries`, `(count,)` each, called by row and column: `xy`, `yx`, ...
+    """Return `(count, 3, 3)` identities with `entries`, `(count,)` each, called by row and column: `xy`, `yx`, ...
 
     Example:
         >>> affine_matrices(1, torch.device("cpu"), x1=torch.tensor([5.0]))[0].tolist()
@@ -74,7 +74,7 @@ def permute_pixels(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
-    """`(batch, height, width, 2)`: where to read, as `grid_sample` wants it: -1 and 1 are the outer edges.
+    """Return `(batch, height, width, 2)`: where to read, as `grid_sample` wants it: -1 and 1 are the outer edges.
 
     `affine_grid` takes eight times as long, and in bfloat16 under autocast.
     """
@@ -90,5 +90,5 @@ def _grid(matrices: Tensor, height: int, width: int) -> Tensor:
 
 
 def _centres(side: int, device: torch.device) -> Tensor:
-    """`(side,)`: of the pixels of a row, from the middle of the row."""
+    """Return `(side,)`: of the pixels of a row, from the middle of the row."""
     return torch.arange(side, device=device) - (side - 1) / 2

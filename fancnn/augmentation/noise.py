@@ -124,7 +124,7 @@ def _between(first: Tensor, last: Tensor, side: int) -> Tensor:
 
 
 def _anywhere(shares: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Where intervals of `(n,)` shares of a side begin and end: whole pixels, at least one, wholly inside."""
+    """Return where intervals of `(n,)` shares of a side begin and end: whole pixels, at least one, wholly inside."""
     lengths = (shares * side).round().clamp(1, side)
     first = (torch.rand(len(shares), device=shares.device) * (side - lengths + 1)).floor()
     return first, first + lengths

@@ -7,17 +7,17 @@ from fancnn.settings.validation import is_number
 
 
 def uniform(count: int, low: float, high: float, device: torch.device) -> Tensor:
-    """`(count,)` numbers from [low, high)."""
+    """Return `(count,)` numbers from [low, high)."""
     return torch.rand(count, device=device).mul_(high - low).add_(low)
 
 
 def chosen(count: int, probability: float, device: torch.device) -> Tensor:
-    """`(count,)` booleans, each true with `probability`: never with 0, always with 1."""
+    """Return `(count,)` booleans, each true with `probability`: never with 0, always with 1."""
     return torch.rand(count, device=device) < probability
 
 
 def occasional(values: Tensor, neutral: float, probability: float) -> Tensor:
-    """`(count, ...)` values: those of each image with `probability`, else `neutral`, which changes nothing."""
+    """Return `(count, ...)` values: those of each image with `probability`, else `neutral`, which changes nothing."""
     taken = chosen(len(values), probability, values.device)
     return torch.where(taken.view(-1, *[1] * (values.ndim - 1)), values, neutral)
 

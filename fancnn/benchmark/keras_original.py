@@ -33,7 +33,7 @@ print(json.dumps(times))
 
 
 def original_run(python: Path, root: Path, epochs: int) -> dict[str, list[float]]:
-    """Seconds of the whole run, as a process like ours, and of each epoch with validation but the first.
+    """Return the seconds of the whole run, as a process like ours, and of each epoch with validation but the first.
 
     Raises:
         UserError: If that Python has no Keras and TensorFlow.
@@ -51,7 +51,7 @@ def original_run(python: Path, root: Path, epochs: int) -> dict[str, list[float]
 def original_results(
     python: Path, root: Path, count: int, epochs: int, ours: Result, epoch: list[Result]
 ) -> list[Result]:
-    """The original's figures, and ours beside them."""
+    """Return the original's figures, and ours beside them."""
     found = original_run(python, root, epochs)
     rate = [0.8 * count / seconds for seconds in found["epochs"]]
     compared = [

@@ -13,7 +13,7 @@ from fancnn.system.timing import Result, in_turn, seconds
 
 
 def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> list[Result]:
-    """Files a second, end to end, each beside the part of the work it cannot do without."""
+    """Return files a second, end to end, each beside the part of the work it cannot do without."""
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.jpg"))
     files, preprocess = [root / name for name in names], model.preprocess
     alone, build, predict = in_turn(
@@ -38,7 +38,7 @@ def reading_results(root: Path, scratch: Path, model: Model, repeats: int) -> li
 
 
 def latency_results(model: Model, image: Path, count: int = 200) -> list[Result]:
-    """Milliseconds from a file to a decision, one image at a time."""
+    """Return the milliseconds from a file to a decision, one image at a time."""
     for _ in range(20):
         model.predict(image)
     times = sorted(seconds(lambda: model.predict(image)) * 1000 for _ in range(count))

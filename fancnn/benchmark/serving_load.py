@@ -76,7 +76,7 @@ async def load(port: int, images: Sequence[bytes], requests: int, clients: int) 
 
 
 async def resident_megabytes(port: int) -> float:
-    """Memory that the server says it holds."""
+    """Return the memory that the server says it holds."""
     async with _connection(port) as (reader, writer):
         _, body = await _asked(reader, writer, "GET /metrics", b"")
     (held,) = re.findall(rb"^process_resident_memory_bytes (\S+)$", body, re.MULTILINE)
@@ -96,7 +96,7 @@ async def _connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, as
 async def _asked(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str, content: bytes
 ) -> tuple[int, bytes]:
-    """One request on a connection that stays; little more than the bytes, so that the server is measured."""
+    """Return one request on a connection that stays; little more than the bytes, so that the server is measured."""
     head = f"{what} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
     writer.write(head.encode() + content)
     answer = await reader.readuntil(b"\r\n\r\n")

@@ -32,13 +32,13 @@ class StepProbe(pl.Callback):
 
 
 def own_megabytes() -> float:
-    """Memory of this process that is no file's: what it needs beyond the page cache."""
+    """Return the memory of this process that is no file's: what it needs beyond the page cache."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")) / 1024
 
 
 def start_results(scratch: Path, repeats: int) -> list[Result]:
-    """Seconds until a command answers that has nothing to compute."""
+    """Return the seconds until a command answers that has nothing to compute."""
     python, imports = [sys.executable, "-c", "pass"], [sys.executable, "-c", "import fancnn.train.train"]
     bare, help_, mistake, imported = in_turn(
         repeats,
@@ -58,7 +58,7 @@ def start_results(scratch: Path, repeats: int) -> list[Result]:
 def run_results(
     root: Path, scratch: Path, options: Sequence[str], epochs: int, repeats: int, what: str
 ) -> list[Result]:
-    """Seconds of whole runs, and from the command to the first step, with a cold and with a warm cache."""
+    """Return the seconds of whole runs, and from the command to the first step, with a cold and with a warm cache."""
     cold, warm, first = [], [], []
     for repeat in range(repeats):
         cache = scratch / f"cache-{what}-{repeat}".replace(" ", "-")
@@ -75,7 +75,7 @@ def run_results(
 
 
 def probed_run(scratch: Path, cache: Path, arguments: Sequence[str]) -> dict[str, float]:
-    """One training in a process of its own: seconds, seconds to the first step, megabytes."""
+    """Return one training in a process of its own: seconds, seconds to the first step, megabytes."""
     report = scratch / "probe.json"
     probe = f"+callbacks.probe={{_target_: {__name__}.StepProbe, path: '{report}'}}"
     started = time.time()

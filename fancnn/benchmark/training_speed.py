@@ -20,7 +20,7 @@ from fancnn.system.timing import Result, in_turn, seconds
 
 
 def step_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Images a second of a training epoch, validation left out, for float32 and bfloat16."""
+    """Return images a second of a training epoch, validation left out, for float32 and bfloat16."""
     results = []
     for precision in ("32", "bf16-mixed"):
         ours, bare = in_turn(
@@ -34,7 +34,7 @@ def step_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -
 
 
 def epoch_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Images a second of an epoch with validation, training images counted."""
+    """Return images a second of an epoch with validation, training images counted."""
     results = []
     for precision in ("32", "bf16-mixed"):
         (values,) = in_turn(repeats, lambda precision=precision: our_epoch(settings, data, precision, validate=True))  # type: ignore[misc]
@@ -43,7 +43,7 @@ def epoch_results(settings: TrainSettings, data: ImageDataModule, repeats: int) 
 
 
 def streamed_results(settings: TrainSettings, data: ImageDataModule, repeats: int) -> list[Result]:
-    """Images a second of an epoch whose images are kept nowhere: workers decode while the loop trains.
+    """Return images a second of an epoch whose images are kept nowhere: workers decode while the loop trains.
 
     The limit is doing one after the other on all cores: what either needs, the other has not.
     """
@@ -59,7 +59,7 @@ def streamed_results(settings: TrainSettings, data: ImageDataModule, repeats: in
 
 
 def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -> float:
-    """Images a second of the shortest loop that trains: gather, forward, backward, step."""
+    """Return images a second of the shortest loop that trains: gather, forward, backward, step."""
     model = assembly.model(settings, data.classes)
     device = _device(settings)
     model.to(device).train()
@@ -112,7 +112,7 @@ class _Clock(pl.Callback):
 
 
 def product_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
-    """TFLOP/s of a matrix product: what the machine can do at best."""
+    """Return TFLOP/s of a matrix product: what the machine can do at best."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     (values,) = in_turn(5, lambda: _rate(lambda: a @ b, 2 * size**3, device))
     return max(values)

@@ -143,7 +143,7 @@ def _read(settings: CertifySettings) -> _Source:
 
 
 def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Prediction]:
-    """Rows whose table does not say what the model has seen, with what its checkpoint says."""
+    """Return rows whose table does not say what the model has seen, with what its checkpoint says."""
     if checkpoint is None or not any(row.content and row.roles is None for row in rows):
         return rows
     from fancnn.runs import checkpoints  # loads torch, which no other certificate needs
@@ -156,13 +156,13 @@ def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Pre
 
 
 def _scored_by_of_table(table: Path) -> str:
-    """What the folder of a run's table says of who scored it; empty where it says nothing."""
+    """Return what the folder of a run's table says of who scored it; empty where it says nothing."""
     beside = _beside(table)
     return (beside and beside.scored_by) or ""
 
 
 def _beside(table: Path) -> RunMetrics | None:
-    """The `metrics.json` beside a table; None for the table of another program, wherever it lies."""
+    """Return the `metrics.json` beside a table; None for the table of another program, wherever it lies."""
     try:
         return read_metrics(Run(table.parent).metrics)
     except UserError:
@@ -179,7 +179,7 @@ def _notes(run: Path | None, metrics: RunMetrics | None, split: str, scored: set
 
 
 def _checkpoint(run: Path, metrics: RunMetrics) -> Path | None:
-    """The file of the model that scored: of the run itself, or of the run that an evaluation was of."""
+    """Return the file of the model that scored: of the run itself, or of the run that an evaluation was of."""
     places = [Run(folder).best for folder in (run, Path(metrics.run or run))]
     return next((place for place in places if place.is_file()), None)
 
@@ -221,7 +221,7 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
 
 
 def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
-    """What is known of the threshold, beside what the images say themselves."""
+    """Return what is known of the threshold, beside what the images say themselves."""
     told_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
     if settings.threshold == "run" and source.chosen_on == source.split and not told_by_rows:
         return [CHOSEN_HERE]

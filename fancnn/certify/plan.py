@@ -74,7 +74,7 @@ def make_plan(settings: CertifySettings) -> Planned:
 
 
 def _place(settings: CertifySettings) -> Path:
-    """Files without their ending: beside where a certificate would be, by another name unless one is said."""
+    """Return files without their ending: beside where a certificate would be, by another name unless one is said."""
     output = Path(settings.output).expanduser()
     return output.with_name("plan") if output.name == "certificate.json" else output.with_suffix("")
 

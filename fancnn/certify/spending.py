@@ -124,7 +124,7 @@ def _validate_plan(looks: Looks, planned: int | None, settings: CertifySettings)
 
 
 def _unknown(settings: CertifySettings, why: str) -> Spent:
-    """Taken for the first look, since nothing better is known, and said."""
+    """Take it for the first look, since nothing better is known, and said."""
     own = held_to(settings.confidence, 1, settings.looks)
     return Spent(
         None,

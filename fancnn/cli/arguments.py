@@ -7,7 +7,7 @@ from fancnn.errors import quoted
 
 
 def with_positional(arguments: Sequence[str], key: str) -> list[str]:
-    """Command-line arguments with those that have no key as one override of `key`, a list.
+    """Return the command-line arguments with those that have no key as one override of `key`, a list.
 
     Example:
         >>> with_positional(["runs/a b", "part=val", "runs/[c]"], "runs")

@@ -52,7 +52,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def conf_dir() -> Path:
-    """The configuration tree: inside the package when installed from a wheel, beside it in a checkout."""
+    """Return the configuration tree: inside the package when installed from a wheel, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next(folder for folder in (package / "conf", package.parent / "conf") if folder.is_dir())
 
@@ -133,7 +133,7 @@ def checked(
     *,
     in_full: bool = False,
 ) -> S:
-    """The configuration of a command as an object of `schema`, interpolations resolved.
+    """Return the configuration of a command as an object of `schema`, interpolations resolved.
 
     `build` is that of `command`; `in_full` builds in any case.
 
@@ -156,7 +156,7 @@ def _validate_output(settings: Any) -> None:
 
 
 def in_sweep() -> bool:
-    """Whether this process runs a job of a sweep (`--multirun`)."""
+    """Return whether this process runs a job of a sweep (`--multirun`)."""
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
 
 
@@ -178,7 +178,7 @@ def _outlive_a_power_cut() -> None:
 
 
 def without_trust(arguments: Sequence[str]) -> list[str]:
-    """Command-line arguments without `trust=package.module.Class`, noted in `fancnn.files.trusted_classes`.
+    """Return the command-line arguments without `trust=package.module.Class`, noted in `fancnn.files.trusted_classes`.
 
     Example:
         >>> without_trust(["run=a", "device=cpu"])
@@ -240,7 +240,7 @@ def _refuse_other_command(run: Path, name: str) -> None:
 
 
 def _listed(path: Path) -> list[str]:
-    """The arguments that a run's `overrides.yaml` lists; read as plain YAML, in which nothing is filled in."""
+    """Return the arguments that a run's `overrides.yaml` lists; read as plain YAML, in which nothing is filled in."""
     found = read_yaml(path)
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise UserError(f"{path} is damaged: expected a list of command-line arguments")
@@ -248,7 +248,7 @@ def _listed(path: Path) -> list[str]:
 
 
 def option_groups() -> dict[str, list[str]]:
-    """Options of each group of the configuration, by the group's name."""
+    """Return the options of each group of the configuration, by the group's name."""
     folders = [folder for folder in conf_dir().iterdir() if folder.is_dir()]
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
@@ -266,7 +266,7 @@ def kept_settings(kept: Any, schema: type[S], place: str) -> S:
 
 
 def _value(arguments: Sequence[str], key: str) -> str | None:
-    """The last value of `key`, as it is written; None if no argument names it."""
+    """Return the last value of `key`, as it is written; None if no argument names it."""
     return next((item.removeprefix(f"{key}=") for item in reversed(arguments) if item.startswith(f"{key}=")), None)
 
 
@@ -324,7 +324,7 @@ def _claim_output(settings: Any, *, adds_to_run: bool) -> None:
 
 
 def _goes_on_in(named: Any, folder: Path) -> bool:
-    """Whether the run that a key names, by its folder or by a checkpoint in it, is that in `folder`."""
+    """Return whether the run that a key names, by its folder or by a checkpoint in it, is that in `folder`."""
     if not named:
         return False
     place = Path(str(named)).expanduser().resolve()
@@ -332,12 +332,12 @@ def _goes_on_in(named: Any, folder: Path) -> bool:
 
 
 def _is_helping_process() -> bool:
-    """Whether another process of the same training started this one, as Lightning does for several devices."""
+    """Return whether another process of the same training started this one, as Lightning does for several devices."""
     return any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def disk_full(error: OSError) -> str:
-    """What to say where there is no room to write."""
+    """Return what to say where there is no room to write."""
     where = f" {error.filename}" if error.filename else ""
     return (
         f"cannot write{where}: {error.strerror}. What was whole before is as it was. Make room, or work elsewhere "
@@ -402,7 +402,7 @@ def _remove_empty_runs() -> None:
 
 
 def composing_mistake(error: Exception, arguments: Sequence[str]) -> str | None:
-    """What to say of an error of Hydra's in composing a configuration; None of any other."""
+    """Return what to say of an error of Hydra's in composing a configuration; None of any other."""
     if isinstance(error, HydraException):
         cause = f"\n{error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
         hint = f"\n{QUOTING}" if isinstance(error, OverrideParseException) else ""
@@ -418,7 +418,7 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 
 def _group_without_option(arguments: Sequence[str]) -> str:
-    """What to say where a group is set to null, or to a number."""
+    """Return what to say where a group is set to null, or to a number."""
     said = [argument.partition("=") for argument in arguments]
     groups = [(key, value) for key, _, value in said if (conf_dir() / key).is_dir()]
     options = {key: ", ".join(sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))) for key, _ in groups}

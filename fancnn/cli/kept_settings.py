@@ -127,13 +127,13 @@ def _names_place(value: str) -> bool:
 
 
 def _names_only(override: str, allowed: frozenset[str]) -> bool:
-    """Whether every class that an override names is among those allowed."""
+    """Return whether every class that an override names is among those allowed."""
     named = re.findall(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)", override)
     return len(named) == override.count("_target_") and set(named) <= allowed
 
 
 def _leaves(tree: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping or list, and every key of Hydra's own, with its dotted name."""
+    """Yield every value that is no mapping or list, and every key of Hydra's own, with its dotted name."""
     if isinstance(tree, Mapping):
         for name, value in tree.items():
             yield from _leaves(value, f"{key}.{name}".lstrip("."))

@@ -59,7 +59,7 @@ def refused_overrides(
 
 
 def _error(name: str, overrides: Sequence[str]) -> Exception | None:
-    """What Hydra says to some arguments; None if it takes them."""
+    """Return what Hydra says to some arguments; None if it takes them."""
     try:
         compose(name, list(overrides))
     except (HydraException, ValueError) as error:
@@ -100,7 +100,7 @@ def _key(override: str) -> str:
 
 
 def _keys(cfg: DictConfig, prefix: str = "") -> Iterator[str]:
-    """Every key of a configuration, with those above it before a dot; nothing is resolved."""
+    """Yield every key of a configuration, with those above it before a dot; nothing is resolved."""
     for name in map(str, cfg):
         node = cfg._get_node(name)
         yield f"{prefix}{name}"

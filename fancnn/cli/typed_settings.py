@@ -59,7 +59,7 @@ def _filled(node: Any, plain: Mapping[str, Any], schema: type, prefix: str) -> I
 
 
 def _wrong(key: str, value: Any, hint: Any) -> str:
-    """What to say of a value that does not fit a type."""
+    """Return what to say of a value that does not fit a type."""
     if (choice := choice_in(hint)) is None:
         return f"configuration: {key}={value!r} should be {expected(hint)}"
     words = [item for item in value if item not in list(choice)] if isinstance(value, list) else []
@@ -68,7 +68,7 @@ def _wrong(key: str, value: Any, hint: Any) -> str:
 
 
 def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str], check: Collector) -> S:
-    """An object with the values that a structured node has; whatever is wrong with them goes to `check`.
+    """Return an object with the values that a structured node has; whatever is wrong with them goes to `check`.
 
     It is made first and checked then, so that one mistake in it hides no other.
     """
@@ -104,12 +104,12 @@ def _validate(made: Any, prefix: str) -> None:
 
 
 def _dataclass_in(hint: Any) -> type | None:
-    """The dataclass that a type is, or is besides None."""
+    """Return the dataclass that a type is, or is besides None."""
     return next((kind for kind in (hint, *get_args(hint)) if isinstance(kind, type) and is_dataclass(kind)), None)
 
 
 def _unknown(key: str, name: str, known: list[str], schema: type) -> str:
-    """What to say of a key that is none, with the one that may have been meant.
+    """Return what to say of a key that is none, with the one that may have been meant.
 
     Example:
         >>> _unknown("data.rot", "rot", ["root", "split"], int)

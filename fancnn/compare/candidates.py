@@ -50,7 +50,7 @@ class Candidate:
         return f"{self.place.parent.name}/{self.place.name}" if self.place.suffix == ".csv" else self.place.name
 
     def has_seen(self, row: Prediction, role: Role) -> bool:
-        """Whether the model has seen an image of its table in a role, as far as known.
+        """Return whether the model has seen an image of its table in a role, as far as known.
 
         Rows say it. For those of older tables, `split.csv` knows what trained the weights, and the split that chose
         the epoch is `val`.
@@ -97,7 +97,7 @@ class CommonImages:
 
     @property
     def unit(self) -> str:
-        """What bounds, tests and intervals count as independent: `image` or `group`."""
+        """Return what bounds, tests and intervals count as independent: `image` or `group`."""
         return "image" if self.groups is None else "group"
 
 
@@ -244,7 +244,7 @@ def _label_notes(count: int, noun: str) -> list[str]:
 
 
 def _seen_notes(candidates: Sequence[Candidate], split: str, rows: Sequence[Sequence[Prediction]]) -> list[str]:
-    """How many of the images each model has seen, and what follows from it."""
+    """Return how many of the images each model has seen, and what follows from it."""
     notes = []
     for item, own in zip(candidates, rows, strict=True):
         for role in ROLES:
@@ -283,7 +283,7 @@ def _excluded(
     tables: Sequence[Mapping[str, Sequence[Prediction]]],
     compared: Collection[str],
 ) -> list[Excluded]:
-    """What the first candidate decided and is not compared, once for each candidate that is the reason."""
+    """Return what the first candidate decided and is not compared, once for each candidate that is the reason."""
     missing = {  # an image of two labels may be of a bad part
         key: next((row for row in rows if row.label), rows[0]) for key, rows in tables[0].items() if key not in compared
     }

@@ -86,7 +86,7 @@ class Compared:
 
     @property
     def passes(self) -> bool:
-        """Whether every other model may take the place of the first, as far as margins say."""
+        """Return whether every other model may take the place of the first, as far as margins say."""
         return self.verdict == "passes"
 
 

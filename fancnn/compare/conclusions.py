@@ -56,7 +56,7 @@ def mcnemar_words(comparison: PairwiseComparison) -> str:
 
 
 def differs(comparison: PairwiseComparison) -> bool:
-    """Whether mistakes differ by more than chance, at the comparison's confidence."""
+    """Return whether mistakes differ by more than chance, at the comparison's confidence."""
     return comparison.mcnemar_adjusted < 1 - comparison.confidence
 
 
@@ -99,7 +99,7 @@ def escape_rows(comparison: PairwiseComparison) -> list[list[str]]:
 
 
 def _escapes(comparison: PairwiseComparison) -> str:
-    """The bound of new escapes, then what was seen."""
+    """Return the bound of new escapes, then what was seen."""
     first, second, seen = comparison.first, comparison.second, comparison.new_escapes
     if not seen.parts:
         return f"{first} and {second} have no NG part in common: nothing is known of new escapes."
@@ -110,7 +110,7 @@ def _escapes(comparison: PairwiseComparison) -> str:
 
 
 def _overkills(comparison: PairwiseComparison) -> str:
-    """The bound of new overkills, then what was seen."""
+    """Return the bound of new overkills, then what was seen."""
     first, second, seen = comparison.first, comparison.second, comparison.new_overkills
     if not seen.parts:
         return f"{first} and {second} have no GO part in common: nothing is known of new overkills."
@@ -170,7 +170,7 @@ def _trained_on(comparison: PairwiseComparison) -> str:
 
 
 def _excluded(comparison: PairwiseComparison) -> list[str]:
-    """What is open about the parts that are not compared, bad ones first."""
+    """Return what is open about the parts that are not compared, bad ones first."""
     first, second = comparison.first, comparison.second
     sentences = []
     for label, name, would in ((1, "bad", "pass"), (0, "good", "reject")):

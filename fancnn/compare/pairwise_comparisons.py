@@ -93,7 +93,7 @@ class PairwiseComparison:
 
     @property
     def verdict(self) -> Verdict:
-        """What it came to, as `verdict_on` has it."""
+        """Return what it came to, as `verdict_on` has it."""
         return verdict_on(
             self.new_escapes,
             self.new_overkills,
@@ -205,7 +205,7 @@ def _flips(
 
 
 def _surety(flip: Flip) -> float:
-    """Orders flips of one kind: the surest mistake of the second model first."""
+    """Order flips of one kind: the surest mistake of the second model first."""
     probability = flip.second.probability or 0.0
     return {"new escape": probability, "new overkill": -probability}.get(flip.kind, 0.0)
 
@@ -226,7 +226,7 @@ def _rejected(labels: NDArray[np.int64], ranks: NDArray[np.int64]) -> int:
 def _equal_overkill(
     labels: NDArray[np.int64], first: NDArray[np.int64], second: NDArray[np.float64]
 ) -> EqualOverkill | None:
-    """The second's probabilities at equal overkill with the first's decisions."""
+    """Return the second's probabilities at equal overkill with the first's decisions."""
     looked_at = int(np.sum((labels == 0) & (first == 1)))
     thresholds = equal_overkill(second[labels == 0], _rejected(labels, first), looked_at)
     if thresholds is None:
@@ -237,5 +237,5 @@ def _equal_overkill(
 
 
 def _wrong(labels: NDArray[np.int64], ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Escapes and overkills; who looks at a RECHECK is taken to be right."""
+    """Return the escapes and overkills; who looks at a RECHECK is taken to be right."""
     return np.asarray(((labels == 1) & (ranks == 0)) | ((labels == 0) & (ranks == 2)))

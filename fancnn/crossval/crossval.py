@@ -83,7 +83,7 @@ def _is_finished(folder: Path) -> bool:
 
 
 def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSettings:
-    """The settings of one training, everything it writes in its own folder; begun before, it goes on."""
+    """Return the settings of one training, everything it writes in its own folder; begun before, it goes on."""
     here = {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
     last = Run(folder).last
     return replace(
@@ -98,14 +98,14 @@ def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSetti
 
 
 def moved(config: Any, old: str, new: str) -> Any:
-    """A configuration with what lies in the folder `old` in the folder `new`."""
+    """Return a configuration with what lies in the folder `old` in the folder `new`."""
     if isinstance(config, Mapping):
         return {key: moved(value, old, new) for key, value in config.items()}
     return new + config[len(old) :] if isinstance(config, str) and config.startswith(old) else config
 
 
 def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256: str) -> float | None:
-    """What the folds say together: one table of predictions, scores of it, and means over the folds."""
+    """Return what the folds say together: one table of predictions, scores of it, and means over the folds."""
     run, rows = Path(settings.output_dir), list[Prediction]()
     tests = []
     for folder in folders:
@@ -153,7 +153,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
 
 
 def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
-    """The thresholds that the rule gives on all images, each with the probability of its fold's model.
+    """Return the thresholds that the rule gives on all images, each with the probability of its fold's model.
 
     They are not those of any fold, and no promise of them was measured on one model.
     """

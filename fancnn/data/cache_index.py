@@ -41,7 +41,7 @@ class Line:
 
 
 def read_index(folder: Path) -> tuple[Path, dict[str, Line]]:
-    """The pixel file and the last whole line of each path; a line that a kill cut short is passed over.
+    """Return the pixel file and the last whole line of each path; a line that a kill cut short is passed over.
 
     Raises:
         UserError: If it is damaged; the folder can be made again.

@@ -7,7 +7,7 @@ ClassCounts = tuple[int, ...]  # training images of GO first, then of NG, or of 
 
 
 def equal_counts(outputs: Sequence[str]) -> ClassCounts:
-    """Where the training split is not known yet: one of each class that the outputs tell apart."""
+    """Return where the training split is not known yet: one of each class that the outputs tell apart."""
     return (1,) * max(2, len(outputs))
 
 

@@ -12,7 +12,7 @@ from fancnn.settings.validation import validate_folds
 
 
 def crossed(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> list[list[LabeledImage]]:
-    """The splits of the images in each fold: a fold tests, the next one validates, the others train.
+    """Return the splits of the images in each fold: a fold tests, the next one validates, the others train.
 
     Classes are shared out evenly (scikit-learn's `StratifiedGroupKFold`); copies of a file stay together, and so do
     images of a group where there are groups. The epoch is chosen on the validating fold, so that the testing one

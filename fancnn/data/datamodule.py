@@ -128,7 +128,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.ignored, self.left_out = listing.ignored, len(images) - len(assigned)
 
     def undecoded(self) -> "ImageDataModule":
-        """The same images in the same splits, each decoded whenever it is asked for."""
+        """Return the same images in the same splits, each decoded whenever it is asked for."""
         other = copy(self)
         other._pixels = None
         return other
@@ -145,21 +145,21 @@ class ImageDataModule(pl.LightningDataModule):
         return self.in_order("val")
 
     def in_order(self, split: str) -> DataLoader[Batch]:
-        """Batches of `train`, `val` or `test` in the order of `split`, large ones."""
+        """Return the batches of `train`, `val` or `test` in the order of `split`, large ones."""
         dataset = self._near(split)
         return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
 
     def images_of(self, name: str) -> list[LabeledImage]:
-        """The images of `train`, `val` or `test`."""
+        """Return the images of `train`, `val` or `test`."""
         return [image for image in self.images if image.split == name]
 
     def class_counts(self) -> ClassCounts:
-        """How many training images are GO and NG, or of each type."""
+        """Return how many training images are GO and NG, or of each type."""
         labels = self._labels_of("train").long()
         return tuple(torch.bincount(labels, minlength=max(2, len(self.outputs))).tolist())
 
     def dataset(self, split: str) -> PixelDataset | FileDataset:
-        """The images of `train`, `val` or `test`, in the order of `split`."""
+        """Return the images of `train`, `val` or `test`, in the order of `split`."""
         chosen = self._rows_of(split)
         if self._pixels is None:
             files = [self.root / image.path for image in self.images_of(split)]
@@ -184,7 +184,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def _read(self, listing: Listing) -> tuple[list[LabeledImage], list[int]]:
-        """The readable images and the row of each in `_pixels`."""
+        """Return the readable images and the row of each in `_pixels`."""
         found = self._decoded(listing)
         self._pixels = found.pixels
         images, rows = [], []

@@ -40,7 +40,7 @@ class PixelDataset(Dataset[Batch]):
         return len(self.rows) * self.pixels[:1].numel()
 
     def on(self, device: torch.device) -> "PixelDataset":
-        """The same images in the memory of `device`."""
+        """Return the same images in the memory of `device`."""
         pixels = self.pixels.index_select(0, self.rows).to(device)
         return PixelDataset(pixels, torch.arange(len(self.rows), device=device), self.labels.to(device))
 

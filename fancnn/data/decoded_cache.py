@@ -69,7 +69,7 @@ def decoded_files(
     track: Callable[[Iterable[Line], int], Iterable[Line]] = lambda lines, total: lines,
     waiting: Callable[[], None] = lambda: None,
 ) -> DecodedFiles:
-    """Pixels of the files `names` under `root`, from the cache `folder`; what it lacks is decoded into it.
+    """Return the pixels of the files `names` under `root`, from the cache `folder`; what it lacks is decoded into it.
 
     Args:
         folder: Made if it is not there.
@@ -104,7 +104,7 @@ def decoded_afresh(
     keep: bool = True,
     track: Callable[[Iterable[Line], int], Iterable[Line]] = lambda lines, total: lines,
 ) -> DecodedFiles:
-    """The same without a cache: decoded now and kept in memory for this run alone, or only looked at."""
+    """Yield the same without a cache: decoded now and kept in memory for this run alone, or only looked at."""
     pixels = torch.empty((len(names), 3, *preprocess.image_size), dtype=torch.uint8) if keep else None
 
     def lines() -> Iterator[Line]:
@@ -175,7 +175,7 @@ class _Store:
         self.pixel_file, self.index = target, {line.path: line for line in lines}
 
     def mapped(self) -> Tensor:
-        """The rows as a tensor on the file: pages come and go with the system's cache."""
+        """Return the rows as a tensor on the file: pages come and go with the system's cache."""
         rows = self.rows()
         if rows == 0:
             return torch.empty((0, *self.shape), dtype=torch.uint8)
@@ -184,7 +184,7 @@ class _Store:
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:
-    """What a cache folder belongs to; None if it is none."""
+    """Return what a cache folder belongs to; None if it is none."""
     try:
         about = read_json(folder / ABOUT, "what a folder of decoded images belongs to")
         validate(about, _ABOUT, str(folder / ABOUT))
@@ -206,7 +206,7 @@ _ABOUT = record(
 
 
 def wrong_rows(folder: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GATE) -> list[str]:
-    """Paths whose row is not what their file decodes to now.
+    """Return the paths whose row is not what their file decodes to now.
 
     Files that are gone or have changed are no matter, nor are those that `gate` does not let in.
     """

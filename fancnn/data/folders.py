@@ -152,7 +152,7 @@ def _validate_not_empty(listing: Listing, classes: Iterable[str], images: Sequen
 
 
 def has_splits(root: Path) -> bool:
-    """Whether `root` is divided into `train/`, `val/`, `test/` by folders.
+    """Return whether `root` is divided into `train/`, `val/`, `test/` by folders.
 
     Raises:
         UserError: If it is no folder, or mixes the layouts.
@@ -166,7 +166,7 @@ def _validate_root(root: Path, go_class: str) -> None:
 
 
 def _folders_in(folder: Path) -> list[str]:
-    """The names of the visible folders in one.
+    """Return the names of the visible folders in one.
 
     Raises:
         UserError: If it cannot be looked into, or a link in it leads nowhere, so that a class could be missing.
@@ -183,7 +183,7 @@ def _folders_in(folder: Path) -> list[str]:
 
 
 def _splits_in(root: Path) -> list[str]:
-    """Which of train, val, test the root has; none where it holds class folders."""
+    """Return which of train, val, test the root has; none where it holds class folders."""
     folders = _folders_in(root)
     splits = [split for split in SPLIT_NAMES if split in folders]
     classes = [name for name in folders if name not in SPLIT_NAMES]
@@ -231,7 +231,7 @@ def _other_kinds(listing: Listing) -> str:
 
 
 def kinds_in_words(ignored: Counter[str]) -> str:
-    """The most frequent suffixes and how many files have them.
+    """Return the most frequent suffixes and how many files have them.
 
     Example:
         >>> kinds_in_words(Counter({".txt": 1, ".heic": 2}))

@@ -67,5 +67,5 @@ def _folds(labels: NDArray[np.intp], groups: NDArray[np.intp], size: int, seed: 
 
 
 def _distance(counts: NDArray[np.intp], wish: NDArray[np.intp]) -> float:
-    """Relative error of the size plus the mean relative error of the classes."""
+    """Return the relative error of the size plus the mean relative error of the classes."""
     return float(abs(counts.sum() - wish.sum()) / wish.sum() + np.mean(np.abs(counts - wish) / wish))

@@ -10,7 +10,7 @@ FRESH = {"binary": ONE, "softmax": TWO, "defect_types": ("GO", "NG", "NG")}  # w
 
 
 def type_of(class_name: str, defect_type: str, classes: Sequence[str]) -> str:
-    """What the type of an NG image is called.
+    """Return what the type of an NG image is called.
 
     The folders inside the one NG class are the types; of several NG classes each is a type, and with folders inside
     each of these. An image straight in its class folder has the class as its type.
@@ -54,13 +54,13 @@ def output_names(labels: str, images: Iterable[LabeledImage], classes: Sequence[
 
 
 def known_type(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> str:
-    """The true type of an image, one of the outputs `names`; empty for GO, and where no output is called so."""
+    """Return the true type of an image, one of the outputs `names`; empty for GO, and where no output is called so."""
     found = type_of(image.class_name, image.defect_type, classes) if image.label and len(names) > 2 else ""
     return found if found in names[1:] else ""
 
 
 def output_index(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> int:
-    """Which of the outputs `names` an image belongs to: 0 for GO, 1 for NG, and for types from 1 on.
+    """Return which of the outputs `names` an image belongs to: 0 for GO, 1 for NG, and for types from 1 on.
 
     A type that no output is called after has 1: what it is called plays no part where nothing is trained on it.
     """

@@ -44,7 +44,7 @@ class LabeledImage:
 
     @property
     def content(self) -> str:
-        """What makes it the same image as another: its pixels, or its bytes where these are not known."""
+        """Return what makes it the same image as another: its pixels, or its bytes where these are not known."""
         return self.pixel_sha256 or self.sha256
 
 
@@ -83,7 +83,7 @@ def read_split(path: Path) -> list[LabeledImage]:
 
 
 def split_hash(images: Iterable[LabeledImage]) -> str:
-    """SHA-256 over which content is in which split: equal splits of equal images have equal hashes."""
+    """Return SHA-256 over which content is in which split: equal splits of equal images have equal hashes."""
     lines = sorted(f"{image.path}\t{image.label}\t{image.split}\t{image.sha256}" for image in images)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -107,7 +107,7 @@ def validate_split(images: Iterable[LabeledImage], path: Path, stated: str | Non
 
 
 def copies_across_splits(images: Sequence[LabeledImage]) -> int:
-    """How many images have a copy of the same pixels in another split: each is a small lie in the scores."""
+    """Return how many images have a copy of the same pixels in another split: each is a small lie in the scores."""
     splits = defaultdict(set)
     for image in images:
         splits[image.content].add(image.split)

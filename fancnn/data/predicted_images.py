@@ -16,7 +16,7 @@ def predicted(
     seen: str = "",
     weights_sha256: str = "",
 ) -> Prediction:
-    """The row of an image whose truth is known; `seen` as `SeenImages.column` gives it."""
+    """Return the row of an image whose truth is known; `seen` as `SeenImages.column` gives it."""
     return Prediction(
         path=image.path,
         probability=probability,

@@ -16,13 +16,13 @@ class Draw(NamedTuple):
 
 
 def shuffled(labels: Tensor) -> Draw:
-    """Each image once."""
+    """Return each image once."""
     size = len(labels)
     return Draw(size, lambda generator: torch.randperm(size, generator=generator))
 
 
 def balanced(labels: Tensor) -> Draw:
-    """As many images as there are, drawn with replacement, GO and NG with the same chance.
+    """Return as many images as there are, drawn with replacement, GO and NG with the same chance.
 
     The scores `train/...` are of what was drawn, here and where it is undersampled; `val/...` are of all images.
 
@@ -36,7 +36,7 @@ def balanced(labels: Tensor) -> Draw:
 
 
 def undersampled(labels: Tensor) -> Draw:
-    """Each image of the rarer class once and as many of the other, others each epoch.
+    """Return each image of the rarer class once and as many of the other, others each epoch.
 
     Args:
         labels: `(n,)`, 0 GO and 1 NG, both present.
@@ -93,5 +93,5 @@ class SeededBatchSampler(Sampler[Tensor]):
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
-    """One number for (seed, epoch); different for any two epochs of a run and, but for luck, of two runs."""
+    """Return one number for (seed, epoch); different for any two epochs of a run and, but for luck, of two runs."""
     return (seed * 1_000_003 + epoch * 7919) % 2**63

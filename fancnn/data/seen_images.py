@@ -189,7 +189,7 @@ def _hashes(images: Iterable[Hashed]) -> Hashes:
 
 
 def _number(text: str) -> int:
-    """The first eight bytes of a hash as a number, never 0; 0 where it is not known.
+    """Return the first eight bytes of a hash as a number, never 0; 0 where it is not known.
 
     What is no hash, as another program may name its images, is hashed.
     """

@@ -151,7 +151,7 @@ def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
 
 
 def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
-    """Rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
+    """Return rows of a table of before, which has no hashes, with those of the run's `split.csv`."""
     table = Run(run).split
     known = {image.path: image for image in read_split(table)} if table.is_file() else {}
     return [
@@ -215,7 +215,7 @@ def choose(
 
 
 def _lowest_of_copies(scores: NDArray[np.float64], truth: NDArray[np.bool_], contents: Sequence[str]) -> list[int]:
-    """Places of the NG images; of copies that with the lowest probability."""
+    """Return the places of the NG images; of copies that with the lowest probability."""
     lowest: dict[str | int, int] = {}
     for place in np.flatnonzero(truth).tolist():
         name = contents[place] or place
@@ -273,18 +273,18 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
 
 
 def chosen_split(decision: DecisionSettings) -> str | None:
-    """The split that the rule looks at; None where it looks at none."""
+    """Return the split that the rule looks at; None where it looks at none."""
     return None if decision.rule == "fixed" else decision.split.value
 
 
 def decision_facts(reason: str, split: str | None, line: LineSettings, rule: DecisionSettings | None) -> dict[str, Any]:
-    """What a checkpoint and `metrics.json` say of how the thresholds were chosen."""
+    """Return what a checkpoint and `metrics.json` say of how the thresholds were chosen."""
     kept = None if rule is None else to_dict(rule)
     return {"decision": reason, "decision_split": split, "line": asdict(line), "decision_rule": kept}
 
 
 def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, str]:
-    """How the thresholds of another model of the same images are chosen as those of this one were.
+    """Return how the thresholds of another model of the same images are chosen as those of this one were.
 
     Args:
         model: Of a run, with what its checkpoint says.
@@ -311,7 +311,7 @@ def rule_of(model: Model, trained: DecisionSettings) -> tuple[DecisionSettings, 
 
 
 def model_facts(model: Model) -> dict[str, Any]:
-    """What `metrics.json` says of the model."""
+    """Return what `metrics.json` says of the model."""
     return {
         "weights_sha256": model.weights_sha256,
         "seen_complete": model.seen_images.complete,

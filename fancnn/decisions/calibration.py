@@ -66,23 +66,23 @@ class Calibration:
     ng_rate: float | None = None
 
     def apply(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated logits, of the shape of `logits`."""
+        """Return the calibrated logits, of the shape of `logits`."""
         raw = np.asarray(logits, dtype=np.float64)
         between = np.interp(raw, self.logits, self.calibrated)  # constant beyond the ends
         return np.asarray(between + self.slope * (raw - np.clip(raw, self.logits[0], self.logits[-1])))
 
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Calibrated P(NG) in [0, 1], of the shape of `logits`."""
+        """Return the calibrated P(NG) in [0, 1], of the shape of `logits`."""
         return np.asarray(expit(self.apply(logits)))
 
     @property
     def temperature(self) -> float | None:
-        """What the logits are divided by; None unless that is the method."""
+        """Return what the logits are divided by; None unless that is the method."""
         return 1 / self.slope if self.method == "temperature" else None
 
     @property
     def intercept(self) -> float | None:
-        """What a logit of 0 becomes; None unless the method is `platt`."""
+        """Return what a logit of 0 becomes; None unless the method is `platt`."""
         return self.calibrated[0] if self.method == "platt" else None
 
     def in_words(self) -> str:
@@ -97,12 +97,12 @@ class Calibration:
         return f"platt: slope {self.slope:.3g}, intercept {self.intercept:.3g}" if self.intercept else self.method
 
     def to_dict(self) -> dict[str, Any]:
-        """Lists, numbers and a string, for JSON, YAML or a checkpoint."""
+        """Return lists, numbers and a string, for JSON, YAML or a checkpoint."""
         return {**asdict(self), "logits": list(self.logits), "calibrated": list(self.calibrated)}
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> "Calibration":
-        """The calibration that `to_dict` described.
+        """Return the calibration that `to_dict` described.
 
         Raises:
             ValueError: If a key is missing or unknown, a value of another type or not finite, or the map is not
@@ -289,7 +289,7 @@ def fit_platt(logits: ArrayLike, labels: ArrayLike) -> Calibration:
 
 
 def _intercept(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    """What, added to all scores, makes their mean probability that of the targets: where the loss is least."""
+    """Return what, added to all scores, makes their mean probability that of the targets: where the loss is least."""
     middle = float(logit(targets.mean()))
     low, high = middle - float(scores.max()), middle - float(scores.min())
     if high - low < 1e-12:
@@ -299,13 +299,13 @@ def _intercept(scores: NDArray[np.float64], targets: NDArray[np.float64]) -> flo
 
 
 def _targets(truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Platt's smoothed labels: as if one more image of each class had been seen on either side."""
+    """Return Platt's smoothed labels: as if one more image of each class had been seen on either side."""
     go, ng = np.bincount(truth, minlength=2)
     return np.asarray(np.where(truth == 1, (ng + 1) / (ng + 2), 1 / (go + 2)))
 
 
 def _loss(raw: NDArray[np.float64], truth: NDArray[np.int64], calibration: Calibration) -> float:
-    """Summed cross-entropy against Platt's targets."""
+    """Return the summed cross-entropy against Platt's targets."""
     scores = calibration.apply(raw)
     return float(np.sum(np.logaddexp(0, scores) - _targets(truth) * scores))
 
@@ -342,7 +342,7 @@ Block = tuple[float, float, float]
 
 
 def _blocks(raw: NDArray[np.float64], truth: NDArray[np.int64]) -> list[Block]:
-    """Pools of images, ascending, that isotonic regression gives one rate."""
+    """Return pools of images, ascending, that isotonic regression gives one rate."""
     values, place, counts = np.unique(raw, return_inverse=True, return_counts=True)
     ng = np.bincount(place, weights=truth)
     starts = isotonic_regression(ng / counts, weights=counts).blocks[:-1]

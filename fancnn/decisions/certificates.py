@@ -337,7 +337,7 @@ def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, 
 
 
 def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | None:
-    """Why nothing is claimed, whatever the images show."""
+    """Return why nothing is claimed, whatever the images show."""
     if any(map(_trained_on, rows)):
         return "seen"
     return "several models" if scored_by else None
@@ -366,7 +366,7 @@ def _found(
     confidence: float,
     recheck_above: float | None,
 ) -> tuple[Thresholds | None, float, str]:
-    """The largest threshold for which the claim holds and its bound, or why there is none."""
+    """Return the largest threshold for which the claim holds and its bound, or why there is none."""
     try:
         claim = evidence.search(escape_rate, confidence)
     except UserError as error:
@@ -401,7 +401,7 @@ def _overkill_interval(rows: Sequence[Prediction], thresholds: Thresholds, confi
 
 
 def _worst_of_each(rows: Iterable[Prediction], name: Callable[[Prediction], str]) -> list[Prediction]:
-    """One row for each name and label: the image by which it would pass, or be rejected."""
+    """Return one row for each name and label: the image by which it would pass, or be rejected."""
     worst: dict[tuple[str, int | None], Prediction] = {}
     for row in rows:
         key = (name(row), row.label)
@@ -534,7 +534,7 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
 
 
 def _of_seen(rows: Sequence[Prediction], *, given: bool) -> Iterable[str]:
-    """What the model says it has seen, but for its weights: those refuse the claim."""
+    """Yield what the model says it has seen, but for its weights: those refuse the claim."""
     roles = [set(row.roles or ()) for row in rows]
     if chosen := sum(bool(of & {"epoch", "calibration"}) for of in roles):
         images = plural(len(rows), "image")

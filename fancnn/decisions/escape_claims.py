@@ -159,7 +159,7 @@ class NgEvidence:
 
     @property
     def counted(self) -> NDArray[np.float64]:
-        """P(NG) of each unit: of a group the lowest, by which it would pass."""
+        """Return P(NG) of each unit: of a group the lowest, by which it would pass."""
         if self.unit == "part":
             return self.probabilities
         lowest = np.ones(self.groups)
@@ -226,7 +226,7 @@ class NgEvidence:
 
     @property
     def needed_of(self) -> str:
-        """What `needed` counts, in words."""
+        """Return what `needed` counts, in words."""
         by = {"exact binomial": "NG parts", "exact binomial of groups": "groups with NG parts"}
         return by.get(self.method, f"groups like these, of {self.parts / max(self.groups, 1):.3g} NG parts each,")
 
@@ -307,7 +307,7 @@ def allowed_escapes(count: int, escape_rate: float, confidence: float) -> int:
 
 
 def _most_of(count: int, share: float) -> int:
-    """The most of `count` that are no larger share of it than `share`, which is below 1.
+    """Return the most of `count` that are no larger share of it than `share`, which is below 1.
 
     Example:
         >>> _most_of(100, 0.29), _most_of(710, 0.02), _most_of(10, 0.05)
@@ -317,7 +317,7 @@ def _most_of(count: int, share: float) -> int:
 
 
 def _needed_at_this_share(escapes: int, count: int, escape_rate: float, confidence: float) -> int | None:
-    """How many units prove the claim if they escape as these do; None above `MOST_PARTS`."""
+    """Return how many units prove the claim if they escape as these do; None above `MOST_PARTS`."""
     tried = count
     while tried <= MOST_PARTS:
         if upper_bound(round(escapes * tried / count), tried, confidence) <= escape_rate:

@@ -25,7 +25,7 @@ class Estimate:
 def effective_parts(
     labels: ArrayLike, probabilities: ArrayLike, thresholds: Thresholds, groups: Sequence[str] | None
 ) -> tuple[float, float] | None:
-    """How many independent NG and GO parts say as much of the rates of decisions as these parts of groups do.
+    """Return how many independent NG and GO parts say as much of the rates of decisions as these parts of groups do.
 
     Of each class the least over its outcomes, passed, rechecked and rejected (`effective_size`). A class whose parts
     are all of one group counts as one.
@@ -71,7 +71,7 @@ def forecast(
     recheck: bool | None = None,
     worth: tuple[float, float] | None = None,
 ) -> dict[str, Estimate | None]:
-    """What the line may expect, if its parts are like those of the test.
+    """Return what the line may expect, if its parts are like those of the test.
 
     A value is plug-in: the rates of the test put into the line. It is not the mean of what may be true, which is
     worse where few parts were tested: after no escape among 50 the value is 0, and the interval says the rest.
@@ -128,7 +128,7 @@ def forecast(
 
 
 def _by_class_and_decision(tested: ConfusionCounts) -> NDArray[np.float64]:
-    """Counts as `(class, decision)`: NG and GO; passed, rechecked, rejected."""
+    """Return the counts as `(class, decision)`: NG and GO; passed, rechecked, rejected."""
     ng = tested.escapes, tested.ng_rechecked, tested.ng_found
     go = tested.go_passed, tested.go_rechecked, tested.overkills
     counts = np.array([ng, go], dtype=np.float64)
@@ -141,7 +141,7 @@ def _by_class_and_decision(tested: ConfusionCounts) -> NDArray[np.float64]:
 
 
 def _possible(counts: NDArray[np.float64], recheck: bool | None) -> NDArray[np.bool_]:
-    """Which of passed, rechecked, rejected can happen."""
+    """Return which of passed, rechecked, rejected can happen."""
     seen = bool(counts[:, 1].any())
     if seen and recheck is False:
         raise ValueError("recheck=False, but parts were rechecked: expected no RECHECK among the counts, or True")
@@ -151,14 +151,14 @@ def _possible(counts: NDArray[np.float64], recheck: bool | None) -> NDArray[np.b
 def _posterior(
     counts: NDArray[np.float64], possible: NDArray[np.bool_], draws: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Rates by class, draw and decision: `(2, draws, 3)`."""
+    """Return the rates by class, draw and decision: `(2, draws, 3)`."""
     shapes = np.where(possible, counts + 0.5, 0.0)
     gammas = generator.standard_gamma(shapes[:, None], (2, draws, 3))
     return np.asarray(gammas / gammas.sum(axis=2, keepdims=True))
 
 
 def _expected(rates: NDArray[np.float64], line: Line, costs: Costs | None) -> dict[str, NDArray[np.float64]]:
-    """What the line gets at these rates, `(2, draws, 3)`; `(draws,)` each."""
+    """Return what the line gets at these rates, `(2, draws, 3)`; `(draws,)` each."""
     shares = np.array([line.ng_rate, 1 - line.ng_rate])[:, None, None] * rates  # of all parts made
     escapes, false_rejects, looks = shares[0, :, 0], shares[1, :, 2], shares[:, :, 1].sum(axis=0)
     expected = {

@@ -310,7 +310,7 @@ def _statement(certificate: Certificate, looks: Looks, overkill: Interval | None
 
 
 def _by_type(types: Sequence[TypeEscapes], order: Sequence[str], confidence: float) -> tuple[TypeEscapes, ...]:
-    """Bounds of all types together, at any time of looking, though types may appear later.
+    """Return the bounds of all types together, at any time of looking, though types may appear later.
 
     The type that appeared as number k has the share 6 / (pi k)^2 of the error; these shares add up to 1.
     """

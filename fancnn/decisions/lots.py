@@ -163,7 +163,7 @@ def _log_by_bet(
 def _checked(
     sizes: ArrayLike, escapes: ArrayLike, largest: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Sizes and escapes that occur, and how often."""
+    """Return the sizes and escapes that occur, and how often."""
     sized, passed = np.asarray(sizes, np.int64), np.asarray(escapes, np.int64)
     if sized.shape != passed.shape or sized.ndim != 1:
         raise ValueError(f"{sized.shape} sizes and {passed.shape} escapes: expected one of each for each lot")

@@ -148,7 +148,7 @@ class Planned:
 
     @property
     def all_plans(self) -> tuple[Plan, ...]:
-        """Those asked for and the best, by size."""
+        """Return those asked for and the best, by size."""
         best = () if self.best is None or self.best in self.plans else (self.best,)
         return tuple(sorted((*self.plans, *best), key=lambda item: item.parts))
 
@@ -335,7 +335,7 @@ def stopping(boundary: Sequence[int], true: float) -> tuple[list[int], list[floa
 
 
 def _binomial(count: int, rate: float, length: int) -> NDArray[np.float64]:
-    """Probabilities of 0, 1, ... escapes among `count` parts: the first `length` of them."""
+    """Return the probabilities of 0, 1, ... escapes among `count` parts: the first `length` of them."""
     k = np.arange(min(length, count + 1), dtype=np.float64)
     if rate in (0.0, 1.0):
         return np.asarray(k == count * rate, dtype=np.float64)
@@ -344,5 +344,5 @@ def _binomial(count: int, rate: float, length: int) -> NDArray[np.float64]:
 
 
 def _drawn(accept: int, lot: int, escapes: ArrayLike, parts: int) -> NDArray[np.float64]:
-    """Probability that at most `accept` of `parts` parts escape, drawn from a lot with `escapes` of them."""
+    """Return the probability that at most `accept` of `parts` parts escape, drawn from a lot with `escapes` of them."""
     return np.asarray(hypergeom.cdf(accept, lot, escapes, parts))

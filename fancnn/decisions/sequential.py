@@ -80,7 +80,7 @@ def log_e_value(escapes: ArrayLike, parts: ArrayLike, rate: ArrayLike) -> NDArra
 
 
 def _log_series(s: NDArray[np.float64], n: NDArray[np.float64], r: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same far below the share seen, where the integral underflows: a sum of positive terms that shrink.
+    """Return the same far below the share seen, where the integral underflows: a sum of positive terms that shrink.
 
     Abramowitz and Stegun 1964, 26.5.4: a (1 - r) / (a + s) times the sum of the products of r (n + a + 1 + j) / (s + a
     + 1 + j). There the first of these factors is well below 1, and each next one is smaller.

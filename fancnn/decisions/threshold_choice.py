@@ -155,7 +155,7 @@ def halfway_below(score: float, known: ArrayLike) -> float:
 
 
 def _above(scores: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many scores are above each place."""
+    """Return how many scores are above each place."""
     return scores.size - np.searchsorted(np.sort(scores), places, side="right")
 
 

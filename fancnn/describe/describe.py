@@ -40,7 +40,7 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
 
 
 def network_of(settings: DescribeSettings) -> nn.Module:
-    """The network that is described, with the first weights of a training."""
+    """Return the network that is described, with the first weights of a training."""
     torch.manual_seed(settings.seed)
     return assembly.network(settings.model.network, settings.model.num_outputs)
 

@@ -117,7 +117,7 @@ def ensemble(settings: EnsembleSettings) -> Path:
 
 
 def _members(runs: Sequence[str]) -> list[Path]:
-    """The run folders; that of a cross-validation stands for its folds."""
+    """Return the run folders; that of a cross-validation stands for its folds."""
     found: list[Path] = []
     for run in runs:
         folder = Path(run).expanduser()
@@ -175,7 +175,7 @@ def _mean_rate(models: Sequence[Model]) -> float | None:
 def _predictions(
     runs: Sequence[str], members: Sequence[Path], models: Sequence[Model]
 ) -> tuple[list[Prediction], bool]:
-    """Predictions to decide on, and whether they are means over members with one split."""
+    """Return the predictions to decide on, and whether they are means over members with one split."""
     if len({model.metadata.split_sha256 for model in models}) == 1:
         return _mean([read_run_predictions(Run(member).predictions) for member in members]), True
     crossed = [Run(Path(run).expanduser()).predictions for run in runs if Path(run, "fold-1").is_dir()]

@@ -98,7 +98,7 @@ def _own_split(known: Sequence[LabeledImage], split: str | None) -> list[Labeled
 
 
 def _other_images(root: Path, model: Model, settings: EvaluateSettings) -> list[LabeledImage]:
-    """The images of another folder, their classes by the names that the model knows."""
+    """Return the images of another folder, their classes by the names that the model knows."""
     names = {str(folder): name for folder, name in (settings.data.class_names or {}).items()}
     listing = list_images(root, model.go_class)
     if unknown := [name for name in names.values() if name not in model.classes]:
@@ -175,7 +175,7 @@ def _validate_unchanged(root: Path, images: Sequence[LabeledImage], scores: Sequ
 
 
 def _metrics(settings: EvaluateSettings, model: Model, root: Path) -> RunMetrics:
-    """What is known of the model whose images of `root` are scored."""
+    """Return what is known of the model whose images of `root` are scored."""
     metadata = model.metadata
     return RunMetrics(
         run=str(Path(str(settings.run)).resolve()),

@@ -59,12 +59,12 @@ def said_thresholds(settings: EvaluateSettings) -> bool:
 
 
 def given_thresholds() -> dict[str, Any]:
-    """What `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
+    """Return what `metrics.json` says of thresholds that this command line gave: nothing that was proven of others."""
     return {"decision": GIVEN, "decision_split": None, "decision_rule": None}
 
 
 def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
-    """Those of this command line, and where it says none its model's own."""
+    """Return those of this command line, and where it says none its model's own."""
     if not said_thresholds(settings):
         return own
     upper = own.upper if settings.threshold is None else settings.threshold

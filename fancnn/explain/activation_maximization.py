@@ -75,7 +75,7 @@ def maximised(
 
 
 def _variation(pixels: Tensor) -> Tensor:
-    """Mean absolute difference of neighbours, in 1/100: `(batch,)`."""
+    """Return the mean absolute difference of neighbours, in 1/100: `(batch,)`."""
     down = F.l1_loss(pixels[:, :, 1:], pixels[:, :, :-1], reduction="none").mean((1, 2, 3))
     right = F.l1_loss(pixels[:, :, :, 1:], pixels[:, :, :, :-1], reduction="none").mean((1, 2, 3))
     return 100 * (down + right)

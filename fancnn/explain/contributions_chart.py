@@ -12,7 +12,7 @@ SHOWN = 12
 
 
 def contributions_chart(values: NDArray[np.float32], weights: NDArray[np.float32], bias: float) -> Drawing:
-    """Value times weight of the inputs that matter most to one logit, the rest together, and the bias.
+    """Return the value times weight of the inputs that matter most to one logit, the rest together, and the bias.
 
     Args:
         values: What the last layer gets of one image, `(features,)`.

@@ -133,7 +133,7 @@ def _images(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImag
 def _chosen(
     settings: ExplainSettings, model: Model, found: ActivationStats, root: Path
 ) -> list[tuple[LabeledImage, str]]:
-    """Images to explain, each with the reason."""
+    """Return images to explain, each with the reason."""
     if settings.input is not None:
         files = input_files(settings.input)[: 4 * settings.images]
         return [(LabeledImage(str(path), "", 0), "LabeledImage") for path in files]

@@ -33,7 +33,7 @@ IMAGES_OF_A_FILTER = 5
 
 
 def first_network(metadata: CheckpointMetadata, seed: int | None = None) -> tuple[nn.Module | None, str]:
-    """The network as it was before the first step, drawn anew from the run's seed, or else why that cannot be.
+    """Return the network as it was before the first step, drawn anew from the run's seed, or else why that cannot be.
 
     Args:
         metadata: What the checkpoint says of itself.
@@ -51,7 +51,7 @@ def first_network(metadata: CheckpointMetadata, seed: int | None = None) -> tupl
 
 
 def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
-    """Panels of the first filters, and what `explain.json` says of them."""
+    """Return the panels of the first filters, and what `explain.json` says of them."""
     first = first_convolution(model.network)
     if first is None:
         return [], None
@@ -90,7 +90,7 @@ def maximized_filters(
 def maps(
     model: Model, layers: Sequence[MapLayer], pixels: Tensor, channels: int
 ) -> tuple[list[Panel], str, list[Drawing], str]:
-    """Maps of every layer on one image `(1, 3, height, width)`, and what makes its logit.
+    """Return the maps of every layer on one image `(1, 3, height, width)`, and what makes its logit.
 
     Returns:
         The maps, which layers are left out, the drawing of the logit, and why there is none.
@@ -122,7 +122,7 @@ def maps(
 def _favourites(
     model: Model, found: ActivationStats, root: Path, index: int
 ) -> tuple[tuple[Pixels, tuple[float, float], float, str], ...]:
-    """The images that a filter answers to most, as the network gets them."""
+    """Return the images that a filter answers to most, as the network gets them."""
     order = found.values[:, index].argsort(descending=True, stable=True)[:IMAGES_OF_A_FILTER]
     shown = []
     for row in order.tolist():
@@ -143,7 +143,7 @@ def _spread(layers: Sequence[MapLayer], count: int) -> list[MapLayer]:
 
 
 def _last_linear(model: Model) -> nn.Linear | None:
-    """The layer whose outputs are the model's; None where the logit of NG is no sum over its inputs."""
+    """Return the layer whose outputs are the model's; None where the logit of NG is no sum over its inputs."""
     found = [layer for layer in model.network.modules() if isinstance(layer, nn.Linear)]
     return found[-1] if found and found[-1].out_features == len(model.outputs) <= 2 else None
 

@@ -46,7 +46,7 @@ class ActivationStats:
 
 
 def own_split(known: Sequence[LabeledImage], split: str | None) -> tuple[str, list[LabeledImage]]:
-    """The split that an explanation is about, and its images.
+    """Return the split that an explanation is about, and its images.
 
     Raises:
         UserError: If the run has no such split.
@@ -89,7 +89,7 @@ def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence
 
 
 def representative_images(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
-    """Rows of a activation_stats worth a look, with the reason: `each` of every kind, the surest first."""
+    """Return rows of a activation_stats worth a look, with the reason: `each` of every kind, the surest first."""
     labels = torch.tensor([image.label for image in found.images])
     decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
     rising = found.probabilities.argsort(stable=True).tolist()
@@ -105,7 +105,7 @@ def representative_images(found: ActivationStats, model: Model, each: int) -> li
 def subjects(
     model: Model, root: Path, chosen: Iterable[tuple[LabeledImage, str]], masks: dict[str, Path]
 ) -> tuple[list[ExplainedImage], Tensor]:
-    """Images as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
+    """Return images as they are shown, and as the network gets them: `(n, 3, *image_size)` in [0, 1].
 
     Raises:
         UserError: If none can be read.
@@ -148,14 +148,14 @@ def subjects(
 
 
 def masks_of(root: Path) -> dict[str, Path]:
-    """The mask of each image's defect by its path, where rendered fans say them in `fans.csv`."""
+    """Return the mask of each image's defect by its path, where rendered fans say them in `fans.csv`."""
     table = root / "fans.csv"
     rows = read_table(table, ("file", "mask"), 1) if table.is_file() else []
     return {row["file"]: root / row["mask"] for row in rows if row["mask"] and (root / row["mask"]).is_file()}
 
 
 def mask_of(path: Path) -> Tensor:
-    """A mask, `(height, width)` bool."""
+    """Return a mask, `(height, width)` bool."""
     return torch.from_numpy(read_image(path)[..., 0] > 127)
 
 
@@ -167,7 +167,7 @@ def _mask(path: Path | None, size: tuple[int, ...]) -> NDArray[np.bool_] | None:
 
 
 def _seen(fitted: Tensor, height: int) -> Pixels:
-    """The network's input `(1, 3, h, w)`, its pixels as squares, as high as the image."""
+    """Return the network's input `(1, 3, h, w)`, its pixels as squares, as high as the image."""
     image = Image.fromarray(fitted[0].permute(1, 2, 0).numpy())
     width = max(1, round(image.width * height / image.height))
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST))

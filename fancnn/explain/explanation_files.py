@@ -21,7 +21,7 @@ SUFFIX = ".explain"  # of the event file with the figures
 def facts(
     settings: ExplainSettings, model: Model, layer: MapLayer, images: str, completeness: float | None
 ) -> list[tuple[str, str]]:
-    """How the page was made: name and value."""
+    """Return how the page was made: name and value."""
     network = str(model.metadata.network["_target_"]).rpartition(".")[2]
     height, width = model.preprocess.image_size
     return [
@@ -43,7 +43,7 @@ def _distance(completeness: float | None) -> str:
 
 
 def warnings(model: Model, gone: int, unread: int) -> list[str]:
-    """What is to be known before the page is believed."""
+    """Return what is to be known before the page is believed."""
     found = []
     trained, here = model.metadata.versions.get("torch", ""), versions()["torch"]
     if trained.partition("+")[0] != here.partition("+")[0]:

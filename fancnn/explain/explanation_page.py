@@ -84,7 +84,7 @@ class Explanation:
 
 
 def explanation_page(explanation: Explanation) -> str:
-    """The whole page; it needs no script, no network and no other file."""
+    """Return the whole page; it needs no script, no network and no other file."""
     checked = explanation.checked
     return rendered(
         Path(__file__).with_name("explanation.html.j2"),
@@ -120,7 +120,7 @@ def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
 
 
 def type_rows(checked: Checked) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Methods, and for each defect type their hits with interval, and those of chance."""
+    """Return the methods, and for each defect type their hits with interval, and those of chance."""
     methods = list(checked.by_type)
     kinds = sorted({kind for of in checked.by_type.values() for kind in of})
     rows = []

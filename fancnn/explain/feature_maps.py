@@ -30,7 +30,7 @@ class MapLayer:
 
 
 def map_layers(network: nn.Module, image_size: Sequence[int]) -> list[MapLayer]:
-    """Layers that give `(channels, height, width)` with more than one place, in the order they are done.
+    """Return the layers that give `(channels, height, width)` with more than one place, in the order they are done.
 
     Layers that have channels on the last axis, as some of timm's, are left out: their first axis is not as long as
     the convolution before them has channels.
@@ -56,7 +56,7 @@ def map_layers(network: nn.Module, image_size: Sequence[int]) -> list[MapLayer]:
 
 
 def chosen_layer(layers: Sequence[MapLayer], name: str | None = None) -> MapLayer:
-    """The layer whose maps are explained: the one named, or the last one that keeps places apart.
+    """Return the layer whose maps are explained: the one named, or the last one that keeps places apart.
 
     The last convolution comes with the norms, activations and pools right after it, as the feature maps that the rest
     of the network reads.
@@ -78,7 +78,7 @@ def chosen_layer(layers: Sequence[MapLayer], name: str | None = None) -> MapLaye
 def feature_maps(
     network: nn.Module, names: Iterable[str], forward: Callable[[], object], *, inputs: bool = False
 ) -> dict[str, Tensor]:
-    """What the named layers give while `forward` runs `network`, each the first time that it is called.
+    """Return what the named layers give while `forward` runs `network`, each the first time that it is called.
 
     Args:
         network: That has them.
@@ -112,7 +112,7 @@ def feature_maps(
 
 
 def peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
-    """The greatest value of each map and where it is.
+    """Return the greatest value of each map and where it is.
 
     Args:
         maps: `(batch, channels, height, width)`.

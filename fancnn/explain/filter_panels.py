@@ -30,7 +30,7 @@ class MaximizedFilter:
 def first_filter_panels(
     layer: str, after: NDArray[np.float32], before: NDArray[np.float32] | None, missing: str = ""
 ) -> list[Panel]:
-    """The first layer's bank before and after training, and the difference.
+    """Return the first layer's bank before and after training, and the difference.
 
     Args:
         layer: Its name.
@@ -91,7 +91,7 @@ def relative_changes(before: NDArray[np.float32], after: NDArray[np.float32]) ->
 
 
 def feature_map_panel(number: int, name: str, kind: str, step: str, maps: NDArray[np.float32], shown: int) -> Panel:
-    """The maps of one layer on one image, the `shown` with the greatest values; `(channels, height, width)`."""
+    """Return the maps of one layer on one image, the `shown` with the greatest values; `(channels, height, width)`."""
     channels, height, width = maps.shape
     strength = np.abs(maps).max(axis=(1, 2))
     chosen = sorted(np.argsort(-strength, kind="stable")[:shown].tolist())
@@ -114,7 +114,7 @@ def feature_map_panel(number: int, name: str, kind: str, step: str, maps: NDArra
 
 
 def maximization_panel(layer: str, maximized: MaximizedFilter) -> Panel:
-    """What one filter likes: an image made for it, and those of the split that it answers to most."""
+    """Return what one filter likes: an image made for it, and those of the split that it answers to most."""
     first, last = maximized.answers
     made = ImageCell(maximized.made, "made for it", sharp=False)
     tiles = [

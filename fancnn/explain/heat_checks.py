@@ -80,7 +80,7 @@ def validate_heat(
 
 
 def with_network(model: Model, network: nn.Module) -> Model:
-    """A model like `model` around another network."""
+    """Return a model like `model` around another network."""
     other = copy(model)
     other._modules = dict(model._modules)
     other.network = network.to(model.device).to(memory_format=torch.channels_last)

@@ -55,7 +55,7 @@ class ExplainedImage:
 
 
 def heat_panel(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, str], NDArray[np.float32]]) -> Panel:
-    """The heat of an image: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
+    """Return the heat of an image: by method and target (`NG` or `GO`), `(height, width)` each, 0 and above.
 
     The image, below it a row of all methods for NG, and one for GO.
     """

@@ -22,12 +22,12 @@ AT_ONCE = 64  # images in a batch of captum's
 
 
 def negated(score: Score) -> Score:
-    """The score of GO, where `score` is that of NG."""
+    """Return the score of GO, where `score` is that of NG."""
     return lambda pixels: -score(pixels)
 
 
 def flat(pixels: Tensor, baseline: str) -> Tensor:
-    """Images with nothing in them, for `pixels` `(batch, 3, height, width)`: what heat maps compare with.
+    """Return images with nothing in them, for `pixels` `(batch, 3, height, width)`: what heat maps compare with.
 
     Args:
         pixels: In [0, 1].
@@ -47,7 +47,7 @@ def flat(pixels: Tensor, baseline: str) -> Tensor:
 
 
 def grad_cam(score: Score, layer: nn.Module, pixels: Tensor) -> Tensor:
-    """Gradient-weighted class activation maps (Selvaraju et al. 2017, equations 1 and 2).
+    """Return Gradient-weighted class activation maps (Selvaraju et al. 2017, equations 1 and 2).
 
     The feature maps of `layer` are added up, each weighted by the mean gradient of the score over it, and what is
     below zero is cut off. The map is enlarged to the image's size, bilinearly: it is as coarse as the layer.
@@ -109,7 +109,7 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
 
 
 def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:
-    """A `HeatMethod` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
+    """Return a `HeatMethod` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
 
     Squares of `occlusion` have an eighth of the shorter side, and move by half of that.
 

@@ -10,7 +10,7 @@ from fancnn.pages.figure_style import FAINT, GO, NG, TEXT, Drawing, legend_above
 
 
 def localisation_chart(checks: Mapping[str, Localisation]) -> Drawing:
-    """Hits by method with intervals, trained and untrained, and the lines that guessing draws."""
+    """Return the hits by method with intervals, trained and untrained, and the lines that guessing draws."""
 
     def draw(figure: Figure) -> None:
         axes = one_axes(figure, "share of images whose hottest pixel is on the defect", "")

@@ -56,14 +56,14 @@ def pointing_result(heat: Tensor, mask: Tensor) -> PointingGameSample:
 
 
 def by_chance(mask: Tensor) -> ByChance:
-    """What guessing gives on the image of `mask`, `(height, width)` bool."""
+    """Return what guessing gives on the image of `mask`, `(height, width)` bool."""
     wide = widened(mask)
     middle = wide[mask.shape[0] // 2, mask.shape[1] // 2]
     return ByChance(float(mask.double().mean()), float(wide.double().mean()), bool(middle))
 
 
 def widened(mask: Tensor) -> Tensor:
-    """A mask and what is within `TOLERANCE` of it, measured along rows and columns.
+    """Return a mask and what is within `TOLERANCE` of it, measured along rows and columns.
 
     Example:
         >>> int(widened(torch.eye(50).bool()).sum()) > 50

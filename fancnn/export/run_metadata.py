@@ -14,7 +14,7 @@ from fancnn.system.installation import versions
 
 
 def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
-    """The facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
+    """Return the facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
     preprocess, metadata = model.preprocess, model.metadata
     return ExportMetadata(
         classes=list(model.classes),

@@ -70,7 +70,7 @@ def write(model: Model, facts: ExportMetadata, path: Path, format: str) -> None:
 
 
 def traced(model: Model) -> torch.export.ExportedProgram:
-    """The graph of a model for images of any number, height and width.
+    """Return the graph of a model for images of any number, height and width.
 
     Raises:
         UserError: If the network cannot be traced.

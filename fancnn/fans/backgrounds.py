@@ -46,7 +46,7 @@ _TABLES: tuple[tuple[Callable[[np.random.Generator, int], Plane], Colour], ...] 
 
 
 def _padded(size: int) -> int:
-    """Width that still covers a square of `size` when turned by any angle."""
+    """Return the width that still covers a square of `size` when turned by any angle."""
     return int(np.ceil(size * 1.4143)) + 2
 
 

@@ -74,7 +74,7 @@ def _light(camera: Camera, size: int) -> Plane:
 
 
 def _developed(seen: Plane) -> NDArray[np.uint8]:
-    """Bytes with a soft shoulder, so that highlights do not clip at once."""
+    """Return bytes with a soft shoulder, so that highlights do not clip at once."""
     over = np.maximum(seen - np.float32(0.8), 0)
     seen = np.minimum(seen, np.float32(0.8)) + over / (1 + over * np.float32(5))
     return (np.clip(seen, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8).transpose(1, 2, 0)

@@ -192,7 +192,7 @@ DEFECTS: tuple[str, ...] = tuple(_DRAW)
 
 
 def _spot(fan: Fan, rng: np.random.Generator) -> Point:
-    """A place on the blades, the hub or a corner of the frame."""
+    """Return a place on the blades, the hub or a corner of the frame."""
     part = rng.integers(3)
     if part == 2:
         side_x, side_y = CORNERS[rng.integers(len(CORNERS))]

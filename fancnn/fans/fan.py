@@ -79,7 +79,7 @@ def draw_fan(rng: np.random.Generator) -> Fan:
 
 
 def _varied(colour: Colour, rng: np.random.Generator) -> Colour:
-    """Another batch of the same plastic: a little brighter or darker, a little tinted."""
+    """Return another batch of the same plastic: a little brighter or darker, a little tinted."""
     level = rng.uniform(0.92, 1.08)
     red, green, blue = (channel * level * rng.uniform(0.98, 1.02) for channel in colour)
     return red, green, blue

@@ -128,7 +128,7 @@ def _write_image(job: tuple[Path, Order, int, str | None]) -> Row:
 
 
 def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """The smallest half-open box round the mask, as (x0, y0, x1, y1)."""
+    """Return the smallest half-open box round the mask, as (x0, y0, x1, y1)."""
     rows, columns = np.nonzero(mask)
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 

@@ -12,7 +12,7 @@ from fancnn.system.console import progress_bar, say
 
 
 def render(settings: RenderSettings) -> Path:
-    """`python -m fancnn.fans`: make a set at `settings.root`."""
+    """Return `python -m fancnn.fans`: make a set at `settings.root`."""
     options = asdict(settings)
     root = Path(options.pop("root")).expanduser()
     with progress_bar("rendering fans", settings.count) as advance:
@@ -23,7 +23,7 @@ def render(settings: RenderSettings) -> Path:
 
 
 def cached_fans(settings: FansSettings) -> Path:
-    """The set that `settings` describe, from the user's cache folder; rendered there the first time."""
+    """Return the set that `settings` describe, from the user's cache folder; rendered there the first time."""
     options = asdict(settings)
     name = "-".join(f"{key}{value}" for key, value in options.items())
     root = cache_folder() / "fans" / f"v{VERSION}-{name}"

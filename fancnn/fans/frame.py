@@ -31,7 +31,7 @@ def draw_frame(image: Plane, view: View, fan: Fan, rng: np.random.Generator, blo
 
 
 def _outline(x: Plane, y: Plane) -> tuple[Plane, Plane, Plane]:
-    """Distance inside the rounded square, and the direction of the nearest side."""
+    """Return the distance inside the rounded square, and the direction of the nearest side."""
     right = np.abs(x) - np.float32(1 - _ROUNDING)
     down = np.abs(y) - np.float32(1 - _ROUNDING)
     out_x, out_y = np.maximum(right, 0), np.maximum(down, 0)
@@ -42,7 +42,7 @@ def _outline(x: Plane, y: Plane) -> tuple[Plane, Plane, Plane]:
 
 
 def _moulding(view: View, inside: Plane, slope_x: Plane, slope_y: Plane) -> Plane:
-    """Brightness of the face: chamfered sides, the lip round the opening, grooves at the corners."""
+    """Return the brightness of the face: chamfered sides, the lip round the opening, grooves at the corners."""
     light_x, light_y = view.light
     facing = slope_x * light_x + slope_y * light_y  # 1 where a side faces the light
     radial = (view.x * light_x + view.y * light_y) / np.maximum(view.r, np.float32(0.1))

@@ -107,7 +107,7 @@ def ramp(values: Plane, start: float, stop: float) -> Plane:
 
 
 def bump(values: Plane, middle: float, width: float) -> Plane:
-    """A bell of height 1 around `middle`, 0 beyond twice `width` from it."""
+    """Return a bell of height 1 around `middle`, 0 beyond twice `width` from it."""
     t: Plane = np.clip(1 - ((values - np.float32(middle)) * np.float32(0.5 / width)) ** 2, 0, 1)
     bell: Plane = t * t * t
     return bell

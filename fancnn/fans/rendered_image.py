@@ -73,7 +73,7 @@ def _stream(seed: int, index: int, part: int) -> np.random.Generator:
 def _spoiled(
     scene: Scene, good: Plane, kind: str, rng: np.random.Generator, severity: float
 ) -> tuple[Plane, NDArray[np.bool_], float]:
-    """The same scene with a defect that can be seen, its mask, and the root of its changed pixels."""
+    """Return the same scene with a defect that can be seen, its mask, and the root of its changed pixels."""
     size = good.shape[1]
     for _ in range(_ATTEMPTS):
         defects = draw_defect(kind, scene.fan, rng, severity)
@@ -91,12 +91,12 @@ def _spoiled(
 
 
 def _least(size: int, severity: float) -> float:
-    """Number of plainly changed pixels below which a defect counts as hidden."""
+    """Return the number of plainly changed pixels below which a defect counts as hidden."""
     return max(1.0, 60 * (size / 240) ** 2 * min(severity, 1.0) ** 2)
 
 
 def _label_area(scene: Scene, defects: Defects, size: int) -> NDArray[np.bool_]:
-    """Where a label is or should be, although black print on a black hub changes no pixel there."""
+    """Return where a label is or should be, although black print on a black hub changes no pixel there."""
     if defects.turned_label is None and defects.torn_label is None:
         return np.zeros((size, size), dtype=np.bool_)
     view = look(scene.placement, size)

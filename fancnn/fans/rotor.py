@@ -56,14 +56,14 @@ def draw_blades(image: Plane, view: View, fan: Fan, defects: Defects) -> Plane:
 
 
 def _rounded(side: Plane, tip: Plane) -> Plane:
-    """Distance inside both edges, with their corner rounded off."""
+    """Return the distance inside both edges, with their corner rounded off."""
     rounding = np.float32(_TIP_ROUNDING)
     inside: Plane = rounding - np.hypot(np.maximum(rounding - side, 0), np.maximum(rounding - tip, 0))
     return inside
 
 
 def _beyond_stub(view: View, fan: Fan, lost: LostBlade) -> Plane:
-    """Distance inside what is gone of a blade that broke off."""
+    """Return the distance inside what is gone of a blade that broke off."""
     stub = TIP - lost.share * (TIP - fan.hub)
     ragged = 0.012 * np.sin(view.theta * 23) + 0.008 * np.sin(view.theta * 41)
     gone: Plane = view.r - np.float32(stub) + ragged
@@ -71,7 +71,7 @@ def _beyond_stub(view: View, fan: Fan, lost: LostBlade) -> Plane:
 
 
 def _blade_shade(view: View, fan: Fan, reach: Plane, across: Plane, edges: tuple[Plane, Plane]) -> Plane:
-    """Brightness of the blades: tilted faces, highlights, and shadows that the parts cast."""
+    """Return the brightness of the blades: tilted faces, highlights, and shadows that the parts cast."""
     light_x, light_y = view.light
     # A blade is tilted along its circle, so its brightness depends on where on the circle it stands.
     facing = (view.x * light_y - view.y * light_x) / np.maximum(view.r, np.float32(0.1))
@@ -89,7 +89,7 @@ def _blade_shade(view: View, fan: Fan, reach: Plane, across: Plane, edges: tuple
 
 
 def _bite(view: View, fan: Fan, chip: Chip) -> Plane:
-    """Distance inside the bite."""
+    """Return the distance inside the bite."""
     pitch = 2 * np.pi / fan.blades
     reach = (chip.r - fan.hub) / (TIP - fan.hub)
     width = fan.width + 0.10 * (0.5 - reach)
@@ -139,7 +139,7 @@ def label_cover(view: View, fan: Fan, torn: TornLabel | None) -> Plane:
 
 
 def _kept(view: View, fan: Fan, torn: TornLabel) -> Plane:
-    """Distance inside the part of the label that still sticks."""
+    """Return the distance inside the part of the label that still sticks."""
     cos, sin = np.float32(np.cos(torn.direction)), np.float32(np.sin(torn.direction))
     along, aside = view.x * cos + view.y * sin, view.y * cos - view.x * sin
     edge = fan.label * (1 - 2 * torn.share) - view.pixel

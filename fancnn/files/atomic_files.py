@@ -156,7 +156,7 @@ def _beginning(path: Path) -> str:
 
 
 def _claimed(parent: Path, beginning: str, folder: bool) -> tuple[Path, int]:
-    """A partial file or folder that no other process has, and the descriptor that locks it."""
+    """Return a partial file or folder that no other process has, and the descriptor that locks it."""
     while True:
         partial = parent / f"{beginning}{os.getpid()}-{next(_numbers)}"
         try:

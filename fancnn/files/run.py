@@ -26,7 +26,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the two below."""
+        """Return the folder of the two below."""
         return self.folder / "checkpoints"
 
     @property
@@ -41,27 +41,27 @@ class Run:
 
     @property
     def split(self) -> Path:
-        """Which image is in which split: `fancnn.data.labeled_images`."""
+        """Return which image is in which split: `fancnn.data.labeled_images`."""
         return self.folder / "split.csv"
 
     @property
     def skipped(self) -> Path:
-        """Files that could not be read, and why."""
+        """Return files that could not be read, and why."""
         return self.folder / "skipped.csv"
 
     @property
     def epochs(self) -> Path:
-        """The scores of each epoch: `fancnn.training.epoch_log`."""
+        """Return the scores of each epoch: `fancnn.training.epoch_log`."""
         return self.folder / "metrics.csv"
 
     @property
     def predictions(self) -> Path:
-        """The prediction table: `fancnn.metrics.predictions`."""
+        """Return the prediction table: `fancnn.metrics.predictions`."""
         return self.folder / "predictions.csv"
 
     @property
     def metrics(self) -> Path:
-        """What the model is worth: `fancnn.runs.metrics_file`."""
+        """Return what the model is worth: `fancnn.runs.metrics_file`."""
         return self.folder / "metrics.json"
 
     @property
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def hydra(self) -> Path:
-        """Folder of the configuration as Hydra leaves it."""
+        """Return the folder of the configuration as Hydra leaves it."""
         return self.folder / ".hydra"
 
     @property
@@ -79,5 +79,5 @@ class Run:
 
     @property
     def overrides(self) -> Path:
-        """Arguments of the command line."""
+        """Return the arguments of the command line."""
         return self.hydra / "overrides.yaml"

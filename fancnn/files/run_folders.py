@@ -115,7 +115,7 @@ def validate_complete(run: Path, *, deciding: bool = False) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a command has left something in a folder, beside its settings."""
+    """Return whether a command has left something in a folder, beside its settings."""
     if not folder.is_dir():
         return False
     return any((folder / name).exists() for name in LEFT) or any(folder.glob("fold-*/")) or any(folder.glob("keep-*/"))
@@ -177,7 +177,7 @@ def _lock(folder: Path) -> None:
 
 
 def _is_locked(folder: Path) -> bool:
-    """Whether another process is at work in a folder."""
+    """Return whether another process is at work in a folder."""
     if folder.resolve() in _locked:
         return False
     try:
@@ -194,7 +194,7 @@ def _is_locked(folder: Path) -> bool:
 
 
 def _is_bare(run: Path) -> bool:
-    """Whether a training was stopped before its first checkpoint."""
+    """Return whether a training was stopped before its first checkpoint."""
     return (run / UNFINISHED).exists() and _begun(run)[0] in ("train", "pretrain") and not any(run.rglob("*.ckpt"))
 
 
@@ -203,7 +203,7 @@ def _at_work(folder: Path) -> str:
 
 
 def _begun(run: Path) -> tuple[str, Path]:
-    """The command that began a run, and the folder that it goes on with."""
+    """Return the command that began a run, and the folder that it goes on with."""
     try:
         command, _, where = (run / UNFINISHED).read_text(encoding="utf-8").partition(" ")
     except (OSError, UnicodeError):

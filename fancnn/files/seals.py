@@ -150,7 +150,7 @@ def _verify(contents: Sequence[Content], at: int) -> None:
 
 
 def _digest(contents: Sequence[Content], at: int) -> bytes:
-    """SHA-256 over lengths and bytes, with zeros for the digits at `at` in the first."""
+    """Return SHA-256 over lengths and bytes, with zeros for the digits at `at` in the first."""
     digest = hashlib.sha256()
     for content in contents:
         digest.update(f"{len(content)}\n".encode())

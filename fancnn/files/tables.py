@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def _starts_formula(cell: str) -> bool:
-    """Whether a spreadsheet would take a cell for a formula, or would once apostrophes are taken off."""
+    """Return whether a spreadsheet would take a cell for a formula, or would once apostrophes are taken off."""
     return _FORMULA.match(cell) is not None and _NUMBER.fullmatch(cell) is None
 
 
@@ -133,7 +133,7 @@ def _row(path: Path, line: int, columns: Sequence[str], cells: Sequence[str], la
 
 
 def _encoding(path: Path) -> str:
-    """UTF-8, or what a byte-order mark says: spreadsheets write one."""
+    """Return UTF-8, or what a byte-order mark says: spreadsheets write one."""
     with path.open("rb") as file:
         mark = file.read(2)
     return "utf-16" if mark in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"

@@ -16,7 +16,7 @@ CELL, KERNEL, GAP = 84, 36, 10  # pixels of the image: width of a cell, side of 
 
 
 def kernel_image(kernel: Floats) -> NDArray[np.float64]:
-    """A kernel to look at, `(height, width, 3)` in [0, 1].
+    """Return a kernel to look at, `(height, width, 3)` in [0, 1].
 
     Of three input channels, the first convolution's: its colours, grey where a weight is zero. Of more: how large its
     weights are at each place, the root of their mean square over the inputs, black for the largest.
@@ -49,7 +49,7 @@ def mosaic(kernels: Floats, orders: Mapping[str, NDArray[np.intp]], rows: int) -
 def ranks_drawing(
     layer: str, orders: Mapping[str, NDArray[np.intp]], ranks: Mapping[str, Floats], kernels: Floats, by: str
 ) -> Drawing:
-    """The rank of each filter by each criterion, and, of a convolution, the kernels from best to worst by each.
+    """Return the rank of each filter by each criterion, and, of a convolution, the kernels from best to worst by each.
 
     Args:
         layer: Its name, for the title.

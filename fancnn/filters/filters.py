@@ -78,7 +78,7 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
 
 
 def worthless(values: Mapping[str, Values]) -> list[str]:
-    """Sentences on filters that are silent, and on scores that most filters do not better.
+    """Return sentences on filters that are silent, and on scores that most filters do not better.
 
     Args:
         values: Of a layer, by criterion.
@@ -99,7 +99,7 @@ def worthless(values: Mapping[str, Values]) -> list[str]:
 
 
 def chosen_groups(groups: Sequence[DependencyGroup], layer: str | None) -> list[DependencyGroup]:
-    """The groups that a layer means, by any of its producers' names; None is the first, `all` all.
+    """Return the groups that a layer means, by any of its producers' names; None is the first, `all` all.
 
     Raises:
         UserError: If it means none.

@@ -12,7 +12,7 @@ except ModuleNotFoundError:  # a line's computer may do without it
 
 
 def decode_sound(content: bytes) -> NDArray[np.uint8] | None:
-    """The pixels `(height, width, 3)` of a grey or colour JPEG as it lies; None where Pillow must decode it."""
+    """Return the pixels `(height, width, 3)` of a grey or colour JPEG as it lies; None where Pillow must decode it."""
     if simplejpeg is None:
         return None
     try:

@@ -17,7 +17,7 @@ Identity = tuple[int, int]  # of a folder, whatever path leads there: device and
 
 
 def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator[Path]:
-    """Paths relative to `root`, by folder and name; hidden ones are passed over.
+    """Yield the paths relative to `root`, by folder and name; hidden ones are passed over.
 
     Links are followed, and each folder is looked into once, whatever paths lead there: under its own where that lies
     below `root`, else under that of the first link, by depth and name. A folder that cannot be looked into is one of
@@ -130,7 +130,7 @@ def _folders_and_files(root: Path) -> tuple[dict[Path, list[str] | None], dict[P
 
 
 def _leads_up(link: Path, top: Path) -> bool:
-    """Whether a link leads to a folder that it lies in, or that all lies in which is looked through."""
+    """Return whether a link leads to a folder that it lies in, or that all lies in which is looked through."""
     target = link.resolve()
     return link.parent.resolve().is_relative_to(target) or top.is_relative_to(target)
 
@@ -158,7 +158,7 @@ def _identity(folder: Path) -> Identity | None:
 
 
 def _system_devices() -> dict[int, str]:
-    """The devices of the operating system's own folders, and their names."""
+    """Return the devices of the operating system's own folders, and their names."""
     ordinary = _identity(Path("/"))
     found = {identity[0]: name for name in SYSTEM_FOLDERS if (identity := _identity(Path(name))) is not None}
     return {device: name for device, name in found.items() if ordinary is None or device != ordinary[0]}

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 
 def placed(size: tuple[int, int], out: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Top, left, height and width of an image that is made as large as `out` allows, and lies in its middle.
+    """Return the top, left, height and width of an image that is made as large as `out` allows, and lies in its middle.
 
     Args:
         size: Height and width of the image, pixels.

@@ -99,7 +99,7 @@ class Preprocess(nn.Module):
         return 12 * (min(height * width, STRIP + width) + out_width * (height + 2 * out_height))
 
     def place(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """Where an image of that size lies in the network's input: top, left, height and width there, pixels.
+        """Return where an image of that size lies in the network's input: top, left, height and width there, pixels.
 
         Example:
             >>> Preprocess((80, 80), resize="pad").place(200, 100)

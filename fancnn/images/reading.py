@@ -200,7 +200,7 @@ def as_rgb(
 
 
 def _as_array(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of an RGB image, strip by strip: at once they would be there three times over."""
+    """Return the pixels of an RGB image, strip by strip: at once they would be there three times over."""
     width, height = image.size
     step = max(STRIP // width, 1)
     if step >= height:

@@ -17,7 +17,7 @@ class Format(NamedTuple):
     beside: str = ""
 
     def files(self, path: Path) -> list[Path]:
-        """All that is written for `path`, which comes last: whatever reads it finds the other one there."""
+        """Return all that is written for `path`, which comes last: whatever reads it finds the other one there."""
         return [*([path.with_suffix(self.beside)] if self.beside else []), path]
 
 
@@ -29,7 +29,7 @@ FORMATS = {
 
 
 def needed(name: str) -> Any:
-    """A package that only exporting needs.
+    """Return a package that only exporting needs.
 
     Raises:
         UserError: If it is not installed, with the extra to install.

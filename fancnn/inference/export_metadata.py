@@ -67,7 +67,7 @@ class ExportMetadata(StoredModelMetadata):
 
     @property
     def seen_images(self) -> SeenImages:
-        """Which images the model has seen, in which role; not complete in a file of before this was recorded."""
+        """Return which images the model has seen, in which role; not complete in a file of before this was recorded."""
         return SeenImages(complete=False) if self.seen is None else SeenImages.from_dict(self.seen, "the exported file")
 
     @property
@@ -84,12 +84,12 @@ class ExportMetadata(StoredModelMetadata):
 
     @property
     def types(self) -> list[str]:
-        """Kinds of NG that it tells apart; none where it has one or two outputs."""
+        """Return the kinds of NG that it tells apart; none where it has one or two outputs."""
         return list(self.outputs[1:]) if len(self.outputs) > 2 else []
 
     @property
     def tensors(self) -> list[str]:
-        """Names of what it gives, in order."""
+        """Return the names of what it gives, in order."""
         return ["probability", "logit", "pixels", *(["type_shares"] if self.types else [])]
 
     def as_text(self) -> str:
@@ -97,7 +97,7 @@ class ExportMetadata(StoredModelMetadata):
 
     @staticmethod
     def from_text(text: str | None, place: str, *, sealed: bool = False) -> "ExportMetadata":
-        """The facts that `as_text` wrote; keys that a later version may add are passed over.
+        """Return the facts that `as_text` wrote; keys that a later version may add are passed over.
 
         Args:
             text: What the file has; None if nothing.

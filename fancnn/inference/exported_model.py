@@ -117,11 +117,11 @@ class ExportedModel:
 
     @property
     def has_types(self) -> bool:
-        """Whether it tells kinds of NG apart."""
+        """Return whether it tells kinds of NG apart."""
         return bool(self.facts.types)
 
     def score(self, images: Sequence[NDArray[np.uint8]]) -> Found:
-        """P(NG) and decisions for decoded images.
+        """Return P(NG) and decisions for decoded images.
 
         Args:
             images: Each `(height, width, 3)`, uint8, RGB; sizes may differ. A single array
@@ -155,7 +155,7 @@ class ExportedModel:
             raise NotFiniteError([("grey", "random")[int(place)] for place in error.images], 2) from error
 
     def read(self, source: str | os.PathLike[str] | bytes) -> NDArray[np.uint8]:
-        """An image file, or its content, as `score` takes it: upright, and opaque on the background of training.
+        """Return an image file, or its content, as `score` takes it: upright, and opaque on the background of training.
 
         Raises:
             UnreadableImage: If it is no whole image or too large a one, with the reason in short words.
@@ -174,7 +174,7 @@ class ExportedModel:
             yield image
 
     def scoring_bytes(self, height: int, width: int) -> int:
-        """The memory that one image takes in the graph: by planes, as floats, and the weights of its resize."""
+        """Return the memory that one image takes in the graph: by planes, as floats, and the weights of its resize."""
         out_height, out_width = map(int, self.facts.preprocess["image_size"])
         return 15 * height * width + 12 * height * out_width + COPIES * 4 * (out_height * height + out_width * width)
 
@@ -185,7 +185,7 @@ class ExportedModel:
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
 
     def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """How strongly images of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated.
+        """Return how strongly images of one size, `(n, height, width, 3)`, speak for NG: `(n,)`, not calibrated.
 
         Raises:
             NotFiniteError: If one is NaN or infinite.
@@ -241,7 +241,7 @@ class ExportedModel:
     def _outputs(
         self, images: Sequence[NDArray[np.uint8]]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """P(NG) `(n,)`, shares of types `(n, types)`, and for which images all that the file gives is finite."""
+        """Return P(NG) `(n,)`, shares of types `(n, types)`, and for which images all that the file gives is finite."""
         for image in images:
             validate_image(image)
             validate_size(image.shape[1], image.shape[0], self.gate.limits)
@@ -284,7 +284,7 @@ def validate_image(image: object) -> None:
 
 
 def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once.
+    """Yield the neighbours of one size together, `(n, height, width, 3)`, as many as are best scored at once.
 
     Example:
         >>> small, large = np.zeros((2, 3, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
@@ -326,7 +326,7 @@ def _validated_input(session: Any, facts: ExportMetadata, path: Path) -> str:
 
 
 def session_of(content: bytes, path: Path, threads: int) -> Any:
-    """An `onnxruntime.InferenceSession` on the CPU, in float32, that says nothing on the console.
+    """Return an `onnxruntime.InferenceSession` on the CPU, in float32, that says nothing on the console.
 
     Raises:
         UserError: If it is no ONNX file, or ONNX Runtime is not installed.
@@ -343,7 +343,7 @@ def session_of(content: bytes, path: Path, threads: int) -> Any:
 
 
 def onnx_runtime() -> Any:
-    """The module `onnxruntime`.
+    """Return the module `onnxruntime`.
 
     Raises:
         UserError: If it is not installed, with what to install.

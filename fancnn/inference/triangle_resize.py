@@ -61,7 +61,7 @@ class TriangleResize(nn.Module):
 
 
 def _half_to_even(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The whole number nearest to a ratio of positive ones, exactly."""
+    """Return the whole number nearest to a ratio of positive ones, exactly."""
     whole = torch.div(numerator, denominator, rounding_mode="floor")
     twice = 2 * (numerator - whole * denominator)
     odd = whole - 2 * torch.div(whole, 2, rounding_mode="floor")

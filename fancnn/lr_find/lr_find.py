@@ -61,7 +61,7 @@ def find_rate(settings: LrFindSettings) -> float:
 
 
 def _alone(settings: LrFindSettings) -> LrFindSettings:
-    """The trainer on one device, for as long as it takes, leaving nothing behind."""
+    """Return the trainer on one device, for as long as it takes, leaving nothing behind."""
     options = {**settings.trainer, "devices": 1, "strategy": "auto", "max_epochs": -1, "enable_checkpointing": False}
     return replace(settings, trainer=options, callbacks={}, logger={})
 

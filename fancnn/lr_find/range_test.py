@@ -59,7 +59,7 @@ class RangeTest(pl.LightningModule):
 def losses_by_rate(
     trainer: pl.Trainer, test: RangeTest, batches: DataLoader[Batch], min_lr: float, max_lr: float, steps: int
 ) -> tuple[list[float], list[float]]:
-    """The rates that were tried, rising by one factor, and the loss of each step.
+    """Return the rates that were tried, rising by one factor, and the loss of each step.
 
     By Lightning's tuner, which puts the weights back afterwards. Its own curve and suggestion are not used: its
     running average starts at half the loss (it is divided by 1 - 0.98^2 where 1 - 0.98 belongs) and lags by 50
@@ -93,7 +93,7 @@ def smoothed(losses: ArrayLike) -> NDArray[np.float64]:
 
 
 def steepest_rate(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """The rate at which the smoothed loss falls fastest per factor of rate, before its least.
+    """Return the rate at which the smoothed loss falls fastest per factor of rate, before its least.
 
     None where it does not fall, or where there are fewer than ten finite losses.
 

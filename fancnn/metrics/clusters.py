@@ -39,7 +39,7 @@ class Linearized:
 
 
 def natural_groups(groups: Sequence[str]) -> Sequence[str] | None:
-    """The groups if they are the unit to count: every image has one and some have one in common; else None.
+    """Return the groups if they are the unit to count: every image has one and some have one in common; else None.
 
     Example:
         >>> natural_groups(["a", "a", "b"]), natural_groups(["a", "b"]), natural_groups(["a", "a", ""])
@@ -72,7 +72,7 @@ def unit_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
 
 
 def effective_number(sizes: ArrayLike) -> float:
-    """How many units of equal size say as much as units of these sizes (Kish 1965); 0 without any.
+    """Return how many units of equal size say as much as units of these sizes (Kish 1965); 0 without any.
 
     Example:
         >>> effective_number([10, 10, 10]), round(effective_number([400, *[1] * 310]), 1)
@@ -84,7 +84,7 @@ def effective_number(sizes: ArrayLike) -> float:
 
 
 def effective_size(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95) -> float | None:
-    """How many independent parts say as much of the rate `sum(hits) / sum(totals)` as these groups do.
+    """Return how many independent parts say as much of the rate `sum(hits) / sum(totals)` as these groups do.
 
     The total divided by the design effect, which is the variance of the rate between groups (linearized, as of any
     ratio) divided by that of independent parts, and by what the few degrees of freedom of that variance cost in
@@ -124,7 +124,7 @@ def effective_size(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95)
 
 
 def clustered_interval(hits: ArrayLike, totals: ArrayLike, confidence: float = 0.95) -> Interval | None:
-    """Where the rate `sum(hits) / sum(totals)` of parts may lie, the parts being of groups.
+    """Return where the rate `sum(hits) / sum(totals)` of parts may lie, the parts being of groups.
 
     Clopper and Pearson's interval at `effective_size`: never narrower than theirs of so many independent parts, and
     equal to it where each group is one part. Covers the rate that is meant by parts, not by groups.
@@ -217,14 +217,14 @@ def linearized(influence: ArrayLike, strata: ArrayLike, units: ArrayLike, scale:
 
 
 def _normal_number(values: Values) -> float:
-    """How many normal values would show their variance as surely as these do."""
+    """Return how many normal values would show their variance as surely as these do."""
     count, fourth = values.size, float(np.sum(values**4))
     even = float(np.sum(values**2)) ** 2 / fourth if fourth else count  # values / kurtosis
     return 2 * count * even / (count - even) if even < count else float(count)
 
 
 def student(freedom: float, confidence: float) -> float:
-    """Half width of Student's interval in standard errors; `freedom` below 1 counts as 1.
+    """Return half width of Student's interval in standard errors; `freedom` below 1 counts as 1.
 
     Example:
         >>> round(student(np.inf, 0.95), 2), round(student(4, 0.95), 2)

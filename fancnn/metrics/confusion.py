@@ -55,7 +55,7 @@ class ConfusionCounts:
         return self.ng_rechecked + self.go_rechecked
 
     def in_words(self) -> str:
-        """One sentence for a console or a report."""
+        """Return one sentence for a console or a report."""
         ng, go = (
             f", {count:,} to RECHECK" if self.rechecked else "" for count in (self.ng_rechecked, self.go_rechecked)
         )

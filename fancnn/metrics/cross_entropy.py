@@ -7,7 +7,7 @@ Floats = NDArray[np.float64]
 
 
 def sigmoid(logits: ArrayLike) -> Floats:
-    """1 / (1 + exp(-z)), also where exp would overflow.
+    """Return the 1 / (1 + exp(-z)), also where exp would overflow.
 
     Example:
         >>> sigmoid([-1000, 0, 1000])
@@ -20,7 +20,7 @@ def sigmoid(logits: ArrayLike) -> Floats:
 
 
 def softmax(logits: ArrayLike) -> Floats:
-    """exp(z) over its sum, along the last axis.
+    """Return exp(z) over its sum, along the last axis.
 
     Example:
         >>> softmax([[1000, 1000]])

@@ -44,7 +44,7 @@ class RankingCurves:
 def ranking_curves(
     labels: ArrayLike, probabilities: ArrayLike, groups: Sequence[str] | None = None, draws: int = 300, seed: int = 0
 ) -> RankingCurves | None:
-    """The curves of `RankingCurves`; None without images of both classes.
+    """Return the curves of `RankingCurves`; None without images of both classes.
 
     Args:
         labels: `(images,)`, 0 GO and 1 NG.

@@ -16,7 +16,7 @@ from fancnn.metrics.thresholds import Thresholds
 
 
 def guessed(outputs: ArrayLike, names: Sequence[str]) -> list[TypeGuess]:
-    """The likeliest type of each image, were it NG.
+    """Return the likeliest type of each image, were it NG.
 
     Args:
         outputs: `(n, k)` logits, GO first.
@@ -50,11 +50,11 @@ class Naming:
 
     @property
     def found_names(self) -> list[str]:
-        """The types that are true or found, in the order of names."""
+        """Return the types that are true or found, in the order of names."""
         return sorted({*self.confusion, *(name for found in self.confusion.values() for name in found)})
 
     def to_dict(self) -> dict[str, Any]:
-        """As `metrics.json` has it."""
+        """Return it as `metrics.json` has it."""
         share = self.right / self.of if self.of else None
         interval = None if self.interval is None else list(astuple(self.interval))
         return {
@@ -67,7 +67,7 @@ class Naming:
 
 
 def naming(rows: Iterable[Prediction], thresholds: Thresholds) -> Naming | None:
-    """How the NG parts above the upper threshold are named; None where rows say no types.
+    """Return how the NG parts above the upper threshold are named; None where rows say no types.
 
     Example:
         >>> rows = [

@@ -21,7 +21,7 @@ class Interval:
 
 
 def exact_interval(count: int, total: int, confidence: float = 0.95) -> Interval | None:
-    """Where the true rate lies, both sides, when `count` of `total` independent parts showed it.
+    """Return where the true rate lies, both sides, when `count` of `total` independent parts showed it.
 
     Covers the true rate in at least `confidence` of all samples, whatever the rate (Clopper and Pearson 1934).
     None without parts.
@@ -39,7 +39,7 @@ def exact_interval(count: int, total: int, confidence: float = 0.95) -> Interval
 
 
 def fractional_interval(count: float, total: float, confidence: float = 0.95) -> Interval:
-    """Clopper and Pearson's interval between whole counts: what an effective sample size asks for.
+    """Return Clopper and Pearson's interval between whole counts: what an effective sample size asks for.
 
     The same as `exact_interval` for whole numbers; it moves steadily between them, and `count / total` is inside.
 
@@ -67,7 +67,7 @@ def fractional_interval(count: float, total: float, confidence: float = 0.95) ->
 
 
 def upper_bound(count: int, total: int, confidence: float = 0.95) -> float:
-    """The highest rate that `count` of `total` leaves open, one side (Clopper and Pearson 1934).
+    """Return the highest rate that `count` of `total` leaves open, one side (Clopper and Pearson 1934).
 
     The true rate is above it in at most `1 - confidence` of all samples. 1.0 without parts: nothing is known.
 
@@ -83,7 +83,7 @@ def upper_bound(count: int, total: int, confidence: float = 0.95) -> float:
 
 
 def parts_needed(rate: float, confidence: float = 0.95, escapes: int = 0) -> int:
-    """How many NG parts must be shown, `escapes` of them escaping, to claim an escape rate of at most `rate`.
+    """Return how many NG parts must be shown, `escapes` of them escaping, to claim an escape rate of at most `rate`.
 
     The smallest number whose `upper_bound` is at most `rate`.
 
@@ -104,7 +104,7 @@ def parts_needed(rate: float, confidence: float = 0.95, escapes: int = 0) -> int
 
 
 def simultaneous_upper_bound(count: int, total: int, confidence: float = 0.95, families: int = 1) -> float:
-    """The highest share of a class below a threshold, true for all thresholds at once.
+    """Return the highest share of a class below a threshold, true for all thresholds at once.
 
     A threshold that was chosen on the images it is judged by deserves no `upper_bound`. With `count` of `total`
     images of a class below the threshold t, this bounds P(score < t) so that in at least `confidence` of all
@@ -135,7 +135,7 @@ def bootstrap_intervals(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Interval | None]:
-    """Intervals of whatever can be computed from a sample: the seeded percentile bootstrap (Efron 1979).
+    """Return the intervals of whatever can be computed from a sample: the seeded percentile bootstrap (Efron 1979).
 
     The same arguments give the same intervals.
 
@@ -188,7 +188,7 @@ def _check(count: float, total: float, confidence: float) -> None:
 
 
 def _group_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
-    """Number of each image's group, from 0 in the order of appearance."""
+    """Return the number of each image's group, from 0 in the order of appearance."""
     if groups is None:
         return np.arange(size)
     if len(groups) != size:
@@ -198,7 +198,7 @@ def _group_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
 
 
 def _samples(members: NDArray[np.intp], draws: int, seed: int) -> Iterator[Sample]:
-    """Images of as many groups as there are, drawn with replacement."""
+    """Yield images of as many groups as there are, drawn with replacement."""
     generator = np.random.default_rng(seed)
     images, sizes = np.argsort(members, kind="stable"), np.bincount(members)
     starts = np.cumsum(sizes) - sizes

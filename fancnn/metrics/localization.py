@@ -73,7 +73,7 @@ class Localisation:
 
     @property
     def beats_chance(self) -> bool:
-        """Whether share and hits are above what guessing gives, beyond what their intervals leave open.
+        """Return whether share and hits are above what guessing gives, beyond what their intervals leave open.
 
         With fewer than `ENOUGH` images they are not.
         """
@@ -83,12 +83,12 @@ class Localisation:
 
     @property
     def beats_untrained(self) -> bool:
-        """Whether training brought the heat onto the defect, beyond what the interval leaves open."""
+        """Return whether training brought the heat onto the defect, beyond what the interval leaves open."""
         return self.images >= ENOUGH and self.gain.interval is not None and self.gain.interval.low > 0
 
     @property
     def outcome(self) -> Outcome:
-        """Whether the method is to be believed; `too few` where there are not `ENOUGH` images to tell."""
+        """Return whether the method is to be believed; `too few` where there are not `ENOUGH` images to tell."""
         if self.images < ENOUGH:
             return "too few"
         return "passes" if self.beats_chance and self.beats_untrained else "fails"
@@ -148,7 +148,7 @@ def localisation(places: Sequence[Place]) -> Localisation:
 
 
 def verdict(method: str, found: Localisation) -> str:
-    """Whether the method can be believed on these images, in words."""
+    """Return whether the method can be believed on these images, in words."""
     name = NAMES.get(method, method)
     seen = (
         f"its hottest pixel is on the defect in {found.hits} of {found.images} images (by chance in "

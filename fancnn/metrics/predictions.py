@@ -82,12 +82,12 @@ class Prediction:
 
     @property
     def content(self) -> str:
-        """What makes it the same image as another: its pixels, else its bytes; empty where neither is known."""
+        """Return what makes it the same image as another: its pixels, else its bytes; empty where neither is known."""
         return self.pixel_sha256 or self.sha256
 
     @property
     def roles(self) -> tuple[str, ...] | None:
-        """Roles in which the model has seen it; None where that is not known."""
+        """Return the roles in which the model has seen it; None where that is not known."""
         return None if not self.seen else tuple(self.seen.replace("none", "").split())
 
     def row(self) -> Mapping[str, object]:
@@ -118,7 +118,7 @@ class FileScore:
 
     @property
     def not_finite(self) -> bool:
-        """Whether the file was read, and the model has no decision on it: its output was NaN or infinite."""
+        """Return whether the file was read, and the model has no decision on it: its output was NaN or infinite."""
         return self.error == NOT_FINITE
 
 
@@ -195,12 +195,12 @@ def validate_each_once(predictions: Iterable[Prediction]) -> None:
 
 
 def with_truth(predictions: Iterable[Prediction]) -> list[Prediction]:
-    """The rows that can be scored: those that have both truth and probability."""
+    """Return the rows that can be scored: those that have both truth and probability."""
     return [row for row in predictions if row.label is not None and row.probability is not None]
 
 
 def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Labels and probabilities `(n,)` of the rows that have both."""
+    """Return the labels and probabilities `(n,)` of the rows that have both."""
     known = with_truth(predictions)
     return np.array([row.label for row in known], np.int64), np.array([row.probability for row in known], np.float64)
 
@@ -208,6 +208,6 @@ def columns(predictions: Iterable[Prediction]) -> tuple[NDArray[np.int64], NDArr
 def scored(
     predictions: Iterable[Prediction], thresholds: Thresholds
 ) -> tuple[ConfusionCounts, dict[str, float | None]]:
-    """Counts and scores over the rows that have both truth and probability."""
+    """Return the counts and scores over the rows that have both truth and probability."""
     labels, probabilities = columns(predictions)
     return ConfusionCounts.of(labels, probabilities, thresholds), score(labels, probabilities, thresholds)

@@ -57,6 +57,6 @@ def mix_in_words(from_rate: float, line_rate: float | None = None) -> str:
 
 
 def _percent(share: float) -> str:
-    """Two digits that count, and as many as it takes to tell it from 100 %."""
+    """Return two digits that count, and as many as it takes to tell it from 100 %."""
     digits = next((count for count in range(2, 17) if float(f"{100 * share:.{count}g}") < 100), 2)
     return f"{100 * share:.{digits}g} %"

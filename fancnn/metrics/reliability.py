@@ -35,7 +35,7 @@ class ReliabilityBin:
 def reliability(
     labels: ArrayLike, probabilities: ArrayLike, bins: int = 10, groups: Sequence[str] | None = None
 ) -> list[ReliabilityBin]:
-    """Promised beside observed, over bins of equal width, ascending; empty bins are left out.
+    """Return the promised beside observed, over bins of equal width, ascending; empty bins are left out.
 
     Args:
         labels: `(images,)`, 0 GO and 1 NG.
@@ -58,7 +58,7 @@ def reliability(
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float | None:
-    """Mean distance of promised and observed, weighted by the images of a bin (Naeini et al. 2015).
+    """Return the mean distance of promised and observed, weighted by the images of a bin (Naeini et al. 2015).
 
     Of P(NG) in [0, 1], as the bins of `reliability`; not of the confidence in [0.5, 1] of whichever class won, as
     in Guo et al. 2017. None without images.

@@ -47,7 +47,7 @@ class NewMistakes:
 
     @property
     def too_many(self) -> bool:
-        """Whether the share that was seen is itself not below the margin."""
+        """Return whether the share that was seen is itself not below the margin."""
         return self.within is False and self.parts > 0 and self.count >= (self.margin or 0) * self.parts
 
 

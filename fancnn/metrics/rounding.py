@@ -73,6 +73,6 @@ def _rounded(value: Decimal, digits: int, rounding: str) -> Decimal:
 
 
 def _text(value: Decimal) -> str:
-    """Without trailing zeros, and without an exponent as long as people read it so."""
+    """Return a number without trailing zeros, and without an exponent as long as people read it so."""
     plain = value.normalize()
     return f"{plain:f}" if plain.adjusted() >= -6 else f"{plain:e}"

@@ -76,7 +76,7 @@ class Score:
 
     @property
     def monitorable(self) -> bool:
-        """Whether each epoch has it, so that the best one can be chosen by it."""
+        """Return whether each epoch has it, so that the best one can be chosen by it."""
         return self.each_epoch and not self.undefined_while
 
     def title_where(self, *, recheck: bool) -> str:
@@ -347,7 +347,7 @@ def score_intervals(
 
 
 def monitorable_scores() -> list[str]:
-    """Names of the scores by which the best epoch can be chosen.
+    """Return the names of the scores by which the best epoch can be chosen.
 
     Example:
         >>> "auroc" in monitorable_scores(), "precision" in monitorable_scores()

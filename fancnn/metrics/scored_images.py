@@ -48,7 +48,7 @@ class ScoredImages:
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:
-        """Decision of each image: 0 GO, 1 RECHECK, 2 NG."""
+        """Return the decision of each image: 0 GO, 1 RECHECK, 2 NG."""
         return self.thresholds.ranks(self.probabilities)
 
     @cached_property
@@ -57,7 +57,7 @@ class ScoredImages:
 
     @cached_property
     def units(self) -> NDArray[np.intp]:
-        """Number of the independent unit that each image belongs to."""
+        """Return the number of the independent unit that each image belongs to."""
         return unit_numbers(self.groups, self.labels.size)
 
     @property
@@ -65,7 +65,7 @@ class ScoredImages:
         return bool(0 < self.labels.sum() < self.labels.size)
 
     def are_in(self, cells: Collection[Cell]) -> NDArray[np.bool_]:
-        """Whether each image is one of those that `cells` count.
+        """Return whether each image is one of those that `cells` count.
 
         Example:
             >>> images = ScoredImages.of([1, 1, 0], [0.9, 0.1, 0.8], Thresholds.single(0.5))

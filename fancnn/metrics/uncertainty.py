@@ -41,7 +41,7 @@ FEW_LOSSES = 5
 def share_interval(
     images: ScoredImages, of: Collection[Cell], among: Collection[Cell], confidence: float
 ) -> Interval | None:
-    """Where the share of some parts among others may lie."""
+    """Return where the share of some parts among others may lie."""
     if images.groups is None:
         return exact_interval(images.count(of), images.count(among), confidence)
     hits, totals = (np.bincount(images.units, images.are_in(cells)) for cells in (of, among))
@@ -61,7 +61,7 @@ def balanced_accuracy_interval(images: ScoredImages, confidence: float) -> Inter
 
 
 def matthews_interval(images: ScoredImages, confidence: float) -> Interval | None:
-    """Where the correlation of truth and decision may lie, for the mix of GO and NG that the images have."""
+    """Return where the correlation of truth and decision may lie, for the mix of GO and NG that the images have."""
     ng = float(images.labels.mean()) if images.labels.size else 0.0
 
     def correlation(recall: Values, specificity: Values) -> Values:
@@ -108,7 +108,7 @@ def average_precision_interval(images: ScoredImages, confidence: float) -> Inter
 
 
 def brier_interval(images: ScoredImages, confidence: float) -> Interval | None:
-    """Where a mean of values in [0, 1] may lie, which varies no more than a rate with the same mean does."""
+    """Return where a mean of values in [0, 1] may lie, which varies no more than a rate with the same mean does."""
     mean = _mean((images.probabilities - images.labels) ** 2, images.units)
     if mean is None:
         return None
@@ -179,7 +179,7 @@ def _extremes(
 
 
 def _misordered(truth: NDArray[np.int64], units: NDArray[np.intp], area: Influence) -> float:
-    """How many units make what AUROC lacks, in effect; of the class where they are fewer.
+    """Return how many units make what AUROC lacks, in effect; of the class where they are fewer.
 
     The variance hangs on them: where they are few, most of them are too small in most samples, and large in some.
     """
@@ -190,14 +190,14 @@ def _misordered(truth: NDArray[np.int64], units: NDArray[np.intp], area: Influen
 
 
 def _pairs(truth: NDArray[np.int64], units: NDArray[np.intp]) -> float:
-    """How many pairs of a GO and an NG image can be formed that have no unit in common."""
+    """Return how many pairs of a GO and an NG image can be formed that have no unit in common."""
     classes = [np.bincount(units[truth == label], minlength=int(units.max()) + 1) for label in (0, 1)]
     fewer = min(effective_number(sizes) for sizes in classes)
     return fewer / 2 if np.any(np.minimum(*classes) > 0) else fewer  # a unit of both is in one pair alone
 
 
 def _mean(values: Values, units: NDArray[np.intp]) -> tuple[float, Linearized, float] | None:
-    """A mean of values from 0, its uncertainty, and how many units make it in effect."""
+    """Return a mean of values from 0, its uncertainty, and how many units make it in effect."""
     if not values.size:
         return None
     mean = float(values.mean())
@@ -209,7 +209,7 @@ def _mean(values: Values, units: NDArray[np.intp]) -> tuple[float, Linearized, f
 
 
 def _unit_notes(images: ScoredImages, groups: Sequence[str] | None) -> Iterator[str]:
-    """What is to be said of the unit: groups that are few, or groups that are not counted."""
+    """Yield what is to be said of the unit: groups that are few, or groups that are not counted."""
     truth, units = images.labels, images.units
     if images.groups is None:
         known = [group for group in groups or () if group]
@@ -242,6 +242,6 @@ def _loss_notes(images: ScoredImages) -> Iterator[str]:
 
 
 def _in_effect(sizes: NDArray[np.intp]) -> str:
-    """How many groups of equal size these are worth, where that is fewer than there are."""
+    """Return how many groups of equal size these are worth, where that is fewer than there are."""
     worth = effective_number(sizes)
     return f", in effect {worth:.1f}" if worth < 0.9 * np.sum(sizes > 0) else ""

@@ -36,7 +36,7 @@ class Criterion:
     greater_is_worth_more: bool = True
 
     def order(self, values: Values) -> NDArray[np.intp]:
-        """Indices of filters, the one worth most first; equal ones in their own order.
+        """Return the indices of filters, the one worth most first; equal ones in their own order.
 
         Example:
             >>> CRITERIA["sparsity"].order(np.array([0.5, 0.1, 0.5])).tolist()
@@ -84,7 +84,7 @@ def measured(
     batches: Sequence[Batch],
     names: Sequence[str],
 ) -> dict[DependencyGroup, dict[str, Values]]:
-    """What each channel is worth, by the criteria `names`: `(channels,)` float64 each.
+    """Return what each channel is worth, by the criteria `names`: `(channels,)` float64 each.
 
     Args:
         model: Takes the images of `batches`, gives `(batch,)` logits; in evaluation mode.
@@ -104,7 +104,7 @@ def measured(
 
 
 def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
-    """The criteria that need no images; kernels of several producers are laid end to end."""
+    """Return the criteria that need no images; kernels of several producers are laid end to end."""
     kernels = [network.get_submodule(name).weight.detach().flatten(1) for name in group.producers]  # type: ignore[operator]
     kernel = torch.cat(kernels, 1).double().cpu()
     length = kernel.norm(dim=1)
@@ -155,7 +155,7 @@ def of_values(
 def of_scores(
     model: nn.Module, network: nn.Module, group: DependencyGroup, batches: Sequence[Batch]
 ) -> dict[str, Values]:
-    """What is lost without a channel: one pass through the network for each."""
+    """Return what is lost without a channel: one pass through the network for each."""
     labels = torch.cat([labels for _, labels in batches]).numpy().astype(np.int64)
     loss, area = _scores(model, batches, labels)
     rises, falls = [], []
@@ -169,7 +169,7 @@ def of_scores(
 
 @torch.inference_mode()
 def _scores(model: nn.Module, batches: Sequence[Batch], labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Cross-entropy and AUROC; that is 0 where a class is missing, with each filter and without."""
+    """Return the cross-entropy and AUROC; that is 0 where a class is missing, with each filter and without."""
     logits = torch.cat([model(images) for images, _ in batches]).double().cpu().numpy()
     return binary_cross_entropy_of_logits(labels, logits), auroc(labels, logits) or 0.0
 

@@ -41,11 +41,11 @@ class DependencyGroup:
         return self.producers[0]
 
     def width(self, network: nn.Module) -> int:
-        """How many channels."""
+        """Return how many channels."""
         return len(network.get_submodule(self.name).weight)  # type: ignore[arg-type]
 
     def by_channel(self, layer: str, values: Tensor, width: int) -> Tensor:
-        """What a consumer reads, or its kernel, as `(batch, rounds, channels, values)`.
+        """Return what a consumer reads, or its kernel, as `(batch, rounds, channels, values)`.
 
         Flattening put the values of a channel together; with mean and max the channels come round a second time.
         """
@@ -53,7 +53,7 @@ class DependencyGroup:
 
 
 def channel_groups(network: nn.Module) -> list[DependencyGroup]:
-    """All groups of `network`, from its images to its logit.
+    """Return all groups of `network`, from its images to its logit.
 
     Raises:
         ValueError: If it is none of the networks whose wiring is known.
@@ -106,7 +106,7 @@ def silenced(network: nn.Module, group: DependencyGroup, channels: Sequence[int]
 
 
 def prune_state_dict(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, Tensor]:
-    """The weights of the network that has the channels `kept` alone, of every group that is named.
+    """Return the weights of the network that has the channels `kept` alone, of every group that is named.
 
     Its outputs are those of `network` with all other channels silenced. Load them into a network that was made with
     `pruned_kwargs`.
@@ -130,7 +130,7 @@ def prune_state_dict(network: nn.Module, kept: Mapping[DependencyGroup, Sequence
 
 
 def pruned_kwargs(network: nn.Module, kept: Mapping[DependencyGroup, Sequence[int]]) -> dict[str, list[int]]:
-    """The arguments of the network that has the channels `kept` alone, where they say how many there are.
+    """Return the arguments of the network that has the channels `kept` alone, where they say how many there are.
 
     Args:
         network: As it is now.
@@ -164,7 +164,7 @@ def _of_convnet(network: ConvNet) -> Iterator[DependencyGroup]:
 
 
 def _of_residual(network: ResidualNet) -> Iterator[DependencyGroup]:
-    """The sum goes on through a stage, and ends where a convolution stands in the place of the shortcut."""
+    """Yield the sums of a stage, each of which ends where a convolution stands in the place of the shortcut."""
     stem, head = _Row("stem", network.stem), _Row("head", network.head)
     producers, norms, consumers = stem.convolutions, stem.norms(), tuple[str, ...]()
     for stage, blocks in enumerate(network.stages):
@@ -194,7 +194,7 @@ class _Row:
         self.convolutions = tuple(key for key, layer in self.layers.items() if isinstance(layer, nn.Conv2d))
 
     def norms(self, *, after: str | None = None, before: str | None = None) -> tuple[str, ...]:
-        """Batch norms, of those layers that come after one and before another."""
+        """Return the batch norms, of those layers that come after one and before another."""
         names = list(self.layers)
         start, end = (names.index(after) if after else 0), (names.index(before) if before else len(names))
         return tuple(name for name in names[start:end] if isinstance(self.layers[name], nn.BatchNorm2d))

@@ -18,7 +18,7 @@ PHASES = (90, 270, 0, 180)  # edges of both signs, then bars of both signs
 
 
 def filter_bank(name: str, side: int) -> Tensor:
-    """The distinct filters of a bank, those that differ most first.
+    """Return the distinct filters of a bank, those that differ most first.
 
     | name | filters |
     | --- | --- |
@@ -131,7 +131,7 @@ def _gabors(side: int) -> Tensor:
 
 
 def _smoothed(kernel: Tensor, side: int) -> Tensor:
-    """A 3x3 kernel convolved with the binomial kernel that makes it `side` large."""
+    """Return a 3x3 kernel convolved with the binomial kernel that makes it `side` large."""
     size = side - 2
     row = torch.tensor([math.comb(size - 1, k) for k in range(size)], dtype=torch.float64)
     binomial = torch.outer(row, row)

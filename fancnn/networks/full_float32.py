@@ -71,7 +71,7 @@ class _Settings:
             one.fp32_precision = "ieee"
 
     def _kept(self) -> Callable[[], None]:
-        """What puts the settings back, first the older ones, which change newer ones along with them."""
+        """Return what puts the settings back, first the older ones, which change newer ones along with them."""
         matmul, allows = (_matmul_precision(), _cudnn_allows()) if self.older else (None, None)
         others = [one for settings in _SETTINGS.values() for one in settings.newer] if self.older else self.newer
         values = [(one, one.fp32_precision) for one in others]
@@ -92,7 +92,7 @@ def _matmul_precision() -> str | None:
 
 
 def _cudnn_allows() -> bool | None:
-    """The older setting of cuDNN; None as above."""
+    """Return the older setting of cuDNN; None as above."""
     with suppress(RuntimeError), _quiet():
         return bool(backends.cudnn.allow_tf32)
     return None

@@ -17,7 +17,7 @@ class Initializer(NamedTuple):
 
 
 def _scaled(scale: float, fan: str) -> Std:
-    """Standard deviation sqrt(scale / fan), the fan being `in` or `average`."""
+    """Return the standard deviation sqrt(scale / fan), the fan being `in` or `average`."""
     return lambda fan_in, fan_out, rows: math.sqrt(scale / (fan_in if fan == "in" else (fan_in + fan_out) / 2))
 
 
@@ -74,7 +74,7 @@ def initialize(network: nn.Module, name: str) -> dict[str, Start]:
 
 
 def theoretical_std(name: str, weight: Tensor) -> float:
-    """Standard deviation of the values that initialiser `name` draws for `weight`.
+    """Return the standard deviation of the values that initialiser `name` draws for `weight`.
 
     Args:
         name: One of `INITIALIZERS`.

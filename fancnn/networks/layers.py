@@ -31,7 +31,7 @@ GLOBAL_POOLS = ("average", "max", "both")  # one value for each channel, or two
 
 
 def activation_layer(name: str) -> nn.Module:
-    """An activation by name.
+    """Return an activation by name.
 
     Raises:
         ValueError: If `name` is none of `ACTIVATIONS`.
@@ -41,7 +41,7 @@ def activation_layer(name: str) -> nn.Module:
 
 
 def norm_layers(name: str, channels: int) -> list[nn.Module]:
-    """The normalisation of a map of `channels`, as a list of one layer, or of none for `none`.
+    """Return the normalisation of a map of `channels`, as a list of one layer, or of none for `none`.
 
     `batch`: each channel over batch and pixels (Ioffe and Szegedy 2015). `layer`: each image over channels and
     pixels (Ba et al. 2016). `group`: each image over pixels and groups of 8 channels, or of as many as divide
@@ -70,7 +70,7 @@ class MeanAndMax(nn.Module):
 
 
 def global_pool(kind: str) -> nn.Module:
-    """What is left of each channel, `(batch, c, height, width)` to `(batch, c)`, or `(batch, 2 c)` for `both`.
+    """Return what is left of each channel, `(batch, c, height, width)` to `(batch, c)`, or `(batch, 2 c)` for `both`.
 
     Args:
         kind: `average` (Lin et al. 2014), `max` (Oquab et al. 2015) or `both`.
@@ -85,12 +85,12 @@ def global_pool(kind: str) -> nn.Module:
 
 
 def dropout_layers(layer: Callable[[float], nn.Module], rate: float) -> list[nn.Module]:
-    """A dropout layer as a list of one, or of none for a rate of 0."""
+    """Return a dropout layer as a list of one, or of none for a rate of 0."""
     return [layer(rate)] if rate else []
 
 
 def each(name: str, value: float | Sequence[float], count: int, of: str) -> list[float]:
-    """`value` once for each of `count`: one number for all of them, or a sequence of as many.
+    """Return `value` once for each of `count`: one number for all of them, or a sequence of as many.
 
     Raises:
         ValueError: If a sequence has another length, or is none of numbers.
@@ -139,7 +139,7 @@ def validate_rates(**rates: Sequence[float]) -> None:
 
 
 def too_small(layer: str, size: Sequence[int], why: str, image_size: Sequence[int], way_out: str) -> ValueError:
-    """The error of all networks for images that a layer can make nothing of."""
+    """Return the error of all networks for images that a layer can make nothing of."""
     return ValueError(
         f"{layer} gets {size[0]}x{size[1]} pixels and {why}. Take larger images "
         f"(data.image_size={list(image_size)} now) or {way_out}"

@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def logit_of_ng(outputs: Tensor) -> Tensor:
-    r"""The logit of P(NG), whatever number of outputs the network has.
+    r"""Return the logit of P(NG), whatever number of outputs the network has.
 
     Several outputs are logits of a softmax, GO first. With z_0 that of GO, P(NG) = 1 - softmax(z)_0, whose logit is
     log sum_{c > 0} exp(z_c) - z_0: of two outputs their difference.

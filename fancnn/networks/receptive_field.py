@@ -43,7 +43,7 @@ PIXEL, WHOLE = Field((Span(1, 0, 0), Span(1, 0, 0))), Field(None, flat=True)
 
 
 def receptive_fields(network: nn.Module) -> dict[str, list[Field | None]]:
-    """The receptive field of each layer, for each time that it is called, in that order (Araujo et al. 2019).
+    """Return the receptive field of each layer, for each time that it is called, in that order (Araujo et al. 2019).
 
     Returns:
         By the name of the layer; None where it is not known: after a layer that this module does not know. Nothing

@@ -89,7 +89,7 @@ def _class_of(description: Mapping[str, Any]) -> type[nn.Module]:
 
 
 def _checked(description: Any, depth: int = 0) -> dict[str, Any]:
-    """The arguments of a description, each of them plain data."""
+    """Return the arguments of a description, each of them plain data."""
     if not isinstance(description, Mapping) or not isinstance(description.get("_target_"), str):
         raise ValueError(f"expected a network by _target_ and its arguments, got {_shown(description)}")
     if depth > MOST_NESTED:

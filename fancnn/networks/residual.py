@@ -156,7 +156,7 @@ class ResidualBlock(nn.Module):
 
     @property
     def last(self) -> nn.Module:
-        """What the branch ends with."""
+        """Return what the branch ends with."""
         return self.branch[-1]
 
 

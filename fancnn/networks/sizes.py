@@ -12,7 +12,7 @@ PER_VALUE = 2  # of what a layer gives, kept for its gradient: bfloat16 at least
 
 
 def is_small(*numbers: int) -> bool:
-    """Whether no number among a network's arguments, nor the pixels of an image, can make it a large one.
+    """Return whether no number among a network's arguments, nor the pixels of an image, can make it a large one.
 
     Networks that can be are made once without memory, which takes a second or two: the others need not wait.
     """

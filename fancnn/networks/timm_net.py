@@ -128,7 +128,7 @@ def _fill(network: nn.Module, name: str, path: Path) -> None:
 
 
 def _last_layer(network: nn.Module) -> tuple[str, ...]:
-    """Names of the layers that give the logits, with their dot."""
+    """Return the names of the layers that give the logits, with their dot."""
     names = getattr(network, "default_cfg", {}).get("classifier") or ()
     return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
 

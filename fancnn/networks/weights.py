@@ -15,7 +15,7 @@ def weights_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values of tensors, in the order of names.
+    """Return SHA-256 over names, types, shapes and values of tensors, in the order of names.
 
     Example:
         >>> weights_hash({"a": torch.zeros(2)}) == weights_hash({"a": torch.zeros(2)})

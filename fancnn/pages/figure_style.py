@@ -69,14 +69,14 @@ class Drawing:
     width: float = WIDTH
 
     def svg(self) -> str:
-        """An `<svg>` element for a page: no ids but its own, no addresses, equal for equal figures."""
+        """Return an `<svg>` element for a page: no ids but its own, no addresses, equal for equal figures."""
         content = io.StringIO()
         with matplotlib.rc_context({**_STYLE, "svg.hashsalt": self.name}):
             self._figure.savefig(content, format="svg", metadata={"Date": None, "Creator": None})
         return _for_page(content.getvalue(), self.name)
 
     def png(self) -> bytes:
-        """The figure as TensorBoard shows it, on white."""
+        """Return the figure as TensorBoard shows it, on white."""
         content = io.BytesIO()
         with matplotlib.rc_context(_STYLE):
             self._figure.savefig(content, format="png", dpi=150, facecolor="white", metadata={"Software": None})
@@ -84,7 +84,7 @@ class Drawing:
 
     @cached_property
     def _figure(self) -> Figure:
-        """Drawn and laid out, once for both."""
+        """Return the figure, drawn and laid out once for both."""
         with matplotlib.rc_context(_STYLE):
             figure = Figure(figsize=(self.width, self.height), layout="constrained")
             FigureCanvasAgg(figure)
@@ -101,7 +101,7 @@ def headline(figure: Figure, says: str) -> None:
 
 
 def one_axes(figure: Figure, xlabel: str, ylabel: str) -> Axes:
-    """The only axes of a figure, with its labels."""
+    """Return the only axes of a figure, with its labels."""
     axes = figure.add_subplot()
     axes.set_xlabel(xlabel)
     axes.set_ylabel(ylabel)

@@ -80,7 +80,7 @@ def hundredths(rate: float, rounding: str = ROUND_HALF_EVEN) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A value, or that it is undefined.
+    """Return a value, or that it is undefined.
 
     Example:
         >>> number(0.5), number(None)
@@ -90,7 +90,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def between(interval: Sequence[float] | Interval | None, digits: int = 3) -> str:
-    """Where a value may lie; empty where that is not known.
+    """Return where a value may lie; empty where that is not known.
 
     Example:
         >>> between([0.1, 0.25]), between(None)
@@ -103,7 +103,7 @@ def between(interval: Sequence[float] | Interval | None, digits: int = 3) -> str
 
 
 def percent(rate: float | None) -> str:
-    """A rate in percent.
+    """Return a rate in percent.
 
     Example:
         >>> percent(0.0312), percent(0.0), percent(None)
@@ -113,7 +113,7 @@ def percent(rate: float | None) -> str:
 
 
 def quantity(value: float) -> str:
-    """An amount with about three digits that count.
+    """Return an amount with about three digits that count.
 
     Example:
         >>> quantity(28917.3), quantity(0.8), quantity(12.345), quantity(0.0)
@@ -125,7 +125,7 @@ def quantity(value: float) -> str:
 
 
 def probability(value: float) -> str:
-    """A p-value, after a `p`.
+    """Return a p-value, after a `p`.
 
     Example:
         >>> probability(0.0312), probability(0.00001)

@@ -35,7 +35,7 @@ class Thumbnail:
 
     @property
     def changed(self) -> bool:
-        """Whether the file is there with another content."""
+        """Return whether the file is there with another content."""
         return self.missing == CHANGED
 
 
@@ -53,7 +53,7 @@ class GallerySection:
 def gallery_sections(
     rows: Sequence[Prediction], thresholds: Thresholds, root: Path, hashes: Mapping[str, str] = NO_HASHES
 ) -> list[GallerySection]:
-    """The worst escapes and overkills, the images to RECHECK and the least sure, of rows that can be scored.
+    """Return the worst escapes and overkills, the images to RECHECK and the least sure, of rows that can be scored.
 
     Args:
         rows: With truth and probability.
@@ -87,7 +87,7 @@ def gallery_sections(
 
 
 def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: int = 8) -> list[GallerySection]:
-    """A few images of each class and defect type, spread over the list."""
+    """Return a few images of each class and defect type, spread over the list."""
     by_kind: dict[str, list[LabeledImage]] = {}
     for image in images:
         by_kind.setdefault(kind_of(image.class_name, image.defect_type), []).append(image)
@@ -102,12 +102,12 @@ def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: in
 def thumbnails(
     rows: Iterable[Prediction], root: Path, thresholds: Thresholds, hashes: Mapping[str, str] = NO_HASHES
 ) -> list[Thumbnail]:
-    """A thumbnail of each row; `hashes` as in `sections`."""
+    """Return a thumbnail of each row; `hashes` as in `sections`."""
     return list(map(_looker(root, thresholds, hashes), rows))
 
 
 def kind_of(class_name: str, defect_type: str) -> str:
-    """Class and defect type as a path.
+    """Return the class and defect type as a path.
 
     Example:
         >>> kind_of("NG", "scratch"), kind_of("NG", "")

@@ -29,5 +29,5 @@ def rendered(template: Path, **values: Any) -> str:
 
 
 def _svg(drawing: Drawing) -> Markup:
-    """The drawing itself; its text was escaped when it was drawn."""
+    """Return the drawing itself; its text was escaped when it was drawn."""
     return Markup(drawing.svg())

@@ -31,7 +31,7 @@ class ImageCell:
 
     @property
     def source(self) -> str:
-        """A `data:` address."""
+        """Return a `data:` address."""
         image = Image.fromarray(self.pixels)
         kind = "png" if self.sharp else "jpeg"
         content = io.BytesIO()
@@ -66,7 +66,7 @@ class Panel:
     columns: int = 0
 
     def png(self) -> bytes:
-        """All tiles on one sheet."""
+        """Return all tiles on one sheet."""
         factor = max(1, GREY // max(self.tiles[0].pixels.shape[:2])) if self.size != "large" else 1
         # tiles of one sheet have one size, that of the largest
         height = max(tile.pixels.shape[0] for tile in self.tiles) * factor
@@ -84,12 +84,12 @@ class Panel:
 
 
 def enlarged(pixels: Pixels, factor: int) -> Pixels:
-    """Each pixel as a square of `factor` by `factor`: nothing is smoothed."""
+    """Return each pixel as a square of `factor` by `factor`: nothing is smoothed."""
     return np.repeat(np.repeat(pixels, factor, axis=0), factor, axis=1)
 
 
 def weights_as_colours(kernel: NDArray[np.float32], scale: float) -> Pixels:
-    """A filter over the three colours as an image: `-scale` is 0, nothing is mid-grey, `scale` is full colour.
+    """Return a filter over the three colours as an image: `-scale` is 0, nothing is mid-grey, `scale` is full colour.
 
     Args:
         kernel: `(3, height, width)`.
@@ -105,18 +105,18 @@ def weights_as_colours(kernel: NDArray[np.float32], scale: float) -> Pixels:
 
 
 def map_as_colours(values: NDArray[np.float32], scale: float) -> Pixels:
-    """A feature map: blue below zero, red above, grey at zero, `scale` at the ends; `(height, width)` in."""
+    """Return a feature map: blue below zero, red above, grey at zero, `scale` at the ends; `(height, width)` in."""
     shares = 0.5 + values / (2 * scale) if scale > 0 else np.full(values.shape, 0.5)
     return _coloured(shares, SIGNED)
 
 
 def heat_as_colours(heat: NDArray[np.float32], most: float) -> Pixels:
-    """Heat from black at 0 to light yellow at `most`; `(height, width)` in."""
+    """Return the heat from black at 0 to light yellow at `most`; `(height, width)` in."""
     return _coloured(heat / most if most > 0 else np.zeros(heat.shape), HEAT)
 
 
 def overlay(image: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
-    """Heat over the image in grey: nothing where there is no heat, colour where there is much.
+    """Return the heat over the image in grey: nothing where there is no heat, colour where there is much.
 
     Args:
         image: `(height, width, 3)`.
@@ -132,7 +132,7 @@ def overlay(image: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
 
 
 def outlined(image: Pixels, mask: NDArray[np.bool_]) -> Pixels:
-    """The outline of `mask`, `(height, width)`, on the image: cyan beside black, seen on any ground."""
+    """Return the outline of `mask`, `(height, width)`, on the image: cyan beside black, seen on any ground."""
     thick = max(1, max(image.shape) // 240)
     inner, outer = _grown(mask, thick) & ~mask, _grown(mask, 2 * thick) & ~_grown(mask, thick)
     shown = image.copy()
@@ -142,7 +142,7 @@ def outlined(image: Pixels, mask: NDArray[np.bool_]) -> Pixels:
 
 
 def ringed(pixels: Pixels, place: tuple[float, float]) -> Pixels:
-    """A ring at a place, given as shares of height and width; a small image is made larger for it."""
+    """Return a ring at a place, given as shares of height and width; a small image is made larger for it."""
     image = Image.fromarray(enlarged(pixels, -(-240 // max(pixels.shape))))
     draw, radius = ImageDraw.Draw(image), max(image.size) // 12
     down, right = place[0] * image.height, place[1] * image.width
@@ -153,7 +153,7 @@ def ringed(pixels: Pixels, place: tuple[float, float]) -> Pixels:
 
 
 def beside(images: Sequence[Pixels], gap: int = 4) -> Pixels:
-    """Images of one height side by side, grey between them: seen on a light page and on a dark one."""
+    """Return images of one height side by side, grey between them: seen on a light page and on a dark one."""
     space = np.full((images[0].shape[0], gap, 3), 128, np.uint8)
     parts = [part for image in images for part in (space, image)][1:]
     return np.concatenate(parts, axis=1)

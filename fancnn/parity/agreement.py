@@ -49,7 +49,7 @@ class Agreement:
 
     @property
     def within(self) -> bool:
-        """No decision differs or is missing, and no probability by more than arithmetic explains."""
+        """Return no decision differs or is missing, and no probability by more than arithmetic explains."""
         return not self.flips and not self.not_finite and self.probability_gap <= TOLERANCE
 
 
@@ -90,7 +90,7 @@ def agreements(
 
 
 def finite(tensors: Tensors) -> NDArray[np.bool_]:
-    """Which images have no NaN and no infinity in any tensor: `(n,)`."""
+    """Return which images have no NaN and no infinity in any tensor: `(n,)`."""
     whole = [np.isfinite(values).reshape(len(values), -1).all(axis=1) for values in tensors.values()]
     return np.asarray(np.all(whole, axis=0))
 
@@ -119,14 +119,14 @@ def _add(
 
 
 def gap(expected: Tensors, got: Tensors, name: str) -> float:
-    """The largest difference of one tensor; NaN where it is not finite."""
+    """Return the largest difference of one tensor; NaN where it is not finite."""
     return float(np.abs(expected[name].astype(np.float64) - got[name]).max())
 
 
 def _named_batches(
     images: Iterable[tuple[str, NDArray[np.uint8]]],
 ) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
-    """Neighbours of one size together, taking no more images at a time than it takes to make a batch."""
+    """Yield the neighbours of one size together, taking no more images at a time than it takes to make a batch."""
     held: list[tuple[str, NDArray[np.uint8]]] = []
     for name, image in images:
         if held and (image.shape != held[0][1].shape or len(held) == 16):

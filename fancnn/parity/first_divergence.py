@@ -49,7 +49,7 @@ def parting(model: Model, got: Tensors, layers: Tensors, image: NDArray[np.uint8
 
 
 def layer_outputs(model: Model, pixels: Tensor) -> dict[str, Tensor]:
-    """What each layer of a model's network gives for pixels `(1, 3, *image_size)`, by its name, in order."""
+    """Return what each layer of a model's network gives for pixels `(1, 3, *image_size)`, by its name, in order."""
     deployed, found = ExportModule(model), dict[str, Tensor]()
 
     def keep(name: str, output: object) -> None:
@@ -65,7 +65,7 @@ def layer_outputs(model: Model, pixels: Tensor) -> dict[str, Tensor]:
 
 
 def layers_of(path: Path, runtime: str, image: NDArray[np.uint8]) -> Tensors:
-    """What the layers of an ONNX file give on a runtime, by their names in the network.
+    """Return what the layers of an ONNX file give on a runtime, by their names in the network.
 
     Args:
         path: The file.
@@ -89,7 +89,7 @@ def layers_of(path: Path, runtime: str, image: NDArray[np.uint8]) -> Tensors:
 
 
 def _values_of_layers(graph: object) -> dict[str, str]:
-    """The name of the value that each layer of the network gives: that of the last operation in its scope."""
+    """Return the name of the value that each layer of the network gives: that of the last operation in its scope."""
     found: dict[str, str] = defaultdict(str)
     for node in graph.graph.node:  # type: ignore[attr-defined]  # onnx has no types
         scopes = {item.key: item.value for item in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "")

@@ -84,7 +84,7 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
 
 
 def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
-    """The images that runtimes which count decide otherwise than the run, each once, and which these are."""
+    """Return the images that runtimes which count decide otherwise than the run, each once, and which these are."""
     flips: dict[str, list[str]] = {}
     for agreement in found:
         for name in agreement.flips if agreement.counts else ():
@@ -97,7 +97,7 @@ def _plain(thresholds: Thresholds) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """How many, and the first of them."""
+    """Return how many, and the first of them."""
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
@@ -169,7 +169,7 @@ def _calibration(facts: ExportMetadata, path: Path) -> Calibration:
 
 
 def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
-    """The images among files, under their paths; what cannot be read is said and left out."""
+    """Yield the images among files, under their paths; what cannot be read is said and left out."""
     for path in files:
         try:
             yield str(path), read_image(path, model.preprocess.background, model.gate)
@@ -178,7 +178,7 @@ def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
 
 
 def images_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
-    """The images that `input` means, and what they are."""
+    """Return the images that `input` means, and what they are."""
     files = input_files(wanted)
     return plural(len(files), "file"), track(_read(files, model), "comparing", len(files))
 

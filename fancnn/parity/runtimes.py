@@ -48,7 +48,7 @@ class Runtime:
 
 @torch.inference_mode()
 def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
-    """What the run says of images `(n, h, w, 3)`: with its own resize, and its calibration in float64."""
+    """Return what the run says of images `(n, h, w, 3)`: with its own resize, and its calibration in float64."""
     was_training = model.training
     model.eval()
     pixels = model.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2))
@@ -65,7 +65,7 @@ def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
 
 
 def format_of(path: Path) -> str:
-    """`onnx`, `openvino` or `torch`, by the suffix.
+    """Return `onnx`, `openvino` or `torch`, by the suffix.
 
     Raises:
         UserError: If there is no such file, or its suffix is another.
@@ -79,7 +79,7 @@ def format_of(path: Path) -> str:
 
 
 def facts_of(path: Path) -> ExportMetadata:
-    """What an exported file of any format says of itself.
+    """Return what an exported file of any format says of itself.
 
     Raises:
         UserError: If it is damaged or not one of fancnn's.
@@ -91,7 +91,7 @@ def facts_of(path: Path) -> ExportMetadata:
 
 
 def _is_sealed(path: Path, kind: str) -> bool:
-    """Whether a file has a seal; one that does not hold is refused."""
+    """Return whether a file has a seal; one that does not hold is refused."""
     if kind == "torch":
         try:
             with path.open("rb") as file:
@@ -107,7 +107,7 @@ def _is_sealed(path: Path, kind: str) -> bool:
 
 
 def runtimes_of(path: Path) -> list[Runtime]:
-    """All that can run the file here.
+    """Return all that can run the file here.
 
     Raises:
         UserError: If the file is damaged, or the package that its format needs is not installed.
@@ -125,14 +125,14 @@ def runtimes_of(path: Path) -> list[Runtime]:
 
 
 def of_onnx_runtime(content: bytes, path: Path) -> Score:
-    """ONNX Runtime on the bytes of a file."""
+    """Return ONNX Runtime on the bytes of a file."""
     session = session_of(content, path, threads=0)
     names, (taken,) = [output.name for output in session.get_outputs()], session.get_inputs()
     return lambda images: dict(zip(names, session.run(names, {taken.name: images}), strict=True))
 
 
 def of_openvino(source: Path | bytes, options: dict[str, str]) -> Score:
-    """OpenVINO on a file, or on the bytes of an ONNX file."""
+    """Return OpenVINO on a file, or on the bytes of an ONNX file."""
     compiled = _compiled(source, options)
     names, taken = [output.get_any_name() for output in compiled.outputs], compiled.inputs[0].get_any_name()
 
@@ -144,7 +144,7 @@ def of_openvino(source: Path | bytes, options: dict[str, str]) -> Score:
 
 
 def of_program(path: Path) -> Score:
-    """PyTorch on a file of `torch.export`."""
+    """Return PyTorch on a file of `torch.export`."""
     program, names = _loaded(path)[0].module(), facts_of(path).tensors
 
     def score(images: NDArray[np.uint8]) -> Tensors:
@@ -156,7 +156,7 @@ def of_program(path: Path) -> Score:
 
 
 def openvino_default(path: Path) -> str:
-    """The precision that OpenVINO computes in on this processor, unless it is told: `f32`, `bf16` or `f16`."""
+    """Return the precision that OpenVINO computes in on this processor, unless it is told: `f32`, `bf16` or `f16`."""
     return str(_compiled(path, {}).get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
@@ -250,7 +250,7 @@ def validate_sizes(path: Path) -> None:
 
 
 def _expressions(tree: Any) -> Iterator[str]:
-    """Every expression of sizes that a serialised graph holds, wherever it stands."""
+    """Yield every expression of sizes that a serialised graph holds, wherever it stands."""
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             if key in ("expr_str", "lower", "upper") and isinstance(value, str):

@@ -108,7 +108,7 @@ def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
 
 
 def _inspector(settings: PredictSettings) -> Inspector:
-    """The run's model or the exported file; for the latter torch is not imported, and need not be there."""
+    """Return the run's model or the exported file; for the latter torch is not imported, and need not be there."""
     if settings.file is not None:
         from fancnn.inference.exported_model import ExportedModel
 
@@ -125,7 +125,7 @@ def _inspector(settings: PredictSettings) -> Inspector:
 
 
 def input_files(wanted: str) -> list[Path]:
-    """The files that `input` means, in a stable order.
+    """Return the files that `input` means, in a stable order.
 
     A file is itself, whatever its suffix; a folder gives the images in it and below, hidden ones left out; a
     pattern gives what it matches; `-` reads one path a line from standard input, in that order. A folder that cannot be
@@ -151,7 +151,7 @@ def input_files(wanted: str) -> list[Path]:
 
 
 def _listed_paths(lines: TextIO) -> list[Path]:
-    """One path a line, as far as that is a list of files.
+    """Return one path a line, as far as that is a list of files.
 
     Raises:
         UserError: If it is none, or has no end.

@@ -54,7 +54,7 @@ class Autoencoder(nn.Module):
         return rebuilt
 
     def per_image_scores(self, pixels: Tensor) -> dict[str, Tensor]:
-        """`loss`: the mean squared error over the pixels of each image."""
+        """Return `loss`: the mean squared error over the pixels of each image."""
         shown = pixels
         if self.training and self.noise:  # the same to red, green and blue, so that grey images stay grey
             shown = pixels + self.noise * torch.randn_like(pixels[:, :1])
@@ -105,7 +105,7 @@ class Rotation(nn.Module):
         return logits
 
     def per_image_scores(self, pixels: Tensor) -> dict[str, Tensor]:
-        """`loss`: the cross-entropy of each image's four turns; `accuracy`: the share of them that are right."""
+        """Return `loss`: the cross-entropy of each image's four turns; `accuracy`: the share of them that are right."""
         turned, turns = four_turns(pixels)
         logits = self.classify_turns(turned).float()
         loss = F.cross_entropy(logits, turns, reduction="none")
@@ -128,7 +128,7 @@ def four_turns(pixels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def map_shape(network: nn.Module, preprocess: Preprocess) -> tuple[int, ...]:
-    """Channels, rows and columns of the network's feature map.
+    """Return the channels, rows and columns of the network's feature map.
 
     Raises:
         UserError: If it has none.

@@ -104,7 +104,7 @@ def check(settings: PretrainSettings) -> None:
 
 
 def _can_be_built(settings: PretrainSettings) -> bool:
-    """Whether seed and sizes are right; what is wrong with them is said by their keys."""
+    """Return whether seed and sizes are right; what is wrong with them is said by their keys."""
     try:
         validate_seed(settings.seed)
         validate_image_size(settings.data.image_size)
@@ -114,7 +114,7 @@ def _can_be_built(settings: PretrainSettings) -> bool:
 
 
 def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
-    """The task around a fresh network, whose first weights depend on the seed alone.
+    """Return the task around a fresh network, whose first weights depend on the seed alone.
 
     Raises:
         UserError: If the network has no feature map, or a value is out of range.
@@ -135,7 +135,7 @@ def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
 
 
 def read_unlabelled(settings: PretrainSettings) -> ImageDataModule:
-    """All images below the root, read and split; the decoded cache is that of labelled trainings."""
+    """Return all images below the root, read and split; the decoded cache is that of labelled trainings."""
     fixed: dict[str, Any] = {"go_class": "", "split_method": "stratified", "test_fraction": 0.0, "sampler": "shuffled"}
     options = DataSettings(**asdict(settings.data), **fixed, group=None, split_file=None, fans=None)
     root = Path(settings.data.root).expanduser()
@@ -212,7 +212,7 @@ def _leave_reconstructions(trainer: Trainer, task: Autoencoder, data: ImageDataM
 
 @torch.inference_mode()
 def reconstruction_sheet(task: Autoencoder, data: ImageDataModule, count: int = SHOWN) -> NDArray[np.uint8]:
-    """Validation images, each with its reconstruction to the right: `(height, width, 3)` uint8."""
+    """Return the validation images, each with its reconstruction to the right: `(height, width, 3)` uint8."""
     size = len(data.images_of("val"))
     rows = torch.linspace(0, size - 1, min(count, size)).long()
     images, _ = data.dataset("val")[rows]

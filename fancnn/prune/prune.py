@@ -104,7 +104,7 @@ def prune(settings: PruneSettings) -> list[Point]:
 
 
 def _as_decided(source: EarlierRun) -> EarlierRun:
-    """The run, with the rule and the line that its thresholds have now: `decide` may have changed them since."""
+    """Return the run, with the rule and the line that its thresholds have now: `decide` may have changed them since."""
     rule, note = rule_of(source.model, source.settings.decision)
     if note:
         say(f"note: {note}")
@@ -119,7 +119,7 @@ def shares_of(keep: Any) -> list[float]:
 
 
 def kept_count(width: int, share: float) -> int:
-    """How many filters stay: the nearest whole number, half a filter counts as one; never none.
+    """Return how many filters stay: the nearest whole number, half a filter counts as one; never none.
 
     Example:
         >>> [kept_count(5, share) for share in (0.9, 0.5, 0.01)]
@@ -145,7 +145,7 @@ def _without_the_least(source: EarlierRun, orders: Orders, share: float) -> _Sma
 
 
 def _model_of(original: Model, smaller: _Smaller) -> Model:
-    """The pruned network as it is, with thresholds and calibration of the original."""
+    """Return the pruned network as it is, with thresholds and calibration of the original."""
     network = network_from_dict(smaller.network, len(original.outputs))
     network.load_state_dict(smaller.weights)
     return Model(
@@ -161,7 +161,7 @@ def _model_of(original: Model, smaller: _Smaller) -> Model:
 
 
 def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
-    """Scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
+    """Return the scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
     decision, line = source.settings.decision, source.settings.line
     try:
         logits, labels = _logits(source, pruned, decision.split)
@@ -192,7 +192,7 @@ def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, 
 def _tuning(
     settings: PruneSettings, trained: TrainSettings, smaller: _Smaller, folder: Path, *, alone: bool
 ) -> TrainSettings:
-    """The settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
+    """Return the settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
     rate = trained.model.optimizer["lr"] * settings.lr_factor
     last = Run(folder).last
     callbacks = moved(trained.callbacks, trained.output_dir, str(folder))

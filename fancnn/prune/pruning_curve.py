@@ -71,12 +71,12 @@ def point_of(keep: float, run: Path, model: Model, tuned: Mapping[str, Any], pru
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a split of `metrics.json` that the curve has."""
+    """Return those of a split of `metrics.json` that the curve has."""
     return {name: metrics[name] for name in SCORES}
 
 
 def scores_of_logits(model: Model, logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """The same of logits, by the calibration and the thresholds of `model`."""
+    """Return the same of logits, by the calibration and the thresholds of `model`."""
     chances = model.calibration.probabilities(logits)
     counts = asdict(ConfusionCounts.of(labels, chances, model.thresholds))
     return scores_of({**score(labels, chances, model.thresholds), **counts})
@@ -107,7 +107,7 @@ def _plain(point: Point) -> dict[str, Any]:
 
 
 def _milliseconds(points: Sequence[Point], count: int) -> list[float]:
-    """Median time of an image in a batch of `count`, all models in turn, so that a slow moment hits all."""
+    """Return the median time of an image in a batch of `count`, all models in turn, so that a slow moment hits all."""
     size = points[0].model.preprocess.image_size
     images = torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

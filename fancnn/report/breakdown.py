@@ -61,7 +61,7 @@ def by_type(rows: Sequence[Prediction], thresholds: Thresholds, *, searched: boo
 
 
 def by_group(rows: Iterable[Prediction], thresholds: Thresholds) -> list[Group]:
-    """Splits by group, most escapes first, then most overkills; empty where no groups are known."""
+    """Return the splits by group, most escapes first, then most overkills; empty where no groups are known."""
     members: dict[str, list[Prediction]] = defaultdict(list)
     for row in rows:
         if row.group:

@@ -12,7 +12,7 @@ Row = Mapping[str, float]
 
 
 def learning_curves(history: Sequence[Row], chosen: int, monitor: str) -> Drawing:
-    """Curves by epoch with the chosen one marked.
+    """Return the curves by epoch with the chosen one marked.
 
     Args:
         history: Rows of `metrics.csv`, at least one; a score may be missing from some.

@@ -21,7 +21,7 @@ NEAR = 0.03  # thresholds nearer to 0 or 1 are drawn on a scale that spreads the
 
 
 def histogram(labels: NDArray[np.int64], probabilities: Values, thresholds: Thresholds) -> Drawing:
-    """Images by probability, GO above and NG below the axis, with the thresholds."""
+    """Return images by probability, GO above and NG below the axis, with the thresholds."""
     says = (
         "How many images got which probability of being bad: good parts above the line, bad ones (hatched) below it. "
         f"{_zones(thresholds)} The farther apart the two heaps, the better."
@@ -50,7 +50,7 @@ def histogram(labels: NDArray[np.int64], probabilities: Values, thresholds: Thre
 
 
 def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
-    """Escape, overkill and RECHECK rates by threshold, with exact bands."""
+    """Return the escape, overkill and RECHECK rates by threshold, with exact bands."""
     recheck = (
         " RECHECK (dash-dotted): the share of all parts that a person would see if the lower threshold stays."
         if thresholds.has_recheck
@@ -86,7 +86,7 @@ def threshold_rates(curves: ThresholdCurves, thresholds: Thresholds) -> Drawing:
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], ng_rate: float) -> Drawing:
-    """Promised against observed share of NG, with exact intervals and the images of each bin.
+    """Return the promised against observed share of NG, with exact intervals and the images of each bin.
 
     Args:
         bins: As `fancnn.metrics.reliability` gives them.
@@ -149,7 +149,7 @@ def _spread(thresholds: Thresholds) -> bool:
 
 
 def _limits(thresholds: Thresholds) -> tuple[float, float]:
-    """Ends of the spread scale: beyond both thresholds, and never 0 or 1."""
+    """Return the ends of the spread scale: beyond both thresholds, and never 0 or 1."""
     lower, upper = (min(max(value, 1e-6), 1 - 1e-6) for value in (thresholds.lower, thresholds.upper))
     return min(1e-3, lower / 10), max(1 - 1e-3, 1 - (1 - upper) / 10)
 

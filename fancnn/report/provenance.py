@@ -30,12 +30,12 @@ KEYS = (
 
 
 def command(material: ReportData) -> str:
-    """The command line of the training; empty where it is not known."""
+    """Return the command line of the training; empty where it is not known."""
     return shlex.join(["python", "-m", "fancnn.train", *material.overrides]) if material.settings else ""
 
 
 def facts(material: ReportData) -> list[tuple[str, str]]:
-    """Names and values, the chosen epoch first, hashes last."""
+    """Return the names and values, the chosen epoch first, hashes last."""
     return [(name, value) for name, value in _facts(material) if value not in ("", "None")]
 
 
@@ -58,7 +58,7 @@ def _facts(material: ReportData) -> Iterator[tuple[str, str]]:
 
 
 def _rule(material: ReportData) -> str:
-    """Which rule chose the thresholds that the report is about; empty where none did."""
+    """Return which rule chose the thresholds that the report is about; empty where none did."""
     if not material.own_thresholds:
         return ""
     if (rule := material.known.decision_rule) is not NOT_SAID:

@@ -12,7 +12,7 @@ Cell = tuple[int, str, str]  # count, word, colour
 
 
 def confusion_matrix(counts: ConfusionCounts, *, recheck: bool) -> Drawing:
-    """Truth against decision as counts and shares of each row; a column for RECHECK if it can happen."""
+    """Return the truth against decision as counts and shares of each row; a column for RECHECK if it can happen."""
     says = (
         "A row for what the parts are, a column for what was decided; percentages are of the row. "
         "Escapes and overkills are the mistakes."
@@ -46,7 +46,7 @@ def confusion_matrix(counts: ConfusionCounts, *, recheck: bool) -> Drawing:
 
 
 def roc(curves: RankingCurves, marks: list[tuple[float, float, str]]) -> Drawing:
-    """ROC with its band; `marks` are overkill rate, recall and name of each chosen threshold."""
+    """Return ROC with its band; `marks` are overkill rate, recall and name of each chosen threshold."""
     says = (
         "Each point is a threshold: how many bad parts are found against how many good ones are rejected for it. "
         "Up and left is better; the diagonal is guessing. Shaded: "
@@ -65,7 +65,7 @@ def roc(curves: RankingCurves, marks: list[tuple[float, float, str]]) -> Drawing
 
 
 def precision_recall(curves: RankingCurves, marks: list[tuple[float, float, str]], share_ng: float) -> Drawing:
-    """Precision by recall with its band; `marks` are recall, precision and name of each chosen threshold."""
+    """Return the precision by recall with its band; `marks` are recall, precision and name of each chosen threshold."""
     says = (
         "Of the parts rejected, how many are bad (precision), as more of the bad ones are found (recall). It depends "
         f"on the share of NG, {share_ng:.0%} here (dotted: guessing); a line with fewer has less precision. "

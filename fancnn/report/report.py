@@ -78,7 +78,7 @@ def _of_run(
 
 
 def _thresholds(settings: ReportSettings) -> Thresholds | None:
-    """Those of this command line, RECHECK alone below the model's own threshold; None where it says none."""
+    """Return those of this command line, RECHECK alone below the model's own threshold; None where it says none."""
     if settings.threshold is None and settings.recheck is None:
         return None
     upper = _own_upper(settings) if settings.threshold is None else settings.threshold
@@ -88,7 +88,7 @@ def _thresholds(settings: ReportSettings) -> Thresholds | None:
 
 
 def _own_upper(settings: ReportSettings) -> float:
-    """Where NG begins for the run; 0.5 for a table."""
+    """Return where NG begins for the run; 0.5 for a table."""
     if settings.run is None:
         return TABLES_OWN.upper
     return float(metrics_of(Path(settings.run).expanduser()).thresholds[1])

@@ -71,27 +71,27 @@ class ReportData:
 
     @property
     def known(self) -> RunMetrics:
-        """What is known of the model; nothing for a table."""
+        """Return what is known of the model; nothing for a table."""
         return self.metrics or RunMetrics()
 
     @property
     def split(self) -> str:
-        """The split that the report is about: the one that was used for least."""
+        """Return the split that the report is about: the one that was used for least."""
         return next((split for split in ("test", ALL, "val", "train") if split in self.splits), ALL)
 
     @cached_property
     def judged(self) -> list[Prediction]:
-        """The rows of that split that have truth and probability."""
+        """Return the rows of that split that have truth and probability."""
         return with_truth(row for row in self.rows if (row.split or ALL) == self.split)
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Labels and probabilities of the judged rows."""
+        """Return the labels and probabilities of the judged rows."""
         return columns(self.judged)
 
     @property
     def searched(self) -> bool:
-        """Whether the thresholds were chosen on the split that the report is about."""
+        """Return whether the thresholds were chosen on the split that the report is about."""
         return self.own_thresholds and self.known.decision_split == self.split
 
     @property
@@ -144,7 +144,7 @@ def of_run(run: Path, thresholds: Thresholds | None, root: Path | None) -> Repor
 
 
 def metrics_of(run: Path) -> RunMetrics:
-    """The `metrics.json` of a run folder.
+    """Return the `metrics.json` of a run folder.
 
     Raises:
         UserError: If it is no folder or has none.
@@ -171,7 +171,7 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportDa
 
 
 def split_names(rows: Sequence[Prediction]) -> list[str]:
-    """The splits that occur, in their order; `all` for rows that name none."""
+    """Return the splits that occur, in their order; `all` for rows that name none."""
     found = {row.split or ALL for row in rows}
     return [split for split in (*SPLIT_NAMES, ALL, *sorted(found - {*SPLIT_NAMES, ALL})) if split in found]
 
@@ -207,7 +207,7 @@ def _setting(tree: Mapping[str, Any], key: str) -> Any:
 
 
 def _hashes(trained: Path, root: str | None) -> Mapping[str, str]:
-    """What the training's `split.csv` says of the images; nothing where the rows are of another folder's."""
+    """Return what the training's `split.csv` says of the images; nothing where the rows are of another folder's."""
     table, metrics = Run(trained).split, Run(trained).metrics
     if not table.is_file() or not metrics.is_file() or read_metrics(metrics).root != root:
         return {}
@@ -226,7 +226,7 @@ def _history(path: Path) -> tuple[Mapping[str, float], ...]:
 
 
 def _numbers(row: Mapping[str, str], place: str) -> Mapping[str, float]:
-    """The numbers of a row of `metrics.csv`; that of the epoch among them."""
+    """Return the numbers of a row of `metrics.csv`; that of the epoch among them."""
     found: dict[str, float] = {}
     for name, value in row.items():
         if name == "version" or not (value or name == "epoch"):
@@ -241,7 +241,7 @@ def _numbers(row: Mapping[str, str], place: str) -> Mapping[str, float]:
 
 
 def _tree(path: Path) -> Mapping[str, Any]:
-    """The configuration of the training; empty where there is none."""
+    """Return the configuration of the training; empty where there is none."""
     found = (read_yaml(path) if path.is_file() else None) or {}
     validate(found, map_of(anything), str(path))
     tree: Mapping[str, Any] = found
@@ -249,7 +249,7 @@ def _tree(path: Path) -> Mapping[str, Any]:
 
 
 def _listed(path: Path) -> list[Any]:
-    """What the command line of the training said; empty where that is not known."""
+    """Return what the command line of the training said; empty where that is not known."""
     found = (read_yaml(path) if path.is_file() else None) or []
     validate(found, list_of(text), str(path))
     return list(found)

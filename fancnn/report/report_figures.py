@@ -29,7 +29,7 @@ class Figures:
 
 
 def figures_of(material: ReportData) -> Figures:
-    """Every figure that the material has something for."""
+    """Return every figure that the material has something for."""
     labels, chances = material.arrays
     course = _course(material)
     if not labels.size:
@@ -66,7 +66,7 @@ def _course(material: ReportData) -> tuple[Drawing, ...]:
 
 
 def _marks(counts: ConfusionCounts, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:
-    """Overkill rate, recall, precision and name of what each threshold alone would do."""
+    """Return the overkill rate, recall, precision and name of what each threshold alone would do."""
     found, rejected = counts.ng_found, counts.overkills
     upper = (rejected, found, "NG above" if recheck else "threshold")
     lower = (rejected + counts.go_rechecked, found + counts.ng_rechecked, "GO up to")

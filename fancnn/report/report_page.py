@@ -38,7 +38,7 @@ NAMES = ("GO", "NG")
 
 
 def report_page(material: ReportData, figures: Figures) -> str:
-    """The whole page; the same material gives the same bytes."""
+    """Return the whole page; the same material gives the same bytes."""
     groups, rates = by_group(material.judged, material.thresholds), _rates(material)
     sections = gallery_sections(material.judged, material.thresholds, material.root, material.hashes)
     sampled = samples(_images(material), material.root)
@@ -92,7 +92,7 @@ def certificate(material: ReportData) -> str:
 
 
 def claims(counts: ConfusionCounts, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:
-    """What happens to a hundred bad and a hundred good parts, and how many of each a person sees."""
+    """Return what happens to a hundred bad and a hundred good parts, and how many of each a person sees."""
     ng, go, looked = ("bad parts", "NG parts"), ("good parts", "GO parts"), "would go to a person"
     shown = [
         (counts.escapes, counts.ng, ng, "would pass", "escape_rate"),
@@ -131,7 +131,7 @@ def decided_alone(counts: ConfusionCounts, intervals: Mapping[str, Interval | No
 
 
 def interval_unit(metrics: Mapping[str, Any]) -> str:
-    """What the intervals of a split count, where that is not each image by itself; empty where it is."""
+    """Return what the intervals of a split count, where that is not each image by itself; empty where it is."""
     if metrics.get("interval_unit") != "group":
         return ""
     groups = plural(metrics["groups"], "group")
@@ -139,7 +139,7 @@ def interval_unit(metrics: Mapping[str, Any]) -> str:
 
 
 def interval_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a reader must know of the intervals of each split."""
+    """Return what a reader must know of the intervals of each split."""
     notes = {name: metrics.get("interval_note") for name, metrics in splits.items()}
     return [f"{SPLIT_TITLES.get(name, name)}: {note}." for name, note in notes.items() if note]
 
@@ -154,7 +154,7 @@ def _origin(material: ReportData) -> str:
 
 
 def _forecast(material: ReportData) -> list[tuple[str, str, str]]:
-    """What the line may expect; empty where the line or one of the classes is not known."""
+    """Return what the line may expect; empty where the line or one of the classes is not known."""
     counts, thresholds, costs = material.counts, material.thresholds, material.costs
     if material.line is None or not counts.ng or not counts.go:
         return []
@@ -174,7 +174,7 @@ def _forecast(material: ReportData) -> list[tuple[str, str, str]]:
 
 
 def _images(material: ReportData) -> Sequence[LabeledImage]:
-    """The run's images, or what the table says of its own."""
+    """Return the run's images, or what the table says of its own."""
     if material.images:
         return material.images
     known = [row for row in material.rows if row.label is not None]
@@ -192,7 +192,7 @@ def _images(material: ReportData) -> Sequence[LabeledImage]:
 
 
 def _counts(material: ReportData) -> tuple[list[str], list[tuple[str, list[int]]]]:
-    """Names of the splits, and for each class how many images are in each."""
+    """Return the names of the splits, and for each class how many images are in each."""
     images = _images(material)
     splits = [split for split in (*SPLIT_NAMES, ALL) if any(image.split == split for image in images)]
     counted = Counter((image.label, image.class_name, image.split) for image in images)

@@ -30,7 +30,7 @@ PROVENANCE = {
 
 
 def rests_on(material: ReportData) -> str:
-    """Which images the headline is about, and what else they were used for."""
+    """Return which images the headline is about, and what else they were used for."""
     counts, split = material.counts, material.split
     sizes = f"{plural(counts.go + counts.ng, 'image')}, {counts.go:,} GO and {counts.ng:,} NG"
     said = PROVENANCE.get(split, f"the split {split}")
@@ -45,7 +45,7 @@ def rests_on(material: ReportData) -> str:
 
 
 def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
-    """What test images may have been used for, by how often they were looked at."""
+    """Return what test images may have been used for, by how often they were looked at."""
     if looks is None:
         return f"; {NOT_KNOWN}, so they may have guided choices"
     if looks.alone and not decided_again:
@@ -56,26 +56,26 @@ def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
 
 
 def cautions(material: ReportData, shown: Iterable[Thumbnail] = ()) -> list[str]:
-    """Sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
+    """Return sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
     sources = (_of_the_shown_split, _of_numbers, _of_the_training, _of_the_split, _of_files)
     return [*(sentence for source in sources for sentence in source(material)), *_of_images(shown)]
 
 
 def ng_groups(material: ReportData) -> int | None:
-    """How many groups the NG parts are of, where groups are what is independent; else None."""
+    """Return how many groups the NG parts are of, where groups are what is independent; else None."""
     if natural_groups([row.group for row in material.judged]) is None:
         return None
     return len({row.group for row in material.judged if row.label == 1})
 
 
 def independent_ng(material: ReportData) -> int:
-    """NG parts that are independent of each other: one for each group, where there are groups."""
+    """Return NG parts that are independent of each other: one for each group, where there are groups."""
     groups = ng_groups(material)
     return material.counts.ng if groups is None else groups
 
 
 def proof(ng: int, groups: int | None = None) -> str:
-    """What so many NG parts can prove at best; of `groups`, each proves as much as one part."""
+    """Return what so many NG parts can prove at best; of `groups`, each proves as much as one part."""
     needed = f"at a single look an escape rate of at most 1 % takes {ENOUGH} NG parts without one escape, 0.1 % takes "
     needed += f"{parts_needed(0.001):,}"
     if ng == 0:
@@ -204,7 +204,7 @@ def _chosen_on(material: ReportData, split: str) -> bool:
 
 
 def _apart(test: Any, val: Any) -> bool:
-    """Whether the intervals of two splits' accuracy do not meet."""
+    """Return whether the intervals of two splits' accuracy do not meet."""
     pair = [split.get("intervals", {}).get("accuracy") for split in (test, val)]
     if not all(pair):
         return False

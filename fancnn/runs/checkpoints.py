@@ -96,7 +96,7 @@ class Checkpoint:
 def describe(
     settings: TrainSettings, model: Model, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
 ) -> CheckpointMetadata:
-    """What a checkpoint of this training says of itself; `seen` are the images of train and val."""
+    """Return what a checkpoint of this training says of itself; `seen` are the images of train and val."""
     kept, count = to_dict(settings), len(model.outputs)
     return CheckpointMetadata(
         complete=False,
@@ -118,7 +118,7 @@ def describe(
 def describe_pretraining(
     settings: PretrainSettings, root: Path, split_sha256: str, seen: SeenImages = NOTHING_SEEN
 ) -> CheckpointMetadata:
-    """What a checkpoint of a pretraining says of itself."""
+    """Return what a checkpoint of a pretraining says of itself."""
     kept = to_dict(settings)
     return CheckpointMetadata(
         complete=False,
@@ -134,7 +134,7 @@ def describe_pretraining(
 
 
 def seen_in_training(images: Iterable[LabeledImage]) -> SeenImages:
-    """What a training sees: its training images teach the weights, its validation images choose the epoch."""
+    """Return what a training sees: its training images teach the weights, its validation images choose the epoch."""
     by_split: dict[str, list[LabeledImage]] = {split: [] for split in SPLIT_NAMES}
     for image in images:
         by_split[image.split].append(image)
@@ -142,7 +142,7 @@ def seen_in_training(images: Iterable[LabeledImage]) -> SeenImages:
 
 
 def seen_by(path: Path, metadata: CheckpointMetadata) -> SeenImages:
-    """What the model of a checkpoint has seen, as its metadata says.
+    """Return what the model of a checkpoint has seen, as its metadata says.
 
     A checkpoint of before this was recorded has it from the `split.csv` beside it, by the bytes of files alone, so that
     the record is not complete; without that it is empty.
@@ -262,7 +262,7 @@ def why_incomplete(path: Path, metadata: CheckpointMetadata, *, deciding: bool =
 
 
 def _lies_alone(path: Path) -> bool:
-    """Whether nothing of a run is around a checkpoint file."""
+    """Return whether nothing of a run is around a checkpoint file."""
     run = Run.of_checkpoint(path)
     return not any(place.exists() for place in (run.split, run.epochs, run.hydra))
 
@@ -343,7 +343,7 @@ def save(path: Path, metadata: CheckpointMetadata, content: Mapping[str, Any]) -
 
 
 def find(run: str | Path, names: Sequence[str]) -> Path:
-    """The checkpoint file meant by `run`: the file itself, or the first of `names` in the run folder.
+    """Return the checkpoint file meant by `run`: the file itself, or the first of `names` in the run folder.
 
     Raises:
         UserError: If there is none.
@@ -392,7 +392,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def read(path: Path) -> Checkpoint:
-    """A checkpoint as plain data and tensors, on the CPU: what was written, to the last bit.
+    """Return a checkpoint as plain data and tensors, on the CPU: what was written, to the last bit.
 
     Raises:
         UserError: If the file is damaged, not one of fancnn's, or of a newer format, or what it says of itself is not

@@ -40,11 +40,11 @@ class EarlierRun:
     data: ImageDataModule
 
     def batches(self, split: str) -> list[Batch]:
-        """Images and labels of a split, where the model is."""
+        """Return images and labels of a split, where the model is."""
         return self._here(self.data.in_order(split))
 
     def training_batches(self, count: int) -> list[Batch]:
-        """So many training images, or all if there are fewer: the first that the training saw."""
+        """Return so many training images, or all if there are fewer: the first that the training saw."""
         return self._here(islice(self.data.train_dataloader(), max(1, count // self.settings.data.batch_size)))
 
     def _here(self, batches: Iterable[Batch]) -> list[Batch]:

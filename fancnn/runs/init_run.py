@@ -89,7 +89,7 @@ def start_from(
 
 
 def earlier_origin(earlier: Path | None) -> Mapping[str, Any] | None:
-    """What an earlier run, which goes on, says of where it came from."""
+    """Return what an earlier run, which goes on, says of where it came from."""
     return None if earlier is None else checkpoints.read(earlier).metadata.init
 
 

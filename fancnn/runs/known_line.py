@@ -11,7 +11,7 @@ SHIFTS_PER_MONTH = 60  # two a day
 
 
 def known_line(said: LineSettings, earlier: Mapping[str, Any] | None) -> LineSettings:
-    """What is said of the line now, and for the rest what was said when the run was trained."""
+    """Return what is said of the line now, and for the rest what was said when the run was trained."""
     if not earlier:
         return said
     costs = {name: value for name, value in asdict(said.costs).items() if value is not None}
@@ -20,7 +20,7 @@ def known_line(said: LineSettings, earlier: Mapping[str, Any] | None) -> LineSet
 
 
 def line_of(line: LineSettings) -> tuple[Line | None, Costs | None]:
-    """The line and its costs, as far as they are known."""
+    """Return the line and its costs, as far as they are known."""
     if line.ng_rate is None or line.parts_per_shift is None:
         return None, None
     return Line(line.ng_rate, line.parts_per_shift, line.shifts_per_month or SHIFTS_PER_MONTH), costs_of(line)

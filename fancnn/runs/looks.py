@@ -123,12 +123,12 @@ class Looks:
 
     @property
     def before(self) -> int:
-        """How many questions were asked before."""
+        """Return how many questions were asked before."""
         return self.number - 1
 
     @property
     def alone(self) -> bool:
-        """Whether no other question was ever asked of these images."""
+        """Return whether no other question was ever asked of these images."""
         return self.before == 0 and self.later == 0
 
     def in_words(self) -> str:
@@ -268,7 +268,7 @@ class Ledger:
         return [self._look(self._parsed(line, place), place) for place, line in enumerate(lines[1:], start=2)]
 
     def _at(self, images: Hashes) -> tuple[list[Look], dict[str, Hashes]]:
-        """The looks at images of which any is among `images`, and the sets that these are at."""
+        """Return the looks at images of which any is among `images`, and the sets that these are at."""
         looks = self.looks()
         sets = {name: self._images(name) for name in {look.images for look in looks}}
         meeting = {name for name, members in sets.items() if np.isin(images, members, assume_unique=True).any()}

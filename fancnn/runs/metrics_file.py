@@ -110,7 +110,7 @@ def split_metrics(
     *,
     searched: bool = False,
 ) -> dict[str, Any]:
-    """Counts, scores and intervals of one split, as `metrics.json` has them.
+    """Return the counts, scores and intervals of one split, as `metrics.json` has them.
 
     Args:
         predictions: Of the split.
@@ -354,7 +354,7 @@ def validate_weights(folder: Path, weights_sha256: str) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -376,7 +376,7 @@ def _validate_table(path: Path, stated: Any, *, deciding: bool) -> None:
 
 
 def _plain(metrics: Path) -> Mapping[str, Any]:
-    """A `metrics.json` as it is; empty where there is none of fancnn's."""
+    """Return a `metrics.json` as it is; empty where there is none of fancnn's."""
     try:
         found = read_json(metrics, "a metrics.json")
     except UserError:

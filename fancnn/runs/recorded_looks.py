@@ -75,7 +75,7 @@ def _test_images(predictions: Iterable[Prediction]) -> list[Prediction]:
 
 
 def unnamed_note(rows: Sequence[Prediction]) -> str:
-    """What there is to say of images that are not known by their content; empty where all are."""
+    """Return what there is to say of images that are not known by their content; empty where all are."""
     unnamed = sum(not row.content for row in rows)
     which = "" if unnamed == len(rows) else f"{unnamed:,} of "
     return f"{NOT_KNOWN}: the table has no sha256 of {which}them" if unnamed else ""
@@ -84,6 +84,6 @@ def unnamed_note(rows: Sequence[Prediction]) -> str:
 def question_on(
     command: str, rows: Sequence[Prediction], weights: str | None, claim: str | None
 ) -> tuple[Question, Hashes]:
-    """The question, and the images it is asked of, as far as these are known by their content."""
+    """Return the question, and the images it is asked of, as far as these are known by their content."""
     scores = scores_hash((row.content or row.path, row.probability or 0.0) for row in rows)
     return Question(command, weights or scores, scores, claim), content_hashes(row.content for row in rows)

@@ -48,7 +48,7 @@ class EarlierTraining:
 
 
 def earlier_training(ckpt: str, metadata: CheckpointMetadata, command: str = "train") -> EarlierTraining:
-    """The training to go on with: to its end, or where it was stopped after that, to what is stated of it.
+    """Return the training to go on with: to its end, or where it was stopped after that, to what is stated of it.
 
     Raises:
         UserError: If there is none, nothing of it is left to do, its weights are not all finite, or it was made with
@@ -115,7 +115,7 @@ def _latest(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
 
 
 def _stopped_early(content: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    """Whether early stopping, as it is configured now, has ended the training of a checkpoint."""
+    """Return whether early stopping, as it is configured now, has ended the training of a checkpoint."""
     nodes = [node for node in settings["callbacks"].values() if isinstance(node, Mapping)]
     patience = [node["patience"] for node in nodes if str(node.get("_target_")).endswith(".early_stopping")]
     states = [state for name, state in content.get("callbacks", {}).items() if name.startswith("EarlyStopping")]
@@ -123,7 +123,7 @@ def _stopped_early(content: Mapping[str, Any], settings: Mapping[str, Any]) -> b
 
 
 def _is_complete(path: Path) -> bool:
-    """Whether the run of a checkpoint has been judged."""
+    """Return whether the run of a checkpoint has been judged."""
     best = path.with_name(BEST)
     return best.is_file() and not checkpoints.why_incomplete(best, checkpoints.read(best).metadata)
 
@@ -133,7 +133,7 @@ def _is_of(key: str, names: Sequence[str]) -> bool:
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested keys joined with dots.
+    """Return the nested keys joined with dots.
 
     Example:
         >>> flat({"model": {"optimizer": {"lr": 0.1}}, "seed": 0})

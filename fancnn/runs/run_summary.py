@@ -29,7 +29,7 @@ def print_data(data: ImageDataModule) -> None:
 
 
 def data_warnings(data: ImageDataModule) -> list[str]:
-    """Sentences on what may make the scores untrue or the training poor."""
+    """Return sentences on what may make the scores untrue or the training poor."""
     found = []
     if data.skipped:
         found.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
@@ -91,5 +91,5 @@ def _in_two_classes(images: Sequence[LabeledImage]) -> int:
 
 
 def _short(path: Path) -> Path:
-    """Relative to where the user is, if it is below."""
+    """Return the relative to where the user is, if it is below."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def events_folder(place: Path) -> Path | None:
-    """Where a run's own TensorBoard events lie; None where it has none."""
+    """Return where a run's own TensorBoard events lie; None where it has none."""
     events = sorted(place.rglob("events.out.tfevents.*"))
     # figures that were put there later have a name of their own, such as .report
     return next((path.parent for path in events if path.name.rpartition(".")[2].isdigit()), None)

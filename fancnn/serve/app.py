@@ -85,7 +85,7 @@ class Routes:
             metrics.add_request(status, time.monotonic() - started)
 
     async def health(self) -> Health:
-        """Whether the server works at all; restart it where it does not answer."""
+        """Return whether the server works at all; restart it where it does not answer."""
         return {"status": "ok", "reason": ""}
 
     async def ready(self) -> JSONResponse:
@@ -97,12 +97,12 @@ class Routes:
         return JSONResponse(body, 503 if fault else 200)
 
     async def metrics(self) -> PlainTextResponse:
-        """Counts for Prometheus."""
+        """Return the counts for Prometheus."""
         text = self.service.metrics.as_text(not self.service.fault, len(self.service.places))
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
     async def model(self) -> ModelFacts:
-        """The file that decides, its thresholds, and what a request may have."""
+        """Return the file that decides, its thresholds, and what a request may have."""
         inspector, model = self.service.inspector, self.service.inspector.model
         facts = model.facts
         return {
@@ -133,7 +133,7 @@ class Routes:
 
 
 def server_app(routes: Routes, token: str | None = None, only_local: bool = False) -> FastAPI:
-    """The application, for any ASGI server.
+    """Return the application, for any ASGI server.
 
     Args:
         routes: With the service behind them.
@@ -221,7 +221,7 @@ def _lifespan(service: Service) -> Any:
 
 
 def _body(most_files: int) -> dict[str, Any]:
-    """The body of `/predict` for the OpenAPI document."""
+    """Return the body of `/predict` for the OpenAPI document."""
     files = {"type": "array", "items": _BINARY["schema"], "minItems": 1, "maxItems": most_files}
     form = {"schema": {"type": "object", "required": ["files"], "properties": {"files": files}}}
     return {"required": True, "content": {FORM: form, **dict.fromkeys((BYTES, "image/jpeg", "image/png"), _BINARY)}}

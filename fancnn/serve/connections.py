@@ -21,7 +21,7 @@ class Connection(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost where it is closed: no request is read or worked on."""
+        """Return whether nothing is lost where it is closed: no request is read or worked on."""
 
     def give_way(self) -> None:
         """Close it at once."""

@@ -51,7 +51,7 @@ def validate_golden(model: ExportedModel, folder: Path) -> int:
 
 
 def golden_images(folder: Path) -> list[Expected]:
-    """What is expected of each image of a golden folder.
+    """Return what is expected of each image of a golden folder.
 
     Raises:
         UserError: If there are none, or it is not known what to expect of one, or all are expected to be alike.
@@ -85,7 +85,7 @@ def known_golden(model: ExportedModel, folder: Path) -> str:
 
 
 def _hashes_of(model: ExportedModel, path: Path) -> LabeledImage:
-    """An image by its hashes alone; without any where it cannot be read, which the check itself will say."""
+    """Return an image by its hashes alone; without any where it cannot be read, which the check itself will say."""
     try:
         with model.gate.content(path) as content:
             pixels = pixel_hash(model.read(content))
@@ -104,7 +104,7 @@ def _of_folder(folder: Path, path: Path) -> Expected:
 
 
 def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
-    """The row whose path ends as that of the image: tables are made from any working directory."""
+    """Return the row whose path ends as that of the image: tables are made from any working directory."""
     found = [row for row in rows if Path(row.path).parts[-len(path.parts) :] == path.parts and row.decision]
     if len(found) != 1 or found[0].decision not in DECISIONS:
         raise UserError(f"golden={folder}: {TABLE} has {len(found)} decisions on {path}, expected 1")
@@ -112,7 +112,7 @@ def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
 
 
 def _fault(model: ExportedModel, expected: Expected) -> str:
-    """What is wrong with the decision on one image, in words; empty if nothing."""
+    """Return what is wrong with the decision on one image, in words; empty if nothing."""
     try:
         found = model.score([model.read(expected.path)])
     except UnreadableImage as error:

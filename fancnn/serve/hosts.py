@@ -8,7 +8,7 @@ HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^][:@/\\?#\s]+))(?::\d{1,5})?")
 
 
 def is_local(host: str) -> bool:
-    """Whether a name or an address means this computer to itself alone.
+    """Return whether a name or an address means this computer to itself alone.
 
     Example:
         >>> is_local("127.0.0.1"), is_local("::1"), is_local("0.0.0.0"), is_local("127.0.0.1.example.com")

@@ -39,7 +39,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is lost where it is closed: no request is read or worked on."""
+        """Return whether nothing is lost where it is closed: no request is read or worked on."""
         return self.cycle is None or self.cycle.response_started
 
     def give_way(self) -> None:

@@ -56,7 +56,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _file(part: bytes, place: int) -> File:
-    """The file of a part: what stands between two boundaries."""
+    """Return the file of a part: what stands between two boundaries."""
     opening = OPENING.match(part)
     if not opening:
         raise _damaged(f"part {place}: expected a new line after the boundary")
@@ -77,7 +77,7 @@ def _file(part: bytes, place: int) -> File:
 
 
 def _headers(head: bytes, place: int) -> dict[str, bytes]:
-    """Headers by their names in small letters; those that say what a part is may stand once."""
+    """Return the headers by their names in small letters; those that say what a part is may stand once."""
     headers: dict[str, bytes] = {}
     for line in filter(None, head.split(b"\r\n")):
         name, colon, value = line.partition(b":")

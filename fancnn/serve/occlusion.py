@@ -47,7 +47,7 @@ def occlusion_heat(model: ExportedModel, image: NDArray[np.uint8]) -> NDArray[np
 
 
 def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) -> NDArray[np.uint8]:
-    """What the network sees of an image, without the border that `pad` puts around it.
+    """Return what the network sees of an image, without the border that `pad` puts around it.
 
     Args:
         seen: `(h, w, 3)`, the network's input.
@@ -65,7 +65,7 @@ def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) 
 
 
 def heat_png(heat: NDArray[np.float64]) -> str:
-    """Heat as a `data:` address of a PNG to lay over the image: the hotter, the less of it shows through."""
+    """Return the heat as a `data:` address of a PNG to lay over the image: the hotter, the less of it shows through."""
     alpha = heat / max(float(heat.max()), FULL) * OPAQUE
     pixels = np.dstack([*(np.full(heat.shape, level) for level in COLOUR), alpha.round()]).astype(np.uint8)
     file = io.BytesIO()

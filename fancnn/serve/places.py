@@ -31,7 +31,7 @@ class Place:
 
     @property
     def is_reading(self) -> bool:
-        """Whether its body is still being read."""
+        """Return whether its body is still being read."""
         return self._reading is not None
 
     @asynccontextmanager

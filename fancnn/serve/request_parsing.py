@@ -15,7 +15,7 @@ LINGER_SECONDS = 2.0  # what a refused client still sends is passed over: to han
 
 
 def content_type_of(request: Request, most_bytes: int) -> str:
-    """The content type of a request that may be read; nothing of its body is awaited.
+    """Return the content type of a request that may be read; nothing of its body is awaited.
 
     Args:
         request: With `multipart/form-data`, or a content type `image/...` or `application/octet-stream` and the file

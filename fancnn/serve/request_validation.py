@@ -47,7 +47,7 @@ def admitted(model: ExportedModel, content: bytes, formats: Sequence[str]) -> It
 
 
 def size_of(model: ExportedModel, content: bytes, formats: Sequence[str]) -> tuple[int, int]:
-    """Width and height as the header says them, no pixel is decoded.
+    """Return the width and height as the header says them, no pixel is decoded.
 
     Raises:
         Refused: As `admitted`.

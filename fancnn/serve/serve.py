@@ -47,7 +47,7 @@ def serve(settings: ServeSettings) -> None:
 
 
 def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
-    """The application that `settings` describe.
+    """Return the application that `settings` describe.
 
     Raises:
         UserError: If a package is missing, or it is not known what to expect of the golden images.
@@ -86,7 +86,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
 
 
 def _self_check(model: ExportedModel) -> str:
-    """Why the file cannot decide anything, printed, too; empty if nothing is known against it.
+    """Return why the file cannot decide anything, printed, too; empty if nothing is known against it.
 
     A server that never becomes ready is what a load balancer understands; one that ends at once is started again.
     """
@@ -99,7 +99,7 @@ def _self_check(model: ExportedModel) -> str:
 
 
 def taken_port(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """Return a listening socket.
 
     Raises:
         UserError: If it cannot be had.

@@ -24,7 +24,7 @@ class RepeatFilter:
         self._passed_over: dict[tuple[str, ...], int] = {}
 
     def __call__(self, record: logging.LogRecord) -> bool:
-        """Whether a record is to be printed; what it says is made a line of text.
+        """Return whether a record is to be printed; what it says is made a line of text.
 
         The same message is one from the same place of the code: what a client can put into it makes no other.
         """

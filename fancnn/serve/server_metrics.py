@@ -55,7 +55,7 @@ class Metrics:
         self._seconds.observe(seconds)
 
     def as_text(self, ready: bool, under_way: int) -> str:
-        """All of them.
+        """Return all of them.
 
         Args:
             ready: Whether requests are answered with decisions.

@@ -68,7 +68,7 @@ class Service:
 
     @property
     def fault(self) -> str:
-        """Why nothing may be decided now; empty if it may."""
+        """Return why nothing may be decided now; empty if it may."""
         return self.broken or self.golden_fault
 
     @asynccontextmanager
@@ -90,7 +90,7 @@ class Service:
     async def inspect(
         self, place: Place, files_of: Callable[[], Sequence[File]], heatmap: bool, started: float
     ) -> list[ImageAnswer]:
-        """Decisions on the files of a request that began at `started` of `time.monotonic`.
+        """Return the decisions on the files of a request that began at `started` of `time.monotonic`.
 
         Args:
             place: Of the request.
@@ -153,5 +153,5 @@ class Service:
 
 
 def processors() -> int:
-    """Those that this process may use."""
+    """Return those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -136,7 +136,7 @@ def _validate_something_left(trainer: Mapping[str, Any]) -> None:
 
 
 def are_right(*settings: Any) -> bool:
-    """Whether dataclasses of settings hold values that they take; what they refuse has been said by its key."""
+    """Return whether dataclasses of settings hold values that they take; what they refuse has been said by its key."""
     try:
         for item in settings:
             item.__post_init__()
@@ -253,7 +253,7 @@ def validate_seed(seed: int) -> None:
 
 
 def place_of(key: str, path: str | Path) -> Path:
-    """The place that a path names, `~` being a home folder."""
+    """Return the place that a path names, `~` being a home folder."""
     if any(len(os.fsencode(name)) > LONGEST_NAME for name in Path(path).parts):
         raise UserError(
             f"{key}={str(path)[:40]}...: a name in it is longer than {LONGEST_NAME} bytes, which none can be"
@@ -265,7 +265,7 @@ def place_of(key: str, path: str | Path) -> Path:
 
 
 def is_there(place: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
-    """Whether there is something of a kind, as far as it may be looked at."""
+    """Return whether there is something of a kind, as far as it may be looked at."""
     try:
         return kind(place)
     except OSError:
@@ -308,7 +308,7 @@ def validate_exported(key: str, path: str | None) -> None:
 
 
 def _named(key: str, path: str) -> str:
-    """A path as it is called where it is missing: that of a run or a model by itself."""
+    """Return a path as it is called where it is missing: that of a run or a model by itself."""
     return path if path and key in ("run", "file") else f"{key}={path!r}"
 
 

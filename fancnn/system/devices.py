@@ -6,7 +6,7 @@ from fancnn.errors import UserError
 
 
 def chosen_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU; any other name is torch's.
+    """Return `auto` is CUDA where there is one, else the CPU; any other name is torch's.
 
     Raises:
         UserError: If this machine has no such device.

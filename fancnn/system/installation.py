@@ -42,6 +42,6 @@ def explained_imports() -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Versions that decide numbers."""
+    """Return the versions that decide numbers."""
     packages = ("torch", "torchvision", "pytorch-lightning")
     return {"fancnn": fancnn.__version__, **{name: installed_version(name) for name in packages}}

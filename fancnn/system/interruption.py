@@ -23,7 +23,7 @@ _state = {"works": False, "uncut": 0}
 
 
 def is_command() -> bool:
-    """Whether the program is one of our commands, and not one that calls us."""
+    """Return whether the program is one of our commands, and not one that calls us."""
     name = getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", None) or Path(sys.argv[0]).name
     return name.startswith(("fancnn.", "fancnn-"))
 
@@ -41,7 +41,7 @@ def work_begins() -> None:
 
 
 def exit_code() -> int | None:
-    """What the program ends with since a signal came; None if none did."""
+    """Return what the program ends with since a signal came; None if none did."""
     return 128 + _received[0] if _received else None
 
 

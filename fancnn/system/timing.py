@@ -31,7 +31,7 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """Median of the ratios, pair by pair where both were measured in turn: a slow moment hits both."""
+        """Return the median of the ratios, pair by pair where both were measured in turn: a slow moment hits both."""
         if not self.limit:
             return None
         if len(self.limit) == len(self.values):
@@ -48,7 +48,7 @@ class Result:
 
 
 def shown(value: float) -> str:
-    """Three or four digits, whatever the size.
+    """Return three or four digits, whatever the size.
 
     Example:
         >>> shown(1234.56), shown(12.345), shown(0.012345)

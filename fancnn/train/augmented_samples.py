@@ -46,7 +46,7 @@ class LogSampleImages(pl.Callback):
 def augmented_sheet(
     data: ImageDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
 ) -> NDArray[np.uint8]:
-    """Rows of training images, each as it is and then as `augment` shows it; global random state is left alone.
+    """Return rows of training images, each as it is and then as `augment` shows it; global random state is left alone.
 
     Args:
         data: After `setup`.
@@ -82,7 +82,7 @@ def _share(label: Tensor, share: Tensor) -> str:
 
 
 def _first_of_each(images: Sequence[LabeledImage], count: int) -> list[int]:
-    """Half of `count` spread over the GO images, half over the NG images."""
+    """Return half of `count` spread over the GO images, half over the NG images."""
     rows: list[int] = []
     for label in (0, 1):
         of_label = [row for row, image in enumerate(images) if image.label == label]

@@ -312,7 +312,7 @@ def _decide(
 
 
 def _found(model: Model, data: ImageDataModule, split: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
-    """Logits and likeliest types of the images of a split.
+    """Return the logits and likeliest types of the images of a split.
 
     Raises:
         NotFiniteError: If the output for one is NaN or infinite, naming it.
@@ -358,7 +358,7 @@ def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, splits: dict
 
 
 def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
-    """What a person compares runs by: network, optimizer, schedule, and whatever this command line changed."""
+    """Return what a person compares runs by: network, optimizer, schedule, and whatever this command line changed."""
     values = flat(asdict(settings))
     groups = ("model.network.", "model.optimizer.", "schedule.", "data.batch_size", "seed")
     changed = tuple(override.split("=")[0].lstrip("+") for override in settings.overrides)

@@ -78,7 +78,7 @@ class Classifier(TrainingModule):
         return loss
 
     def _targets(self, classes: Tensor) -> Tensor:
-        """What the loss compares outputs with: of one output the label, of several the share of each class."""
+        """Return what the loss compares outputs with: of one output the label, of several the share of each class."""
         count = len(self.model.outputs)
         return classes if count == 1 else F.one_hot(classes.long(), count).to(torch.float32)
 

@@ -39,7 +39,7 @@ class Finding:
 
 
 def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ()) -> list[Finding]:
-    """All that was found, what matters most first; a run that learns nothing is told why, and nothing further.
+    """Return all that was found, what matters most first; a run that learns nothing is told why, and nothing further.
 
     Args:
         history: Rows of `metrics.csv`, in their order.
@@ -58,7 +58,7 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
 
 
 def constant_output(history: Sequence[Row]) -> Finding | None:
-    """Whether every image of validation had one probability in each of the last epochs, three or more.
+    """Return whether every image of validation had one probability in each of the last epochs, three or more.
 
     Then AUROC is exactly a half, average precision is the share of NG, and all images are called the same.
     """
@@ -75,7 +75,7 @@ def constant_output(history: Sequence[Row]) -> Finding | None:
 
 
 def rate_too_low(history: Sequence[Row]) -> Finding | None:
-    """Whether the training loss falls, or rests, from epoch to epoch and has come nowhere."""
+    """Return whether the training loss falls, or rests, from epoch to epoch and has come nowhere."""
     losses = _known(history, "train/loss")
     if len(losses) < 3 or min(losses) < 0.9 * EVEN or losses[0] - losses[-1] > SLOW * (len(losses) - 1):
         return None
@@ -88,7 +88,7 @@ def rate_too_low(history: Sequence[Row]) -> Finding | None:
 
 
 def at_chance(history: Sequence[Row]) -> Finding | None:
-    """Whether after five epochs or more the scores of training are those of guessing, and not on their way."""
+    """Return whether after five epochs or more the scores of training are those of guessing, and not on their way."""
     train, val = (_known(history[-3:], f"{split}/auroc") for split in ("train", "val"))
     if len(history) < 5 or not train or not val or max(*train, *val) > 0.6:
         return None
@@ -102,7 +102,7 @@ def at_chance(history: Sequence[Row]) -> Finding | None:
 
 
 def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ()) -> Finding | None:
-    """Whether a loss goes up and down to the end, training's ends well above its lowest, or steps are huge."""
+    """Return whether a loss goes up and down to the end, training's ends well above its lowest, or steps are huge."""
     losses = _known(history, "train/loss")
     if len(losses) >= 5:
         low, end = min(losses[:-3]), median(losses[-3:])
@@ -130,7 +130,7 @@ def rate_too_high(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] 
 
 
 def still_falling(history: Sequence[Row]) -> Finding | None:
-    """Whether training ended while both losses fell, training's fast."""
+    """Return whether training ended while both losses fell, training's fast."""
     train, val = _known(history, "train/loss"), _known(history, "val/loss")
     if len(train) < 5 or len(val) != len(train) or val.index(min(val)) != len(val) - 1:
         return None
@@ -170,7 +170,7 @@ def overfitting(history: Sequence[Row]) -> Finding | None:
 
 
 def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
-    """The ReLU layers that give nothing but zeros when they were looked at last, one finding for each."""
+    """Return the ReLU layers that give nothing but zeros when they were looked at last, one finding for each."""
     found = []
     for layer in dict.fromkeys(row["layer"] for row in dynamics):
         looks = [(row["epoch"], row["dead"]) for row in dynamics if row["layer"] == layer and "dead" in row]
@@ -231,5 +231,5 @@ def _known(history: Iterable[Row], name: str) -> list[float]:
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
-    """The middle of each value and its neighbours, so that one epoch alone is no turn."""
+    """Return the middle of each value and its neighbours, so that one epoch alone is no turn."""
     return [median(values[max(0, at - 1) : at + 2]) for at in range(len(values))]

@@ -71,7 +71,7 @@ class EpochCsvLogger(Checkpoint):
 
 
 def epoch_line(row: dict[str, float], epochs: int, scores: Sequence[str] = ("f1", "auroc")) -> str:
-    """What the console says of an epoch.
+    """Return what the console says of an epoch.
 
     Example:
         >>> epoch_line({"epoch": 3, "seconds": 2.04, "train/loss": 0.5, "val/loss": 0.61, "val/f1": 0.7}, 10)

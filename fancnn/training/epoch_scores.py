@@ -54,7 +54,7 @@ class EpochScores:
         self._labels.append(labels)
 
     def take(self) -> tuple[Tensor, Tensor]:
-        """All logits and labels since the last call, `(n,)` each."""
+        """Return all logits and labels since the last call, `(n,)` each."""
         taken = torch.cat(self._logits), torch.cat(self._labels)
         self._logits, self._labels = [], []
         return taken

@@ -45,7 +45,7 @@ def _validate_optimizer(make: Any, network: nn.Module) -> None:
 
 
 def _stepped(make: Any) -> Tensor:
-    """Two weights of 1 after a step along a gradient of 1."""
+    """Return two weights of 1 after a step along a gradient of 1."""
     weight = nn.Parameter(torch.ones(2))
     weight.grad = torch.ones(2)
     optimizer = make([weight])
@@ -62,7 +62,7 @@ def _validate_schedule(make: Any, optimizer: Optimizer) -> None:
 
 
 def _tried(key: str, make: Any, attempt: Callable[[], T]) -> T:
-    """What `attempt` gives, where it does not find a mistake in the arguments that `make` has."""
+    """Return what `attempt` gives, where it does not find a mistake in the arguments that `make` has."""
     try:
         return attempt()
     except UserError:

@@ -48,7 +48,7 @@ class LayerFreezing(pl.Callback):
             say(f"all layers learn from epoch {trainer.current_epoch + 1} on")
 
     def frozen_layers(self, network: nn.Module) -> list[nn.Module]:
-        """The layers that are frozen; one that the network itself keeps from learning is none of these.
+        """Return the layers that are frozen; one that the network itself keeps from learning is none of these.
 
         Raises:
             UserError: If no layer would be left to learn.
@@ -60,12 +60,12 @@ class LayerFreezing(pl.Callback):
 
 
 def freezing_callbacks(layers: int | str | None, until_epoch: int | None = None) -> list[LayerFreezing]:
-    """The callback that keeps layers as they came, in a list; an empty one where none is to stay so."""
+    """Return the callback that keeps layers as they came, in a list; an empty one where none is to stay so."""
     return [] if layers is None else [LayerFreezing(layers, until_epoch)]
 
 
 def first_layers(network: nn.Module, count: int | str) -> list[nn.Module]:
-    """The first layers with kernels, and whatever holds weights before the next one, norms above all.
+    """Return the first layers with kernels, and whatever holds weights before the next one, norms above all.
 
     Layers are counted in the order in which the network defines them, which is that of `python -m fancnn.describe`
     but for shortcuts.
@@ -104,7 +104,7 @@ def set_frozen(layers: list[nn.Module], frozen: bool) -> None:
 
 
 def network_of(module: nn.Module) -> nn.Module:
-    """The network that is trained, in a LightningModule."""
+    """Return the network that is trained, in a LightningModule."""
     found: Any = next(part for part in module.modules() if isinstance(part, Model))
     network: nn.Module = found.network
     return network

@@ -4,7 +4,7 @@ import torch
 
 
 def hardware_precision(accelerator: str) -> tuple[str, str]:
-    """What `trainer.precision=auto` means on this machine.
+    """Return what `trainer.precision=auto` means on this machine.
 
     Args:
         accelerator: Lightning's name: `auto`, `gpu`, `cuda`, `cpu`, ...

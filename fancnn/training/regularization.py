@@ -38,7 +38,7 @@ class KernelPenalty:
 
 
 def optimizer_of(network: nn.Module, make: Callable[..., Optimizer]) -> Optimizer:
-    """The optimizer of what is learnt; its weight decay, if it has one, acts on kernels alone.
+    """Return the optimizer of what is learnt; its weight decay, if it has one, acts on kernels alone.
 
     Args:
         network: What is trained.

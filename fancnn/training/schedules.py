@@ -20,7 +20,7 @@ from fancnn.training.epoch_scores import direction
 def scheduled(
     make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: Callable[[], float]
 ) -> dict[str, Any]:
-    """The scheduler that `make` gives, and when it steps, in Lightning's form.
+    """Return the scheduler that `make` gives, and when it steps, in Lightning's form.
 
     Args:
         make: Takes the optimizer; one that takes `total_steps` as well steps after every step of the optimizer, any
@@ -43,12 +43,12 @@ def step_plateaus(trainer: Trainer) -> None:
 
 
 def constant(optimizer: Optimizer) -> LambdaLR:
-    """`lr(epoch) = lr0`."""
+    """Return `lr(epoch) = lr0`."""
     return LambdaLR(optimizer, lambda epoch: 1.0)
 
 
 def exponential_decay(optimizer: Optimizer, epochs_per_decade: float | None) -> LambdaLR:
-    """The original's decay: `lr(epoch) = lr0 * 0.1 ** (epoch / epochs_per_decade)`, once an epoch.
+    """Return the original's decay: `lr(epoch) = lr0 * 0.1 ** (epoch / epochs_per_decade)`, once an epoch.
 
     Args:
         optimizer: Its learning rate is lr0.
@@ -66,7 +66,7 @@ def exponential_decay(optimizer: Optimizer, epochs_per_decade: float | None) -> 
 
 
 def step_decay(optimizer: Optimizer, every: int, factor: float = 0.1) -> LambdaLR:
-    """`lr(epoch) = lr0 * factor ** floor(epoch / every)`, once an epoch.
+    """Return `lr(epoch) = lr0 * factor ** floor(epoch / every)`, once an epoch.
 
     Args:
         optimizer: Its learning rate is lr0.
@@ -165,7 +165,7 @@ class Plateau(ReduceLROnPlateau):
 
 
 def _falling(progress: float) -> float:
-    """Half a cosine: 1 at progress 0, 0 from progress 1 on."""
+    """Return half a cosine: 1 at progress 0, 0 from progress 1 on."""
     return (1 + cos(pi * min(1.0, progress))) / 2
 
 

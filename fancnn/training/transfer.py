@@ -50,7 +50,7 @@ def load_matching_layers(network: nn.Module, weights: Mapping[str, Tensor], keep
 
 
 def fitting_layers(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Names of the layers that fit `weights`: before the first kernel that does not, and after it.
+    """Return the names of the layers that fit `weights`: before the first kernel that does not, and after it.
 
     Those after it fit by chance: they have learnt to read what another layer wrote. A norm that is new or missing
     leaves channels what they are, so that layers after it are still of use.
@@ -71,7 +71,7 @@ def fitting_layers(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[l
 
 
 def layers_in_words(names: Collection[str], order: Collection[str]) -> str:
-    """Names of layers; those that follow one another in `order` as a range.
+    """Return the names of layers; those that follow one another in `order` as a range.
 
     Example:
         >>> layers_in_words(["a", "b", "c", "e"], ["a", "b", "c", "d", "e"])
@@ -90,7 +90,7 @@ def layers_in_words(names: Collection[str], order: Collection[str]) -> str:
 
 
 def layer_names(network: nn.Module) -> list[str]:
-    """Names of what holds tensors itself, in the network's order."""
+    """Return the names of what holds tensors itself, in the network's order."""
     return list(_by_layer(network.state_dict()))
 
 
