@@ -11,6 +11,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from fancnn.errors import UserError
+from fancnn.settings.earlier_names import KEYS, override_by_present_names
 
 QUOTING = (
     "Values with spaces, brackets, quotes, = or ~ need quotes of their own inside the shell's: "
@@ -81,6 +82,8 @@ def _in_words(
     near = _near(key, known) or _near(key.rpartition(".")[2], last)
     if key == "model" and "file" in known:
         near = f". An exported file is file={value}"
+    if key in KEYS:
+        near = f". It is {override_by_present_names(override)} now"
     return f"{override}: {name} has no key {key}{near or '. --help lists its keys'}"
 
 

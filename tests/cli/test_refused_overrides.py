@@ -33,6 +33,14 @@ def test_all_mistakes_of_a_command_line_are_named_with_what_may_have_been_meant(
     ]
 
 
+def test_a_key_of_an_earlier_version_is_named_as_it_is_now() -> None:
+    texts = refused("data.split=grouped", "model.outputs=types")
+    assert texts[:2] == [
+        "data.split=grouped: train has no key data.split. It is data.split_method=grouped now",
+        "model.outputs=types: train has no key model.outputs. It is model.labels=defect_types now",
+    ]
+
+
 def test_a_key_that_another_argument_brings_is_none_of_them() -> None:
     there, wrong = "augment.transforms.shift=null", "augment.transforms.shft=null"
     near = "augment.transforms.shft. Did you mean augment.transforms.shift?"
