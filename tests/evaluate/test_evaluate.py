@@ -24,7 +24,7 @@ Evaluate = Callable[..., dict[str, dict[str, Any]]]
 def run_evaluate(trained_run: Path, tmp_path: Path) -> Evaluate:
     def run(*overrides: str) -> dict[str, dict[str, Any]]:
         given = [f"run={trained_run}", "device=cpu", f"output_dir={tmp_path / 'out'}", *overrides]
-        return evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).parts
+        return evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).splits
 
     return run
 
@@ -184,7 +184,7 @@ def test_a_folder_without_a_known_class_is_said_with_the_way_out(run_evaluate: E
 
 def evaluated(tmp_path: Path, *overrides: str) -> dict[str, dict[str, Any]]:
     given = [*overrides, f"output_dir={tmp_path / 'out'}"]
-    return evaluate_table(compose_command("evaluate", EvaluateSettings, *given)).parts
+    return evaluate_table(compose_command("evaluate", EvaluateSettings, *given)).splits
 
 
 def test_the_table_of_any_model_is_scored_by_itself(tmp_path: Path) -> None:

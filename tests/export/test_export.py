@@ -187,7 +187,7 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
     after = run_command("fancnn.parity", f"file={exported}", f"run={run}", f"input={image_folder}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
     assert "the run was decided anew since inspector.onnx was exported" in after.stdout
-    assert "parts from the run at the thresholds: 0.5 in the file, " in after.stdout
+    assert "diverges from the run at the thresholds: 0.5 in the file, " in after.stdout
     assert "(ONNX Runtime" in after.stdout
     assert not (tmp_path / "outputs").exists()
 

@@ -99,7 +99,7 @@ def test_a_plain_resize_fails_on_openvino_and_ours_agrees_everywhere(
     capsys.readouterr()
     assert not compared(model, plain, textures())
     told = capsys.readouterr().out
-    assert "OpenVINO, float32: parts from the run at the resize: " in told
+    assert "OpenVINO, float32: diverges from the run at the resize: " in told
     assert "ONNX Runtime: parts" not in told, "it has antialias"
     assert "file decides as the run does" not in told
 
@@ -161,9 +161,9 @@ def test_where_only_the_thresholds_differ_they_are_said_and_each_image_counts_on
     model.thresholds = Thresholds(0.0, 1.0)  # RECHECK throughout; the file has none
     assert not compared(model, exported, images)
     told = capsys.readouterr().out
-    apart = f"parts from the run at the thresholds: {own:g} in the file, 0 and 1 in the run (0.png)"
+    apart = f"diverges from the run at the thresholds: {own:g} in the file, 0 and 1 in the run (0.png)"
     assert told.count(apart) == 2, "by each runtime that counts"
-    assert told.count("parts from the run") == 2
+    assert told.count("diverges from the run") == 2
     assert "INFERENCE_PRECISION_HINT=f32: 0 decisions would differ beyond those below" in told
     assert "24 decisions differ: 0.png (ONNX Runtime; OpenVINO, float32), 1.png (" in told
 

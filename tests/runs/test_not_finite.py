@@ -210,7 +210,7 @@ def test_evaluate_scores_none_of_them(
     rows = read_predictions(tmp_path / "predictions.csv")
     assert found.unread == len(rows) > 0  # the command ends with 2
     assert all(NO_NUMBER in row.error and row.decision == "" for row in rows)
-    (part,) = found.parts.values()
+    (split,) = found.splits.values()
     assert (part["images"], part["accuracy"]) == (0, None)
     printed = capsys.readouterr().out
     assert f"{NO_NUMBER} for {len(rows)} of {len(rows)} images; they are not scored" in printed

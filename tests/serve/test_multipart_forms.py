@@ -92,7 +92,7 @@ def test_as_many_files_as_are_taken_are_taken_and_their_names_are_text() -> None
 def test_no_charset_makes_a_fault_of_the_server(client: Callable[..., TestClient], charset: str) -> None:
     body = form((NAMED.replace(b"a.png", b"\\ud800+2AA-.png"), b"x"))
     answer = client().post("/predict", content=body, headers={"Content-Type": f"{TYPE}; charset={charset}"})
-    assert (answer.status_code, answer.json()["reason"][:11]) == (415, "not a pictu")
+    assert (answer.status_code, answer.json()["reason"][:12]) == (415, "not an image")
 
 
 def test_a_form_that_was_cut_is_decided_in_no_part(client: Callable[..., TestClient], encoded_image: bytes) -> None:
