@@ -211,7 +211,7 @@ def test_evaluate_scores_none_of_them(
     assert found.unread == len(rows) > 0  # the command ends with 2
     assert all(NO_NUMBER in row.error and row.decision == "" for row in rows)
     (split,) = found.splits.values()
-    assert (part["images"], part["accuracy"]) == (0, None)
+    assert (split["images"], split["accuracy"]) == (0, None)
     printed = capsys.readouterr().out
     assert f"{NO_NUMBER} for {len(rows)} of {len(rows)} images; they are not scored" in printed
     assert "cannot be read" not in printed
