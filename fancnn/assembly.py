@@ -246,8 +246,7 @@ def model(
 
 def thresholds(decision: DecisionSettings) -> Thresholds:
     """Return those that are said, until a rule has chosen."""
-    lower = decision.threshold if decision.recheck is None else decision.recheck
-    return Thresholds(lower, decision.threshold)
+    return Thresholds.of(decision.threshold, decision.recheck)
 
 
 def classifier(

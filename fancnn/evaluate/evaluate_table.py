@@ -68,9 +68,8 @@ def asked_thresholds(settings: EvaluateSettings, own: Thresholds) -> Thresholds:
     if not said_thresholds(settings):
         return own
     upper = own.upper if settings.threshold is None else settings.threshold
-    lower = upper if settings.recheck is None else settings.recheck
-    validate_thresholds(upper, lower)
-    return Thresholds(lower, upper)
+    validate_thresholds(upper, settings.recheck)
+    return Thresholds.of(upper, settings.recheck)
 
 
 def state(

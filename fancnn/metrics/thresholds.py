@@ -32,6 +32,16 @@ class Thresholds:
             raise ValueError(f"thresholds {self.lower} and {self.upper} should be 0 <= lower <= upper <= 1")
 
     @classmethod
+    def of(cls, threshold: float, recheck: float | None = None) -> "Thresholds":
+        """Return what is meant by the keys `threshold`, where NG begins, and `recheck`, where RECHECK does.
+
+        Example:
+            >>> Thresholds.of(0.7, 0.2), Thresholds.of(0.7)
+            (Thresholds(lower=0.2, upper=0.7), Thresholds(lower=0.7, upper=0.7))
+        """
+        return cls(threshold if recheck is None else recheck, threshold)
+
+    @classmethod
     def single(cls, threshold: float) -> "Thresholds":
         return cls(threshold, threshold)
 

@@ -82,9 +82,8 @@ def _thresholds(settings: ReportSettings) -> Thresholds | None:
     if settings.threshold is None and settings.recheck is None:
         return None
     upper = _own_upper(settings) if settings.threshold is None else settings.threshold
-    lower = upper if settings.recheck is None else settings.recheck
-    validate_thresholds(upper, lower)
-    return Thresholds(lower, upper)
+    validate_thresholds(upper, settings.recheck)
+    return Thresholds.of(upper, settings.recheck)
 
 
 def _own_upper(settings: ReportSettings) -> float:
