@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat
 from fancnn.runs.run_summary import print_data, print_interrupted, print_next
 from fancnn.runs.scoring import print_scores
+from fancnn.settings.choices import to_dict
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
@@ -359,7 +360,7 @@ def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, splits: dict
 
 def _hyperparameters(settings: TrainSettings) -> dict[str, Any]:
     """Return what a person compares runs by: network, optimizer, schedule, and whatever this command line changed."""
-    values = flat(asdict(settings))
+    values = flat(to_dict(settings))
     groups = ("model.network.", "model.optimizer.", "schedule.", "data.batch_size", "seed")
     changed = tuple(override.split("=")[0].lstrip("+") for override in settings.overrides)
     return {
