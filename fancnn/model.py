@@ -217,12 +217,12 @@ class Model(nn.Module):
         ]
         if undecided := [
             str(item) if isinstance(item, str | os.PathLike) else place
-            for place, (item, (chance, _)) in enumerate(zip(items, found, strict=True))
-            if chance is None
+            for place, (item, (probability, _)) in enumerate(zip(items, found, strict=True))
+            if probability is None
         ]:
             raise NotFiniteError(undecided, len(items))
-        probabilities = np.array([chance for chance, _ in found], dtype=np.float64)
-        decisions = [self.thresholds.decide(chance) for chance in probabilities]
+        probabilities = np.array([probability for probability, _ in found], dtype=np.float64)
+        decisions = [self.thresholds.decide(probability) for probability in probabilities]
         types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, found, strict=True)]
         return Predictions(probabilities, decisions, types)
 
@@ -251,21 +251,21 @@ class Model(nn.Module):
         scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
         found = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
         errors = [
-            NOT_FINITE if item.pixels is not None and chance is None else item.error
-            for item, (chance, _) in zip(batch, found, strict=True)
+            NOT_FINITE if item.pixels is not None and probability is None else item.error
+            for item, (probability, _) in zip(batch, found, strict=True)
         ]
         return [
-            FileScore(item.path, item.sha256, chance, error, guess, item.pixel_sha256)
-            for item, (chance, guess), error in zip(batch, found, errors, strict=True)
+            FileScore(item.path, item.sha256, probability, error, guess, item.pixel_sha256)
+            for item, (probability, guess), error in zip(batch, found, errors, strict=True)
         ]
 
     def _score_pixels(self, images: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
         """Yield P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
         for batch in _in_batches(images):
             logits, guesses, finite = self._outputs(torch.stack(batch))
-            chances = self.calibration.probabilities(logits).tolist()
-            for chance, guess, is_finite in zip(chances, guesses, finite, strict=True):
-                yield (chance, guess) if is_finite else (None, TypeGuess())
+            probabilities = self.calibration.probabilities(logits).tolist()
+            for probability, guess, is_finite in zip(probabilities, guesses, finite, strict=True):
+                yield (probability, guess) if is_finite else (None, TypeGuess())
 
     def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
         """Return one image as `(3, *image_size)` uint8."""

@@ -208,8 +208,8 @@ def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rat
     labels, means = columns(val)
     joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)
     joined.seen_images = joined.seen_images.merged(SeenImages.of(calibration=val))
-    chances = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
-    return [replace(row, probability=float(chance)) for row, chance in zip(rows, chances, strict=True)]
+    probabilities = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
+    return [replace(row, probability=float(probability)) for row, probability in zip(rows, probabilities, strict=True)]
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:

@@ -84,14 +84,14 @@ def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence
     logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
     if not (finite := torch.isfinite(logits)).all():
         raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
-    chances = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
-    return ActivationStats(kept, logits, chances, values, places, len(images) - len(kept))
+    probabilities = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
+    return ActivationStats(kept, logits, probabilities, values, places, len(images) - len(kept))
 
 
 def representative_images(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
     """Return rows of a activation_stats worth a look, with the reason: `each` of every kind, the surest first."""
     labels = torch.tensor([image.label for image in found.images])
-    decisions = np.array([model.thresholds.decide(float(chance)) for chance in found.probabilities])
+    decisions = np.array([model.thresholds.decide(float(probability)) for probability in found.probabilities])
     rising = found.probabilities.argsort(stable=True).tolist()
     kinds: list[tuple[str, Callable[[int], bool], Sequence[int]]] = [
         ("Escape", lambda row: bool(labels[row] == 1) and decisions[row] == "GO", rising),
@@ -124,7 +124,7 @@ def subjects(
             logit, (guess,) = model.logits_and_types(fitted)
         except NotFiniteError as error:
             raise NotFiniteError([image.path], 1) from error
-        chance = float(model.calibration.probabilities(logit)[0])
+        probability = float(model.calibration.probabilities(logit)[0])
         known = bool(image.class_name)
         shown.append(
             ExplainedImage(
@@ -133,8 +133,8 @@ def subjects(
                 truth=kind_of(image.class_name, image.defect_type),
                 label=image.label if known else None,
                 logit=float(logit[0]),
-                probability=chance,
-                decision=model.thresholds.decide(chance),
+                probability=probability,
+                decision=model.thresholds.decide(probability),
                 pixels=_reduced(original),
                 seen=_seen(fitted, _reduced(original).shape[0]),
                 mask=_mask(masks.get(image.path), _reduced(original).shape[:2]),

@@ -136,7 +136,7 @@ class ExportedModel:
             raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
         return Found(
             probabilities,
-            [self.thresholds.decide(chance) for chance in probabilities],
+            [self.thresholds.decide(probability) for probability in probabilities],
             shares,
             self._guessed(shares),
         )
@@ -230,10 +230,10 @@ class ExportedModel:
         probabilities, shares, finite = self._outputs([image for _, _, image in files])
         guesses = self._guessed(shares)
         return [
-            FileScore(path, sha256, float(chance), "", guess, pixel_hash(image))
+            FileScore(path, sha256, float(probability), "", guess, pixel_hash(image))
             if is_finite
             else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(image))
-            for (path, sha256, image), chance, guess, is_finite in zip(
+            for (path, sha256, image), probability, guess, is_finite in zip(
                 files, probabilities, guesses, finite, strict=True
             )
         ]

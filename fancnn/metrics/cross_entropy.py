@@ -15,8 +15,8 @@ def sigmoid(logits: ArrayLike) -> Floats:
     """
     z = np.asarray(logits, dtype=np.float64)
     small = np.exp(-np.abs(z))
-    chances: Floats = np.where(z >= 0, 1, small) / (1 + small)
-    return chances
+    probabilities: Floats = np.where(z >= 0, 1, small) / (1 + small)
+    return probabilities
 
 
 def softmax(logits: ArrayLike) -> Floats:

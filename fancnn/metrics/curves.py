@@ -58,10 +58,10 @@ def ranking_curves(
         >>> curves.overkill_rate.tolist(), curves.recall.tolist()
         ([0.0, 0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.5, 1.0, 1.0])
     """
-    truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
+    truth, probs = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
     if not 0 < truth.sum() < truth.size:
         return None
-    values, places = np.unique(chances, return_inverse=True)
+    values, places = np.unique(probs, return_inverse=True)
     cells = 2 * places + truth
 
     def rates(sample: Sample) -> tuple[Values, Values, Values]:
@@ -124,13 +124,13 @@ def threshold_curves(
         >>> curves.escape[0].tolist()
         [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
     """
-    truth, chances = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
-    places = np.unique(np.concatenate([[0.0], chances, [1.0]]))
+    truth, probs = np.asarray(labels).astype(bool), np.asarray(probabilities, dtype=np.float64)
+    places = np.unique(np.concatenate([[0.0], probs, [1.0]]))
     banded = np.unique(np.linspace(0, places.size - 1, points).round().astype(int))
-    passed_ng, passed_go = (np.searchsorted(np.sort(chances[of]), places, side="right") for of in (truth, ~truth))
+    passed_ng, passed_go = (np.searchsorted(np.sort(probs[of]), places, side="right") for of in (truth, ~truth))
     ng, go = int(truth.sum()), int((~truth).sum())
     units = None if groups is None else unit_numbers(groups, truth.size)
-    of_ng, of_go = ((chances[of], None if units is None else units[of]) for of in (truth, ~truth))
+    of_ng, of_go = ((probs[of], None if units is None else units[of]) for of in (truth, ~truth))
     return ThresholdCurves(
         thresholds=places,
         escape=_with_band(places, passed_ng, banded, *of_ng, above=False),
@@ -149,13 +149,13 @@ def _with_band(
     places: Values,
     counts: NDArray[np.intp],
     banded: NDArray[np.int_],
-    chances: Values,
+    probs: Values,
     units: NDArray[np.intp] | None,
     *,
     above: bool,
 ) -> tuple[Values, Band] | None:
     """Share of the parts up to each place, or above it, and its band."""
-    total = chances.size
+    total = probs.size
     if not total:
         return None
     if units is None:
@@ -163,7 +163,7 @@ def _with_band(
         found = [exact[count] for count in counts[banded].tolist()]
     else:
         totals = np.bincount(units)
-        hits = ((chances > place) if above else (chances <= place) for place in places[banded])
+        hits = ((probs > place) if above else (probs <= place) for place in places[banded])
         found = [clustered_interval(np.bincount(units[hit], minlength=totals.size), totals) for hit in hits]
     known = [interval or Interval(0, 1) for interval in found]
     low, high = (np.array([getattr(interval, side) for interval in known]) for side in ("low", "high"))

@@ -29,14 +29,14 @@ def at_prior(probabilities: ArrayLike, from_rate: float, to_rate: float) -> NDAr
         >>> at_prior([0.0, 0.5, 1.0], 0.5, 0.02).round(3).tolist()
         [0.0, 0.02, 1.0]
     """
-    chances = np.asarray(probabilities, dtype=np.float64)
+    probs = np.asarray(probabilities, dtype=np.float64)
     for name, rate in (("from_rate", from_rate), ("to_rate", to_rate)):
         if not 0 < rate < 1:
             raise ValueError(f"{name}={rate}: expected a share of NG above 0 and below 1")
-    if not ((chances >= 0) & (chances <= 1)).all():  # nor NaN
+    if not ((probs >= 0) & (probs <= 1)).all():  # nor NaN
         raise ValueError("expected probabilities in [0, 1]")
     odds_ratio = (to_rate / (1 - to_rate)) / (from_rate / (1 - from_rate))
-    ng, go = chances * odds_ratio, 1 - chances
+    ng, go = probs * odds_ratio, 1 - probs
     return np.asarray(ng / (ng + go))
 
 

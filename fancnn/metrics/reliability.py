@@ -50,11 +50,11 @@ def reliability(
         >>> [(part.low, part.count, part.ng_rate) for part in reliability([0, 1, 1], [0.1, 0.9, 1.0], bins=2)]
         [(0.0, 1, 0.0), (0.5, 2, 1.0)]
     """
-    truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
-    places = bin_numbers(chances, bins)
+    truth, probs = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
+    places = bin_numbers(probs, bins)
     units = None if groups is None else unit_numbers(groups, truth.size)
     inside = [(number, places == number) for number in np.unique(places)]
-    return [_bin(number, bins, truth[of], chances[of], None if units is None else units[of]) for number, of in inside]
+    return [_bin(number, bins, truth[of], probs[of], None if units is None else units[of]) for number, of in inside]
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float | None:
@@ -70,12 +70,12 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
         >>> expected_calibration_error([1, 1, 0, 1], [0.75, 0.75, 0.75, 0.75])
         0.0
     """
-    chances = np.asarray(probabilities, dtype=np.float64)
-    if chances.size == 0:
+    probs = np.asarray(probabilities, dtype=np.float64)
+    if probs.size == 0:
         return None
     # the weighted distance of a bin's two means is the distance of its sums
-    gaps = np.bincount(bin_numbers(chances, bins), weights=chances - np.asarray(labels))
-    return float(np.abs(gaps).sum() / chances.size)
+    gaps = np.bincount(bin_numbers(probs, bins), weights=probs - np.asarray(labels))
+    return float(np.abs(gaps).sum() / probs.size)
 
 
 def bin_numbers(probabilities: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
@@ -98,7 +98,7 @@ def _bin(
     number: int,
     bins: int,
     truth: NDArray[np.int64],
-    chances: NDArray[np.float64],
+    probs: NDArray[np.float64],
     units: NDArray[np.intp] | None,
 ) -> ReliabilityBin:
     ng, count = int(truth.sum()), len(truth)
@@ -110,7 +110,7 @@ def _bin(
         low=float(number / bins),
         high=float((number + 1) / bins),
         count=count,
-        mean_probability=float(chances.mean()),
+        mean_probability=float(probs.mean()),
         ng_rate=ng / count,
         interval=interval or Interval(0.0, 1.0),
     )

@@ -43,8 +43,8 @@ class ScoredImages:
         groups: Sequence[str] | None = None,
     ) -> "ScoredImages":
         """Take labels and probabilities as they come; groups are counted only where `natural_groups` says so."""
-        truth, chances = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
-        return cls(truth, chances, thresholds, None if groups is None else natural_groups(groups))
+        truth, probs = np.asarray(labels).astype(np.int64), np.asarray(probabilities, dtype=np.float64)
+        return cls(truth, probs, thresholds, None if groups is None else natural_groups(groups))
 
     @cached_property
     def ranks(self) -> NDArray[np.int64]:

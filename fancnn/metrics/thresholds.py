@@ -63,10 +63,10 @@ class Thresholds:
         Raises:
             ValueError: If a probability is NaN or infinite. NaN is above no threshold, so that it would be GO.
         """
-        chances = np.asarray(probabilities, dtype=np.float64)
-        if not np.isfinite(chances).all():
+        probs = np.asarray(probabilities, dtype=np.float64)
+        if not np.isfinite(probs).all():
             raise ValueError("no decision: expected probabilities in [0, 1], got NaN or infinity")
-        return (chances > self.lower).astype(np.int64) + (chances > self.upper)
+        return (probs > self.lower).astype(np.int64) + (probs > self.upper)
 
     def in_words(self) -> str:
         """Return the thresholds for a console or a report, rounded down: typed again they pass no part more.

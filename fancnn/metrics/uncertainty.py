@@ -91,19 +91,19 @@ def auroc_interval(images: ScoredImages, confidence: float) -> Interval | None:
 def average_precision_interval(images: ScoredImages, confidence: float) -> Interval | None:
     if not images.has_both_classes:
         return None
-    truth, chances, units = images.labels, images.probabilities, images.units
-    if chances[truth == 1].min() > chances[truth == 0].max():  # perfect: what is known is that of AUROC
+    truth, probabilities, units = images.labels, images.probabilities, images.units
+    if probabilities[truth == 1].min() > probabilities[truth == 0].max():  # perfect: what is known is that of AUROC
         area = auroc_interval(images, confidence)
         if area is None:
             return None
         # precision of a ranking that loses the whole area at its start: that many GO above every NG
         above = (1 - area.low) * (truth.size - truth.sum()) / truth.sum()
         return Interval(float(1 - above * np.log1p(1 / above)), 1.0)
-    precision = average_precision_influence(truth, chances)
+    precision = average_precision_influence(truth, probabilities)
     spread = linearized(precision.by_image, truth, units)
     if spread is None or spread.variance == 0:
         return None
-    few = _misordered(truth, units, auroc_influence(truth, chances))
+    few = _misordered(truth, units, auroc_influence(truth, probabilities))
     return effective_interval(precision.value, Linearized(spread.variance, min(spread.freedom, few)), confidence)
 
 

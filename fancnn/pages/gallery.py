@@ -64,11 +64,13 @@ def gallery_sections(
     lower, upper = thresholds.lower, thresholds.upper
 
     def distance(row: Prediction) -> float:
-        return min(abs(_chance(row) - lower), abs(_chance(row) - upper))
+        return min(abs(_probability(row) - lower), abs(_probability(row) - upper))
 
-    escapes = sorted((row for row in rows if row.label == 1 and _chance(row) <= lower), key=_chance)
-    overkills = sorted((row for row in rows if row.label == 0 and _chance(row) > upper), key=_chance, reverse=True)
-    rechecked = sorted((row for row in rows if lower < _chance(row) <= upper), key=_chance, reverse=True)
+    escapes = sorted((row for row in rows if row.label == 1 and _probability(row) <= lower), key=_probability)
+    overkills = sorted(
+        (row for row in rows if row.label == 0 and _probability(row) > upper), key=_probability, reverse=True
+    )
+    rechecked = sorted((row for row in rows if lower < _probability(row) <= upper), key=_probability, reverse=True)
     rows_shown = {row.path for row in (*escapes[:SHOWN], *overkills[:SHOWN], *rechecked[:SHOWN])}
     unsure = sorted((row for row in rows if row.path not in rows_shown), key=distance)
     look = _looker(root, thresholds, hashes)
@@ -119,9 +121,9 @@ def kind_of(class_name: str, defect_type: str) -> str:
 def _looker(root: Path, thresholds: Thresholds, hashes: Mapping[str, str]) -> Callable[[Prediction], Thumbnail]:
     def look(row: Prediction) -> Thumbnail:
         kind = kind_of(row.class_name, row.defect_type) or {0: "GO", 1: "NG"}.get(row.label or 0, "")
-        chance = row.probability
-        decision = "" if chance is None else thresholds.decide(chance)
-        return _thumbnail(row.path, kind, root, hashes.get(row.path, ""), chance, decision)
+        probability = row.probability
+        decision = "" if probability is None else thresholds.decide(probability)
+        return _thumbnail(row.path, kind, root, hashes.get(row.path, ""), probability, decision)
 
     return look
 
@@ -146,6 +148,6 @@ def _address(file: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _chance(row: Prediction) -> float:
+def _probability(row: Prediction) -> float:
     assert row.probability is not None
     return row.probability

@@ -24,7 +24,7 @@ def rendered(template: Path, **values: Any) -> str:
     )
     pages.filters |= {"percent": words.percent, "p_value": words.probability, "svg": _svg}
     pages.filters |= {"percent_at_most": percent_at_most}
-    pages.filters |= {"count": "{:,}".format, "chance": "{:.3f}".format}
+    pages.filters |= {"count": "{:,}".format, "probability": "{:.3f}".format}
     return pages.get_template(template.name).render(**values)
 
 

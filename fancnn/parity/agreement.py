@@ -106,12 +106,12 @@ def _add(
 ) -> None:
     decisions = zip(names, own.ranks(expected["probability"]), thresholds.ranks(got["probability"]), strict=True)
     agreement.flips += [name for name, a, b in decisions if a != b]
-    chances = np.abs(got["probability"].astype(np.float64) - expected["probability"])
-    if not agreement.not_finite and (agreement.worst is None or chances.max() > agreement.probability_gap):
-        place = int(chances.argmax())
+    probability_gaps = np.abs(got["probability"].astype(np.float64) - expected["probability"])
+    if not agreement.not_finite and (agreement.worst is None or probability_gaps.max() > agreement.probability_gap):
+        place = int(probability_gaps.argmax())
         agreement.worst, agreement.worst_name = batch[place], names[place]
     shares = gap(expected, got, "type_shares") if "type_shares" in expected else 0.0
-    agreement.probability_gap = max(agreement.probability_gap, float(chances.max()), shares)
+    agreement.probability_gap = max(agreement.probability_gap, float(probability_gaps.max()), shares)
     agreement.logit_gap = max(agreement.logit_gap, gap(expected, got, "logit"))
     agreement.level_gap = max(agreement.level_gap, gap(expected, got, "pixels"))
     agreement.values_apart += int((np.abs(expected["pixels"] - got["pixels"]) > 0.5).sum())

@@ -77,9 +77,9 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def scores_of_logits(model: Model, logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
     """Return the same of logits, by the calibration and the thresholds of `model`."""
-    chances = model.calibration.probabilities(logits)
-    counts = asdict(ConfusionCounts.of(labels, chances, model.thresholds))
-    return scores_of({**score(labels, chances, model.thresholds), **counts})
+    probabilities = model.calibration.probabilities(logits)
+    counts = asdict(ConfusionCounts.of(labels, probabilities, model.thresholds))
+    return scores_of({**score(labels, probabilities, model.thresholds), **counts})
 
 
 def leave_curve(

@@ -20,23 +20,23 @@ class Figures:
 
     confusion: tuple[Drawing, ...]
     curves: tuple[Drawing, ...]
-    chances: tuple[Drawing, ...]
-    course: tuple[Drawing, ...]
+    probabilities: tuple[Drawing, ...]
+    learning_curves: tuple[Drawing, ...]
     missing: str
 
     def all(self) -> Sequence[Drawing]:
-        return (*self.confusion, *self.curves, *self.chances, *self.course)
+        return (*self.confusion, *self.curves, *self.probabilities, *self.learning_curves)
 
 
 def figures_of(material: ReportData) -> Figures:
     """Return every figure that the material has something for."""
-    labels, chances = material.arrays
-    course = _course(material)
+    labels, probabilities = material.arrays
+    learning_curves = _learning_curves(material)
     if not labels.size:
-        return Figures((), (), (), course, "no image has both a truth and a probability")
+        return Figures((), (), (), learning_curves, "no image has both a truth and a probability")
     counts, thresholds = material.counts, material.thresholds
     units = natural_groups([row.group for row in material.judged])
-    curves = ranking_curves(labels, chances, material.groups)
+    curves = ranking_curves(labels, probabilities, material.groups)
     ranked: tuple[Drawing, ...] = ()
     if curves is not None:
         points = _marks(counts, recheck=thresholds.has_recheck)
@@ -48,17 +48,17 @@ def figures_of(material: ReportData) -> Figures:
     return Figures(
         confusion=(confusion_matrix(counts, recheck=thresholds.has_recheck),),
         curves=ranked,
-        chances=(
-            histogram(labels, chances, thresholds),
-            threshold_rates(threshold_curves(labels, chances, groups=units), thresholds),
-            reliability_diagram(reliability(labels, chances, groups=units), float(labels.mean())),
+        probabilities=(
+            histogram(labels, probabilities, thresholds),
+            threshold_rates(threshold_curves(labels, probabilities, groups=units), thresholds),
+            reliability_diagram(reliability(labels, probabilities, groups=units), float(labels.mean())),
         ),
-        course=course,
+        learning_curves=learning_curves,
         missing="" if ranked else "ROC and precision-recall need both good and bad parts; here is one kind alone",
     )
 
 
-def _course(material: ReportData) -> tuple[Drawing, ...]:
+def _learning_curves(material: ReportData) -> tuple[Drawing, ...]:
     if not material.history:
         return ()
     chosen = int(material.known.epoch or len(material.history))

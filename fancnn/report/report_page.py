@@ -22,7 +22,7 @@ from fancnn.report import provenance as origins
 from fancnn.report.breakdown import by_group, by_type
 from fancnn.report.report_data import ReportData
 from fancnn.report.report_figures import Figures
-from fancnn.report.report_warnings import ENOUGH, cautions, independent_ng, ng_groups, proof, rests_on
+from fancnn.report.report_warnings import ENOUGH, independent_ng, ng_groups, proof, rests_on, warnings
 from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 FORECAST = {
@@ -54,9 +54,9 @@ def report_page(material: ReportData, figures: Figures) -> str:
         rests=rests_on(material),
         proof=proof(material.counts.ng, ng_groups(material))
         if independent_ng(material) >= ENOUGH
-        else "",  # else a caution
+        else "",  # else a warning
         certificate=certificate(material),
-        cautions=cautions(material, (item for of in (*sections, *sampled) for item in of.images)),
+        warnings=warnings(material, (item for of in (*sections, *sampled) for item in of.images)),
         splits=[SPLIT_TITLES.get(split, split) for split in material.splits],
         scores=score_rows(material.splits, recheck=material.thresholds.has_recheck),
         figures=figures,

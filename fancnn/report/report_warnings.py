@@ -55,7 +55,7 @@ def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
     return f"; {looks.in_words()}, so {'earlier' if looks.before else 'later'} results may have guided choices"
 
 
-def cautions(material: ReportData, shown: Iterable[Thumbnail] = ()) -> list[str]:
+def warnings(material: ReportData, shown: Iterable[Thumbnail] = ()) -> list[str]:
     """Return sentences, what matters most first; empty where nothing deserves one; `shown` is what the page shows."""
     sources = (_of_the_shown_split, _of_numbers, _of_the_training, _of_the_split, _of_files)
     return [*(sentence for source in sources for sentence in source(material)), *_of_images(shown)]

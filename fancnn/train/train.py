@@ -340,13 +340,13 @@ def _predictions(
     columns = (model.calibration.probabilities(logits).tolist(), guesses, model.seen_images.column(images))
     return [
         predicted(
-            *(image, chance, model.thresholds),
+            *(image, probability, model.thresholds),
             true_type=model.true_type(image),
             guess=guess,
             seen=seen,
             weights_sha256=weights,
         )
-        for image, chance, guess, seen in zip(images, *columns, strict=True)
+        for image, probability, guess, seen in zip(images, *columns, strict=True)
     ]
 
 

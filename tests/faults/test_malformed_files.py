@@ -36,7 +36,7 @@ from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.metrics.predictions import read_predictions, validate_each_once, with_truth
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.report import provenance as origins
-from fancnn.report import report_warnings as cautions
+from fancnn.report import report_warnings
 from fancnn.report.report import NOTHING_SAID, write_report
 from fancnn.report.report_data import of_run
 from fancnn.runs import checkpoints
@@ -206,7 +206,7 @@ def shown(run: Path) -> None:
     """Everything about a run that a report says, but for its figures."""
     material = of_run(run, None, None)
     known_line(NOTHING_SAID, material.known.line)
-    list(cautions.cautions(material, ()))
+    list(report_warnings.warnings(material, ()))
     origins.facts(material)
     origins.command(material)
     read_candidate(run, "A", 0.5)

@@ -75,7 +75,7 @@ def of_rows(tmp_path: Path, rows: Sequence[Prediction], thresholds: Thresholds |
 def test_every_section_is_there_in_its_order(page: str) -> None:
     headings = [item["id"] for item in seen(page).all("h2")]
     assert headings == [
-        "cautions",
+        "warnings",
         "scores",
         "decisions",
         "probabilities",
@@ -165,7 +165,7 @@ def test_what_is_undefined_is_said_and_never_zero(tmp_path: Path) -> None:
     assert "Of 100 bad parts, the number that would pass: undefined there are no NG parts to tell by" in text
     assert re.search(r"recall share of NG parts that are not passed undefined", text)
     assert "Undefined: ROC and precision-recall need both good and bad parts" in text
-    assert "Without NG parts nothing can be said of escapes" not in text  # said once, as a caution
+    assert "Without NG parts nothing can be said of escapes" not in text  # said once, as a warning
     assert "There are no NG parts among these images" in text
 
 

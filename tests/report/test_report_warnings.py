@@ -7,7 +7,7 @@ from made_up import rows_of, write_run
 
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.report.report_data import ReportData, of_run
-from fancnn.report.report_warnings import cautions, proof, rests_on
+from fancnn.report.report_warnings import proof, rests_on, warnings
 from fancnn.runs.looks import Looks
 
 Make = Callable[..., ReportData]
@@ -19,7 +19,7 @@ def material(tmp_path: Path) -> ReportData:
 
 
 def said(material: ReportData) -> str:
-    return " ".join(cautions(material))
+    return " ".join(warnings(material))
 
 
 def images(split: str, count: int, label: int, **more: str) -> tuple[LabeledImage, ...]:
