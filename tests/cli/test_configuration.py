@@ -113,7 +113,7 @@ def test_entry_files_fit_their_settings_and_ask_for_what_is_missing(
 
 
 MISTAKES = [
-    ("monitor=val/los", "monitor='val/los' is no score that every epoch has. Scores: val/loss, "),
+    ("monitor=val/los", "monitor='val/los' is no score that every epoch has. Scores: val/accuracy, .*val/loss, train/"),
     ("objective=train/f1", "objective='train/f1' is no score of validation"),
     ("monitor=val/precision", "monitor='val/precision' .*undefined while nothing is called NG"),
     ("trainer.precision=bf16-true", "trainer.precision=bf16-true is none of auto, 32, "),
