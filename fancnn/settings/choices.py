@@ -3,7 +3,7 @@
 OmegaConf takes the member of an enumeration by its name, so each is called what it is in a configuration.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
@@ -154,12 +154,19 @@ def to_dict(settings: Any) -> dict[str, Any]:
         >>> to_dict(FreezeSettings(layers=2))
         {'layers': 2, 'until_epoch': None}
     """
-    return asdict(settings, dict_factory=_plain)
+    plain: dict[str, Any] = words_as_text(asdict(settings))
+    return plain
 
 
-def _plain(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: [_word(item) for item in value] if isinstance(value, list) else _word(value) for key, value in items}
+def words_as_text(tree: Any) -> Any:
+    """Return a tree of mappings, lists and values for a file: a checkpoint that held a member could not be loaded.
 
-
-def _word(value: Any) -> Any:
-    return value.value if isinstance(value, Choice) else value
+    Example:
+        >>> words_as_text({"split": SplitName.val, "seen": [SplitName.test, 1]})
+        {'split': 'val', 'seen': ['test', 1]}
+    """
+    if isinstance(tree, Mapping):
+        return {key: words_as_text(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(words_as_text(value) for value in tree)
+    return tree.value if isinstance(tree, Choice) else tree

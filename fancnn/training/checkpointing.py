@@ -16,6 +16,7 @@ from fancnn.files.atomic_files import atomic_file, atomic_folder, sync_folder
 from fancnn.files.run import BEST, LAST
 from fancnn.files.seals import seal_archive
 from fancnn.networks.weights import weights_hash, weights_of
+from fancnn.settings.choices import words_as_text
 from fancnn.settings.earlier_names import training_state_by_present_names
 from fancnn.settings.validation import is_count, validate_monitor
 from fancnn.system.interruption import uncut
@@ -45,7 +46,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return
         if (described := checkpoint.get("fancnn")) is not None:
             now = weights_hash(weights_of(checkpoint["state_dict"]))
-            checkpoint = {**checkpoint, "fancnn": {**described, "weights_sha256": now}}
+            checkpoint = {**checkpoint, "fancnn": {**words_as_text(described), "weights_sha256": now}}
         try:
             # a signal inside torch.save would become another exception
             with uncut(), atomic_file(target) as partial, partial.open("w+b") as file:
