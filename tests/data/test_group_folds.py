@@ -122,7 +122,7 @@ def test_the_first_capture_group_names_the_group_or_else_the_whole_match():
 
 
 def test_a_pattern_that_is_none_is_refused_with_the_reason():
-    with pytest.raises(UserError, match=r"data\.group='\(person' is no regular expression: missing \), unterminated"):
+    with pytest.raises(UserError, match=r"group='\(person' is no regular expression: missing \), unterminated"):
         group_names(["a"], "(person")
 
 

@@ -351,17 +351,17 @@ def test_a_server_of_a_damaged_file_is_never_ready(
     assert NO_NUMBER in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("token", ["token=null", "token=secret"])
+@pytest.mark.parametrize("token", ["token=null", "token=secret-word"])
 def test_a_number_that_is_missing_once_ends_all_decisions(
     token: str, client: Callable[..., TestClient], exported: Path, tmp_path: Path
 ) -> None:
     server = client(nan_where_white(exported, tmp_path / "some.onnx"), token)
-    asked = {**PNG, "Authorization": "Bearer secret"}
+    asked = {**PNG, "Authorization": "Bearer secret-word"}
     dark, white = content(40, tmp_path / "dark.png"), content(255, tmp_path / "white.png")
     assert server.get("/ready").status_code == 200
     assert server.post("/predict", content=dark, headers=asked).status_code == 200
     files = [("files", ("a.png", dark)), ("files", ("b.png", white)), ("files", ("c.png", dark))]
-    answer = server.post("/predict", files=files, headers={"Authorization": "Bearer secret"})
+    answer = server.post("/predict", files=files, headers={"Authorization": "Bearer secret-word"})
     assert answer.status_code == 500  # and none of the three has a decision
     assert set(answer.json()) == {"reason"}
     assert NO_NUMBER in answer.json()["reason"]
@@ -373,7 +373,7 @@ def test_a_number_that_is_missing_once_ends_all_decisions(
     assert ready.status_code == 503
     assert NO_NUMBER in ready.json()["reason"]
     assert "b.png" not in ready.json()["reason"]  # this address asks for no token
-    counts = server.get("/metrics", headers={"Authorization": "Bearer secret"}).text
+    counts = server.get("/metrics", headers={"Authorization": "Bearer secret-word"}).text
     assert 'fancnn_requests_total{status="500"} 1' in counts
     assert "fancnn_not_finite_total 1" in counts
     assert 'fancnn_images_total{decision="GO"} 1' in counts or 'fancnn_images_total{decision="NG"} 1' in counts
@@ -384,8 +384,13 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def test_golden_images_that_pass_do_not_make_it_ready_again(
-    client: Callable[..., TestClient], exported: Path, image_folder: Path, tmp_path: Path
+    client: Callable[..., TestClient],
+    exported: Path,
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("fancnn.serve.settings.LEAST", 1e-9)  # it would take seconds
     golden, whole = tmp_path / "golden", ExportedModel(exported)
     for path in sorted(image_folder.rglob("*.png")):
         decision = whole.score([whole.read(path)]).decisions[0]

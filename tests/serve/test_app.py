@@ -192,7 +192,7 @@ class Held:
 
 
 @pytest.fixture
-def frozen_layers(reader: ExportedModel) -> Iterator[Held]:
+def held(reader: ExportedModel) -> Iterator[Held]:
     inspector = Held(reader)
     yield inspector
     inspector.go.set()

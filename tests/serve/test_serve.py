@@ -255,18 +255,17 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         ("limits.per_client=0", "limits.per_client=0 should be 1 or more"),
         ("proxy=nginx", "proxy=nginx should be an address such as 127.0.0.1"),
         ("limits.seconds=-1", "limits.seconds=-1.0 should be a number above 0"),
-        ("limits.formats=[EPS]", "limits.formats=.'EPS'. should name some of JPEG, PNG"),
+        ("limits.formats=[EPS]", "limits.formats: 'EPS' is none of JPEG, PNG"),
         ("golden=nowhere", "golden='nowhere' is no folder. Expected one with known images"),
         ("file=nowhere.onnx", "nowhere.onnx does not exist"),
     ],
 )
 def test_a_mistake_is_told_before_a_port_is_taken(mistake: str, text: str, exported: Path) -> None:
-    settings = compose_command("serve", ServeSettings, f"file={exported}", mistake)
     with pytest.raises(UserError, match=text):
-        serve(settings)
+        serve(compose_command("serve", ServeSettings, f"file={exported}", mistake))
 
 
-def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_comes_from_the_environment(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the command line other users of the computer could read it."""
     monkeypatch.setenv("FANCNN_TOKEN", "from-the-environment")
-    assert compose_command("serve", ServeSettings, "file=x").token == "from-the-environment"
+    assert compose_command("serve", ServeSettings, f"file={exported}").token == "from-the-environment"
