@@ -44,8 +44,8 @@ def refused_overrides(
     with initialize_config_dir(str(conf), version_base="1.3"):
         errors = {item: _error(name, [item]) for item in overrides}
         options = [item for item in overrides if _key(item) in groups and errors[item] is None]
-        # a key may be there by the option that another argument chooses
-        errors = {item: error and _error(name, [*options, item]) for item, error in errors.items()}
+        # a key may be there, or be gone, by the option that another argument chooses
+        errors = {item: error if item in options else _error(name, [*options, item]) for item, error in errors.items()}
         known = list(_keys(compose(name, options)))
         texts = [_in_words(item, name, known, groups, error) for item, error in errors.items() if error is not None]
         cfg = compose(name, [item for item, error in errors.items() if error is None])

@@ -14,6 +14,7 @@ from fancnn.files.tables import table_writer
 from fancnn.lr_find.range_test import RangeTest, losses_by_rate, smoothed, steepest_rate
 from fancnn.lr_find.settings import LrFindSettings
 from fancnn.runs.init_run import find_origin, start_from
+from fancnn.settings.validation import MOST_EPOCHS
 from fancnn.system.console import progress_bar, say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.training.layer_freezing import freezing_callbacks, set_frozen
@@ -62,7 +63,8 @@ def find_rate(settings: LrFindSettings) -> float:
 
 def _alone(settings: LrFindSettings) -> LrFindSettings:
     """Return the trainer on one device, for as long as it takes, leaving nothing behind."""
-    options = {**settings.trainer, "devices": 1, "strategy": "auto", "max_epochs": -1, "enable_checkpointing": False}
+    lasting = {"max_epochs": MOST_EPOCHS, "enable_checkpointing": False}
+    options = {**settings.trainer, "devices": 1, "strategy": "auto", **lasting}
     return replace(settings, trainer=options, callbacks={}, logger={})
 
 

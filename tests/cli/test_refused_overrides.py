@@ -33,6 +33,11 @@ def test_all_mistakes_of_a_command_line_are_named_with_what_may_have_been_meant(
     ]
 
 
+def test_a_key_that_another_argument_takes_away_is_named() -> None:
+    (text, _) = refused("loss=focal", "model.loss.pos_weight=balanced")
+    assert text.startswith("model.loss.pos_weight=balanced: train has no key model.loss.pos_weight")
+
+
 def test_a_key_of_an_earlier_version_is_named_as_it_is_now() -> None:
     texts = refused("data.split=grouped", "model.outputs=types")
     assert texts[:2] == [
