@@ -113,7 +113,7 @@ def test_the_file_says_what_was_counted_of_which_model_and_table(
     found = json.loads((tmp_path / "out/certificate.json").read_text())
     for name, file in (("checkpoint", "checkpoints/best.ckpt"), ("table", "predictions.csv")):
         assert found[f"{name}_sha256"] == hashlib.sha256((trained_run / file).read_bytes()).hexdigest()
-    assert (found["version"], found["unit"], found["method"], found["groups"]) == (2, "part", "exact binomial", 0)
+    assert (found["version"], found["unit"], found["method"], found["groups"]) == (3, "part", "exact binomial", 0)
     assert found["excluded"] == dict.fromkeys(found["excluded"], 0)
     assert found["scope"].startswith("it holds for parts drawn as these were")
     run_certify(f"table={trained_run / 'predictions.csv'}", "escape=0.9")
@@ -193,5 +193,5 @@ def test_a_threshold_that_is_none_is_told(run_certify: Certify, tmp_path: Path) 
     for value, text in texts.items():
         with pytest.raises(UserError, match=text):
             run_certify(f"table={place}", f"threshold={value}")
-    with pytest.raises(UserError, match="split=val: .* has no parts alone"):
+    with pytest.raises(UserError, match="split=val: .* has no splits alone"):
         run_certify(f"table={place}", "split=val")

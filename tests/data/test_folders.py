@@ -80,7 +80,7 @@ MISTAKES = [
     (
         {"train/GO": 2, "train/NG": 2, "GO": 2},
         "GO",
-        "mixes two layouts: train for parts .* beside them GO",
+        "mixes two layouts: train for splits .* beside them GO",
     ),
     ({"test/GO": 2, "test/NG": 2}, "GO", "has no images in train/"),
     ({"train/GO": 2, "train/NG": 2, "val/GO": 2, "val/bad": 1}, "GO", "val has classes that train/ has not: bad"),

@@ -55,7 +55,7 @@ def metrics_of(run: Path) -> Mapping[str, Any]:
 def test_one_and_two_outputs_agree_on_the_same_weights(penalties: list[str], tmp_path: Path) -> None:
     """The weights of one logit, beside a row of zeros for GO."""
     small = ["model=tiny", "data.image_size=[16,16]", *penalties]
-    settings = [compose_train(tmp_path, *small, f"model.outputs={kind}") for kind in ("one", "two")]
+    settings = [compose_train(tmp_path, *small, f"model.labels={kind}") for kind in ("binary", "softmax")]
     one, two = (assembly.model(of_kind, ("GO", "NG")) for of_kind in settings)
     last = two.network.logit
     weights = one.network.state_dict()
@@ -189,13 +189,13 @@ def test_a_run_of_before_there_were_outputs_can_be_gone_on_with(train_settings: 
     path = tmp_path / "old/checkpoints/last.ckpt"
     content = torch.load(path, weights_only=True)
     settings = content["fancnn"]["settings"]["model"]
-    del settings["outputs"], content["fancnn"]["outputs"]
+    del settings["labels"], content["fancnn"]["outputs"]
     settings["loss"]["_target_"] = "fancnn.training.losses.BinaryCrossEntropy"
     content["fancnn"]["version"] = 2
     torch.save(content, path)
     longer = ["trainer.max_epochs=3", f"ckpt={tmp_path / 'old'}"]
     assert column(train(train_settings(*QUICK, *longer, output=tmp_path / "new")).run, "epoch") == [1, 2, 3]
-    with pytest.raises(UserError, match="model.outputs: one there, types here"):
+    with pytest.raises(UserError, match="model.labels: binary there, defect_types here"):
         train(train_settings(*QUICK, *longer, TYPES, output=tmp_path / "other"))
 
 
@@ -209,7 +209,7 @@ def test_a_balanced_output_bias_starts_at_the_entropy_of_the_types(tmp_path: Pat
     still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", root, "data.batch_size=40", TYPES]
     settings = compose_train(tmp_path / "run", *SMALL, *QUICK, *still, "model.output_bias=balanced")
     train(settings)
-    data = assembly.datamodule(settings.data, tmp_path / "black", 0, "types")
+    data = assembly.datamodule(settings.data, tmp_path / "black", 0, "defect_types")
     data.setup()
     shares = np.array(data.class_counts()) / sum(data.class_counts())
     entropy = -float((shares * np.log(shares)).sum())
@@ -227,16 +227,16 @@ def test_an_ensemble_names_types_where_its_members_have_the_same(
     typed_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     split = [*SMALL, *QUICK, f"data.root={image_folder}", f"data.split_file={typed_run / 'split.csv'}", "seed=1"]
-    for name in ("types", "two"):
-        train(compose_train(tmp_path / name, *split, f"model.outputs={name}"))
-    model = fancnn.load(joined(tmp_path / "alike", typed_run, tmp_path / "types"))
+    for name in ("defect_types", "softmax"):
+        train(compose_train(tmp_path / name, *split, f"model.labels={name}"))
+    model = fancnn.load(joined(tmp_path / "alike", typed_run, tmp_path / "defect_types"))
     assert model.outputs == ("GO", "scratch", "stain")
     rows = evaluated(tmp_path / "alike", tmp_path / "scored")
     table = {row.path: row for row in read_predictions(tmp_path / "alike/predictions.csv")}
     assert [row.probability for row in rows] == pytest.approx([table[row.path].probability for row in rows], abs=1e-5)
     assert all(row.found_type in ("scratch", "stain") for row in rows)
     capsys.readouterr()
-    mixed = fancnn.load(joined(tmp_path / "mixed", typed_run, tmp_path / "two"))
+    mixed = fancnn.load(joined(tmp_path / "mixed", typed_run, tmp_path / "softmax"))
     assert mixed.outputs == ("NG",)
     assert "the members do not all tell the same types apart, so that the ensemble names none" in (
         capsys.readouterr().out
