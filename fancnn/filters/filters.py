@@ -34,6 +34,7 @@ from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 
 FORMAT, VERSION = "fancnn-filters", 2
+TABLE_VERSION = 1  # of filters.csv
 SPLIT = "val"  # chosen on, never stated on: the test split stays for the last look
 TRUTH = "performance"
 COLUMNS = ("layer", "filter", *(name for criterion in CRITERIA for name in (criterion, f"{criterion}_rank")))
@@ -124,7 +125,7 @@ def _kernel(network: nn.Module, name: str) -> Any:
 
 
 def _write_table(path: Path, found: Mapping[str, Mapping[str, Values]]) -> None:
-    with table_writer(path, COLUMNS, VERSION) as add:
+    with table_writer(path, COLUMNS, TABLE_VERSION) as add:
         for layer, values in found.items():
             ranks = {f"{name}_rank": CRITERIA[name].ranks(of_name) for name, of_name in values.items()}
             for place in range(len(values["order"])):

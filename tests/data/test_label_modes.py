@@ -14,20 +14,20 @@ def image(class_name: str, defect_type: str = "") -> LabeledImage:
 
 def test_outputs_are_called_after_folders_in_ng_and_what_lies_beside_them_after_ng() -> None:
     images = [image("NG", "dent"), image("NG", "chip"), image("NG"), image("GO", "lot7")]
-    assert output_names("types", images, CLASSES) == ("GO", "NG", "chip", "dent")
-    assert output_names("one", images, CLASSES) == ("NG",)
-    assert output_names("two", images, CLASSES) == ("GO", "NG")
+    assert output_names("defect_types", images, CLASSES) == ("GO", "NG", "chip", "dent")
+    assert output_names("binary", images, CLASSES) == ("NG",)
+    assert output_names("softmax", images, CLASSES) == ("GO", "NG")
 
 
 def test_several_ng_classes_are_types_and_folders_inside_divide_them() -> None:
     classes = ("GO", "chip", "dent")
     images = [image("dent", "deep"), image("dent", "flat"), image("chip"), image("GO")]
-    assert output_names("types", images, classes) == ("GO", "chip", "dent/deep", "dent/flat")
+    assert output_names("defect_types", images, classes) == ("GO", "chip", "dent/deep", "dent/flat")
 
 
 def test_one_type_alone_is_refused_with_the_way_out() -> None:
     with pytest.raises(UserError, match="all NG images for training are of one type, NG. .*model.labels=softmax"):
-        output_names("types", [image("GO"), image("NG")], CLASSES)
+        output_names("defect_types", [image("GO"), image("NG")], CLASSES)
 
 
 def test_go_is_the_first_output_and_types_that_training_has_not_are_ng_all_the_same() -> None:

@@ -240,12 +240,12 @@ def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(
     assert (whole / "predictions.csv").read_bytes() == table
     for run, _ in killed_everywhere(whole, tmp_path / "killed", crossed, monkeypatch):
         if not (run / run_folders.UNFINISHED).exists():  # before anything, or after everything
-            assert metrics_of(run)["splits"] == metrics_of(whole)["splits"]
+            assert metrics_of(run).splits == metrics_of(whole).splits
             continue
         with pytest.raises(UserError, match="is not complete: python -m fancnn.crossval was stopped there"):
             metrics_of(run)
     crossed(run)
-    assert metrics_of(run)["splits"] == metrics_of(whole)["splits"]
+    assert metrics_of(run).splits == metrics_of(whole).splits
 
 
 def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
