@@ -88,11 +88,13 @@ def our_epoch(settings: TrainSettings, data: ImageDataModule, precision: str, *,
     fresh = assembly.model(settings, data.classes)
     options: dict[str, Any] = {**settings.trainer, "precision": precision, "max_epochs": 1}
     if not validate:
-        options |= {"limit_val_batches": 0, "enable_checkpointing": False}
+        options |= {"enable_checkpointing": False}
     callbacks = settings.callbacks if validate else {}
     asked = replace(settings, trainer=options, callbacks=callbacks, logger={})
     trainer = assembly.trainer(asked)
     trainer.callbacks.insert(0, clock)  # type: ignore[attr-defined]
+    if not validate:
+        trainer.limit_val_batches = 0  # refused as a key: a training without validation has no best epoch
     trainer.fit(assembly.classifier(asked, fresh, {}), data)
     return len(data.images_of("train")) / clock.seconds
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.explain.heatmaps import METHODS, flat, grad_cam, heat_map, integrated_gradients, negated, occlusion
+from fancnn.explain.heatmaps import flat, grad_cam, heat_map, integrated_gradients, negated, occlusion
+from fancnn.explain.settings import HeatMethod
 from fancnn.networks import ConvNet
 
 pytest.importorskip("captum", reason="needs captum")
@@ -94,7 +95,7 @@ def test_grad_cam_of_a_network_that_is_known_is_known(layer: str, in_place: bool
     torch.testing.assert_close(against, (-expected).clamp(min=0))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", list(HeatMethod))
 def test_heat_lies_where_the_score_looks_and_that_for_the_other_class_does_not(method: str) -> None:
     class Corner(nn.Module):
         def __init__(self) -> None:
@@ -116,7 +117,7 @@ def test_heat_lies_where_the_score_looks_and_that_for_the_other_class_does_not(m
     assert other.sum() < 1e-4 * heat.sum()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", list(HeatMethod))
 def test_an_image_has_the_same_heat_alone(method: str) -> None:
     network, pixels = small(), images(4)
     layer = network.blocks[-1][0]
