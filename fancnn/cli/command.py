@@ -253,6 +253,10 @@ def option_groups() -> dict[str, list[str]]:
     return {folder.name: sorted(path.stem for path in folder.glob("*.yaml")) for folder in folders}
 
 
+# a help text names the options of a group: ${options:model}
+OmegaConf.register_new_resolver("options", lambda group: ", ".join(option_groups()[group]), replace=True)
+
+
 def kept_settings(kept: Any, schema: type[S], place: str) -> S:
     """The settings that a file kept, as an object of `schema`; they are data, of which nothing is looked up or run.
 

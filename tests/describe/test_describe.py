@@ -2,9 +2,10 @@
 
 import importlib.util
 import re
+from pathlib import Path
 
 import pytest
-from samples import compose_command
+from samples import compose_command, run_command
 
 from fancnn.cli.command import conf_dir
 from fancnn.describe.describe import describe
@@ -68,9 +69,9 @@ def test_images_that_are_too_small_are_refused_in_words() -> None:
         describe(settings("data.image_size=[6,6]"))
 
 
-def test_its_help_names_every_network() -> None:
-    entry = (conf_dir() / "describe.yaml").read_text()
-    assert f"Networks: {', '.join(OPTIONS)}" in entry
+def test_its_help_names_every_network(tmp_path: Path) -> None:
+    answer = run_command("fancnn.describe", "--help", cwd=tmp_path)
+    assert f"Networks: {', '.join(OPTIONS)}" in answer.stdout
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -95,7 +95,7 @@ class Place:
 
     def good(self, command: str) -> list[str]:
         """Arguments that a command takes."""
-        run, images, output = f"run={self.root}/run", f"{self.root}/images", f"output_dir={self.root}/out"
+        run, images = f"run={self.root}/run", f"{self.root}/images"
         training = [
             "model=tiny",
             "data.image_size=[16,16]",
@@ -113,10 +113,9 @@ class Place:
             "serve": [f"file={self.root}/inspector.onnx"],
             "fans": [f"root={self.root}/fans"],
             "describe": ["model=tiny", "data.image_size=[16,16]"],
-            "cache": [],
         }
-        has_output = command not in ("decide", "parity", "serve", "fans", "describe", "cache")
-        return [*first[command], *([output] if has_output else [])]
+        has_output = "output_dir" in _composed(command, ())
+        return [*first.get(command, []), *([f"output_dir={self.root}/out"] if has_output else [])]
 
 
 def mutations(root: Path, *, short: bool = False) -> Iterator[tuple[str, list[str]]]:
@@ -134,6 +133,10 @@ def mutations(root: Path, *, short: bool = False) -> Iterator[tuple[str, list[st
         for number, wrong in enumerate(_wrong(command, good, place, known)):
             if not short or number % 400 == 0 or _is_special(wrong):
                 yield command, [*good, wrong]
+        if command in ("train", "pretrain"):
+            for number, pair in enumerate(_taken_away(command, good)):
+                if not short or number % 40 == 0:
+                    yield command, [*good, *pair]
 
 
 def _is_special(wrong: str) -> bool:
@@ -168,6 +171,21 @@ def _wrong(command: str, good: list[str], place: Place, known: set[str]) -> Iter
     if command == "train":
         yield from _swapped(cfg)
         yield from _augmented(place)
+
+
+def _taken_away(command: str, good: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield an option of a group, and a key that is there without it and gone with it."""
+    before = _leaves(_composed(command, tuple(good)))
+    for name, options in option_groups().items():
+        for option in options:
+            choice = f"{name}={option}"
+            try:
+                after = {*_leaves(_composed(command, (*good, choice)))}
+            except Exception:  # this command has no such group: tried among the single ones
+                continue
+            for key in before:
+                if key not in after:
+                    yield choice, f"{key}=1"
 
 
 def _swapped(cfg: DictConfig) -> Iterator[str]:

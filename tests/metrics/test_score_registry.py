@@ -82,9 +82,7 @@ def test_a_score_that_is_added_here_is_found_everywhere(
 
 
 def test_an_epoch_is_chosen_by_scores_that_each_epoch_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sorted(monitorable_scores()) == sorted(
-        ["loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision"]
-    )
+    assert {"loss", "accuracy", "recall", "f1", "specificity", "auroc", "average_precision"} <= {*monitorable_scores()}
     with pytest.raises(UserError, match=r"precision is undefined while nothing is called NG\)\. Scores: val/"):
         validate_monitor("val/precision")
     with pytest.raises(UserError, match="monitor='val/least' is no score that every epoch has"):
@@ -97,7 +95,7 @@ def test_an_epoch_is_chosen_by_scores_that_each_epoch_has(monkeypatch: pytest.Mo
 
 
 def test_what_torchmetrics_computes_is_a_score_of_each_epoch() -> None:
-    assert {"loss", *AT_THRESHOLD, *RANKING} == {name for name, entry in SCORES.items() if entry.each_epoch}
+    assert {"loss", *AT_THRESHOLD, *RANKING} <= {name for name, entry in SCORES.items() if entry.each_epoch}
 
 
 @given(tables, st.floats(0, 1))

@@ -15,12 +15,13 @@ import fancnn
 from fancnn.data.labeled_images import read_split
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions, scored
+from fancnn.metrics.score_registry import SCORES
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]
-EPOCH_SCORES = {"loss", "accuracy", "precision", "recall", "f1", "specificity", "auroc", "average_precision"}
+EPOCH_SCORES = {name for name, entry in SCORES.items() if entry.each_epoch}
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
