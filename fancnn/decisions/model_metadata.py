@@ -14,16 +14,14 @@ from fancnn.files.plain_data import (
     mismatch,
     number,
     number_between,
-    one_of,
     optional,
     record,
+    settings_of,
     text,
     whole,
 )
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.choices import Background, ClaimUnit, DecisionRule, Resize
-from fancnn.settings.groups import SPLIT_NAMES
-from fancnn.settings.validation import MOST_SIDE
+from fancnn.settings.groups import DecisionSettings, LineSettings, PreprocessSettings
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
 MOST_CLASSES = 100_000
@@ -61,18 +59,6 @@ def _share(value: Any, key: str) -> None:
         raise mismatch(key, "a share above 0 and below 1", value)
 
 
-def _above_0(value: Any, key: str) -> None:
-    number(value, key)
-    if value <= 0:
-        raise mismatch(key, "a number above 0", value)
-
-
-def _from_0(value: Any, key: str) -> None:
-    number(value, key)
-    if value < 0:
-        raise mismatch(key, "a number from 0", value)
-
-
 CALIBRATION_TYPES = record(
     {
         **dict.fromkeys(("logits", "calibrated"), list_of(number, 1)),
@@ -82,47 +68,9 @@ CALIBRATION_TYPES = record(
 )
 """The same, where it is already in the graph and only its mix of parts is read."""
 
-_COSTS = dict.fromkeys(("escape", "overkill", "look"), optional(_from_0))
-LINE = record(
-    {
-        "ng_rate": optional(_share),
-        "parts_per_shift": optional(whole(1)),
-        "shifts_per_month": optional(_above_0),
-        "costs": record(_COSTS, tuple(_COSTS), closed=True),
-    },
-    ("ng_rate", "parts_per_shift", "shifts_per_month", "costs"),
-    closed=True,
-)
-"""The keys of `line`; each null where it was not said."""
-
-DECISION_RULE = record(
-    {
-        "rule": one_of(*DecisionRule),
-        "split": one_of(*SPLIT_NAMES),
-        "threshold": number_between(0, 1),
-        "recheck": optional(number_between(0, 1)),
-        "most_rechecked": number_between(0, 1),
-        "escape_rate": _share,
-        "confidence": _share,
-        "unit": optional(one_of(*ClaimUnit)),
-        "largest_group": optional(whole(1)),
-    },
-    ("rule", "split", "threshold", "recheck", "most_rechecked", "escape_rate", "confidence"),
-    closed=True,
-)
-"""The keys of `decision`; before parts could be counted by groups the last two were absent."""
-
-PREPROCESS = record(
-    {
-        "image_size": list_of(whole(1, MOST_SIDE), 2, 2),
-        "resize": one_of(*Resize),
-        "background": one_of(*Background),
-        "mean": list_of(number, 3, 3),
-        "std": list_of(_above_0, 3, 3),
-    },
-    ("image_size", "resize", "background", "mean", "std"),
-    closed=True,
-)
+LINE = settings_of(LineSettings)
+DECISION_RULE = settings_of(DecisionSettings)
+PREPROCESS = settings_of(PreprocessSettings)
 
 NETWORK = record({"_target_": text}, ("_target_",))
 INIT = record({"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text})

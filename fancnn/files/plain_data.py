@@ -6,6 +6,8 @@ that may rely on their types. A kind is a function of a value and its dotted key
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from enum import Enum
 from types import UnionType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -200,12 +202,45 @@ def kinds_of(dataclass: type) -> dict[str, Kind]:
     return {name: _kind_of(said) for name, said in get_type_hints(dataclass, include_extras=True).items()}
 
 
+def settings_of(schema: type) -> Kind:
+    """Take a dataclass of settings as plain data: the types of its fields, no other keys, and its own checks.
+
+    Example:
+        >>> from fancnn.settings.groups import LineRateSettings
+        >>> settings_of(LineRateSettings)({"ng_rate": "many"}, "line")
+        Traceback (most recent call last):
+        fancnn.files.plain_data.Mismatch: line.ng_rate: expected a number, got 'many'
+    """
+    required = [item.name for item in fields(schema) if item.default is MISSING and item.default_factory is MISSING]
+    typed = record(kinds_of(schema), required, closed=True)
+
+    def checked(value: Any, key: str) -> None:
+        typed(value, key)
+        try:
+            schema(**{item.name: _nested(item, value[item.name]) for item in fields(schema) if item.name in value})
+        except UserError as error:
+            raise Mismatch(f"{key}: {error}".removeprefix(": ")) from error
+
+    return checked
+
+
+def _nested(item: Field[Any], value: Any) -> Any:
+    schema = item.type
+    if not isinstance(schema, type) or not is_dataclass(schema):
+        return value
+    return schema(**{inner.name: _nested(inner, value[inner.name]) for inner in fields(schema) if inner.name in value})
+
+
 def _kind_of(said: Any) -> Kind:
     if get_origin(said) is Annotated:
         kind: Kind = said.__metadata__[0]
         return kind
     if said in _OF_TYPES:
         return _OF_TYPES[said]
+    if is_dataclass(said) and isinstance(said, type):
+        return settings_of(said)
+    if isinstance(said, type) and issubclass(said, Enum):
+        return one_of(*said)
     of = get_args(said)
     if get_origin(said) is UnionType and type(None) in of:
         (item,) = (item for item in of if item is not type(None))

@@ -90,14 +90,26 @@ class ImageSizeSettings:
 
 
 @dataclass(kw_only=True)
-class ImageSettings(ImageSizeSettings):
-    """Images and their pixels, of whatever they are; see `ImageDataModule` and `Preprocess`."""
+class PreprocessSettings(ImageSizeSettings):
+    """What a network gets of an image; see `Preprocess`, whose arguments they are."""
 
-    val_fraction: float
     resize: Resize
     background: Background
     mean: list[float]
     std: list[float]
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(super().__post_init__)
+            check(lambda: validate_choices(self))
+            check(lambda: validate_normalisation(self.mean, self.std))
+
+
+@dataclass(kw_only=True)
+class ImageSettings(PreprocessSettings):
+    """Images, of whatever they are; see `ImageDataModule`."""
+
+    val_fraction: float
     cache: str | None
     on_bad_file: OnBadFile
     batch_size: int
@@ -106,8 +118,6 @@ class ImageSettings(ImageSizeSettings):
     def __post_init__(self) -> None:
         with collected() as check:
             check(super().__post_init__)
-            check(lambda: validate_choices(self))
-            check(lambda: validate_normalisation(self.mean, self.std))
             check(lambda: validate_batch_sizes(self.batch_size, self.eval_batch_size))
 
     def validate_paths(self) -> None:
