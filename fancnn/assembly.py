@@ -173,7 +173,7 @@ def _decoded_folder(cache: str | None) -> Path | None:
 
 
 def network(config: Mapping[str, Any], outputs: int = 1) -> nn.Module:
-    """The network that a configuration or a checkpoint describes, told how many `outputs` if these are several."""
+    """Return the network that a configuration or a checkpoint describes, with `outputs` outputs if several."""
     if outputs > 1 and "_target_" in config:
         _validate_target(str(config["_target_"]), "model.network")
         validate_takes_outputs(get_object(config["_target_"]), outputs)
@@ -228,7 +228,10 @@ def model(
     counts: ClassCounts | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Model:
-    """A fresh model; its first weights depend on the seed alone, its output bias on the training split if asked for."""
+    """Return a fresh model; its first weights depend on the seed alone.
+
+    The bias of its output depends on the training split, if that is asked for.
+    """
     names = tuple(outputs or FRESH[settings.model.labels])
     torch.manual_seed(settings.seed)
     fresh = network(settings.model.network, len(names))
@@ -370,7 +373,7 @@ def _validate_frozen(settings: TrainSettings, network: nn.Module) -> None:
 
 
 def _stand_in(labels: str) -> Model:
-    """For what acts on a model, where there is none for a mistake in it."""
+    """Return a small model for checking what acts on one, where the real one cannot be built."""
     return Model(nn.Linear(1, 1), Preprocess((1, 1)), classes=(), go_class="", outputs=FRESH.get(labels, ONE))
 
 
@@ -388,7 +391,7 @@ def _model(settings: TrainSettings) -> Model | None:
 
 
 def _refuse_processes_in_a_sweep(made: Trainer) -> None:
-    """Lightning starts the other processes by the command line, which would run the whole sweep again."""
+    """Refuse a sweep where Lightning starts processes by the command line: each would run the whole sweep again."""
     if isinstance(made.strategy.launcher, _SubprocessScriptLauncher):
         raise UserError(
             f"trainer.devices={made.world_size} with this strategy cannot be swept with --multirun: each process would "

@@ -140,7 +140,7 @@ class Model(nn.Module):
         return logit_of_ng(self.network(self.preprocess.normalised(pixels)))
 
     def logits(self, images: Tensor) -> NDArray[np.float64]:
-        """Logits of NG of uint8 images `(batch, 3, h, w)` as the network gives them: `(batch,)`, not calibrated.
+        """Return the network's own logits of NG, `(batch,)` and not calibrated, of uint8 images `(batch, 3, h, w)`.
 
         Raises:
             NotFiniteError: If one is NaN or infinite.
@@ -160,7 +160,7 @@ class Model(nn.Module):
 
     @torch.inference_mode()
     def _outputs(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess], NDArray[np.bool_]]:
-        """Logits, likeliest types, and which of the images have finite outputs; the others have a logit of 0.
+        """Return logits, likeliest types, and which images have finite outputs; the others have a logit of 0.
 
         Always in float32, whatever training used, so that a decision does not depend on the processor.
         """

@@ -69,7 +69,7 @@ class CutMix:
 
 
 def larger_share(alpha: float, count: int, device: torch.device) -> Tensor:
-    """`(count,)` numbers in [0.5, 1]: draws from Beta(alpha, alpha), or what they leave of 1 where that is more."""
+    """Return `(count,)` numbers in [0.5, 1]: draws from Beta(alpha, alpha), or 1 less the draw where that is more."""
     # in float64: with a small alpha both gammas are often below what float32 can hold
     one, other = torch._standard_gamma(torch.full((2, count), alpha, dtype=torch.float64, device=device))
     share: Tensor = torch.maximum(one, other) / (one + other)
@@ -77,13 +77,16 @@ def larger_share(alpha: float, count: int, device: torch.device) -> Tensor:
 
 
 def _mix(values: Tensor, share: Tensor) -> Tensor:
-    """Of each of `values` its `share`, the rest of the one before it; a share of 1 changes nothing, bit for bit."""
+    """Mix `share` of each of `values` with the rest of the one before it; a share of 1 changes nothing, bit for bit."""
     rest = (1 - share).to(values.dtype).view(-1, *[1] * (values.ndim - 1))
     return torch.lerp(values, values.roll(1, 0), rest)
 
 
 def _around(shares: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Where intervals of `(n,)` shares of a side, their middles anywhere, begin and end: pixels, cut off outside."""
+    """Return the first and the end pixel of intervals that cover `(n,)` shares of a side, cut off outside of it.
+
+    Their middles lie anywhere on the side.
+    """
     lengths = (shares * side).round()
     first = (torch.rand(len(shares), device=shares.device) * side - lengths / 2).round()
     return first.clamp(0, side), (first + lengths).clamp(0, side)

@@ -92,7 +92,7 @@ class RandomErasing:
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
-    """Images `(batch, channels, h, w)` blurred by `(batch,)` sigmas, pixels; 0 leaves one bit for bit as it is."""
+    """Blur images `(batch, channels, h, w)` by `(batch,)` sigmas in pixels; 0 leaves an image bit for bit as it is."""
     batch, channels, height, width = images.shape
     steps = torch.arange(-radius, radius + 1, device=images.device)
     # a sigma this small leaves the middle weight alone: exp(-5000) is 0
@@ -106,7 +106,9 @@ def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
 
 
 def rectangles(top: Tensor, bottom: Tensor, left: Tensor, right: Tensor, size: tuple[int, int]) -> Tensor:
-    """What is inside: `(n, 1, height, width)` booleans from `(n,)` edges, pixels, the last row and column left out.
+    """Return `(n, 1, height, width)` booleans, true inside the rectangles with these `(n,)` edges.
+
+    Edges are pixels; the bottom row and the right column are outside.
 
     Example:
         >>> top, bottom, left, right = torch.tensor([[0], [1], [1], [3]])

@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 
 def write_jpegs(root: Path, count: int, size: tuple[int, int], seed: int = 0) -> Path:
-    """Class folders GO and NG with `count` images of `size` (height, width), half of each; NG has a bright spot.
+    """Write class folders GO and NG with `count` images of `size` (height, width), half of each; NG has a bright spot.
 
     Every image is another one, but their backgrounds are cut from a few, since making noise takes longer than all
     that is measured.

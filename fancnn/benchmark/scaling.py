@@ -14,7 +14,10 @@ QUICK = ("trainer.max_epochs=1", "+trainer.limit_train_batches=50", "+trainer.li
 
 
 def scale_results(scratch: Path, sizes: Sequence[int]) -> list[Result]:
-    """Seconds and megabytes of a run with so many images; seconds a thousand images show the line's slope."""
+    """Measure the seconds and megabytes of a run with each number of images.
+
+    Seconds for every thousand images are the slope of the line.
+    """
     results: list[Result] = []
     first: float | None = None
     for size in sizes:

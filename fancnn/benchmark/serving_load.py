@@ -106,7 +106,7 @@ async def _asked(
 
 @contextmanager
 def _server(exported: Path, scratch: Path) -> Iterator[tuple[int, float]]:
-    """The port of a server, and when its command was given."""
+    """Start a server and yield its port, and when its command was given; stop it at the end."""
     path = os.pathsep.join([str(PACKAGE_HOME), *filter(None, [os.environ.get("PYTHONPATH")])])
     command = [sys.executable, "-m", "fancnn.serve", f"file={exported.resolve()}", "port=0", "limits.seconds=600"]
     started = time.perf_counter()

@@ -83,7 +83,10 @@ def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -
 
 
 def our_epoch(settings: TrainSettings, data: ImageDataModule, precision: str, *, validate: bool) -> float:
-    """Images a second of an epoch by our trainer, its scores, lines and (with `validate`) checkpoints included."""
+    """Return how many images a second our trainer does in an epoch, with its scores and lines.
+
+    With `validate` the time for validation and checkpoints is included, too.
+    """
     clock = _Clock()
     fresh = assembly.model(settings, data.classes)
     options: dict[str, Any] = {**settings.trainer, "precision": precision, "max_epochs": 1}

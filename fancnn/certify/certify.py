@@ -185,7 +185,7 @@ def _checkpoint(run: Path, metrics: RunMetrics) -> Path | None:
 
 
 def _unread_ng_files(run: Path, metrics: RunMetrics, split: str) -> int:
-    """Files of NG classes that have no row since they could not be read; of a split, where folders are splits."""
+    """Count files of NG classes without a row since they could not be read; of one split, where folders are splits."""
     skipped, classes = Run(run).skipped, set(metrics.classes) - {metrics.go_class}
     if not skipped.is_file():
         return 0

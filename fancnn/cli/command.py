@@ -197,7 +197,7 @@ def _with_earlier(arguments: Sequence[str], key: str, name: str, schema: type[An
 
 
 def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema: type[Any]) -> list[str]:
-    """Command-line arguments with those of the run that `key=` names put before them, where they say nothing else.
+    """Put the arguments of the run that `key=` names first, except for keys that the command line sets itself.
 
     A run folder may come from anywhere: see `fancnn.cli.kept_settings.replayed` for what is said again of it.
 
@@ -258,7 +258,7 @@ OmegaConf.register_new_resolver("options", lambda group: ", ".join(option_groups
 
 
 def kept_settings(kept: Any, schema: type[S], place: str) -> S:
-    """The settings that a file kept, as an object of `schema`; they are data, of which nothing is looked up or run.
+    """Return the settings that a file kept, as an object of `schema`; nothing in them is imported or run.
 
     Raises:
         UserError: If they are more than data, or as `checked`.

@@ -121,7 +121,7 @@ def replayed(
 
 
 def _names_place(value: str) -> bool:
-    """Whether a value of what writes files, a tree of its own perhaps, could lead out of the run's own folder."""
+    """Return whether a value, perhaps a tree of its own, could make something write outside the run's own folder."""
     keys = rf"\b({'|'.join(PLACES)})\b['\"]?\s*[:=]"
     return bool(LEADS_AWAY.search(value) or re.search(keys, value))
 

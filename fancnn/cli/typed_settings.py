@@ -96,7 +96,7 @@ def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str], chec
 
 
 def _validate(made: Any, prefix: str) -> None:
-    """What a dataclass of settings says of its own values, by the keys of the whole configuration."""
+    """Validate a settings dataclass by its own checks, with errors that name the keys of the whole configuration."""
     if not hasattr(made, "__post_init__"):
         return
     with under(prefix.rstrip(".")) if prefix else nullcontext():

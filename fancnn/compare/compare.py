@@ -238,7 +238,7 @@ def _print(
 
 
 def _print_conclusion(comparison: PairwiseComparison) -> None:
-    """The verdict and what it hangs on, with the first of the parts that are not compared."""
+    """Print the verdict and what it depends on, and the first of the parts that are not compared."""
     for item in comparison.excluded[:PRINTED]:
         say(f"not compared: {item.row.path} ({item.reason})")
     if len(comparison.excluded) > PRINTED:

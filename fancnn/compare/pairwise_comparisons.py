@@ -211,7 +211,10 @@ def _surety(flip: Flip) -> float:
 
 
 def _excluded(common: CommonImages, second: str) -> tuple[Excluded, ...]:
-    """The parts that a comparison lacks, each once: for the second model's sake if it lacks them; bad ones first."""
+    """Return the parts that a comparison lacks, each once, NG parts first.
+
+    A part that both models lack is listed for the second one's sake.
+    """
     ordered = sorted(common.excluded, key=lambda item: (item.row.label != 1, item.letter != second))
     once: dict[int, Excluded] = {}
     for item in ordered:

@@ -170,7 +170,7 @@ def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> 
 def mean_over_folds(
     values: Sequence[float | None], least: float = -math.inf, most: float = math.inf, confidence: float = 0.95
 ) -> tuple[float, float, float] | None:
-    """Mean of a score over folds, and Student's interval with the variance that shared training images ask for.
+    """Return the mean of a score over folds, and Student's interval, which allows for training images that folds share.
 
     Nadeau and Bengio 2003: the variance of the mean is `(1 / k + n_test / n_train)` times that over the folds, here
     with `n_test / n_train = 1 / (k - 2)`, since a fold validates; no wider than from `least` to `most`. None unless

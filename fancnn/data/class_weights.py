@@ -12,7 +12,7 @@ def equal_counts(outputs: Sequence[str]) -> ClassCounts:
 
 
 def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
-    """Of an image of each of k classes: `N / (k N_c)`, so that all classes weigh the same and the mean weight is 1.
+    """Return `N / (k N_c)` for each of k classes: all classes weigh the same, and the mean weight of an image is 1.
 
     Example:
         >>> balanced_weights((75, 25))

@@ -173,7 +173,7 @@ class ImageDataModule(pl.LightningDataModule):
         return self._labels[self._rows_of(split)]
 
     def _near(self, split: str) -> PixelDataset | FileDataset:
-        """The dataset, in the memory of the GPU if training runs on one and it takes half of what is free there."""
+        """Return the dataset, in GPU memory if training runs there and less than half of what is free is needed."""
         dataset, device = self.dataset(split), self._device()
         if device.type != "cuda" or isinstance(dataset, FileDataset):
             return dataset

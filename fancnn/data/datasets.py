@@ -83,7 +83,7 @@ class InOrder(Sampler[Tensor]):
 
 
 def loader(dataset: PixelDataset | FileDataset, batches: Sampler[Tensor], *, pinned: bool = False) -> DataLoader[Batch]:
-    """Batches of `dataset`; processes decode ahead where it must be decoded, and none are started where not."""
+    """Return a loader of the batches of `dataset`; it starts processes only where images must be decoded."""
     workers = os.cpu_count() or 1 if isinstance(dataset, FileDataset) else 0
     return DataLoader(
         dataset,

@@ -131,7 +131,7 @@ class _Store:
         return self.pixel_file.stat().st_size // self.row_bytes
 
     def holds(self, name: str, root: Path) -> bool:
-        """Whether what the index says of a file still holds; why one could not be read is asked anew each time."""
+        """Return whether the index still holds for a file; one that could not be read is tried again each time."""
         line = self.index.get(name)
         return line is not None and 0 <= line.row < self.rows() and line.stamp() == _stamp(root / name)
 

@@ -32,7 +32,7 @@ def type_of(class_name: str, defect_type: str, classes: Sequence[str]) -> str:
 
 
 def output_names(labels: str, images: Iterable[LabeledImage], classes: Sequence[str]) -> tuple[str, ...]:
-    """What the outputs of a network are called: `NG`, or `GO` and `NG`, or `GO` and each type of the NG `images`.
+    """Return the names of a network's outputs: `NG`, or `GO` and `NG`, or `GO` and each type of the NG `images`.
 
     Args:
         labels: The mode: `binary`, `softmax` or `defect_types`.

@@ -86,7 +86,7 @@ class Calibration:
         return self.calibrated[0] if self.method == "platt" else None
 
     def in_words(self) -> str:
-        """For a console or a report.
+        """Return the method and its numbers, for a console or a report.
 
         Example:
             >>> Calibration((0.0,), (-2.5,), 0.8, "platt").in_words(), UNCALIBRATED.in_words()
@@ -190,7 +190,10 @@ def fit(method: Choice, logits: ArrayLike, labels: ArrayLike) -> Fitted:
 
 
 def _temperature_alone(raw: NDArray[np.float64], truth: NDArray[np.int64]) -> Fitted:
-    """A temperature that was asked for by name; where it leaves P(NG) too high or too low, no mix is claimed for it."""
+    """Fit a temperature that was asked for by name.
+
+    Where it leaves P(NG) too high or too low, no mix of parts is claimed for it, and the warning says so.
+    """
     fitted = fit_temperature(raw, truth)
     if fit_auto(raw, truth).calibration.method != "platt":
         return Fitted(fitted)

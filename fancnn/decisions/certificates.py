@@ -391,7 +391,7 @@ def _counts(rows: Sequence[Prediction], evidence: NgEvidence, thresholds: Thresh
 
 
 def _overkill_interval(rows: Sequence[Prediction], thresholds: Thresholds, confidence: float) -> Interval | None:
-    """Where the share of GO parts that are rejected lies, their groups kept together; None where nothing says it."""
+    """Return an interval for the share of GO parts that are rejected, groups kept together; None if none is known."""
     go = [row for row in rows if row.label == 0]
     rejected = np.array([_probability(row) > thresholds.upper for row in go], np.float64)
     if (groups := natural_groups([row.group for row in go])) is None:
@@ -436,7 +436,7 @@ def _statement(
 
 
 def _overkill_words(counts: _Counts, confidence: float) -> Iterable[str]:
-    """By part; how many groups are touched is another number, and not the overkill."""
+    """Yield a sentence on the overkill by part; how many groups are touched is another number, and not the overkill."""
     if counts.overkill is None:
         return
     low, high = percent_at_least(counts.overkill.low).removesuffix(" %"), percent_at_most(counts.overkill.high)
@@ -459,7 +459,10 @@ def _person_words(counts: _Counts) -> Iterable[str]:
 def _by_type(
     rows: Sequence[Prediction], evidence: NgEvidence, thresholds: Thresholds, confidence: float, *, searched: bool
 ) -> tuple[TypeEscapes, ...]:
-    """By the unit of the claim; where parts in groups are claimed, by group, whose bound needs no largest one."""
+    """Return the escapes of each type by the unit of the claim.
+
+    A bet on lots is counted by group, since its bound for a group needs no largest size.
+    """
     unit: Unit = "group" if evidence.method == "betting on lots" else evidence.unit
     return escapes_by_type(rows, thresholds, confidence, searched=searched, unit=unit)
 

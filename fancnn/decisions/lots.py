@@ -128,7 +128,7 @@ def lots_needed_at_this_share(
 
 
 def _copies_needed(by_bet: NDArray[np.float64], confidence: float) -> int:
-    """How many lots, each with the log-evidence `by_bet`, reach the confidence; found by doubling and halving."""
+    """Return how many lots, each with the log-evidence `by_bet`, reach the confidence, by doubling and then halving."""
     asked = -math.log1p(-confidence)
 
     def enough(count: int) -> bool:
@@ -151,7 +151,7 @@ def _log_by_bet(
     rate: float,
     largest: int,
 ) -> NDArray[np.float64]:
-    """Logarithm of the product over lots for each bet `(bets,)`; a bet that lost everything has minus infinity."""
+    """Return the log of the product over lots for each bet `(bets,)`: minus infinity for a bet that lost everything."""
     if not 0 < rate < 1:
         raise ValueError(f"rate={rate}: expected a share above 0 and below 1, e.g. 0.01")
     gains = (rate * sizes - escapes) / ((1 - rate) * largest)

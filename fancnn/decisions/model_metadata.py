@@ -182,7 +182,7 @@ class CheckpointMetadata(StoredModelMetadata):
 
     @property
     def known_line(self) -> Mapping[str, Any] | None:
-        """The line that it was decided for, else the one that it was trained for; None where neither is known."""
+        """Return the line that was decided for, else the one that was trained for; None where neither is known."""
         return self.line or self.settings.get("line")
 
     def to_dict(self) -> dict[str, Any]:

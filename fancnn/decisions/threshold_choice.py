@@ -162,7 +162,7 @@ def _above(scores: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[
 def _least_pair(
     below: NDArray[np.float64], above: NDArray[np.float64], passed: NDArray[np.float64], most: float
 ) -> tuple[int, int]:
-    """The pair i <= j with the least `below[i] + above[j]` and `passed[j] - passed[i] <= most`, closest ones first.
+    """Return i <= j with the least `below[i] + above[j]` and `passed[j] - passed[i] <= most`; of equals, the closest.
 
     `passed` rises, so the allowed i of each j are a window that only moves on; its least is kept as in the
     sliding-window minimum.

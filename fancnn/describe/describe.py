@@ -88,7 +88,7 @@ def _pair(values: Sequence[int]) -> str:
 
 
 def _tell(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
-    """Rows under their headings, as wide as they need to be; the first `left` columns are words, the others numbers."""
+    """Print rows under their headings, as wide as needed; the first `left` columns are words, the others numbers."""
     widths = [max(len(cells[column]) for cells in (columns, *rows)) for column in range(len(columns))]
     for cells in (columns, *rows):
         words = [f"{cell:{width}}" for cell, width in zip(cells[:left], widths[:left], strict=True)]

@@ -166,7 +166,7 @@ def _joined(models: Sequence[Model]) -> Model:
 
 
 def _mean_rate(models: Sequence[Model]) -> float | None:
-    """The share of NG that the mean of the members' probabilities is for; None where one member's is not known."""
+    """Return the share of NG parts that the mean probability is meant for; None where one member's is not known."""
     rates = [model.calibration.ng_rate for model in models]
     known = [rate for rate in rates if rate is not None]
     return float(np.mean(known)) if len(known) == len(rates) else None
@@ -203,7 +203,7 @@ def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
 
 
 def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rate: float | None) -> list[Prediction]:
-    """Calibrate the model on val; the rows with its probabilities."""
+    """Calibrate the ensemble on val and return the rows with its probabilities."""
     val = [row for row in rows if row.split == "val"]
     labels, means = columns(val)
     joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)

@@ -128,7 +128,7 @@ def _other_images(root: Path, model: Model, settings: EvaluateSettings) -> list[
 
 
 def _warn_of(images: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
-    """What makes the scores on another folder less than they seem."""
+    """Warn of what makes the scores on another folder less than they seem."""
     labels = {image.label for image in images}
     if len(labels) == 1:
         say(f"warning: no {'NG' if labels == {0} else 'GO'} images among them: scores that need both say nothing")

@@ -110,7 +110,7 @@ def _leave_page(settings: ExplainSettings, explanation: Explanation, run: Path, 
 
 
 def _refuse_ensembles(model: Model) -> None:
-    """Members look at different places; a mean of their heat would be of none of them."""
+    """Refuse an ensemble: its members look at different places, and a mean of their heat would be of none of them."""
     if isinstance(model.network, Ensemble):
         runs = model.metadata.runs or []
         raise UserError(
@@ -147,7 +147,7 @@ def _chosen(
 def _heats(
     settings: ExplainSettings, model: Model, layer: MapLayer, pixels: Tensor
 ) -> tuple[dict[tuple[str, str], Tensor], float | None]:
-    """Heat by method and target, `(n, height, width)` of the network's input; how incomplete its gradients are."""
+    """Return heat by method and target, `(n, height, width)` in input pixels, and how incomplete its gradients are."""
     names = ", ".join(NAMES[method] for method in settings.methods)
     say(f"heat maps of {plural(len(pixels), 'image')}: {names}")
     module = model.network.get_submodule(layer.name)

@@ -66,7 +66,7 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
 def maximized_filters(
     model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int
 ) -> list[Panel]:
-    """For the filters that tell NG from GO best: what they like."""
+    """Return panels of images that maximize the filters which tell NG from GO best."""
     if not found.images:
         return []
     labels = torch.tensor([image.label for image in found.images])
@@ -136,7 +136,7 @@ def _favourites(
 
 
 def _spread(layers: Sequence[MapLayer], count: int) -> list[MapLayer]:
-    """At most `count` of them, first and last among them."""
+    """Return at most `count` layers, evenly spaced, the first and the last among them."""
     if len(layers) <= count:
         return list(layers)
     return [layers[round(place)] for place in np.linspace(0, len(layers) - 1, count)]
@@ -149,7 +149,7 @@ def _last_linear(model: Model) -> nn.Linear | None:
 
 
 def _weights_of_logit(last: nn.Linear) -> tuple[NDArray[np.float32], float]:
-    """Weights and bias of the logit of NG: the one output, or of two that of NG less that of GO."""
+    """Return weights and bias of the logit of NG: of the one output, or of the output for NG less that for GO."""
     weights = last.weight.detach().float().cpu().numpy()
     bias = np.zeros(len(weights)) if last.bias is None else last.bias.detach().double().cpu().numpy()
     if len(weights) == 1:

@@ -39,7 +39,7 @@ class Checked:
     by_type: Mapping[str, Mapping[str, Localisation]]
 
     def conclusions(self) -> list[tuple[Outcome, str]]:
-        """For each method whether it passes, why, and which defect types it mostly misses."""
+        """Return for each method whether it passes and why, and which defect types it mostly misses."""
         return [(one.outcome, verdict(method, one) + self._missed(method)) for method, one in self.found.items()]
 
     def _missed(self, method: str) -> str:
@@ -99,7 +99,11 @@ def explanation_page(explanation: Explanation) -> str:
 
 
 def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
-    """For each method: share inside, even heat's, untrained; hits, chance, middle, untrained; blank, untrained."""
+    """Return a row for each method: its heat's share inside, its hits, and blank heat maps.
+
+    The share inside stands beside those of even heat and of an untrained network; hits stand beside those of chance,
+    of the middle and of an untrained network; blank maps beside those of an untrained network.
+    """
     return [
         (
             NAMES[method],

@@ -132,7 +132,7 @@ def peaks(maps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def discriminative_channels(values: Tensor, labels: Tensor, count: int) -> list[int]:
-    """The filters whose greatest answer tells NG from GO best: the largest difference of means, in standard deviations.
+    """Return the filters whose peaks differ most between NG and GO: difference of means over standard deviation.
 
     Args:
         values: `(images, channels)`, as `peaks` gives them.

@@ -82,7 +82,7 @@ def first_filter_panels(
 
 
 def relative_changes(before: NDArray[np.float32], after: NDArray[np.float32]) -> list[float]:
-    """Length of each filter's change, in lengths of the filter before; of one that was zero, in its own length now."""
+    """Return the norm of each filter's change over the filter's norm before; over its norm now where that was zero."""
     lengths = np.linalg.norm(before.reshape(len(before), -1), axis=1)
     now = np.linalg.norm(after.reshape(len(after), -1), axis=1)
     moved = np.linalg.norm((after - before).reshape(len(after), -1), axis=1)

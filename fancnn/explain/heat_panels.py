@@ -86,7 +86,7 @@ def _heat_tile(subject: ExplainedImage, heat: NDArray[np.float32], caption: str)
 
 
 def decision_words(subject: ExplainedImage) -> str:
-    """From the logit to the decision and the type, and what the loss makes of it where the truth is known.
+    """Describe how the logit leads to the decision and the type, and what the loss makes of it if the truth is known.
 
     The p of the gradient is that of the logit itself: a calibration comes after training.
 

@@ -65,7 +65,7 @@ def grad_cam(score: Score, layer: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def integrated_gradients(score: Score, pixels: Tensor, baseline: Tensor, steps: int = STEPS) -> Tensor:
-    """Gradients along the straight line from a baseline, times the difference (Sundararajan et al. 2017, equation 1).
+    """Return gradients along the line from a baseline, times the difference (Sundararajan et al. 2017, equation 1).
 
     An image's values add up to what the score gains between the baseline and the image: completeness, as exactly
     as `steps` points of Gauss and Legendre's rule allow.
@@ -79,7 +79,7 @@ def integrated_gradients(score: Score, pixels: Tensor, baseline: Tensor, steps: 
 
 
 def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, stride: int) -> Tensor:
-    """By how much the score falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
+    """Return how far the score falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
 
     Args:
         score: Of images.

@@ -23,7 +23,7 @@ DIMENSIONS = ({0: "batch", 1: "height", 2: "width"},)  # of the input, as runtim
 
 @contextmanager
 def atomic_export(path: Path, form: Format) -> Iterator[Path]:
-    """A path in a folder of its own beside `path`; its files take the place of those of `path` at the end.
+    """Yield a path in a folder of its own beside `path`; at the end its files replace those of `path`.
 
     An error inside leaves the files of `path` as they were. Of two files that belong together, a kill while they take
     their places can leave none, but never one that is old and one that is new.

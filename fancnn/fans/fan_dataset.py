@@ -69,7 +69,7 @@ def render_fans(
 
 
 def _ignore(finished: int) -> None:
-    """Progress that nobody asked for."""
+    """Ignore progress that nobody asked for."""
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def _draw_hole(image: Plane, view: View, fan: Fan, corner: tuple[int, int], bloc
 
 
 def _draw_flash(image: Plane, view: View, fan: Fan, x: Plane, y: Plane, blocked: BlockedScrew) -> None:
-    """Plastic that ran into the hole from one side of it."""
+    """Draw plastic that ran into the hole from one side of it."""
     r, theta = np.hypot(x, y), np.arctan2(y, x)
     ragged = 1 + 0.07 * np.sin(3 * theta + blocked.direction) + 0.04 * np.sin(7 * theta - blocked.direction)
     along = x * np.float32(np.cos(blocked.direction)) + y * np.float32(np.sin(blocked.direction))

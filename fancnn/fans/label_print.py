@@ -87,7 +87,7 @@ def _text(pen: _Pen, x: int, y: int, text: str, size: int, fill: str) -> None:
 
 
 def _bars(pen: _Pen, x: int, y: int, height: int, fill: str) -> None:
-    """A bar code, the same on every label."""
+    """Draw a bar code, the same on every label."""
     for offset, width in ((0, 4), (7, 2), (12, 5), (20, 2), (25, 4), (33, 6), (42, 2), (47, 3), (54, 5)):
         pen.rectangle((x + offset, y, x + offset + width - 1, y + height), fill=fill)
 

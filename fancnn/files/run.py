@@ -31,12 +31,12 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """Of the epoch that the monitored score chose."""
+        """Return the path of the checkpoint of the best epoch, chosen by the monitored score."""
         return self.checkpoints / BEST
 
     @property
     def last(self) -> Path:
-        """Of the last epoch: what a training goes on with."""
+        """Return the path of the checkpoint of the last epoch, from which a training resumes."""
         return self.checkpoints / LAST
 
     @property

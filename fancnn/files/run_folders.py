@@ -146,7 +146,7 @@ def claim(folder: Path, *, goes_on: bool = False) -> None:
 
 @contextmanager
 def at_work(run: Path) -> Iterator[None]:
-    """Change a finished run while no other process does.
+    """Hold the lock of a finished run, so that no other process changes it at the same time.
 
     Raises:
         UserError: If another process is at work in it.

@@ -35,7 +35,7 @@ def kernel_image(kernel: Floats) -> NDArray[np.float64]:
 
 
 def mosaic(kernels: Floats, orders: Mapping[str, NDArray[np.intp]], rows: int) -> NDArray[np.float64]:
-    """A column for each order, the first kernel on top: `(rows * (KERNEL + GAP), columns * CELL, 3)` in [0, 1]."""
+    """Draw a column for each order, its first kernel on top: `(rows * (KERNEL + GAP), columns * CELL, 3)` in [0, 1]."""
     sheet = np.ones((rows * (KERNEL + GAP), len(orders) * CELL, 3))
     for column, order in enumerate(orders.values()):
         for row, index in enumerate(order[:rows]):
@@ -97,7 +97,7 @@ def _ranks_table(axes: Any, ranks: Mapping[str, Floats], chosen: NDArray[np.intp
 
 
 def _title(axes: Any, text: str) -> None:
-    """Above the slanted names of the columns."""
+    """Put a title above the slanted names of the columns."""
     axes.annotate(text, (0, 1), xycoords="axes fraction", xytext=(0, 66), textcoords="offset points")
 
 

@@ -114,7 +114,7 @@ def chosen_groups(groups: Sequence[DependencyGroup], layer: str | None) -> list[
 
 
 def _agreements(values: Mapping[str, Values]) -> Agreements:
-    """Of each two criteria, in what they count as worth."""
+    """Return how well each two criteria agree on which filters are worth more."""
     worth = {name: found if CRITERIA[name].greater_is_worth_more else -found for name, found in values.items()}
     return {(one, other): agreement(worth[one], worth[other]) for one in worth for other in worth}
 
@@ -155,7 +155,7 @@ def _write_json(
 
 
 def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
-    """One layer: each criterion with each other one; several: each with the truth."""
+    """Print how well criteria agree: of one layer each with each other one, of several layers each with the truth."""
     names = list(CRITERIA)
     if len(found) == 1:
         ((layer, of_layer),) = agreements.items()
@@ -174,7 +174,7 @@ def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Ag
 
 
 def _print_row(heading: str, cells: Iterable[str]) -> None:
-    """Ten narrow columns, for a narrow terminal."""
+    """Print a row of ten narrow columns, for a narrow terminal."""
     say(f"{heading:22}" + "".join(f"{cell:>6}" for cell in cells))
 
 
@@ -186,7 +186,7 @@ def _cell(of_layer: Agreements, names: Sequence[str], one: str, other: str) -> s
 
 
 def _number(name: str) -> str:
-    """Of a criterion: a heading that lets ten columns stand side by side."""
+    """Return a criterion's number, a heading so short that ten columns stand side by side."""
     return str(list(CRITERIA).index(name) + 1)
 
 

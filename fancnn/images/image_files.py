@@ -47,7 +47,7 @@ def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator
 
 
 def matching_image_files(pattern: Path) -> list[Path]:
-    """Paths of images that a pattern means: `*`, `?` and `[...]` in names, `**` for any folders, links as above.
+    """Return image files that match a pattern: `*`, `?`, `[...]` in names, `**` for any folders, links as above.
 
     Raises:
         UserError: As `iter_image_files`.
@@ -92,7 +92,7 @@ class _Listing:
 
 
 def _folders_and_files(root: Path) -> tuple[dict[Path, list[str] | None], dict[Path, list[str]]]:
-    """The files in each folder by its path, None where it cannot be listed; and the folders in it that are looked into.
+    """Return the files in each folder by its path, None if it cannot be listed, and its folders that are searched.
 
     All that are reached without a link come first, so that a link takes no folder away from its own place.
     """

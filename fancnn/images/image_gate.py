@@ -75,7 +75,7 @@ class ImageGate:
 
     @contextmanager
     def content(self, path: str | PathLike[str]) -> Iterator[bytes]:
-        """Have the bytes of a file; of all that are had at once there are as many as one file may have.
+        """Yield the bytes of a file, once there is room: all files together take no more memory than one file may.
 
         Raises:
             UnreadableImage: If they cannot be had, with the reason in short words.
@@ -94,7 +94,7 @@ class ImageGate:
 
     @contextmanager
     def decoding(self, count: int) -> Iterator[None]:
-        """Have room for an image whose decoding takes `count` bytes.
+        """Reserve memory for an image whose decoding takes `count` bytes.
 
         Raises:
             UnreadableImage: If that is more than all images together may take.

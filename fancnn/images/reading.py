@@ -213,7 +213,7 @@ def _as_array(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> str:
-    """SHA-256 over the shape and the pixels of a decoded image: what a copy in another file format shares with it.
+    """Return SHA-256 over shape and pixels of a decoded image; a copy in another lossless file format has the same one.
 
     Args:
         image: `(height, width, 3)`, as `read_image` gives it.

@@ -102,7 +102,7 @@ class ExportedModel:
 
     @property
     def weights_sha256(self) -> str:
-        """Nothing: what a run's files name is a hash of weights as torch has them, which are not in this file."""
+        """Return an empty text: runs hash weights as torch has them, and those are not in this file."""
         return ""
 
     @property
@@ -164,7 +164,7 @@ class ExportedModel:
 
     @contextmanager
     def reading(self, content: bytes, formats: Sequence[str] = FORMATS) -> Iterator[NDArray[np.uint8]]:
-        """The content of a file as `score` takes it; until it is let go, room is kept for scoring it.
+        """Yield the image in a file's content as `score` takes it; meanwhile memory is reserved for scoring it.
 
         Raises:
             UnreadableImage: As `read`.
@@ -179,7 +179,7 @@ class ExportedModel:
         return 15 * height * width + 12 * height * out_width + COPIES * 4 * (out_height * height + out_width * width)
 
     def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """An image as the network gets it: `(*image_size, 3)`, after the resize, with the border that `pad` makes."""
+        """Return an image as the network sees it: `(*image_size, 3)`, resized, with the border that `pad` makes."""
         validate_image(image)
         (pixels,) = self._session.run(["pixels"], {self._input: image[None]})
         return np.ascontiguousarray(pixels[0].transpose(1, 2, 0).astype(np.uint8))
@@ -312,7 +312,7 @@ def checked_seal(path: Path, *contents: Content) -> bool:
 
 
 def _validated_input(session: Any, facts: ExportMetadata, path: Path) -> str:
-    """The name of the tensor of images; a graph that does not take and give what its facts are about is refused."""
+    """Return the name of the input tensor; refuse a graph whose inputs and outputs are not those of its facts."""
     taken, given = session.get_inputs(), {item.name: item for item in session.get_outputs()}
     known = [item for item in taken if item.name in (INPUT, INPUT_BEFORE)]
     if len(taken) != 1 or [(item.type, len(item.shape)) for item in known] != [("tensor(uint8)", 4)]:

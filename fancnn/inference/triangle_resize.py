@@ -49,7 +49,7 @@ class TriangleResize(nn.Module):
         return levels * filled + self.level * (1 - filled)
 
     def _inner_size(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Height and width that the image has in the output, as numbers: `Preprocess.place`, in whole numbers."""
+        """Return height and width of the image in the output, as `Preprocess.place` does, by whole numbers alone."""
         out = [torch.full((), side, dtype=torch.int64) for side in self.size]
         if not self.pads:
             return out[0], out[1]
@@ -70,7 +70,10 @@ def _half_to_even(numerator: Tensor, denominator: Tensor) -> Tensor:
 
 
 def _weights(size: int, out: int, inner: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights `(out, size)` of the filter from `size` to `inner` in the middle of `out`, and `(out,)` ones there."""
+    """Return the filter's weights `(out, size)` and a mask `(out,)` of which outputs it fills.
+
+    It resizes from `size` to `inner` in the middle of `out`.
+    """
     first = torch.div(out - inner, 2, rounding_mode="floor")
     places = torch.arange(out, dtype=torch.int64) - first
     inside = (places >= 0) & (places < inner)

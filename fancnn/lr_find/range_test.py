@@ -79,7 +79,7 @@ def losses_by_rate(
 
 
 def smoothed(losses: ArrayLike) -> NDArray[np.float64]:
-    """Averages of neighbours with the weights of a normal distribution, a fortieth of the curve wide; no lag.
+    """Smooth losses by normal weights whose standard deviation is a fortieth of the curve; the result does not lag.
 
     Example:
         >>> smoothed([2.0, 2.0, 2.0])

@@ -159,7 +159,7 @@ def effective_interval(
     least: float = 1.0,
     most: float = np.inf,
 ) -> Interval:
-    """Where a score in [0, 1] may lie: Clopper and Pearson's interval at the effective sample size of its variance.
+    """Return the Clopper-Pearson interval of a score in [0, 1] at the effective sample size of its variance.
 
     `value (1 - value) / variance` parts, less what few degrees of freedom cost in Student's t.
 
@@ -179,7 +179,7 @@ def effective_interval(
 
 
 def linearized(influence: ArrayLike, strata: ArrayLike, units: ArrayLike, scale: float = 1.0) -> Linearized | None:
-    """Variance of a score from what each image adds to it: the infinitesimal jackknife (Efron 1982), by units.
+    """Return the variance of a score by units, from each image's influence: the infinitesimal jackknife (Efron 1982).
 
     Degrees of freedom follow from how unequal the contributions are: a variance of n values whose kurtosis is k is
     as sure as that of 2 n / (k - 1) normal ones, so that few large contributions count as few. Those of strata are

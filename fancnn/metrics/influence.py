@@ -22,7 +22,7 @@ class Influence:
 
 
 def auroc_influence(labels: NDArray[np.int64], probabilities: Values) -> Influence:
-    """Area under the ROC; each image adds its placement value (DeLong, DeLong and Clarke-Pearson 1988, equation 4).
+    """Return the area under the ROC, and each image's placement value (DeLong et al. 1988, equation 4).
 
     The placement of an NG image is the share of GO images below it (ties half), that of a GO image the share of NG
     images above it; `by_image` is its distance from the area, divided by the images of the class.

@@ -94,7 +94,7 @@ class Localisation:
         return "passes" if self.beats_chance and self.beats_untrained else "fails"
 
     def to_dict(self) -> dict[str, Any]:
-        """For a JSON file; intervals are [low, high] or null."""
+        """Return the values as a JSON file takes them; intervals are [low, high] or null."""
         plain = asdict(self)
         for name, value in plain.items():
             if isinstance(value, dict):

@@ -125,7 +125,7 @@ def rate_differences(
 
 
 def _mean(moved: NDArray[np.float64], units: NDArray[np.intp], confidence: float) -> Difference:
-    """Difference of a share, from what each image adds to it: -1, 0 or 1 (Bonett and Price 2012, by units)."""
+    """Return the difference of a share, to which each image adds -1, 0 or 1 (Bonett and Price 2012, by units)."""
     if not moved.size:
         return UNDEFINED
     value, count = float(moved.mean()), len(np.unique(units))
@@ -139,7 +139,10 @@ def _mean(moved: NDArray[np.float64], units: NDArray[np.intp], confidence: float
 def _f1(
     ng: NDArray[np.bool_], wrong: Sequence[NDArray[np.bool_]], units: NDArray[np.intp], confidence: float
 ) -> Difference:
-    """Difference of F1 = 2 caught / (caught + NG + overkills), by its derivatives at counts with unseen mistakes."""
+    """Return the difference of F1 = 2 caught / (caught + NG + overkills).
+
+    Its interval uses the derivatives at counts to which unseen mistakes were added.
+    """
     if not ng.any():
         return UNDEFINED
     ng_size, go_size = (UNSEEN_F1 * _mean_size(units[of_class]) for of_class in (ng, ~ng))
@@ -174,7 +177,10 @@ def _difference(
     units: NDArray[np.intp],
     confidence: float,
 ) -> Difference:
-    """Interval from each image's influence, summed by unit, and from that of the unseen units of each class."""
+    """Return the difference with an interval from each image's influence, summed by unit.
+
+    To that, the influence of the unseen units of each class is added.
+    """
     present = [of_class for of_class in classes if of_class.any()]
     counts = [len(np.unique(units[of_class])) for of_class in present]
     if min(counts) < 2:
@@ -194,7 +200,7 @@ def _difference(
 
 
 def _placements(ng: NDArray[np.float64], go: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each NG part the share of GO parts below it, for each GO part the share of NG parts above; ties half."""
+    """Return for NG parts the share of GO parts below each, for GO parts that of NG parts above; ties count half."""
     below, above = _share_below(ng, go), 1 - _share_below(go, ng)
     return below, above
 

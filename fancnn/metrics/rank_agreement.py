@@ -22,7 +22,7 @@ class Agreement:
 
 
 def agreement(first: ArrayLike, second: ArrayLike) -> Agreement:
-    """How well the orders of two lists of values agree; undefined where one of them has no order: all values equal.
+    """Return the rank correlation of two lists of values; undefined where one has no order since all are equal.
 
     Args:
         first: `(n,)`.

@@ -79,7 +79,7 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
 
 
 def bin_numbers(probabilities: NDArray[np.float64], bins: int) -> NDArray[np.intp]:
-    """Number of each probability's bin, from 0: equal widths, an edge belongs to the bin above it, 1 to the last.
+    """Return each probability's bin, from 0: bins are equally wide, an edge is in the bin above it, and 1 in the last.
 
     Raises:
         ValueError: If `bins` is below 1.

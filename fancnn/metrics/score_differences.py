@@ -134,7 +134,7 @@ def _new_mistakes(
 
 
 def _sign_flip(differences: NDArray[np.int64]) -> float:
-    """Two-sided p-value of a sum of integers under all signs of each: the sum is as far from 0, or farther."""
+    """Return the two-sided p-value of a sum of integers under random signs: how often it is at least as far from 0."""
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
     reach = int(sizes @ counts)
     if not reach:

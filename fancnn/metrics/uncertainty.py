@@ -51,7 +51,7 @@ def share_interval(
 def f1_interval(
     images: ScoredImages, found: Collection[Cell], found_or_mistaken: Collection[Cell], confidence: float
 ) -> Interval | None:
-    """Where F1 may lie: it rises with the share of what is found among that and all mistakes, which is a rate."""
+    """Return an interval for F1, which rises with a rate: the share of NG found among these and all mistakes."""
     share = share_interval(images, found, found_or_mistaken, confidence)
     return None if share is None else Interval(*(2 * end / (1 + end) for end in (share.low, share.high)))
 
@@ -120,7 +120,7 @@ def brier_interval(images: ScoredImages, confidence: float) -> Interval | None:
 
 
 def loss_interval(images: ScoredImages, confidence: float) -> Interval | None:
-    """Where the mean loss may lie, on the scale of its logarithm; see `interval_notes` for what it leaves open."""
+    """Return an interval for the mean loss, computed on a log scale; see `interval_notes` for what it leaves open."""
     mean = _mean(log_losses(images.labels, images.probabilities), images.units)
     if mean is None or not mean[1].variance:
         return None
@@ -138,7 +138,10 @@ def interval_notes(images: ScoredImages, groups: Sequence[str] | None) -> Iterat
 def _of_both_classes(
     images: ScoredImages, function: Callable[[Values, Values], Values], confidence: float
 ) -> Interval | None:
-    """A function of recall and specificity; a correlation of both through groups is taken where it is positive."""
+    """Return an interval for a function of recall and specificity.
+
+    A correlation of the two through groups is taken into account where it is positive.
+    """
     ng, go = images.labels == 1, images.labels == 0
     caught, kept = images.ranks[ng] > 0, images.ranks[go] < 2
     recall = share_interval(images, ("ng_found", "ng_rechecked"), ("ng_found", "ng_rechecked", "escapes"), confidence)
@@ -164,7 +167,7 @@ def _extremes(
     intervals: tuple[Interval, Interval],
     together: float,
 ) -> Interval | None:
-    """Least and greatest value of a function over the ellipse of two estimates; their intervals are its half axes."""
+    """Return the extremes of a function over an ellipse around two estimates, whose half axes their intervals give."""
     angles = np.linspace(0, 2 * np.pi, 721)
     first = np.cos(angles)
     steps = first, together * first + np.sqrt(1 - together**2) * np.sin(angles)

@@ -45,7 +45,7 @@ class Criterion:
         return np.argsort(-values if self.greater_is_worth_more else values, kind="stable")
 
     def ranks(self, values: Values) -> Values:
-        """The place of each filter in that order, from 1; equal ones have their mean place, as Spearman's rank has it.
+        """Return the rank of each filter in that order, from 1; equal ones share their mean rank, as in Spearman's.
 
         Example:
             >>> CRITERIA["sparsity"].ranks(np.array([0.5, 0.1, 0.5])).tolist()
@@ -122,7 +122,7 @@ def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
 def of_values(
     model: nn.Module, network: nn.Module, groups: Sequence[DependencyGroup], batches: Sequence[Batch]
 ) -> dict[DependencyGroup, dict[str, Values]]:
-    """The criteria of what channels are when images go through, and of their gradients: one pass for all groups."""
+    """Compute the criteria that need images or gradients, in one pass for all groups."""
     sums = {group: torch.zeros(3, group.width(network), dtype=torch.float64) for group in groups}
     counts, num_images = dict.fromkeys(groups, 0), 0
     for images, labels in batches:
@@ -176,7 +176,7 @@ def _scores(model: nn.Module, batches: Sequence[Batch], labels: NDArray[np.int64
 
 @contextmanager
 def _read_by(network: nn.Module, layers: set[str]) -> Iterator[dict[str, Tensor]]:
-    """What each of `layers` reads inside: copies of its own, so that a gradient is of this way through it alone."""
+    """Yield what each of `layers` reads: copies, so that a gradient counts this way through the network alone."""
     read: dict[str, Tensor] = {}
 
     def note(name: str, values: Tensor) -> tuple[Tensor]:

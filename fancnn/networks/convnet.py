@@ -119,7 +119,7 @@ class ConvNet(nn.Module):
         return logits.squeeze(1) if self.outputs == 1 else logits
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """What the blocks see, and where: `(batch, channels, rows, columns)`. Pretraining learns these layers."""
+        """Return the output of the blocks, `(batch, channels, rows, columns)`; pretraining learns these layers."""
         found: Tensor = self.blocks(images)
         return found
 

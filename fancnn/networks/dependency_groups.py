@@ -87,7 +87,7 @@ def validate_separable(network: nn.Module) -> None:
 
 @contextmanager
 def silenced(network: nn.Module, group: DependencyGroup, channels: Sequence[int]) -> Iterator[None]:
-    """Inside, the layers that read `channels` of `group` read zeros."""
+    """Let the layers that read `channels` of `group` read zeros instead, inside the context."""
     width, places = group.width(network), torch.tensor(channels, dtype=torch.int64)
 
     def zero(name: str, values: Tensor) -> tuple[Tensor]:

@@ -62,7 +62,7 @@ class Ensemble(nn.Module):
 
 
 def _log_sigmoid(logits: Tensor) -> Tensor:
-    """`F.logsigmoid` in operations that stay exact everywhere: runtimes take the log of a sigmoid that has become 0."""
+    """Compute `F.logsigmoid` by exact operations: runtimes take the log of a sigmoid that has become 0."""
     return logits.clamp(max=0) - torch.log1p(torch.exp(-logits.abs()))
 
 

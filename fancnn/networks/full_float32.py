@@ -85,7 +85,7 @@ class _Settings:
 
 
 def _matmul_precision() -> str | None:
-    """The older setting of matrix products; None where torch refuses to read it, since only newer ones were used."""
+    """Return torch's older setting of matrix products; None if it may not be read, since only newer ones were used."""
     with suppress(RuntimeError), _quiet():
         return torch.get_float32_matmul_precision()
     return None

@@ -24,7 +24,7 @@ def logit_of_ng(outputs: Tensor) -> Tensor:
 
 
 def probability_of_ng(labels: Tensor) -> Tensor:
-    """How much of each image is NG, in [0, 1]: `(batch,)` from that itself, or from `(batch, k)` shares, GO first.
+    """Return how much of each image is NG: `(batch,)` in [0, 1], from that itself or `(batch, k)` shares, GO first.
 
     Example:
         >>> probability_of_ng(torch.tensor([[1.0, 0.0, 0.0], [0.25, 0.5, 0.25]]))

@@ -118,7 +118,7 @@ class ResidualNet(nn.Module):
         return logits.squeeze(1) if self.outputs == 1 else logits
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """What the stages see, and where: `(batch, channels, rows, columns)`. Pretraining learns these layers."""
+        """Return the output of the stages, `(batch, channels, rows, columns)`; pretraining learns these layers."""
         found: Tensor = self.stages(self.stem(images))
         for layer in list(self.head)[: self.before_pool]:
             found = layer(found)  # in `pre` order the last norm and activation belong to the stages
@@ -217,7 +217,7 @@ def _start_at_zero(network: nn.Module, filled: dict[str, Start]) -> None:
 
 
 def _validate_size(image_size: Sequence[int], stages: int, stem_stride: int) -> None:
-    """Two pixels a side must be left: batch norm has no spread of one."""
+    """Validate that two pixels a side are left at each stage: batch norm has no spread of one."""
     height, width = (-(-side // stem_stride) for side in image_size)  # each halving rounds up
     for stage in range(1, stages + 1):
         before, step = (height, width), 1 if stage == 1 else 2

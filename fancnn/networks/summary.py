@@ -96,7 +96,10 @@ class _Call:
 
 
 def _calls(network: nn.Module, image_size: Sequence[int]) -> tuple[list[_Call], int]:
-    """Layers with weights of their own or without parts, in the order they are done; and the FLOPs of the network."""
+    """Return the calls of layers in their order, and the FLOPs of the whole network.
+
+    Layers are those that hold weights themselves or have no layers inside.
+    """
     calls: list[_Call] = []
     counter = FlopCounterMode(display=False)
     counted = 0  # FLOPs of the calls that have ended
@@ -149,7 +152,7 @@ def _is_layer(module: nn.Module) -> bool:
 
 
 def _kind(layer: nn.Module) -> str:
-    """In few words: `conv 3x3 /2`, `max pool 2x2`, `relu`."""
+    """Name the kind of a layer in few words: `conv 3x3 /2`, `max pool 2x2`, `relu`."""
     if isinstance(layer, nn.Conv2d):
         stride = "" if layer.stride == (1, 1) else f" /{layer.stride[0]}"
         return f"conv {_pair(layer.kernel_size)}{stride}"

@@ -53,7 +53,7 @@ class TimmNet(nn.Module):
         return logits.squeeze(1) if self.outputs == 1 else logits
 
     def feature_map(self, images: Tensor) -> Tensor:
-        """What timm's `forward_features` gives, `(batch, channels, rows, columns)`; pretraining learns these layers.
+        """Return timm's `forward_features`, `(batch, channels, rows, columns)`; pretraining learns these layers.
 
         Raises:
             ValueError: If it gives something else, as transformers do.

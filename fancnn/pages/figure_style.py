@@ -109,7 +109,7 @@ def one_axes(figure: Figure, xlabel: str, ylabel: str) -> Axes:
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:
-    """A legend that covers no data."""
+    """Put a legend above the axes, where it covers no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, handlelength=2.4)
 
 

@@ -19,7 +19,7 @@ TIES = 0.01  # share of grey levels that may be one apart: those halfway between
 
 
 def parting(model: Model, got: Tensors, layers: Tensors, image: NDArray[np.uint8]) -> str:
-    """In words, the first step of an image's way through the model at which a runtime has other numbers.
+    """Name the first step of an image's way through the model at which a runtime has other numbers.
 
     Args:
         model: The run.

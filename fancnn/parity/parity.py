@@ -118,7 +118,7 @@ def _parting(model: Model, path: Path, runtime: Runtime, image: NDArray[np.uint8
 
 
 def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
-    """What a person should know before the file runs elsewhere."""
+    """Print what a person should know before the file runs elsewhere."""
     flips = _flips(found)
     for agreement in (item for item in found if not item.counts):
         precision = agreement.name.rpartition(" ")[2]
@@ -184,7 +184,7 @@ def images_in(wanted: str, model: Model) -> tuple[str, Iterator[Named]]:
 
 
 def own_images(model: Model, run: Path) -> tuple[str, Iterator[Named]]:
-    """Images to compare on that a run knows, and what they are: of its validation split, or noise if they are gone."""
+    """Return a name for images that a run can be compared on, and the images: of val, or noise where those are gone."""
     root, table = Path(model.metadata.root or "."), Run(run).split
     known = [root / image.path for image in read_split(table) if image.split == "val"] if table.is_file() else []
     files = [path for path in known[:: max(len(known) // MOST, 1)] if path.is_file()]

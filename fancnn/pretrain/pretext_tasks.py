@@ -114,7 +114,7 @@ class Rotation(nn.Module):
 
 
 def four_turns(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Square images as they are, then all turned to the left by one, two and three quarters, as `torch.rot90` turns.
+    """Return square images as they are, then turned left by one, two and three quarters, as `torch.rot90` turns.
 
     Args:
         pixels: `(batch, 3, side, side)`.
@@ -141,7 +141,7 @@ def map_shape(network: nn.Module, preprocess: Preprocess) -> tuple[int, ...]:
 
 
 def learnt_layers(network: nn.Module, preprocess: Preprocess) -> list[str]:
-    """Names of the layers that the feature map comes from: what a pretext task can teach, and what it cannot is left.
+    """Return the names of the layers that the feature map depends on: a pretext task can teach these and no others.
 
     Found by looking where a gradient arrives; layers are those that hold weights themselves.
     """

@@ -174,7 +174,7 @@ def _load_best(module: nn.Module, run: Path) -> None:
 
 @torch.inference_mode()
 def _print_result(module: Pretraining, data: ImageDataModule) -> None:
-    """What validation says of the best epoch, beside what knows nothing."""
+    """Print how the best epoch does on validation, beside what a task that learnt nothing would reach."""
     task = module.model.eval()
     device = next(task.parameters()).device
     batches = [task.preprocess.scaled(images.to(device)) for images, _ in data.in_order("val")]

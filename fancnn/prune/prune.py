@@ -113,7 +113,7 @@ def _as_decided(source: EarlierRun) -> EarlierRun:
 
 
 def shares_of(keep: Any) -> list[float]:
-    """The shares asked for, the largest first, each once; `limits.validate_pruning` has seen that they are shares."""
+    """Return each share that was asked for once, largest first; `limits.validate_pruning` has validated them."""
     given = keep if isinstance(keep, list | tuple) else [keep]
     return sorted({float(share) for share in given} - {1.0}, reverse=True)
 
@@ -229,7 +229,7 @@ def _known_scores(run: Path) -> Mapping[str, Any]:
 def _held_against(
     settings: PruneSettings, source: EarlierRun, point: Point, original: str, split: SplitName | None
 ) -> dict[str, Any]:
-    """Flips against the original, and what can be certified of it and of what is left; on the split, None is test."""
+    """Compare a pruned run with the original, and state what can be certified of each; a split of None is test."""
     say(f"\nkeep={point.keep:g} against the original")
     asked = CompareSettings(
         runs=[str(source.folder), str(point.run)],
@@ -248,7 +248,7 @@ def _held_against(
 
 
 def _certificate(settings: PruneSettings, source: EarlierRun, run: Path, place: Path, split: SplitName | None) -> str:
-    """What can be proven of a run, by the unit of the rule of its thresholds, in words; told, and left in `place`."""
+    """Certify a run in the unit of its thresholds' rule, write the certificate to `place`, and return its statement."""
     say(f"\ncertificate of {run}")
     asked = CertifySettings(
         run=str(run),

@@ -119,7 +119,7 @@ def _milliseconds(points: Sequence[Point], count: int) -> list[float]:
 
 
 def _tell(points: Sequence[Mapping[str, Any]], by: str) -> None:
-    """What the networks cost, then what they are worth; two tables, for a narrow terminal."""
+    """Print what the networks cost, then what they are worth: two tables, for a narrow terminal."""
     costs = [
         [
             f"{point['keep']:g}",

@@ -16,7 +16,7 @@ COSTS = (
 
 
 def pruning_drawing(points: Sequence[Mapping[str, Any]], by: str) -> Drawing:
-    """Scores by the share of filters kept, before and after the training; beside them what the network costs.
+    """Draw scores by the share of filters kept, before and after training; beside them the network's cost.
 
     Args:
         points: As `pruning.json` has them, the original first.

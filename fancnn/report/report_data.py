@@ -179,7 +179,7 @@ def split_names(rows: Sequence[Prediction]) -> list[str]:
 def scored_splits(
     rows: Sequence[Prediction], thresholds: Thresholds, chosen_on: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Counts, scores and intervals of each split that has images of known truth; one may have chosen the thresholds."""
+    """Return counts, scores and intervals of each split of known truth; one may have chosen the thresholds."""
     splits = {name: [row for row in rows if (row.split or ALL) == name] for name in split_names(rows)}
     return {
         name: split_metrics(of_split, thresholds, searched=name == chosen_on)
@@ -193,7 +193,7 @@ def with_line(material: ReportData, line: Line | None, costs: Costs | None, ng_r
 
 
 def setting(material: ReportData, key: str) -> Any:
-    """A value of the training's configuration by its dotted key, references resolved; None where there is none."""
+    """Return a value of the training's configuration by dotted key, references resolved; None where there is none."""
     return _setting(material.settings, key)
 
 

@@ -75,7 +75,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
 
 
 def mix(material: ReportData) -> str:
-    """Which mix of parts a probability is for, and what one of 0.5 means on the line, as far as they are known."""
+    """Describe the mix of parts that a probability is for, and what 0.5 means on the line, as far as they are known."""
     rate = material.known.calibration.get("ng_rate")
     if rate is not None:
         return f"{mix_in_words(rate, material.line_ng_rate)}."
@@ -85,7 +85,7 @@ def mix(material: ReportData) -> str:
 
 
 def certificate(material: ReportData) -> str:
-    """What was proven of the run's thresholds, as `fancnn.certify` stored it; empty where nothing was, or of others."""
+    """Return what `fancnn.certify` proved of the run's thresholds; empty if nothing, or only of others."""
     said = material.known.decision or ""
     ours = material.own_thresholds and material.images  # evaluate's folder may be about other thresholds
     return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
@@ -110,7 +110,7 @@ def claims(counts: ConfusionCounts, intervals: Mapping[str, Interval | None], *,
 
 
 def decided_alone(counts: ConfusionCounts, intervals: Mapping[str, Interval | None]) -> str:
-    """What the machine does without a person, and what its scores take for granted; empty where no part is rechecked.
+    """Describe what the machine does without a person, and what its scores take for granted; empty without RECHECK.
 
     Example:
         >>> counts = ConfusionCounts(0, 0, 0, 0, ng_rechecked=3, go_rechecked=7)

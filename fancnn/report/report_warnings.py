@@ -108,7 +108,7 @@ def _of_the_shown_split(material: ReportData) -> Iterator[str]:
 
 
 def _seen(material: ReportData) -> Iterator[str]:
-    """Of images that the model has seen, beyond what the split says without."""
+    """Yield warnings of images that the model has seen in other ways than the split alone shows."""
     roles = Counter(role for row in material.judged for role in row.roles or ())
     for sentence in seen_sentences(roles, len(material.judged), material.split):
         yield f"{sentence}."
@@ -186,7 +186,7 @@ def _of_files(material: ReportData) -> Iterator[str]:
 
 
 def _of_images(shown: Iterable[Thumbnail]) -> Iterator[str]:
-    """Of files that are not what was scored; an image that is shown twice counts once."""
+    """Yield warnings of files that are not what was scored; an image that is shown twice counts once."""
     once = {thumbnail.path: thumbnail for thumbnail in shown}.values()
     changed = sum(thumbnail.changed for thumbnail in once)
     gone = sum(bool(thumbnail.missing) for thumbnail in once) - changed

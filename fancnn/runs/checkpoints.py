@@ -163,7 +163,10 @@ def seen_by(path: Path, metadata: CheckpointMetadata) -> SeenImages:
 
 
 def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
-    """A network's weights are in the checkpoint; the file that they started from need not be where it is loaded."""
+    """Return a network's configuration without the file it started from: its weights are in the checkpoint.
+
+    Where the checkpoint is loaded, that file need not be there.
+    """
     return {**network, "weights": None} if "weights" in network else dict(network)
 
 
@@ -422,7 +425,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _checked_version(about: Mapping[str, Any], path: Path) -> int:
-    """The version of a description, all of which is of the kinds in the table at the top; a newer one is refused."""
+    """Return the version of a description whose values are of the kinds in the table at the top; refuse newer ones."""
     version = about.get("version")
     if type(version) is int and version > VERSION:
         named = about.get("versions")

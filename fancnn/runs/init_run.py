@@ -33,7 +33,7 @@ class Origin:
 
 
 def find_origin(settings: TrainSettings) -> Origin | None:
-    """The checkpoint that `init` names; none where it is null, or where an earlier run goes on, whose weights count.
+    """Return the checkpoint that `init` names; None if it is null, or if a run is resumed, whose own weights count.
 
     Raises:
         UserError: If there is none, it is an ensemble, or its weights are not all finite.
@@ -115,7 +115,7 @@ def _last_linear(network: nn.Module) -> list[str]:
 
 
 def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: TrainSettings) -> None:
-    """Which layers came over and which start fresh, and whether images are prepared otherwise than there."""
+    """Print which layers came over and which start fresh, and whether images are prepared otherwise than there."""
     names = layer_names(fresh.network)
     new = [name for name in names if name not in layers]
     task = origin.metadata.task
@@ -135,7 +135,7 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
 
 
 def print_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) -> None:
-    """Which layers are frozen and until when, and whether anything has taught them; nothing where none are frozen.
+    """Print which layers are frozen and until when, and warn of those that nothing has taught; nothing if none are.
 
     Args:
         model: Before its training.

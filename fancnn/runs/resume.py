@@ -105,7 +105,7 @@ def earlier_training(ckpt: str, metadata: CheckpointMetadata, command: str = "tr
 
 
 def _latest(path: Path) -> tuple[Path, checkpoints.Checkpoint]:
-    """A checkpoint to go on from, or the best beside it where a kill came between the best of an epoch and the last."""
+    """Return the checkpoint to resume from: the best where a kill came between the best of an epoch and the last."""
     checkpoint, best = checkpoints.read(path), path.with_name(BEST)
     if path.name == LAST and best.is_file() and not best.samefile(path):
         other = checkpoints.read(best)

@@ -15,7 +15,7 @@ from fancnn.system.console import print_table, say
 
 
 def print_data(data: ImageDataModule) -> None:
-    """What was found in the folder, and what deserves a warning."""
+    """Print how many images the folder has by split and class, and warn of what is wrong with them."""
     say(f"images: {len(data.images)} in {data.root}")
     rows = []
     for split in SPLIT_NAMES:
@@ -48,7 +48,7 @@ def data_warnings(data: ImageDataModule) -> list[str]:
 
 
 def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
-    """Where things are, and the commands that use them."""
+    """Print where things are, and the commands that use them."""
     shown = _short(run)
     say(f"\nrun folder: {shown}" + ("" if seconds is None else f"   ({seconds:.0f} s)"))
     if can_be_loaded:
@@ -64,7 +64,7 @@ def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_boa
 def print_interrupted(
     run: Path, command: str = "train", part_of: tuple[str, str] | None = None, epochs: int = 0
 ) -> None:
-    """How to go on with a run that was stopped, or with the command and folder that it is a part of.
+    """Print how to resume a run that was stopped, or the command and folder that it is a part of.
 
     Args:
         run: Its folder.

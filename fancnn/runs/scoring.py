@@ -22,7 +22,7 @@ def console_scores(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 def print_scores(title: str, splits: Mapping[str, Mapping[str, Any]]) -> None:
-    """A row a score with its 95 % interval, and the confusion counts in words."""
+    """Print a row for each score with its 95 % interval, and the confusion counts in words."""
     rows = [
         [heading, *(_with_interval(metrics, name) for metrics in splits.values())]
         for name, heading in console_scores(splits).items()
@@ -66,7 +66,7 @@ def _print_recheck(counts: ConfusionCounts) -> None:
 
 
 def print_types(named: Mapping[str, Any]) -> None:
-    """How the NG parts that were found are named: a row a true type."""
+    """Print how the NG parts that were found are named, in a row for each true type."""
     rows = []
     for name, found in named["confusion"].items():
         wrong = sorted(((count, other) for other, count in found.items() if other != name), reverse=True)
@@ -78,7 +78,7 @@ def print_types(named: Mapping[str, Any]) -> None:
 
 
 def print_forecast(expected: Mapping[str, Sequence[float] | None]) -> None:
-    """What the line may expect, with where it may lie."""
+    """Print what the line may expect, with intervals."""
     known = {name: values for name, values in expected.items() if values is not None}
     rows = [
         [name.replace("_", " "), f"{v:,.4g}", f"{low:,.4g} to {high:,.4g}"] for name, (v, low, high) in known.items()

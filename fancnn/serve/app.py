@@ -89,7 +89,7 @@ class Routes:
         return {"status": "ok", "reason": ""}
 
     async def ready(self) -> JSONResponse:
-        """Whether it may decide: the network's outputs were finite, and the golden images, if any, decided right."""
+        """Return whether it may decide: its outputs were finite, and the golden images, if any, decided right."""
         fault, broken = self.service.fault, self.service.broken
         hidden = fault and not broken and self.discreet  # names and scores of golden images
         told = "the golden images were not decided right, or not yet" if hidden else fault
@@ -228,7 +228,7 @@ def _body(most_files: int) -> dict[str, Any]:
 
 
 def _add_refusals(app: FastAPI) -> None:
-    """Every error is JSON with a reason, and never a traceback."""
+    """Answer every error in JSON with a reason, and never with a traceback."""
 
     def told(status: int, reason: str, headers: Any = None) -> JSONResponse:
         again = {"Retry-After": "1"} if status == 503 else {}

@@ -65,7 +65,7 @@ class Inspector:
         return found
 
     def _validate_together(self, files: Sequence[File]) -> None:
-        """Before any is decoded: small files can hold more pixels than there is memory or time for."""
+        """Refuse too many pixels before any are decoded: small files can hold more than there is memory or time for."""
         pixels = 0
         for file in files:
             with _named(file):
@@ -103,7 +103,7 @@ class Inspector:
 
 @contextmanager
 def _named(file: File, several: bool = True) -> Iterator[None]:
-    """Where there are several files, a refusal says of which one."""
+    """Say in a refusal which of several files it is about."""
     try:
         yield
     except Refused as refusal:

@@ -16,7 +16,7 @@ OPAQUE = 220
 
 
 def occlusion_heat(model: ExportedModel, image: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """By how much the logit of NG falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
+    """Return how far the logit of NG falls where a square is covered (Zeiler and Fergus 2014, section 4.2).
 
     Squares have an eighth of the shorter side of what the network sees, and move by half of that; they are covered
     with the image's mean colour.

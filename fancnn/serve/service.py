@@ -73,7 +73,7 @@ class Service:
 
     @asynccontextmanager
     async def place(self, client: str, heatmap: bool) -> AsyncIterator[Place]:
-        """A place among the requests under way.
+        """Take a place among the requests under way, and free it at the end unless it is kept.
 
         Raises:
             Refused: 503 if there is none, or nothing may be decided now.

@@ -171,7 +171,7 @@ class DataSettings(ImageSettings):
             )
 
     def _validate_fraction(self, name: str, example: str) -> None:
-        """A share of the images, which folders or a table may say instead of it; then it may be 0."""
+        """Validate a share of the images; it may be 0, where folders or a table state it instead."""
         fraction = getattr(self, name)
         if not is_number(fraction) or not 0 <= fraction < 1:
             raise UserError(f"{name}={fraction}: expected a share from 0 to below 1, e.g. {example}")

@@ -38,7 +38,7 @@ OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and w
 
 
 def validate_named(group: str, nodes: Mapping[str, Any]) -> None:
-    """Objects of a group, each a `_target_` and its arguments, or null."""
+    """Validate the objects of a group: each is a `_target_` and its arguments, or null."""
     with collected() as check:
         for name, node in nodes.items():
             if node is not None:
@@ -46,7 +46,7 @@ def validate_named(group: str, nodes: Mapping[str, Any]) -> None:
 
 
 def validate_described(key: str, node: object, *, later: bool = False) -> None:
-    """A description of an object: its class or function, and arguments for it.
+    """Validate the description of an object: its class or function as `_target_`, and arguments for it.
 
     Args:
         key: Where it stands.
@@ -70,7 +70,7 @@ def _refuse_reserved(key: str, value: object) -> None:
 
 
 def validate_frozen(layers: object, until_epoch: int | None) -> None:
-    """How many of the first layers stay as they came, and for how long."""
+    """Validate how many of the first layers stay as they came, and for how long."""
     if not (layers is None or layers == "all_but_last" or is_count(layers)):
         raise UserError(
             f"layers={layers!r} should be null (none), all_but_last, or how many of the first layers stay as they "
@@ -168,7 +168,7 @@ def validate_looks(looks: int | None) -> None:
 
 
 def validate_thresholds(threshold: float | None, recheck: float | None = None) -> None:
-    """Where NG and RECHECK begin; None where that is not said."""
+    """Validate where NG and RECHECK begin; None where that is not set."""
     for key, value in (("threshold", threshold), ("recheck", recheck)):
         if value is not None and not 0 <= value <= 1:
             raise UserError(f"{key}={value} should be in [0, 1]: it is compared with P(NG)")
@@ -231,7 +231,7 @@ def validate_grouping(method: str, group: str | None) -> None:
 
 
 def validate_pattern(pattern: str) -> re.Pattern[str]:
-    """The regular expression that names groups."""
+    """Compile the regular expression that names groups; refuse what is none."""
     try:
         return re.compile(pattern)
     except (re.error, OverflowError) as error:
@@ -273,19 +273,19 @@ def is_there(place: Path, kind: Callable[[Path], bool] = Path.exists) -> bool:
 
 
 def validate_file(key: str, path: str | None, what: str) -> None:
-    """A file that is there, or None."""
+    """Validate that a path is None or an existing file."""
     if path is not None and not is_there(place_of(key, path), Path.is_file):
         raise UserError(f"{key}={path!r} is no file. Expected {what}")
 
 
 def validate_folder(key: str, path: str | None, what: str) -> None:
-    """A folder that is there, or None."""
+    """Validate that a path is None or an existing folder."""
     if path is not None and not (path and is_there(place_of(key, path), Path.is_dir)):
         raise UserError(f"{key}={path!r} is no folder. Expected {what}")
 
 
 def validate_written(key: str, path: str | None) -> None:
-    """A file to write, in a folder that can be made, or None."""
+    """Validate that a path is None or a file to write, in a folder that can be made."""
     if path is None:
         return
     place = place_of(key, path)
@@ -295,14 +295,14 @@ def validate_written(key: str, path: str | None) -> None:
 
 
 def validate_writable(key: str, path: str, folder: Path) -> None:
-    """A folder to write into, which is there or can be made."""
+    """Validate that files can be written into a folder, which exists or can be made."""
     there = next((place for place in (folder, *folder.absolute().parents) if is_there(place)), folder)
     if not is_there(there, Path.is_dir):
         raise UserError(f"{key}={path!r}: {there} is a file, and nothing can be written into it")
 
 
 def validate_exported(key: str, path: str | None) -> None:
-    """A file that `export` wrote and that is there, or None."""
+    """Validate that a path is None or an existing file, which `export` wrote."""
     if path is not None and not (path and is_there(place_of(key, path))):
         raise UserError(f"{_named(key, path)} does not exist. Expected a file that `python -m fancnn.export` wrote")
 
@@ -313,7 +313,7 @@ def _named(key: str, path: str) -> str:
 
 
 def validate_input(wanted: str | None) -> None:
-    """A file, a folder, a pattern that matches something, or - for standard input; None where it may be left out."""
+    """Validate an input: a file, a folder, a pattern that matches something, - for standard input, or None."""
     if wanted is None or wanted == "-":
         return
     place = place_of("input", wanted)
@@ -330,13 +330,13 @@ def validate_device(device: str) -> None:
 
 
 def validate_count(key: str, value: object, least: int = 1, most: int = 10**6) -> None:
-    """A whole number from `least` to `most`, both of which are said where they are passed."""
+    """Validate a whole number from `least` to `most`; the error states `most` only where that is exceeded."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise UserError(f"{key}={value} should be {least} or more{at_most(value, most)}")
 
 
 def validate_earlier(key: str, path: str | None) -> None:
-    """A run folder or a checkpoint file that is there, or None."""
+    """Validate that a path is None, or an existing run folder or checkpoint file."""
     if path is not None and not (path and is_there(place_of(key, path))):
         raise UserError(
             f"{_named(key, path)} does not exist. Expected a run folder such as outputs/train/<stamp>, or a checkpoint "

@@ -40,7 +40,7 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing in a log file; the function it gives adds finished steps."""
+    """Show a bar on a terminal, and nothing in a log file; yield a function that adds finished steps."""
     if PLAIN or not console.is_terminal:
         yield lambda steps: None
         return

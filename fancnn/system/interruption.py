@@ -36,7 +36,7 @@ def install() -> None:
 
 
 def work_begins() -> None:
-    """From here on there is something to unwind."""
+    """Mark that from here on there is something to unwind."""
     _state["works"] = True
 
 

@@ -13,7 +13,7 @@ C = TypeVar("C")
 
 
 def findings_of(trainer: Trainer) -> list[Finding]:
-    """Of a training that has ended; none where callbacks.history=null has left no history."""
+    """Return the findings of a training that has ended; none where callbacks.history=null has left no history."""
     history = [row for callback in _of_kind(trainer, EpochCsvLogger) for row in callback.rows]
     dynamics = [row for callback in _of_kind(trainer, TrainingDynamics) for row in callback.rows]
     return diagnose(history, dynamics)

@@ -276,7 +276,10 @@ def _judge(
 
 
 def _scores_test(settings: TrainSettings) -> bool:
-    """Whether the test split is scored: unless a sweep would look at it once for each job, and then pick the best."""
+    """Return whether the test split is scored; by default not in a sweep, whose every job would look at it.
+
+    The best of the jobs would then have been picked by its images.
+    """
     return not in_sweep() if settings.score_test is None else settings.score_test
 
 
@@ -351,7 +354,7 @@ def _predictions(
 
 
 def _log_hyperparameters(trainer: Trainer, settings: TrainSettings, splits: dict[str, dict[str, Any]]) -> None:
-    """Settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
+    """Log settings beside the scores of the best epoch, so that TensorBoard can compare the runs of a sweep."""
     scores = {f"val_best/{name}": value for name, value in splits["val"].items() if isinstance(value, float)}
     for board in boards_of(trainer):
         board.log_hyperparams(_hyperparameters(settings), scores)

@@ -146,7 +146,7 @@ def still_falling(history: Sequence[Row]) -> Finding | None:
 
 
 def overfitting(history: Sequence[Row]) -> Finding | None:
-    """Whether validation's loss rose from its lowest while training's went on falling; spikes of one epoch are none."""
+    """Return a finding if the validation loss rose from its lowest while the training loss fell; one spike is none."""
     both = [row for row in history if "train/loss" in row and "val/loss" in row]
     if len(both) < 5:
         return None
@@ -186,7 +186,7 @@ def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
 
 
 def largest_step(dynamics: Iterable[Mapping[str, Any]]) -> tuple[float, float] | None:
-    """The epoch, of those looked at, with the largest ratio of update to weight, and that: the middle of its layers."""
+    """Return the epoch with the largest ratio of update to weight, the median over layers, and that ratio."""
     ratios: dict[float, list[float]] = {}
     for row in dynamics:
         if "update_ratio" in row:
@@ -201,7 +201,7 @@ def _too_high(seen: str, history: Sequence[Row]) -> Finding:
 
 
 def _thrown_off(kind: str, seen: str, history: Sequence[Row]) -> Finding | None:
-    """Of a network that has not learnt, the reason where its loss was once far worse than where it rests."""
+    """Return a finding on a network that has not learnt, if its loss was once far worse than where it rests."""
     losses = _known(history, "train/loss")
     if not losses or max(losses) < 2 * median(losses[-3:]):
         return None

@@ -120,7 +120,7 @@ def validate_takes_outputs(network: Any, outputs: int) -> None:
 
 
 def accepted(error: BaseException, target: Any) -> str:
-    """After an unknown argument: those there are."""
+    """Return a sentence with the arguments that there are, after an error of an unknown one; else an empty text."""
     if "unexpected keyword argument" not in str(error):
         return ""
     names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]

@@ -80,7 +80,7 @@ class CrossEntropy(nn.Module):
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is neither weighted nor smoothed: of one or two logits the cross-entropy that is monitored."""
+        """Return whether it is not weighted or smoothed: for one or two logits the monitored cross-entropy."""
         return (self.smoothing, self.neg_weight, self.pos_weight) == (0, 1, 1)
 
 
@@ -125,7 +125,7 @@ class FocalLoss(nn.Module):
 
 
 def with_balanced_weights(loss: Mapping[str, Any], counts: ClassCounts) -> Mapping[str, Any]:
-    """The arguments of a loss, `pos_weight=balanced` among them said in numbers for a training split of `counts`.
+    """Return the arguments of a loss, `pos_weight=balanced` replaced by numbers for a training split of `counts`.
 
     Example:
         >>> with_balanced_weights({"pos_weight": "balanced"}, (75, 25))

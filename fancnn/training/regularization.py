@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 
 def kernels(network: nn.Module) -> Iterator[nn.Parameter]:
-    """Weights that are learnt and multiply: those with two axes or more; biases, scales and shifts have one."""
+    """Return weights that are learnt and multiply, which have two axes or more; biases, scales and shifts have one."""
     return (weight for weight in network.parameters() if weight.requires_grad and weight.ndim > 1)
 
 

@@ -36,7 +36,7 @@ def scheduled(
 
 
 def step_plateaus(trainer: Trainer) -> None:
-    """At the end of an epoch, before its checkpoint: Lightning itself would step a `Plateau` after that."""
+    """Step each `Plateau` at the end of an epoch, before its checkpoint; Lightning itself would do so after it."""
     for config in trainer.lr_scheduler_configs:
         if isinstance(config.scheduler, ReduceLROnPlateau):
             config.scheduler.step(float(trainer.callback_metrics[str(config.monitor)]))
@@ -83,7 +83,7 @@ def step_decay(optimizer: Optimizer, every: int, factor: float = 0.1) -> LambdaL
 
 
 def cosine_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, final: float = 0.0) -> LambdaLR:
-    """Up in a line from step to step, then down half a cosine (Loshchilov and Hutter 2017, equation 5, one period).
+    """Raise the rate in a line, then lower it by half a cosine (Loshchilov and Hutter 2017, equation 5, one period).
 
     With w = round(warmup * total_steps): `lr0 * (t + 1) / w` for t < w, then
     `lr0 * (final + (1 - final) * (1 + cos(pi * (t - w) / (total_steps - w))) / 2)`.
@@ -111,7 +111,7 @@ def cosine_decay(optimizer: Optimizer, total_steps: int, warmup: float = 0.05, f
 def one_cycle(
     optimizer: Optimizer, total_steps: int, rising: float = 0.3, start: float = 0.04, final: float = 4e-6
 ) -> LambdaLR:
-    """Up half a cosine from a low rate, then down half a cosine to next to none (Smith and Topin 2018).
+    """Raise the rate by half a cosine from a low one, then lower it likewise to almost 0 (Smith and Topin 2018).
 
     The rates are those of torch's `OneCycleLR`; momentum is left alone. With u = rising * total_steps - 1 the rate is
     `start * lr0` at step 0, lr0 at step u, and `final * lr0` at the last step.

@@ -206,7 +206,7 @@ class Activations:
             hook.remove()
 
     def found(self) -> Norms:
-        """By layer `mean`, `std` and, of ReLUs, `dead`."""
+        """Return for each layer `mean` and `std`, and for ReLUs `dead`."""
         return {name: self._summary(name) for name in self._seen}
 
     def _listener(self, name: str) -> Any:
