@@ -8,13 +8,13 @@ from pathlib import Path
 
 def commands() -> dict[str, str]:
     """Name and first docstring line of each package here that is a command; none of them is imported."""
-    found = {}
+    descriptions = {}
     for path in sorted(Path(__file__).parent.glob("*/__main__.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         decorated = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list]
         if any(node.name == "main" for node in decorated):
-            found[path.parent.name] = (ast.get_docstring(tree) or "").splitlines()[0]
-    return found
+            descriptions[path.parent.name] = (ast.get_docstring(tree) or "").splitlines()[0]
+    return descriptions
 
 
 def main() -> None:

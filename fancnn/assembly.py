@@ -411,14 +411,14 @@ def _targets(config: Any) -> list[str]:
 def _validate_target(target: str, key: str) -> None:
     """Allow what the packages define themselves, not what can merely be reached through their names."""
     try:
-        found = get_object(target) if _within(target) else None
+        target_object = get_object(target) if _within(target) else None
     except (ImportError, ValueError, AttributeError) as error:
         raise UserError(f"{key}: _target_={target!r} cannot be found: {error}") from error
     except Exception as error:
         if type(error).__module__.startswith("hydra"):
             raise UserError(f"{key}: _target_={target!r} cannot be found: {error}") from error
         raise
-    if found is None or not (target in trusted() or _within(f"{getattr(found, '__module__', '')}.")):
+    if target_object is None or not (target in trusted() or _within(f"{getattr(target_object, '__module__', '')}.")):
         raise UserError(
             f"{key}: _target_={target!r} is not allowed. Allowed are classes and functions of {', '.join(ALLOWED)}; "
             f"one of your own is named besides: trust={target}"

@@ -197,8 +197,8 @@ class Model(nn.Module):
         Example:
             >>> import numpy as np, fancnn
             >>> model = fancnn.load(run)  # run = "outputs/train/<stamp>"
-            >>> found = model.predict(np.zeros((2, 120, 90, 3), dtype=np.uint8))
-            >>> found.probabilities.shape, found.decisions[0] in ("GO", "NG")
+            >>> predictions = model.predict(np.zeros((2, 120, 90, 3), dtype=np.uint8))
+            >>> predictions.probabilities.shape, predictions.decisions[0] in ("GO", "NG")
             ((2,), True)
         """
         items = _as_list(images)
@@ -209,7 +209,7 @@ class Model(nn.Module):
         from_files = iter(scores)
         others = (item for item in items if not isinstance(item, str | os.PathLike))
         from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))
-        found = [
+        scored = [
             (score.probability, score.guess)
             if isinstance(item, str | os.PathLike) and (score := next(from_files))
             else next(from_pixels)
@@ -217,13 +217,13 @@ class Model(nn.Module):
         ]
         if undecided := [
             str(item) if isinstance(item, str | os.PathLike) else place
-            for place, (item, (probability, _)) in enumerate(zip(items, found, strict=True))
+            for place, (item, (probability, _)) in enumerate(zip(items, scored, strict=True))
             if probability is None
         ]:
             raise NotFiniteError(undecided, len(items))
-        probabilities = np.array([probability for probability, _ in found], dtype=np.float64)
+        probabilities = np.array([probability for probability, _ in scored], dtype=np.float64)
         decisions = [self.thresholds.decide(probability) for probability in probabilities]
-        types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, found, strict=True)]
+        types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, scored, strict=True)]
         return Predictions(probabilities, decisions, types)
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
@@ -249,14 +249,14 @@ class Model(nn.Module):
     def _score(self, files: Iterable[Decoded]) -> list[FileScore]:
         batch = list(files)
         scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
-        found = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
+        scored = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
         errors = [
             NOT_FINITE if item.pixels is not None and probability is None else item.error
-            for item, (probability, _) in zip(batch, found, strict=True)
+            for item, (probability, _) in zip(batch, scored, strict=True)
         ]
         return [
             FileScore(item.path, item.sha256, probability, error, guess, item.pixel_sha256)
-            for item, (probability, guess), error in zip(batch, found, errors, strict=True)
+            for item, (probability, guess), error in zip(batch, scored, errors, strict=True)
         ]
 
     def _score_pixels(self, images: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:

@@ -75,8 +75,8 @@ class Augment(nn.Module):
         validate_border(border)
         for item in transforms:
             if not isinstance(item, GeometricTransform | ColorTransform | NoiseTransform | MixingTransform):
-                found = type(item).__name__
-                raise ValueError(f"transforms: {found} is none. Expected those of fancnn.augmentation: Translate, ...")
+                kind = type(item).__name__
+                raise ValueError(f"transforms: {kind} is none. Expected those of fancnn.augmentation: Translate, ...")
         self.border: Border = border
         self.geometric = [item for item in transforms if isinstance(item, GeometricTransform)]
         self.color = [item for item in transforms if isinstance(item, ColorTransform)]

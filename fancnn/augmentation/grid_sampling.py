@@ -44,12 +44,12 @@ def grid_sample_affine(images: Tensor, matrices: Tensor, border: Border = "refle
     """
     grid = _grid(matrices.to(images.dtype), *images.shape[-2:])
     if isinstance(border, str):
-        found = F.grid_sample(images, grid, padding_mode=MODES[border], align_corners=False)
+        sampled = F.grid_sample(images, grid, padding_mode=MODES[border], align_corners=False)
     else:  # zeros beyond the edges of images that are too dark by `border`
-        found = F.grid_sample(images - border, grid, align_corners=False).add_(border)
+        sampled = F.grid_sample(images - border, grid, align_corners=False).add_(border)
     resting = (matrices == torch.eye(3, device=matrices.device)).all(dim=(1, 2))
-    # into `found`: a new tensor might take the order of `images` in memory, and cost a copy later
-    return torch.where(resting.view(-1, 1, 1, 1), images, found, out=found)
+    # into `sampled`: a new tensor might take the order of `images` in memory, and cost a copy later
+    return torch.where(resting.view(-1, 1, 1, 1), images, sampled, out=sampled)
 
 
 def permute_pixels(images: Tensor, matrices: Tensor) -> Tensor:

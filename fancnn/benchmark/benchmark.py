@@ -76,9 +76,9 @@ def benchmark(settings: BenchmarkSettings) -> list[Result]:
         bench = _Bench(settings, Path(scratch))
         for part in settings.parts:
             say(f"measuring: {part}")
-            found = BENCHMARKS[part](bench)
-            print_table(part, ["", "median", "from", "ratio"], [result.cells() for result in found])
-            results += found
+            part_results = BENCHMARKS[part](bench)
+            print_table(part, ["", "median", "from", "ratio"], [result.cells() for result in part_results])
+            results += part_results
             _write(Path(settings.output), results)
     say(f"all figures: {settings.output}")
     return results
@@ -109,27 +109,27 @@ def _training(bench: _Bench) -> list[Result]:
 def _reading(bench: _Bench) -> list[Result]:
     root = bench.root()
     model = assembly.model(bench.settings, ("GO", "NG")).eval()
-    found = reading_results(root, bench.scratch, model, bench.settings.repeats)
-    return [*found, *latency_results(model, next(root.rglob("*.jpg")))]
+    results = reading_results(root, bench.scratch, model, bench.settings.repeats)
+    return [*results, *latency_results(model, next(root.rglob("*.jpg")))]
 
 
 def _runs(bench: _Bench) -> list[Result]:
     settings, root = bench.settings, bench.root()
-    found = run_results(root, bench.scratch, _options(settings), settings.epochs, settings.repeats, "small images")
+    results = run_results(root, bench.scratch, _options(settings), settings.epochs, settings.repeats, "small images")
     if settings.keras:
         epochs = epoch_results(settings, bench.data(), settings.repeats)
-        found += original_results(Path(settings.keras), root, settings.count, settings.epochs, found[0], epochs)
-    return found
+        results += original_results(Path(settings.keras), root, settings.count, settings.epochs, results[0], epochs)
+    return results
 
 
 def _large(bench: _Bench) -> list[Result]:
     settings, root = bench.settings, bench.scratch / "large"
     say(f"making {settings.large:,} images of 1600x1200")
     write_jpegs(root, settings.large, (1200, 1600))
-    found = run_results(root, bench.scratch, _options(settings), settings.epochs, 1, "1600x1200")
+    results = run_results(root, bench.scratch, _options(settings), settings.epochs, 1, "1600x1200")
     if settings.keras:
-        found += original_results(Path(settings.keras), root, settings.large, settings.epochs, found[0], [])
-    return found
+        results += original_results(Path(settings.keras), root, settings.large, settings.epochs, results[0], [])
+    return results
 
 
 def _scale(bench: _Bench) -> list[Result]:

@@ -52,15 +52,15 @@ def original_results(
     python: Path, root: Path, count: int, epochs: int, ours: Result, epoch: list[Result]
 ) -> list[Result]:
     """Return the original's figures, and ours beside them."""
-    found = original_run(python, root, epochs)
-    rate = [0.8 * count / seconds for seconds in found["epochs"]]
+    figures = original_run(python, root, epochs)
+    rate = [0.8 * count / seconds for seconds in figures["epochs"]]
     compared = [
         Result(f"{item.name}, beside Keras", item.unit, [item.median], [sorted(rate)[len(rate) // 2]], "the original")
         for item in epoch
     ]
     return [
         Result("the original in Keras, epoch with validation", "images/s", rate),
-        Result(f"the original in Keras, run of {epochs} epochs", "s", found["seconds"]),
-        Result(f"{ours.name}, beside Keras", "s", [ours.median], found["seconds"], "the original"),
+        Result(f"the original in Keras, run of {epochs} epochs", "s", figures["seconds"]),
+        Result(f"{ours.name}, beside Keras", "s", [ours.median], figures["seconds"], "the original"),
         *compared,
     ]

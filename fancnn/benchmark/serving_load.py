@@ -31,10 +31,10 @@ def serving_results(exported: Path, images: Sequence[bytes], scratch: Path, requ
     Raises:
         UserError: If the server does not start, or one request is answered with anything but 200.
     """
-    found: list[Result] = []
+    results: list[Result] = []
     with _server(exported, scratch) as (port, started):
         asyncio.run(load(port, images[:1], 1, 1))
-        found.append(Result("start to first answer", "s", [time.perf_counter() - started]))
+        results.append(Result("start to first answer", "s", [time.perf_counter() - started]))
         asyncio.run(load(port, images, WARM, 16))
         before = asyncio.run(resident_megabytes(port))
         for clients, share in ((1, 10), (16, 1)):
@@ -42,11 +42,15 @@ def serving_results(exported: Path, images: Sequence[bytes], scratch: Path, requ
             taken = sorted(asyncio.run(load(port, images, max(requests // share, 100), clients)))
             rate = len(taken) / (time.perf_counter() - begun)
             name = f"{clients} client{'s'[: clients > 1]}, {len(taken):,} requests"
-            found.append(Result(f"{name}: rate", "requests/s", [rate]))
-            found.append(Result(f"{name}: p50", "ms", [1000 * statistics.median(taken)]))
-            found.append(Result(f"{name}: p99", "ms", [1000 * taken[int(0.99 * len(taken))]]))
+            results.append(Result(f"{name}: rate", "requests/s", [rate]))
+            results.append(Result(f"{name}: p50", "ms", [1000 * statistics.median(taken)]))
+            results.append(Result(f"{name}: p99", "ms", [1000 * taken[int(0.99 * len(taken))]]))
         after = asyncio.run(resident_megabytes(port))
-    return [*found, Result("memory before", "MB", [before]), Result("memory after", "MB", [after], [before], "before")]
+    return [
+        *results,
+        Result("memory before", "MB", [before]),
+        Result("memory after", "MB", [after], [before], "before"),
+    ]
 
 
 async def load(port: int, images: Sequence[bytes], requests: int, clients: int) -> list[float]:
@@ -116,9 +120,9 @@ def _server(exported: Path, scratch: Path) -> Iterator[tuple[int, float]]:
         assert process.stdout is not None
         ports = (re.search(r"serving on http://[^ ]*:(\d+)/", line) for line in process.stdout)
         try:
-            found = next(filter(None, ports), None)
-            if found is None:
+            match = next(filter(None, ports), None)
+            if match is None:
                 raise UserError(f"the server of {exported} did not start: see above")
-            yield int(found[1]), started
+            yield int(match[1]), started
         finally:
             process.terminate()

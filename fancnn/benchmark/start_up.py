@@ -80,8 +80,8 @@ def probed_run(scratch: Path, cache: Path, arguments: Sequence[str]) -> dict[str
     probe = f"+callbacks.probe={{_target_: {__name__}.StepProbe, path: '{report}'}}"
     started = time.time()
     taken = _process(_train(f"data.cache={cache}", probe, *arguments), scratch)
-    found = json.loads(report.read_text(encoding="utf-8"))
-    return {"seconds": taken, "first_step": found["first_step"] - started, "megabytes": found["megabytes"]}
+    probed = json.loads(report.read_text(encoding="utf-8"))
+    return {"seconds": taken, "first_step": probed["first_step"] - started, "megabytes": probed["megabytes"]}
 
 
 def _train(*arguments: str) -> list[str]:

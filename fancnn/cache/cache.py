@@ -22,18 +22,18 @@ def look_after(settings: CacheSettings) -> bool:
     """
     settings.validate_paths()
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
-    found = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
+    caches = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
     fans = [folder for folder in sorted(top.glob("fans/[!.]*")) if (folder / "fans.csv").is_file()]
     if settings.do == "list":
-        _list(top, list(found), fans)
+        _list(top, list(caches), fans)
         return True
     if settings.do == "verify":
-        return _verify(list(found), ImageGate(settings.image_limits))
-    for folder in track([*found, *fans], "clearing", len(found) + len(fans)):
+        return _verify(list(caches), ImageGate(settings.image_limits))
+    for folder in track([*caches, *fans], "clearing", len(caches) + len(fans)):
         remove_folder(folder)
     for parent in (top / "decoded", top / "fans"):
         remove_rest(parent)
-    say(f"cleared {plural(len(found), 'folder')} of decoded images and {len(fans)} of rendered fans in {top}")
+    say(f"cleared {plural(len(caches), 'folder')} of decoded images and {len(fans)} of rendered fans in {top}")
     return True
 
 

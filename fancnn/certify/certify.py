@@ -189,13 +189,13 @@ def _unread_ng_files(run: Path, metrics: RunMetrics, split: str) -> int:
     skipped, classes = Run(run).skipped, set(metrics.classes) - {metrics.go_class}
     if not skipped.is_file():
         return 0
-    found = 0
+    count = 0
     for line in read_table(skipped, ("path", "reason"), 1):
         folders = PurePosixPath(line["path"]).parts
         of_split = folders[0] if folders[0] in SPLIT_NAMES and folders[0] not in classes else ""
         name = folders[1] if of_split and len(folders) > 1 else folders[0]
-        found += name in classes and (not of_split or split in ("", of_split))
-    return found
+        count += name in classes and (not of_split or split in ("", of_split))
+    return count
 
 
 def _provenance(settings: CertifySettings, source: _Source) -> dict[str, str | None]:
@@ -235,8 +235,8 @@ def _print(certificate: Certificate, split: str) -> None:
     if certificate.refusal in (None, "evidence"):
         say(f"scope: {certificate.scope}")
     if certificate.thresholds:
-        found = "found on these images, which the claim takes into account" if certificate.searched else "as given"
-        say(f"thresholds: {certificate.thresholds.in_words()} ({found})")
+        origin = "found on these images, which the claim takes into account" if certificate.searched else "as given"
+        say(f"thresholds: {certificate.thresholds.in_words()} ({origin})")
     for caveat in certificate.caveats:
         say(f"note: {caveat}")
     if certificate.by_type:

@@ -46,7 +46,7 @@ def make_plan(settings: CertifySettings) -> Planned:
         UserError: If a value makes no sense, or is of a claim on images that are there.
     """
     settings.validate_paths()
-    found = planned(
+    claim_plan = planned(
         settings.escape,
         held_to(settings.confidence, 1, settings.looks),
         settings.accept,
@@ -55,22 +55,22 @@ def make_plan(settings: CertifySettings) -> Planned:
         settings.lot,
         "group" if settings.unit == "group" else "part",
     )
-    found = replace(found, over_all_looks=None if settings.looks == 1 else settings.confidence)
-    if not found.plans:
+    claim_plan = replace(claim_plan, over_all_looks=None if settings.looks == 1 else settings.confidence)
+    if not claim_plan.plans:
         raise UserError(
             f"accept={list(settings.accept)}: among {settings.lot:,} NG parts so many escapes are more than "
             f"escape={settings.escape:g} allows, whatever the rest shows. Allow fewer, e.g. accept=[0]"
         )
     place = _place(settings)
-    write_json(place.with_suffix(".json"), _content(found))
+    write_json(place.with_suffix(".json"), _content(claim_plan))
     with atomic_text(place.with_suffix(".html")) as file:
-        file.write(plan_page(found))
-    write_atomically(place.with_suffix(".png"), oc_drawing(found, alone=True).png())
-    print_table(f"to be proven: {claim(found)}", columns(found), plan_rows(found))
-    for sentence in sentences(found):
+        file.write(plan_page(claim_plan))
+    write_atomically(place.with_suffix(".png"), oc_drawing(claim_plan, alone=True).png())
+    print_table(f"to be proven: {claim(claim_plan)}", columns(claim_plan), plan_rows(claim_plan))
+    for sentence in sentences(claim_plan):
         say(f"\n{sentence}")
     say(f"\nplan: {place}.html, {place.name}.png and {place.name}.json")
-    return found
+    return claim_plan
 
 
 def _place(settings: CertifySettings) -> Path:
@@ -79,37 +79,37 @@ def _place(settings: CertifySettings) -> Path:
     return output.with_name("plan") if output.name == "certificate.json" else output.with_suffix("")
 
 
-def _content(found: Planned) -> Mapping[str, Any]:
-    rates = oc_rates(found)
+def _content(claim_plan: Planned) -> Mapping[str, Any]:
+    rates = oc_rates(claim_plan)
     plans = [
         {
             "accept": item.accept,
             "parts": item.parts,
-            "granted_if_good": item.granted_to(found.good),
+            "granted_if_good": item.granted_to(claim_plan.good),
             "rates": [
                 {"probability": probability, "rate": item.rate_granted(probability)}
-                for probability in (1 - found.producer, *CONSUMER_RISKS)
+                for probability in (1 - claim_plan.producer, *CONSUMER_RISKS)
             ],
         }
-        for item in found.all_plans
+        for item in claim_plan.all_plans
     ]
     return {
         "format": FORMAT,
         "version": VERSION,
-        "claim": claim(found),
-        "escape_rate": found.rate,
-        "confidence": found.confidence,
-        "over_all_looks": found.over_all_looks,
-        "unit": found.unit,
-        "lot": found.lot,
-        "good": found.good,
-        "producer_risk": found.producer,
+        "claim": claim(claim_plan),
+        "escape_rate": claim_plan.rate,
+        "confidence": claim_plan.confidence,
+        "over_all_looks": claim_plan.over_all_looks,
+        "unit": claim_plan.unit,
+        "lot": claim_plan.lot,
+        "good": claim_plan.good,
+        "producer_risk": claim_plan.producer,
         "plans": plans,
-        "cheapest": None if found.best is None else found.best.accept,
-        "sequential": None if found.sequential is None else asdict(found.sequential),
+        "cheapest": None if claim_plan.best is None else claim_plan.best.accept,
+        "sequential": None if claim_plan.sequential is None else asdict(claim_plan.sequential),
         "oc": {
             "rates": rates.tolist(),
-            "granted": {str(item.accept): item.granted(rates).tolist() for item in found.all_plans},
+            "granted": {str(item.accept): item.granted(rates).tolist() for item in claim_plan.all_plans},
         },
-        "words": sentences(found),
+        "words": sentences(claim_plan),
     }

@@ -78,19 +78,21 @@ def effort_drawing(planned: Planned) -> Drawing:
 
     def draw(figure: Figure) -> None:
         axes = one_axes(figure, "true escape rate, %", f"NG {noun}")
-        found = [
+        sequential_plans = [
             sequential_plan(planned.rate, planned.confidence, float(rate), 1 - planned.producer, most) for rate in rates
         ]
         plans = [cheapest(planned.rate, planned.confidence, float(rate), planned.producer, most=most) for rate in rates]
         fixed = [item.parts if item else np.nan for item in plans]
         axes.plot(100 * rates, fixed, color=GO, drawstyle="steps-post", label="one look, cheapest plan")
         for values, dash, label in (
-            ([item.median or np.nan for item in found], ":", "sequential, half"),
-            ([item.likely or np.nan for item in found], "--", f"sequential, {sure}"),
+            ([item.median or np.nan for item in sequential_plans], ":", "sequential, half"),
+            ([item.likely or np.nan for item in sequential_plans], "--", f"sequential, {sure}"),
         ):
             axes.plot(100 * rates, values, dash, color=NG, label=label)
         axes.axvline(100 * planned.good, color=FAINT, linewidth=0.9, linestyle=":")
-        if np.isfinite([*fixed, *(item.median or np.nan for item in found)]).any():  # else there is nothing to scale
+        if np.isfinite(
+            [*fixed, *(item.median or np.nan for item in sequential_plans)]
+        ).any():  # else there is nothing to scale
             axes.set_yscale("log")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.yaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}" if f"{value:.0e}"[0] in "25" else "")

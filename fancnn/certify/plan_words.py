@@ -31,8 +31,8 @@ def columns(planned: Planned) -> list[str]:
 def plan_rows(planned: Planned) -> list[list[str]]:
     """Return a row for each plan, smallest first, and one for looking at any time."""
     rows = [_row(planned, item) for item in planned.all_plans]
-    if (found := planned.sequential) is not None:
-        rows.append(["sequential=true", _sequence(found), words.percent(found.granted), *[""] * 3])
+    if (sequential := planned.sequential) is not None:
+        rows.append(["sequential=true", _sequence(sequential), words.percent(sequential.granted), *[""] * 3])
     return rows
 
 
@@ -108,10 +108,10 @@ def _row(planned: Planned, item: Plan) -> list[str]:
     ]
 
 
-def _sequence(found: SequentialPlan) -> str:
-    if found.granted > 0.9999:
-        return f"{found.mean:,.0f} on average"
-    return "more" if found.median is None else f"{found.median:,} in half of all cases"
+def _sequence(sequential: SequentialPlan) -> str:
+    if sequential.granted > 0.9999:
+        return f"{sequential.mean:,.0f} on average"
+    return "more" if sequential.median is None else f"{sequential.median:,} in half of all cases"
 
 
 def _use(planned: Planned) -> str:
@@ -144,16 +144,17 @@ def _best(planned: Planned) -> Sequence[str]:
 
 
 def _looking(planned: Planned) -> Sequence[str]:
-    found, noun = planned.sequential, nouns(planned)
-    if found is None:
+    sequential, noun = planned.sequential, nouns(planned)
+    if sequential is None:
         return []
     once, ever = (needed(planned.rate, planned.confidence) for needed in (parts_needed, parts_needed_sequential))
-    if found.likely is not None:
+    if sequential.likely is not None:
         ends = (
-            f"{found.mean:,.0f} on average, and within {found.likely:,} in {percent(1 - planned.producer)} of all cases"
+            f"{sequential.mean:,.0f} on average, and within {sequential.likely:,} in {percent(1 - planned.producer)} "
+            "of all cases"
         )
     else:
-        ends = f"at most {found.parts_at_most:,} in only {words.percent(found.granted)} of all cases"
+        ends = f"at most {sequential.parts_at_most:,} in only {words.percent(sequential.granted)} of all cases"
     return [
         f"A plan holds for one look. Who wants to look while images come in says sequential=true, where {ever:,} NG "
         f"{noun} prove the claim without an escape instead of {once:,}; for a model that lets through "

@@ -48,7 +48,7 @@ def at_any_time(certificate: Certificate, rows: Sequence[Prediction], settings: 
         UserError: If the table is not that of the look before with images added, or the claim another.
     """
     place = looks_path(Path(settings.output).expanduser())
-    found, looks = looked_again(
+    sequential_certificate, looks = looked_again(
         read_looks(place),
         certificate,
         rows,
@@ -58,7 +58,7 @@ def at_any_time(certificate: Certificate, rows: Sequence[Prediction], settings: 
         place=str(place),
     )
     write_looks(place, looks)
-    return found
+    return sequential_certificate
 
 
 def print_next_look(settings: CertifySettings) -> None:

@@ -241,10 +241,10 @@ def _refuse_other_command(run: Path, name: str) -> None:
 
 def _listed(path: Path) -> list[str]:
     """Return the arguments that a run's `overrides.yaml` lists; read as plain YAML, in which nothing is filled in."""
-    found = read_yaml(path)
-    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+    arguments = read_yaml(path)
+    if not isinstance(arguments, list) or not all(isinstance(item, str) for item in arguments):
         raise UserError(f"{path} is damaged: expected a list of command-line arguments")
-    return found
+    return arguments
 
 
 def option_groups() -> dict[str, list[str]]:

@@ -287,10 +287,10 @@ def _excluded(
     missing = {  # an image of two labels may be of a bad part
         key: next((row for row in rows if row.label), rows[0]) for key, rows in tables[0].items() if key not in compared
     }
-    found = []
+    excluded = []
     for item, name, table in zip(candidates, names, tables, strict=True):
         rows_of = by_name((*item.rows, *item.unscored), name)
         for key, row in missing.items():
             if {other.label for other in table.get(key, ())} != {row.label}:
-                found.append(Excluded(row, item.letter, why_not(item.letter, row, rows_of.get(key, []))))
-    return found
+                excluded.append(Excluded(row, item.letter, why_not(item.letter, row, rows_of.get(key, []))))
+    return excluded

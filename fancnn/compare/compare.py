@@ -190,8 +190,8 @@ def _pair_to_dict(comparison: PairwiseComparison) -> dict[str, Any]:
         "new_overkills": asdict(comparison.new_overkills),
         "mcnemar": {"p": p, "adjusted": adjusted, "unit": comparison.unit},
         "differences": {
-            name: [found.value, *(asdict(found.interval).values() if found.interval else (None, None))]
-            for name, found in comparison.differences.items()
+            name: [difference.value, *(asdict(difference.interval).values() if difference.interval else (None, None))]
+            for name, difference in comparison.differences.items()
         },
         "rechecked": list(comparison.rechecked),
         "equal_overkill": None

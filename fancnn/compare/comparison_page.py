@@ -90,8 +90,12 @@ def comparison_page(
 def difference_rows(comparison: PairwiseComparison) -> list[tuple[str, str, str]]:
     """Return score, second less first, and where that may lie."""
     return [
-        (SCORES[name].title, words.UNDEFINED if found.value is None else f"{found.value:+.4f}", _signed(found.interval))
-        for name, found in comparison.differences.items()
+        (
+            SCORES[name].title,
+            words.UNDEFINED if difference.value is None else f"{difference.value:+.4f}",
+            _signed(difference.interval),
+        )
+        for name, difference in comparison.differences.items()
     ]
 
 

@@ -50,10 +50,10 @@ def contradicted(tables: Iterable[Mapping[str, Sequence[Prediction]]]) -> frozen
 
 def by_name(rows: Iterable[Prediction], name: Name) -> dict[str, list[Prediction]]:
     """Return all rows of each image, in their order."""
-    found: dict[str, list[Prediction]] = {}
+    rows_of: dict[str, list[Prediction]] = {}
     for row in rows:
-        found.setdefault(name(row), []).append(row)
-    return found
+        rows_of.setdefault(name(row), []).append(row)
+    return rows_of
 
 
 def one_of(copies: Sequence[Prediction], *, in_use: bool) -> Prediction:

@@ -138,11 +138,11 @@ def pairwise_comparisons(
     p_values = [mcnemar(right[0], other, groups) for other in right[1:]]
     adjusted = holm(p_values)
     corrected = 1 - (1 - confidence) / models
-    found = []
+    comparisons = []
     for at, item in enumerate(candidates[1:], start=1):
         flips = _flips(common.rows[0], common.rows[at], decisions[0], decisions[at])
         counts = Counter(flip.kind for flip in flips)
-        found.append(
+        comparisons.append(
             PairwiseComparison(
                 first=candidates[0].letter,
                 second=item.letter,
@@ -168,7 +168,7 @@ def pairwise_comparisons(
                 trained_on=common.trained_on.get(item.letter, 0),
             )
         )
-    return found
+    return comparisons
 
 
 def flip_kind(label: int | None, first: str, second: str) -> str:
@@ -200,8 +200,8 @@ def _flips(
     second_decisions: NDArray[np.str_],
 ) -> tuple[Flip, ...]:
     rows = zip(first, second, first_decisions.tolist(), second_decisions.tolist(), strict=True)
-    found = [Flip(*row, flip_kind(row[0].label, *row[2:])) for row in rows if row[2] != row[3]]
-    return tuple(sorted(found, key=lambda flip: (FLIP_KINDS.index(flip.kind), _surety(flip), flip.first.path)))
+    flips = [Flip(*row, flip_kind(row[0].label, *row[2:])) for row in rows if row[2] != row[3]]
+    return tuple(sorted(flips, key=lambda flip: (FLIP_KINDS.index(flip.kind), _surety(flip), flip.first.path)))
 
 
 def _surety(flip: Flip) -> float:

@@ -148,8 +148,8 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     if split:
         print_decision(chosen, split)
     say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
-    found = means.get(settings.objective.removeprefix("val/"))
-    return found[0] if found else None
+    objective_mean = means.get(settings.objective.removeprefix("val/"))
+    return objective_mean[0] if objective_mean else None
 
 
 def _chosen_together(settings: CrossvalSettings, rows: Sequence[Prediction]) -> ThresholdChoice:

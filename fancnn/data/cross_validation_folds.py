@@ -44,11 +44,11 @@ def _fold_of(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: 
     if grouped:
         together = joined_groups([image.group for image in images], together)
     _validate_enough(classes, together, folds)
-    found = np.empty(len(images), dtype=np.intp)
+    fold_of = np.empty(len(images), dtype=np.intp)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     for fold, (_, members) in enumerate(splitter.split(classes, classes, together)):
-        found[members] = fold
-    return found
+        fold_of[members] = fold
+    return fold_of
 
 
 def _split(own: int, fold: int, folds: int) -> str:

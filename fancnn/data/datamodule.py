@@ -185,10 +185,10 @@ class ImageDataModule(pl.LightningDataModule):
 
     def _read(self, listing: Listing) -> tuple[list[LabeledImage], list[int]]:
         """Return the readable images and the row of each in `_pixels`."""
-        found = self._decoded(listing)
-        self._pixels = found.pixels
+        decoded = self._decoded(listing)
+        self._pixels = decoded.pixels
         images, rows = [], []
-        for image, line in zip(listing.images, found.lines, strict=True):
+        for image, line in zip(listing.images, decoded.lines, strict=True):
             if line.row < 0:
                 self.skipped.append(Skipped(image.path, line.error))
             else:

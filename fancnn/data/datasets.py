@@ -62,10 +62,10 @@ class FileDataset(Dataset[Batch]):
     def __getitem__(self, indices: Tensor) -> Batch:
         pixels = []
         for index in indices.tolist():
-            found = decode_file(self.files[index], self.preprocess, self.gate)
-            if found.pixels is None:
-                raise UserError(f"{found.path} was readable before and is so no more: {found.error}")
-            pixels.append(found.pixels)
+            decoded = decode_file(self.files[index], self.preprocess, self.gate)
+            if decoded.pixels is None:
+                raise UserError(f"{decoded.path} was readable before and is so no more: {decoded.error}")
+            pixels.append(decoded.pixels)
         return torch.stack(pixels), self.labels[indices]
 
 

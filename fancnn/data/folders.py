@@ -68,15 +68,15 @@ def list_images(root: str | Path, go_class: str) -> Listing:
     _validate_root(top, go_class)
     splits = _splits_in(top)
     listings = [_list_split(top, split, go_class) for split in splits] if splits else [_list_split(top, "", go_class)]
-    found = Listing(
+    combined = Listing(
         root=top,
         classes=tuple(sorted({name for listing in listings for name in listing.classes})),
         images=tuple(image for listing in listings for image in listing.images),
         ignored=sum((listing.ignored for listing in listings), Counter()),
     )
-    if not found.images:
-        raise UserError(_nothing_found(found))
-    return found
+    if not combined.images:
+        raise UserError(_nothing_found(combined))
+    return combined
 
 
 def list_unlabelled(root: str | Path) -> Listing:
@@ -96,13 +96,13 @@ def list_unlabelled(root: str | Path) -> Listing:
     images = [LabeledImage(path.as_posix(), "", 0, path.parts[0] if path.parts[0] in splits else "") for path in paths]
     if splits:  # an image beside the splits is in none of them
         images = [replace(image, split=image.split or "train") for image in images]
-    found = Listing(top, ("",), tuple(images), ignored)
+    listing = Listing(top, ("",), tuple(images), ignored)
     if sum(image.split in ("", "train") for image in images) < 2:
         raise UserError(
-            f"{top} has fewer than two images to learn from{_other_kinds(found)}. Expected a folder with files such "
+            f"{top} has fewer than two images to learn from{_other_kinds(listing)}. Expected a folder with files such "
             "as .jpg, .png, .bmp, .tif or .webp in it or below it"
         )
-    return found
+    return listing
 
 
 def validate_for_training(listing: Listing, go_class: str) -> None:

@@ -55,8 +55,8 @@ def output_names(labels: str, images: Iterable[LabeledImage], classes: Sequence[
 
 def known_type(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> str:
     """Return the true type of an image, one of the outputs `names`; empty for GO, and where no output is called so."""
-    found = type_of(image.class_name, image.defect_type, classes) if image.label and len(names) > 2 else ""
-    return found if found in names[1:] else ""
+    name = type_of(image.class_name, image.defect_type, classes) if image.label and len(names) > 2 else ""
+    return name if name in names[1:] else ""
 
 
 def output_index(image: LabeledImage, classes: Sequence[str], names: Sequence[str]) -> int:
@@ -64,5 +64,5 @@ def output_index(image: LabeledImage, classes: Sequence[str], names: Sequence[st
 
     A type that no output is called after has 1: what it is called plays no part where nothing is trained on it.
     """
-    found = known_type(image, classes, names)
-    return names.index(found, 1) if found else int(image.label > 0)
+    name = known_type(image, classes, names)
+    return names.index(name, 1) if name else int(image.label > 0)

@@ -165,8 +165,8 @@ def group_names(paths: Sequence[str], pattern: str) -> list[str]:
         ['person12']
     """
     expression = validate_pattern(pattern)
-    found = [expression.search(path) for path in paths]
-    names = [(match[1] if expression.groups else match[0]) if match else None for match in found]
+    matches = [expression.search(path) for path in paths]
+    names = [(match[1] if expression.groups else match[0]) if match else None for match in matches]
     without = [path for path, name in zip(paths, names, strict=True) if not name]
     if without:
         more = f" and {len(without) - 3} more" if len(without) > 3 else ""
@@ -199,11 +199,11 @@ class _Draw:
             for name in size:
                 self.keys[name].append(key)
         self.room = {name: dict(wish) for name, wish in wishes.items()}
-        self.free = {name: len(found) for name, found in self.keys.items()}
+        self.free = {name: len(class_keys) for name, class_keys in self.keys.items()}
         self.lacking = {name: set(wish) for name, wish in wishes.items()}
-        for name, found in self.keys.items():
-            if len(found) < len(wishes[name]):
-                raise UserError(_only_copies(name, len(found), wishes[name]))
+        for name, class_keys in self.keys.items():
+            if len(class_keys) < len(wishes[name]):
+                raise UserError(_only_copies(name, len(class_keys), wishes[name]))
 
     def shuffled(self, name: str, seed: int) -> list[str]:
         digest = sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()
@@ -261,26 +261,26 @@ def _refuse_few_groups(classes: Sequence[str], groups: Sequence[str], fractions:
             f"data.group names {len(set(groups))}. Name finer groups, or use data.split_method=stratified"
             f"{or_no_test(fractions)}"
         )
-    for name, found in sorted(_groups_of(classes, groups).items()):
-        if len(found) < splits:
+    for name, names in sorted(_groups_of(classes, groups).items()):
+        if len(names) < splits:
             raise UserError(
-                f"Class {name} is in too few groups: {', '.join(sorted(found))}. Each of {listed(fractions)} needs "
+                f"Class {name} is in too few groups: {', '.join(sorted(names))}. Each of {listed(fractions)} needs "
                 f"one with it, so {splits} at least. Name finer groups, or use data.split_method=stratified"
                 f"{or_no_test(fractions)}"
             )
 
 
 def _groups_of(classes: Sequence[str], groups: Sequence[str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    groups_of: dict[str, set[str]] = defaultdict(set)
     for name, group in zip(classes, groups, strict=True):
-        found[name].add(group)
-    return found
+        groups_of[name].add(group)
+    return groups_of
 
 
 def _no_union(split: Split, classes: Sequence[str], groups: Sequence[str]) -> str:
-    rarest, found = min(sorted(_groups_of(classes, groups).items()), key=lambda item: len(item[1]))
+    rarest, its_groups = min(sorted(_groups_of(classes, groups).items()), key=lambda item: len(item[1]))
     return (
         f"No choice of whole groups gives {split} and the other splits every class: the {len(set(groups))} groups are "
-        f"too few or too uneven; class {rarest} is in {len(found)}. Name finer groups, or use "
+        f"too few or too uneven; class {rarest} is in {len(its_groups)}. Name finer groups, or use "
         "data.split_method=stratified"
     )

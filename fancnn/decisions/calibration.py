@@ -117,11 +117,11 @@ class Calibration:
             raise ValueError(f"expected {', '.join(needed)} of a calibration, got {plain!r}")
         knots, values = _numbers(plain, "logits"), _numbers(plain, "calibrated")
         (slope,) = _numbers({"slope": [plain["slope"]]}, "slope")
-        found = Calibration(knots, values, slope, plain["method"], plain.get("ng_rate"))
-        _validate_rate(found)
-        _validate_increasing(found)
-        _validate_method(found)
-        return found
+        calibration = Calibration(knots, values, slope, plain["method"], plain.get("ng_rate"))
+        _validate_rate(calibration)
+        _validate_increasing(calibration)
+        _validate_method(calibration)
+        return calibration
 
 
 UNCALIBRATED = Calibration((0.0,), (0.0,), 1.0, "none")
@@ -159,8 +159,8 @@ def fit(method: Choice, logits: ArrayLike, labels: ArrayLike) -> Fitted:
         ValueError: If `method` is unknown, or logits and labels are not as above.
 
     Example:
-        >>> found = fit("isotonic", [-2.0, -1.0, 1.0, -0.5], [0, 0, 1, 1])
-        >>> found.calibration.method, found.warning
+        >>> fitted = fit("isotonic", [-2.0, -1.0, 1.0, -0.5], [0, 0, 1, 1])
+        >>> fitted.calibration.method, fitted.warning
         ('temperature', 'isotonic needs 1000 images and 100 of each class, here are 4 and 2: temperature instead')
     """
     if method not in get_args(Choice):
@@ -215,8 +215,8 @@ def fit_auto(logits: ArrayLike, labels: ArrayLike) -> Fitted:
 
     Example:
         >>> rare = [0] * 90 + [1] * 10
-        >>> found = fit_auto([-1.0, 1.0] * 45 + [1.0] * 10, rare)
-        >>> found.calibration.method, found.reason[:60]
+        >>> fitted = fit_auto([-1.0, 1.0] * 45 + [1.0] * 10, rare)
+        >>> fitted.calibration.method, fitted.reason[:60]
         ('platt', 'platt, since an intercept is needed: it raises twice the log')
     """
     raw, truth = _checked(logits, labels)
@@ -272,8 +272,8 @@ def fit_platt(logits: ArrayLike, labels: ArrayLike) -> Calibration:
         ValueError: As `fit_temperature`.
 
     Example:
-        >>> found = fit_platt([-2.0, 0.0, 2.0, 0.0] * 100, [0, 0, 1, 0] * 100)
-        >>> found.method, found.intercept < -2, found.ng_rate
+        >>> fitted = fit_platt([-2.0, 0.0, 2.0, 0.0] * 100, [0, 0, 1, 0] * 100)
+        >>> fitted.method, fitted.intercept < -2, fitted.ng_rate
         ('platt', True, 0.25)
     """
     raw, truth = _checked(logits, labels)
@@ -392,28 +392,32 @@ def _numbers(plain: Mapping[str, Any], key: str) -> tuple[float, ...]:
     return tuple(float(value) for value in values)
 
 
-def _validate_increasing(found: Calibration) -> None:
-    numbers = np.array([*found.logits, *found.calibrated, found.slope])
-    if not found.logits or len(found.logits) != len(found.calibrated) or not np.isfinite(numbers).all():
-        raise ValueError(f"expected a finite calibrated value for each knot of a calibration, got {found}")
+def _validate_increasing(calibration: Calibration) -> None:
+    numbers = np.array([*calibration.logits, *calibration.calibrated, calibration.slope])
+    if (
+        not calibration.logits
+        or len(calibration.logits) != len(calibration.calibrated)
+        or not np.isfinite(numbers).all()
+    ):
+        raise ValueError(f"expected a finite calibrated value for each knot of a calibration, got {calibration}")
     with np.errstate(all="ignore"):
-        slopes = np.append(np.diff(found.calibrated) / np.diff(found.logits), found.slope)
-    if not np.isfinite(slopes).all() or slopes.min() <= 0 or (np.diff(found.logits) <= 0).any():
-        raise ValueError(f"expected a calibration that is strictly increasing, got {found}")
+        slopes = np.append(np.diff(calibration.calibrated) / np.diff(calibration.logits), calibration.slope)
+    if not np.isfinite(slopes).all() or slopes.min() <= 0 or (np.diff(calibration.logits) <= 0).any():
+        raise ValueError(f"expected a calibration that is strictly increasing, got {calibration}")
 
 
-def _validate_rate(found: Calibration) -> None:
-    rate = found.ng_rate
+def _validate_rate(calibration: Calibration) -> None:
+    rate = calibration.ng_rate
     if rate is not None and not (type(rate) is float and 0 < rate < 1):
         raise ValueError(f"ng_rate={rate!r} of a calibration: expected a share above 0 and below 1, or nothing")
 
 
-def _validate_method(found: Calibration) -> None:
+def _validate_method(calibration: Calibration) -> None:
     as_told = {
-        "none": replace(found, ng_rate=None) == UNCALIBRATED,
-        "temperature": (found.logits, found.calibrated) == ((0.0,), (0.0,)),
-        "platt": found.logits == (0.0,),
-        "isotonic": len(found.logits) > 1,
+        "none": replace(calibration, ng_rate=None) == UNCALIBRATED,
+        "temperature": (calibration.logits, calibration.calibrated) == ((0.0,), (0.0,)),
+        "platt": calibration.logits == (0.0,),
+        "isotonic": len(calibration.logits) > 1,
     }
-    if not isinstance(found.method, str) or not as_told.get(found.method, False):
-        raise ValueError(f"expected a calibration of its method, one of {', '.join(as_told)}, got {found}")
+    if not isinstance(calibration.method, str) or not as_told.get(calibration.method, False):
+        raise ValueError(f"expected a calibration of its method, one of {', '.join(as_told)}, got {calibration}")

@@ -214,7 +214,7 @@ def certified(
     searched, bound, why = thresholds is None, 1.0, ""
     refusal = _not_to_be_claimed(fresh, scored_by)
     if refusal is None and thresholds is None:
-        thresholds, bound, why = _found(evidence, counted, escape_rate, confidence, recheck_above)
+        thresholds, bound, why = _largest_threshold(evidence, counted, escape_rate, confidence, recheck_above)
     elif refusal is None and thresholds is not None:
         bound = evidence.bound(thresholds.lower, confidence)
     counts = _counts(counted, evidence, thresholds or NONE_REJECTED, confidence)
@@ -359,7 +359,7 @@ def _several_models(scored_by: str) -> str:
     )
 
 
-def _found(
+def _largest_threshold(
     evidence: NgEvidence,
     counted: Sequence[Prediction],
     escape_rate: float,

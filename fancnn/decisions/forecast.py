@@ -121,10 +121,10 @@ def forecast(
     independent = counts if worth is None else observed[:, 0] * np.array(worth)[:, None]
     drawn = _posterior(independent, possible, draws, np.random.default_rng(seed))
     values, samples = _expected(observed, line, costs), _expected(drawn, line, costs)
-    found: dict[str, Estimate | None] = {
+    estimates: dict[str, Estimate | None] = {
         name: _estimate(float(values[name][0]), samples[name], confidence) for name in values
     }
-    return found if costs else {**found, "cost_per_month": None}
+    return estimates if costs else {**estimates, "cost_per_month": None}
 
 
 def _by_class_and_decision(tested: ConfusionCounts) -> NDArray[np.float64]:

@@ -314,12 +314,12 @@ def _by_type(types: Sequence[TypeEscapes], order: Sequence[str], confidence: flo
 
     The type that appeared as number k has the share 6 / (pi k)^2 of the error; these shares add up to 1.
     """
-    found = []
+    bounded = []
     for item in types:
         share = 6 / (math.pi * (order.index(item.defect_type) + 1)) ** 2
         bound = upper_bound_sequential(item.escapes, item.ng, 1 - (1 - confidence) * share)
-        found.append(replace(item, bound=bound))
-    return tuple(sorted(found, key=lambda item: (-item.bound, item.defect_type)))
+        bounded.append(replace(item, bound=bound))
+    return tuple(sorted(bounded, key=lambda item: (-item.bound, item.defect_type)))
 
 
 def _what_must_hold(looks: Looks, earlier: Looks | None) -> str:

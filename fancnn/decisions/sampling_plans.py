@@ -264,9 +264,9 @@ def cheapest(
     """
     accept = 0
     # sizes rise with the acceptance number, so that the first plan that is good enough has the fewest parts
-    while (found := plan(accept, rate, confidence, lot)) is not None and found.parts <= most:
-        if found.granted_to(good) >= 1 - producer:
-            return found
+    while (candidate := plan(accept, rate, confidence, lot)) is not None and candidate.parts <= most:
+        if candidate.granted_to(good) >= 1 - producer:
+            return candidate
         accept += 1
     return None
 
@@ -305,10 +305,10 @@ def sequential_plan(
 @lru_cache(maxsize=8)
 def boundary(rate: float, confidence: float, most: int = MOST_PLANNED) -> tuple[int, ...]:
     """List the parts at which 0, 1, 2, ... escapes prove the rate at any time of looking, up to `most`."""
-    found: list[int] = []
-    while (parts := parts_needed_sequential(rate, confidence, len(found))) <= most:
-        found.append(parts)
-    return tuple(found)
+    needed: list[int] = []
+    while (parts := parts_needed_sequential(rate, confidence, len(needed))) <= most:
+        needed.append(parts)
+    return tuple(needed)
 
 
 def stopping(boundary: Sequence[int], true: float) -> tuple[list[int], list[float]]:

@@ -72,11 +72,11 @@ def log_e_value(escapes: ArrayLike, parts: ArrayLike, rate: ArrayLike) -> NDArra
     a, b = EXPONENT + s, 1 + n - s
     below = betainc(a, b, r)
     with np.errstate(divide="ignore"):
-        found = betaln(a, b) + np.log(below) + math.log(EXPONENT) - a * np.log(r) - (n - s) * np.log1p(-r)
+        log_value = betaln(a, b) + np.log(below) + math.log(EXPONENT) - a * np.log(r) - (n - s) * np.log1p(-r)
     deep = below < _SMALLEST
     if np.any(deep):
-        found = np.where(deep, _log_series(s, n, np.where(deep, r, 0.0)), found)
-    return cast(NDArray[np.float64], found)
+        log_value = np.where(deep, _log_series(s, n, np.where(deep, r, 0.0)), log_value)
+    return cast(NDArray[np.float64], log_value)
 
 
 def _log_series(s: NDArray[np.float64], n: NDArray[np.float64], r: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -26,17 +26,17 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     network = network_of(settings)
     # of a network inside another the inner names say enough
     inner = network.network if isinstance(network, TimmNet) else network
-    found = facts(inner, (height, width))
+    network_facts = facts(inner, (height, width))
     name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
     say(f"{name} for images of {height}x{width}\n")
-    _tell(LAYERS, [_layer_row(layer) for layer in found.layers], left=2)
+    _tell(LAYERS, [_layer_row(layer) for layer in network_facts.layers], left=2)
     say("\nMFLOP   millions of multiplications and additions, for one image")
     say("sees    pixels of the image, a side, that a unit depends on")
     say("every   pixels from one unit to the next\n")
-    _tell(STARTS, [_start_row(layer) for layer in found.layers if layer.std is not None], left=2)
+    _tell(STARTS, [_start_row(layer) for layer in network_facts.layers if layer.std is not None], left=2)
     say("\nin theory, measured   standard deviation of the kernel's values\n")
-    say(_totals(found))
-    return found
+    say(_totals(network_facts))
+    return network_facts
 
 
 def network_of(settings: DescribeSettings) -> nn.Module:
@@ -45,13 +45,13 @@ def network_of(settings: DescribeSettings) -> nn.Module:
     return assembly.network(settings.model.network, settings.model.num_outputs)
 
 
-def _totals(found: NetworkFacts) -> str:
-    others = found.parameters - sum(layer.parameters for layer in found.layers)
-    parts = [f"{found.frozen:,} of them frozen"] if found.frozen else []
+def _totals(network_facts: NetworkFacts) -> str:
+    others = network_facts.parameters - sum(layer.parameters for layer in network_facts.layers)
+    parts = [f"{network_facts.frozen:,} of them frozen"] if network_facts.frozen else []
     parts += [f"{others:,} of them outside of these layers"] if others else []
     more = f" ({', '.join(parts)})" if parts else ""
-    size = f"{found.parameters:,} parameters{more}, {found.parameters * 4 / 1e6:.1f} MB in float32"
-    return f"{size}; {found.flops / 1e6:,.1f} MFLOP an image"
+    size = f"{network_facts.parameters:,} parameters{more}, {network_facts.parameters * 4 / 1e6:.1f} MB in float32"
+    return f"{size}; {network_facts.flops / 1e6:,.1f} MFLOP an image"
 
 
 def _layer_row(layer: LayerFacts) -> list[str]:

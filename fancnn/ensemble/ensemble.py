@@ -118,15 +118,15 @@ def ensemble(settings: EnsembleSettings) -> Path:
 
 def _members(runs: Sequence[str]) -> list[Path]:
     """Return the run folders; that of a cross-validation stands for its folds."""
-    found: list[Path] = []
+    members: list[Path] = []
     for run in runs:
         folder = Path(run).expanduser()
-        found += sorted(folder.glob("fold-*"), key=lambda fold: int(fold.name[5:])) or [folder]
-    if len({member.resolve() for member in found}) < len(found):
-        raise UserError("an ensemble takes each run once: " + ", ".join(map(str, found)))
-    if len(found) < 2:
+        members += sorted(folder.glob("fold-*"), key=lambda fold: int(fold.name[5:])) or [folder]
+    if len({member.resolve() for member in members}) < len(members):
+        raise UserError("an ensemble takes each run once: " + ", ".join(map(str, members)))
+    if len(members) < 2:
         raise UserError("an ensemble takes two runs or more, or one cross-validation: fancnn.ensemble RUN RUN ...")
-    return found
+    return members
 
 
 def _validate_alike(members: Sequence[Path], models: Sequence[Model]) -> None:

@@ -56,27 +56,27 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         _validate_unchanged(root, images, scores)
     else:
         _warn_of(images, scores)
-    if undecided := sum(found.not_finite for found in scores):
+    if undecided := sum(score.not_finite for score in scores):
         say(
             f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'image')}; they are not scored, "
             "and their rows in predictions.csv say so. The model's weights or its file are damaged: train it anew"
         )
     images = [
-        replace(image, sha256=found.sha256, pixel_sha256=found.pixel_sha256)
-        for image, found in zip(images, scores, strict=True)
+        replace(image, sha256=score.sha256, pixel_sha256=score.pixel_sha256)
+        for image, score in zip(images, scores, strict=True)
     ]
     if not model.seen_images.complete:
         say("note: which images the model has seen is not recorded in full; some of these may be among them")
     weights = model.weights_sha256
     rows = [
         predicted(
-            *(image, found.probability, model.thresholds, found.error),
+            *(image, score.probability, model.thresholds, score.error),
             true_type=model.true_type(image),
-            guess=found.guess,
+            guess=score.guess,
             seen=seen,
             weights_sha256=weights,
         )
-        for image, found, seen in zip(images, scores, model.seen_images.column(images), strict=True)
+        for image, score, seen in zip(images, scores, model.seen_images.column(images), strict=True)
     ]
     _print_unknown_types(model, images)
     _print_other_mix(model, images)
@@ -112,18 +112,18 @@ def _other_images(root: Path, model: Model, settings: EvaluateSettings) -> list[
         for image in mapped
         if image.class_name in model.classes and settings.split in (None, image.split)
     ]
-    found = ", ".join(f"{name} ({count})" for name, count in strange.items())
+    others = ", ".join(f"{name} ({count})" for name, count in strange.items())
     go, ng = [*strange, "OK", "bad"][:2]
     ng_class = next(name for name in model.classes if name != model.go_class)
     way_out = f"data.class_names={{{go}: {model.go_class}, {ng}: {ng_class}}}"
     if not kept:
         split = f" in the split {settings.split}" if settings.split else ""
         raise UserError(
-            f"{root} has no images{split} of the classes {', '.join(model.classes)}. Found: {found or 'none'}. Say "
+            f"{root} has no images{split} of the classes {', '.join(model.classes)}. Found: {others or 'none'}. Say "
             f"what its folders are called in the run, e.g. '{way_out}'"
         )
     if strange:
-        say(f"warning: left out, since the run has no such class: {found}. To score them: '{way_out}'")
+        say(f"warning: left out, since the run has no such class: {others}. To score them: '{way_out}'")
     return kept
 
 
@@ -132,7 +132,7 @@ def _warn_of(images: Sequence[LabeledImage], scores: Sequence[FileScore]) -> Non
     labels = {image.label for image in images}
     if len(labels) == 1:
         say(f"warning: no {'NG' if labels == {0} else 'GO'} images among them: scores that need both say nothing")
-    if unread := sum(bool(found.error) and not found.not_finite for found in scores):
+    if unread := sum(bool(score.error) and not score.not_finite for score in scores):
         say(f"warning: {unread} files cannot be read and are not scored; their rows in predictions.csv say why")
 
 
@@ -162,9 +162,9 @@ def _print_other_mix(model: Model, images: Sequence[LabeledImage]) -> None:
 
 def _validate_unchanged(root: Path, images: Sequence[LabeledImage], scores: Sequence[FileScore]) -> None:
     wrong = [
-        f"{image.path} ({found.error or 'changed'})"
-        for image, found in zip(images, scores, strict=True)
-        if found.sha256 != image.sha256
+        f"{image.path} ({score.error or 'changed'})"
+        for image, score in zip(images, scores, strict=True)
+        if score.sha256 != image.sha256
     ]
     if wrong:
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""

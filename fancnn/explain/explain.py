@@ -59,9 +59,9 @@ def explain(settings: ExplainSettings) -> Path:
     layer = chosen_layer(layers, settings.layer)
     run, root = Run.of_checkpoint(checkpoint).folder, Path(model.metadata.root)
     split, images = _images(settings, run)
-    found = activation_stats(model, layer, root, images)
+    stats = activation_stats(model, layer, root, images)
     masks = masks_of(root)
-    chosen = _chosen(settings, model, found, root)
+    chosen = _chosen(settings, model, stats, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
     heats, completeness = _heats(settings, model, layer, pixels)
     say("first filters, before and after training")
@@ -71,26 +71,26 @@ def explain(settings: ExplainSettings) -> Path:
     feature_map_panels, left_out, dense, dense_note = maps(
         model, layers, pixels[surest : surest + 1], settings.channels
     )
-    if found.images and settings.filters:
+    if stats.images and settings.filters:
         say(f"what {plural(settings.filters, 'filter')} of {layer.name} like: images made by gradient ascent")
-    origin = settings.input or f"{len(found.images)} of the {split} split"
+    origin = settings.input or f"{len(stats.images)} of the {split} split"
     explanation = Explanation(
         title=run.name or str(run),
         facts=facts(settings, model, layer, origin, completeness),
-        warnings=warnings(model, found.left_out, len(chosen) - len(shown)),
+        warnings=warnings(model, stats.left_out, len(chosen) - len(shown)),
         heat=[
             heat_panel(number, subject, _onto_image(model, subject, heats, number))
             for number, subject in enumerate(shown)
         ],
         filters=banks,
-        maximized_filters=maximized_filters(model, layer, found, root, settings.filters, settings.seed),
+        maximized_filters=maximized_filters(model, layer, stats, root, settings.filters, settings.seed),
         maps=feature_map_panels,
         maps_of=shown[surest].name,
         maps_note=left_out,
         dense=dense,
         dense_note=dense_note,
         methods=settings.methods,
-        checked=_checked(settings, model, layer, root, found.images, masks),
+        checked=_checked(settings, model, layer, root, stats.images, masks),
     )
     origins = {"run": str(run.resolve()), "epoch": model.metadata.epoch, "split": None if settings.input else split}
     origins["weights_sha256"] = model.weights_sha256
@@ -131,17 +131,17 @@ def _images(settings: ExplainSettings, run: Path) -> tuple[str, list[LabeledImag
 
 
 def _chosen(
-    settings: ExplainSettings, model: Model, found: ActivationStats, root: Path
+    settings: ExplainSettings, model: Model, stats: ActivationStats, root: Path
 ) -> list[tuple[LabeledImage, str]]:
     """Return images to explain, each with the reason."""
     if settings.input is not None:
         files = input_files(settings.input)[: 4 * settings.images]
         return [(LabeledImage(str(path), "", 0), "LabeledImage") for path in files]
-    if not found.images:
+    if not stats.images:
         raise UserError(
             f"none of the run's images is where it was, under {root}. Put them back, or say input=IMAGE_OR_FOLDER"
         )
-    return [(found.images[row], why) for row, why in representative_images(found, model, settings.images)]
+    return [(stats.images[row], why) for row, why in representative_images(stats, model, settings.images)]
 
 
 def _heats(
@@ -151,18 +151,18 @@ def _heats(
     names = ", ".join(NAMES[method] for method in settings.methods)
     say(f"heat maps of {plural(len(pixels), 'image')}: {names}")
     module = model.network.get_submodule(layer.name)
-    found = {
+    heats = {
         (str(method), target): heat_map(method, score, module, pixels, settings.baseline).cpu()
         for method in settings.methods
         for target, score in (("NG", model.of_pixels), ("GO", negated(model.of_pixels)))
     }
     if "integrated_gradients" not in settings.methods:
-        return found, None
+        return heats, None
     empty = flat(pixels, settings.baseline)
     added = integrated_gradients(model.of_pixels, pixels, empty).sum((1, 2))
     with torch.no_grad():
         gained = model.of_pixels(pixels) - model.of_pixels(empty)
-    return found, float((added - gained).abs().max())
+    return heats, float((added - gained).abs().max())
 
 
 def _onto_image(

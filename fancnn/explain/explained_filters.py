@@ -64,13 +64,13 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
 
 
 def maximized_filters(
-    model: Model, layer: MapLayer, found: ActivationStats, root: Path, count: int, seed: int
+    model: Model, layer: MapLayer, stats: ActivationStats, root: Path, count: int, seed: int
 ) -> list[Panel]:
     """Return panels of images that maximize the filters which tell NG from GO best."""
-    if not found.images:
+    if not stats.images:
         return []
-    labels = torch.tensor([image.label for image in found.images])
-    filters = discriminative_channels(found.values, labels, count)
+    labels = torch.tensor([image.label for image in stats.images])
+    filters = discriminative_channels(stats.values, labels, count)
     size = model.preprocess.image_size
     made, answers = maximised(model.network, model.of_pixels, layer, filters, size, seed=seed)
     return [
@@ -80,7 +80,7 @@ def maximized_filters(
                 index=index,
                 made=_as_pixels(made[row]),
                 answers=(float(answers[row, 0]), float(answers[row, 1])),
-                images=_favourites(model, found, root, index),
+                images=_favourites(model, stats, root, index),
             ),
         )
         for row, index in enumerate(filters)
@@ -101,13 +101,13 @@ def maps(
     hook = last.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0])) if last else None
     try:
         with torch.no_grad():
-            found = feature_maps(model.network, [layer.name for layer in shown], lambda: model.of_pixels(pixels))
+            maps_of = feature_maps(model.network, [layer.name for layer in shown], lambda: model.of_pixels(pixels))
     finally:
         if hook is not None:
             hook.remove()
     panels = [
         feature_map_panel(
-            number, layer.name, layer.kind, layer.step, found[layer.name][0].float().cpu().numpy(), channels
+            number, layer.name, layer.kind, layer.step, maps_of[layer.name][0].float().cpu().numpy(), channels
         )
         for number, layer in enumerate(shown)
     ]
@@ -120,18 +120,18 @@ def maps(
 
 
 def _favourites(
-    model: Model, found: ActivationStats, root: Path, index: int
+    model: Model, stats: ActivationStats, root: Path, index: int
 ) -> tuple[tuple[Pixels, tuple[float, float], float, str], ...]:
     """Return the images that a filter answers to most, as the network gets them."""
-    order = found.values[:, index].argsort(descending=True, stable=True)[:IMAGES_OF_A_FILTER]
+    order = stats.values[:, index].argsort(descending=True, stable=True)[:IMAGES_OF_A_FILTER]
     shown = []
     for row in order.tolist():
-        image = found.images[row]
+        image = stats.images[row]
         original = torch.from_numpy(read_image(root / image.path, model.preprocess.background, model.gate))
         pixels = model.preprocess.fit(original.permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
-        down, right = found.places[row, index].tolist()
+        down, right = stats.places[row, index].tolist()
         truth = kind_of(image.class_name, image.defect_type)
-        shown.append((pixels, (down, right), float(found.values[row, index]), truth))
+        shown.append((pixels, (down, right), float(stats.values[row, index]), truth))
     return tuple(shown)
 
 
@@ -144,8 +144,8 @@ def _spread(layers: Sequence[MapLayer], count: int) -> list[MapLayer]:
 
 def _last_linear(model: Model) -> nn.Linear | None:
     """Return the layer whose outputs are the model's; None where the logit of NG is no sum over its inputs."""
-    found = [layer for layer in model.network.modules() if isinstance(layer, nn.Linear)]
-    return found[-1] if found and found[-1].out_features == len(model.outputs) <= 2 else None
+    linear_layers = [layer for layer in model.network.modules() if isinstance(layer, nn.Linear)]
+    return linear_layers[-1] if linear_layers and linear_layers[-1].out_features == len(model.outputs) <= 2 else None
 
 
 def _weights_of_logit(last: nn.Linear) -> tuple[NDArray[np.float32], float]:

@@ -66,7 +66,7 @@ def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence
     """
     kept: list[LabeledImage] = []
     pixels: list[Tensor] = []
-    found: list[tuple[Tensor, Tensor, Tensor]] = []
+    batches: list[tuple[Tensor, Tensor, Tensor]] = []
     for image, decoded in zip(
         images, decode((root / image.path for image in images), model.preprocess, gate=model.gate), strict=True
     ):
@@ -74,25 +74,25 @@ def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence
             kept.append(image)
             pixels.append(decoded.pixels)
         if len(pixels) == BATCH_SIZE:
-            found.append(_answers(model, layer, torch.stack(pixels)))
+            batches.append(_answers(model, layer, torch.stack(pixels)))
             pixels = []
     if pixels:
-        found.append(_answers(model, layer, torch.stack(pixels)))
+        batches.append(_answers(model, layer, torch.stack(pixels)))
     if not kept:
         empty = torch.zeros(0)
         return ActivationStats([], empty, empty, empty, empty, len(images))
-    logits, values, places = (torch.cat(column) for column in zip(*found, strict=True))
+    logits, values, places = (torch.cat(column) for column in zip(*batches, strict=True))
     if not (finite := torch.isfinite(logits)).all():
         raise NotFiniteError([kept[row].path for row in (~finite).nonzero().flatten().tolist()], len(kept))
     probabilities = torch.from_numpy(model.calibration.probabilities(logits.double().numpy()))
     return ActivationStats(kept, logits, probabilities, values, places, len(images) - len(kept))
 
 
-def representative_images(found: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
+def representative_images(stats: ActivationStats, model: Model, each: int) -> list[tuple[int, str]]:
     """Return rows of a activation_stats worth a look, with the reason: `each` of every kind, the surest first."""
-    labels = torch.tensor([image.label for image in found.images])
-    decisions = np.array([model.thresholds.decide(float(probability)) for probability in found.probabilities])
-    rising = found.probabilities.argsort(stable=True).tolist()
+    labels = torch.tensor([image.label for image in stats.images])
+    decisions = np.array([model.thresholds.decide(float(probability)) for probability in stats.probabilities])
+    rising = stats.probabilities.argsort(stable=True).tolist()
     kinds: list[tuple[str, Callable[[int], bool], Sequence[int]]] = [
         ("Escape", lambda row: bool(labels[row] == 1) and decisions[row] == "GO", rising),
         ("Overkill", lambda row: bool(labels[row] == 0) and decisions[row] == "NG", rising[::-1]),

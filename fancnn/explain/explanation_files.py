@@ -44,18 +44,18 @@ def _distance(completeness: float | None) -> str:
 
 def warnings(model: Model, gone: int, unread: int) -> list[str]:
     """Return what is to be known before the page is believed."""
-    found = []
+    sentences = []
     trained, here = model.metadata.versions.get("torch", ""), versions()["torch"]
     if trained.partition("+")[0] != here.partition("+")[0]:
-        found.append(
+        sentences.append(
             f"The run was trained with torch {trained}, this is {here}: the first weights are drawn anew here, and "
             "another version may draw others."
         )
     if gone:
-        found.append(f"{gone} images of the split are gone or have changed since, and are left out.")
+        sentences.append(f"{gone} images of the split are gone or have changed since, and are left out.")
     if unread:
-        found.append(f"{unread} of the chosen images cannot be read.")
-    return found
+        sentences.append(f"{unread} of the chosen images cannot be read.")
+    return sentences
 
 
 def write_page(output: Path, explanation: Explanation, run: Path, epoch: int) -> Path:
@@ -96,16 +96,16 @@ def _plain(subject: ExplainedImage) -> dict[str, Any]:
 
 
 def _plain_check(checked: Checked) -> dict[str, Any]:
-    sentences = dict(zip(checked.found, checked.conclusions(), strict=True))
+    sentences = dict(zip(checked.by_method, checked.conclusions(), strict=True))
     return {
         "split": checked.split,
-        "images": next(iter(checked.found.values())).images,
+        "images": next(iter(checked.by_method.values())).images,
         "methods": {
             method: {
-                "all": found.to_dict(),
+                "all": result.to_dict(),
                 "by_type": {kind: one.to_dict() for kind, one in checked.by_type[method].items()},
                 "verdict": sentences[method][1],
             }
-            for method, found in checked.found.items()
+            for method, result in checked.by_method.items()
         },
     }

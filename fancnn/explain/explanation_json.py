@@ -27,6 +27,6 @@ from fancnn.files.json_files import write_json
 FORMAT, VERSION = "fancnn-explain", 2
 
 
-def write_explanation(path: Path, found: Mapping[str, Any]) -> None:
-    """Write `explain.json`; `found` has the keys of the table above but the first two."""
-    write_json(path, {"format": FORMAT, "version": VERSION, **found})
+def write_explanation(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `explain.json`; `content` has the keys of the table above but the first two."""
+    write_json(path, {"format": FORMAT, "version": VERSION, **content})

@@ -30,20 +30,20 @@ class Checked:
 
     Attributes:
         split: That the images are of.
-        found: By method, on all of them.
+        by_method: The results on all of them, by method.
         by_type: By method and defect type.
     """
 
     split: str
-    found: Mapping[str, Localisation]
+    by_method: Mapping[str, Localisation]
     by_type: Mapping[str, Mapping[str, Localisation]]
 
     def conclusions(self) -> list[tuple[Outcome, str]]:
         """Return for each method whether it passes and why, and which defect types it mostly misses."""
-        return [(one.outcome, verdict(method, one) + self._missed(method)) for method, one in self.found.items()]
+        return [(one.outcome, verdict(method, one) + self._missed(method)) for method, one in self.by_method.items()]
 
     def _missed(self, method: str) -> str:
-        if self.found[method].outcome == "too few":
+        if self.by_method[method].outcome == "too few":
             return ""
         of = self.by_type[method]
         missed = [
@@ -79,7 +79,7 @@ class Explanation:
         return [*self.heat, *self.filters, *self.maximized_filters, *self.maps]
 
     def drawings(self) -> list[Drawing]:
-        chart = [localisation_chart(self.checked.found)] if self.checked else []
+        chart = [localisation_chart(self.checked.by_method)] if self.checked else []
         return [*chart, *self.dense]
 
 
@@ -92,7 +92,7 @@ def explanation_page(explanation: Explanation) -> str:
         words=WORDS,
         methods=[(NAMES[name], READS[name], STEPS[name]) for name in explanation.methods],
         conclusions=checked.conclusions() if checked else [],
-        chart=localisation_chart(checked.found) if checked else None,
+        chart=localisation_chart(checked.by_method) if checked else None,
         rows=check_rows(checked) if checked else [],
         types=type_rows(checked) if checked else ([], []),
     )
@@ -119,7 +119,7 @@ def check_rows(checked: Checked) -> list[tuple[str, list[str]]]:
                 f"{one.untrained_blank}",
             ],
         )
-        for method, one in checked.found.items()
+        for method, one in checked.by_method.items()
     ]
 
 

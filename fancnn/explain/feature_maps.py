@@ -40,7 +40,7 @@ def map_layers(network: nn.Module, image_size: Sequence[int]) -> list[MapLayer]:
         image_size: Height and width, pixels.
     """
     modules = dict(network.named_modules())
-    found: list[MapLayer] = []
+    kept: list[MapLayer] = []
     channels = 0
     for layer in facts(network, image_size).layers:
         step = _step(modules[layer.name])
@@ -50,9 +50,9 @@ def map_layers(network: nn.Module, image_size: Sequence[int]) -> list[MapLayer]:
             channels = layer.output[0]
         elif layer.output[0] != channels:
             continue
-        if layer.name not in {known.name for known in found}:
-            found.append(MapLayer(layer.name, layer.kind, step, *layer.output))
-    return found
+        if layer.name not in {known.name for known in kept}:
+            kept.append(MapLayer(layer.name, layer.kind, step, *layer.output))
+    return kept
 
 
 def chosen_layer(layers: Sequence[MapLayer], name: str | None = None) -> MapLayer:
@@ -68,11 +68,11 @@ def chosen_layer(layers: Sequence[MapLayer], name: str | None = None) -> MapLaye
         raise UserError("the network has no layer that keeps places apart: no heat map can be made of it")
     if name is None:
         return layers[-1]
-    found = next((layer for layer in layers if layer.name == name), None)
-    if found is None:
+    layer_of_name = next((layer for layer in layers if layer.name == name), None)
+    if layer_of_name is None:
         convolutions = [layer.name for layer in layers if layer.step == "convolution"]
         raise UserError(f"layer={name!r} is no layer with feature maps. Convolutions: {', '.join(convolutions)}")
-    return found
+    return layer_of_name
 
 
 def feature_maps(
@@ -93,8 +93,8 @@ def feature_maps(
 
     def keep(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, got: tuple[Tensor, ...], output: Tensor | None = None) -> None:
-            found = got[0] if output is None else output
-            caught.setdefault(name, found.clone())  # a copy: the next layer may work in place
+            values = got[0] if output is None else output
+            caught.setdefault(name, values.clone())  # a copy: the next layer may work in place
 
         return hook
 

@@ -68,7 +68,7 @@ def validate_heat(
                 )
     return Checked(
         split=images[0].split,
-        found={method: localisation(of) for method, of in places.items()},
+        by_method={method: localisation(of) for method, of in places.items()},
         by_type={
             method: {
                 kind: localisation([place for place in of if place.kind == kind])
@@ -101,12 +101,12 @@ def _heats(
     ]
     fitted = torch.cat([model.preprocess.fit(original.permute(2, 0, 1)[None]) for original in originals])
     pixels = model.preprocess.scaled(fitted.to(model.device))
-    found: dict[str, list[PointingGameSample]] = {}
+    samples: dict[str, list[PointingGameSample]] = {}
     for method in methods:
         heat = heat_map(method, model.of_pixels, model.network.get_submodule(layer), pixels, baseline).cpu()
-        found[method] = []
+        samples[method] = []
         for one, original, mask in zip(heat, originals, masks, strict=True):
             height, width = mask.shape
             whole = restored(one[None], model.preprocess.place(*original.shape[:2]), (height, width))[0]
-            found[method].append(pointing_result(whole, mask))
-    return found
+            samples[method].append(pointing_result(whole, mask))
+    return samples

@@ -74,8 +74,8 @@ def integrated_gradients(score: Score, pixels: Tensor, baseline: Tensor, steps: 
         `(batch, height, width)`: the sum over the colours; below zero where a pixel speaks against the score.
     """
     method = _captum().IntegratedGradients(score, multiply_by_inputs=True)
-    found: Tensor = method.attribute(pixels, baselines=baseline, n_steps=steps, internal_batch_size=AT_ONCE)
-    return found.detach().float().sum(1)
+    attributed: Tensor = method.attribute(pixels, baselines=baseline, n_steps=steps, internal_batch_size=AT_ONCE)
+    return attributed.detach().float().sum(1)
 
 
 def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, stride: int) -> Tensor:
@@ -94,7 +94,7 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
     sides = (min(window, pixels.shape[2]), min(window, pixels.shape[3]))
     at_once = max(1, AT_ONCE // len(pixels))
     with torch.no_grad():
-        found: Tensor = (
+        attributed: Tensor = (
             _captum()
             .Occlusion(score)
             .attribute(
@@ -105,7 +105,7 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
                 perturbations_per_eval=at_once,
             )
         )
-    return found.float().mean(1)  # the same for the three colours, which are covered together
+    return attributed.float().mean(1)  # the same for the three colours, which are covered together
 
 
 def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:

@@ -17,7 +17,7 @@ def localisation_chart(checks: Mapping[str, Localisation]) -> Drawing:
         some = next(iter(checks.values()))
         rows = range(len(checks))
         for kind, colour, marker, shift in (("trained", GO, "o", -0.14), ("untrained", NG, "s", 0.14)):
-            rates = [found.pointing if kind == "trained" else found.untrained_pointing for found in checks.values()]
+            rates = [check.pointing if kind == "trained" else check.untrained_pointing for check in checks.values()]
             values = [rate.value for rate in rates]
             around = list(zip(*map(_whiskers, rates), strict=True))
             places = [row + shift for row in rows]

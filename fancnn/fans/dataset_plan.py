@@ -33,7 +33,7 @@ def kinds(order: Order) -> list[str | None]:
     numbers of two kinds of defect differ by one at most.
     """
     shuffled = np.random.default_rng((order.seed, _CLASSES)).permutation(order.count)
-    found: list[str | None] = [None] * order.count
+    defects: list[str | None] = [None] * order.count
     for turn, index in enumerate(shuffled[: round(order.count * order.ng_fraction)]):
-        found[index] = DEFECTS[turn % len(DEFECTS)]
-    return found
+        defects[index] = DEFECTS[turn % len(DEFECTS)]
+    return defects

@@ -59,23 +59,23 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
     count = sum(group.width(run.model.network) for group in groups)
     say(f"{settings.run}: {count} filters, each left out once on {about['images']} images of {SPLIT}\n")
     values = measured(run.model, run.model.network, groups, batches, tuple(CRITERIA))
-    found = {group.name: of_group for group, of_group in values.items()}
-    agreements = {name: _agreements(of_layer) for name, of_layer in found.items()}
-    _write_table(output / "filters.csv", found)
-    _write_json(output / "filters.json", about, found, agreements)
-    for name, of_layer in found.items():
+    by_layer = {group.name: of_group for group, of_group in values.items()}
+    agreements = {name: _agreements(of_layer) for name, of_layer in by_layer.items()}
+    _write_table(output / "filters.csv", by_layer)
+    _write_json(output / "filters.json", about, by_layer, agreements)
+    for name, of_layer in by_layer.items():
         orders = {criterion: CRITERIA[criterion].order(numbers) for criterion, numbers in of_layer.items()}
         ranks = {criterion: CRITERIA[criterion].ranks(numbers) for criterion, numbers in of_layer.items()}
         drawing = ranks_drawing(name, orders, ranks, _kernel(run.model.network, name), TRUTH)
         write_atomically(output / f"filters-{name}.png", drawing.png())
     for name, criterion in CRITERIA.items():
         say(f"{_number(name)} {name:17}  {criterion.says}")
-    _tell(found, agreements)
-    for name, of_layer in found.items():
+    _tell(by_layer, agreements)
+    for name, of_layer in by_layer.items():
         for line in worthless(of_layer):
             say(f"{name}: {line}")
     say(f"\nfilters.csv, filters.json, filters-<layer>.png: {output}")
-    return found
+    return by_layer
 
 
 def worthless(values: Mapping[str, Values]) -> list[str]:
@@ -88,15 +88,15 @@ def worthless(values: Mapping[str, Values]) -> list[str]:
         >>> worthless({"activation": np.array([0.0, 2.0, 1.0]), "performance": np.array([0.0, -0.2, 0.1])})
         ['silent on every image (activation 0): filter 0', 'by performance 1 of 3 filters harm, 1 change nothing']
     """
-    found = []
+    sentences = []
     if silent := np.flatnonzero(values["activation"] == 0).tolist():
         which = ", ".join(map(str, silent))
-        found.append(f"silent on every image (activation 0): filter{'s' * (len(silent) > 1)} {which}")
+        sentences.append(f"silent on every image (activation 0): filter{'s' * (len(silent) > 1)} {which}")
     for name in OF_SCORES:
         if name in values and 2 * np.sum(values[name] <= 0) > (count := len(values[name])):
             harm, nothing = np.sum(values[name] < 0), np.sum(values[name] == 0)
-            found.append(f"by {name} {harm} of {count} filters harm, {nothing} change nothing")
-    return found
+            sentences.append(f"by {name} {harm} of {count} filters harm, {nothing} change nothing")
+    return sentences
 
 
 def chosen_groups(groups: Sequence[DependencyGroup], layer: str | None) -> list[DependencyGroup]:
@@ -115,7 +115,10 @@ def chosen_groups(groups: Sequence[DependencyGroup], layer: str | None) -> list[
 
 def _agreements(values: Mapping[str, Values]) -> Agreements:
     """Return how well each two criteria agree on which filters are worth more."""
-    worth = {name: found if CRITERIA[name].greater_is_worth_more else -found for name, found in values.items()}
+    worth = {
+        name: of_criterion if CRITERIA[name].greater_is_worth_more else -of_criterion
+        for name, of_criterion in values.items()
+    }
     return {(one, other): agreement(worth[one], worth[other]) for one in worth for other in worth}
 
 
@@ -124,9 +127,9 @@ def _kernel(network: nn.Module, name: str) -> Any:
     return weight.detach().cpu().numpy()  # type: ignore[operator]
 
 
-def _write_table(path: Path, found: Mapping[str, Mapping[str, Values]]) -> None:
+def _write_table(path: Path, by_layer: Mapping[str, Mapping[str, Values]]) -> None:
     with table_writer(path, COLUMNS, TABLE_VERSION) as add:
-        for layer, values in found.items():
+        for layer, values in by_layer.items():
             ranks = {f"{name}_rank": CRITERIA[name].ranks(of_name) for name, of_name in values.items()}
             for place in range(len(values["order"])):
                 row = {name: column[place].item() for name, column in values.items()}
@@ -137,7 +140,7 @@ def _write_table(path: Path, found: Mapping[str, Mapping[str, Values]]) -> None:
 def _write_json(
     path: Path,
     about: Mapping[str, Any],
-    found: Mapping[str, Mapping[str, Values]],
+    by_layer: Mapping[str, Mapping[str, Values]],
     agreements: Mapping[str, Agreements],
 ) -> None:
     layers = {
@@ -148,16 +151,16 @@ def _write_json(
                 for kind in ("spearman", "kendall")
             },
         }
-        for layer, values in found.items()
+        for layer, values in by_layer.items()
     }
     says = {name: criterion.says for name, criterion in CRITERIA.items()}
     write_json(path, {"format": FORMAT, "version": VERSION, **about, "criteria": says, "layers": layers})
 
 
-def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
+def _tell(by_layer: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
     """Print how well criteria agree: of one layer each with each other one, of several layers each with the truth."""
     names = list(CRITERIA)
-    if len(found) == 1:
+    if len(by_layer) == 1:
         ((layer, of_layer),) = agreements.items()
         say(f"\n{layer}: do they agree? Spearman's rank correlation above the diagonal, Kendall's below")
         _print_row("", map(_number, names))
@@ -167,7 +170,7 @@ def _tell(found: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Ag
         others = [name for name in names if name != TRUTH]
         say(f"\ndo they agree with {TRUTH}? Spearman's rank correlation")
         _print_row("", ["count", *map(_number, others)])
-        for layer, values in found.items():
+        for layer, values in by_layer.items():
             cells = (_shown(agreements[layer][name, TRUTH].spearman) for name in others)
             _print_row(layer, [str(len(values["order"])), *cells])
     say("1 the same order, 0 none in common, -1 the reverse; - where a criterion gives no order")
@@ -181,8 +184,8 @@ def _print_row(heading: str, cells: Iterable[str]) -> None:
 def _cell(of_layer: Agreements, names: Sequence[str], one: str, other: str) -> str:
     if one == other:
         return ""
-    found = of_layer[one, other]
-    return _shown(found.spearman if names.index(one) < names.index(other) else found.kendall)
+    of_pair = of_layer[one, other]
+    return _shown(of_pair.spearman if names.index(one) < names.index(other) else of_pair.kendall)
 
 
 def _number(name: str) -> str:

@@ -52,26 +52,26 @@ def matching_image_files(pattern: Path) -> list[Path]:
     Raises:
         UserError: As `iter_image_files`.
     """
-    found: list[Path] = []
+    matches: list[Path] = []
     parts = pattern.parts
     place = next((index for index, part in enumerate(parts) if has_magic(part)), len(parts))
     pending = deque([(Path(*parts[:place]), parts[place:])])
     while pending:
         base, left = pending.popleft()
         if not left:
-            found += [base] if is_image_file(Path(base.name)) and not base.is_dir() and os.path.lexists(base) else []
+            matches += [base] if is_image_file(Path(base.name)) and not base.is_dir() and os.path.lexists(base) else []
         elif left[0] == "**":
             below = iter_image_files(base) if base.is_dir() else ()
-            found += [base / path for path in below if _fits(path, left) or not is_image_file(path)]
+            matches += [base / path for path in below if _fits(path, left) or not is_image_file(path)]
         elif not has_magic(left[0]):
             pending.append((base / left[0], left[1:]))
         elif (listing := _listed(base)) is None:
-            found += [base] if base.is_dir() else []
+            matches += [base] if base.is_dir() else []
         else:
             names = sorted([*listing.folders, *listing.links, *listing.files])
             pending += [(base / name, left[1:]) for name in names if _name_fits(name, left[0])]
-        _validate_count(len(found) + len(pending), MOST_FILES, pattern, "files")
-    return sorted(set(found))
+        _validate_count(len(matches) + len(pending), MOST_FILES, pattern, "files")
+    return sorted(set(matches))
 
 
 class _Listing:
@@ -160,8 +160,8 @@ def _identity(folder: Path) -> Identity | None:
 def _system_devices() -> dict[int, str]:
     """Return the devices of the operating system's own folders, and their names."""
     ordinary = _identity(Path("/"))
-    found = {identity[0]: name for name in SYSTEM_FOLDERS if (identity := _identity(Path(name))) is not None}
-    return {device: name for device, name in found.items() if ordinary is None or device != ordinary[0]}
+    name_of = {identity[0]: name for name in SYSTEM_FOLDERS if (identity := _identity(Path(name))) is not None}
+    return {device: name for device, name in name_of.items() if ordinary is None or device != ordinary[0]}
 
 
 def _validate_count(count: int, most: int, where: Path, what: str) -> None:

@@ -128,12 +128,12 @@ class ExportMetadata(StoredModelMetadata):
         validate(plain, FACTS, place)
         if plain["go_class"] not in plain["classes"]:
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
-        found = ExportMetadata(**{name: value for name, value in plain.items() if name in _KINDS})
-        if found.seen is not None:
-            SeenImages.from_dict(found.seen, place)  # read once, so that damage is told here
-        if found.sealed and not sealed:
+        facts = ExportMetadata(**{name: value for name, value in plain.items() if name in _KINDS})
+        if facts.seen is not None:
+            SeenImages.from_dict(facts.seen, place)  # read once, so that damage is told here
+        if facts.sealed and not sealed:
             raise UserError(f"{place} is damaged: {NO_SEAL}")
-        return found
+        return facts
 
 
 NO_SEAL = "its seal is gone, so that nobody can tell whether it is what was exported. Export it again"

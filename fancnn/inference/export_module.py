@@ -35,5 +35,5 @@ class ExportModule(nn.Module):
         pixels = self.resize(images)
         outputs = self.network(self.preprocess.normalised(pixels / 255))
         logit = logit_of_ng(outputs)
-        found = (torch.sigmoid(self.calibrate(logit)), logit, pixels)
-        return (*found, torch.softmax(outputs[:, 1:], 1)) if self.has_types else found
+        tensors = (torch.sigmoid(self.calibrate(logit)), logit, pixels)
+        return (*tensors, torch.softmax(outputs[:, 1:], 1)) if self.has_types else tensors

@@ -208,7 +208,7 @@ class ExportedModel:
             yield from scores
 
     def _score_files(self, paths: Sequence[Path]) -> list[FileScore]:
-        found: list[FileScore] = []
+        scores: list[FileScore] = []
         waiting: list[tuple[Path, str, NDArray[np.uint8]]] = []
         for path in paths:
             sha256 = ""
@@ -218,13 +218,13 @@ class ExportedModel:
                     with self.reading(content) as image:
                         waiting.append((path, sha256, image))
                         if sum(image.size for _, _, image in waiting) > 3 * MOST_PIXELS:  # memory stays flat
-                            found += self._scored(waiting)
+                            scores += self._scored(waiting)
                             waiting = []
                         del image  # or it would be there still while the next one is decoded
             except UnreadableImage as error:
-                found += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
+                scores += [*self._scored(waiting), FileScore(path, sha256, None, str(error))]
                 waiting = []
-        return [*found, *self._scored(waiting)]
+        return [*scores, *self._scored(waiting)]
 
     def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
         probabilities, shares, finite = self._outputs([image for _, _, image in files])
@@ -256,8 +256,8 @@ class ExportedModel:
 
     def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
         options = self._giving_back if batch.size > MOST_KEPT else None
-        found = self._session.run(self._wanted, {self._input: batch}, options)
-        return [values.astype(np.float64) for values in found]
+        tensors = self._session.run(self._wanted, {self._input: batch}, options)
+        return [values.astype(np.float64) for values in tensors]
 
     def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:
         if not self.facts.types:

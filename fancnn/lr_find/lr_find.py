@@ -49,16 +49,16 @@ def find_rate(settings: LrFindSettings) -> float:
     with progress_bar("steps", settings.steps) as advance:
         rates, losses = losses_by_rate(trainer, RangeTest(classifier, advance), data.train_dataloader(), *span)
     _write(run / "lr_find.csv", rates, losses)
-    found = steepest_rate(rates, losses)
-    _draw(run / "lr_find.png", rates, losses, found)
+    rate = steepest_rate(rates, losses)
+    _draw(run / "lr_find.png", rates, losses, rate)
     say(f"curve: {run / 'lr_find.png'}, {run / 'lr_find.csv'}")
-    if found is None:
+    if rate is None:
         raise UserError(
             f"the loss falls nowhere between the rates {rates[0]:g} and {rates[-1]:g}, so none can be suggested; see "
             f"{run / 'lr_find.png'}. Look at another range with min_lr=... and max_lr=..., or longer with steps=..."
         )
-    say(f"the loss falls fastest at this rate:\n  model.optimizer.lr={found:.2g}")
-    return found
+    say(f"the loss falls fastest at this rate:\n  model.optimizer.lr={rate:.2g}")
+    return rate
 
 
 def _alone(settings: LrFindSettings) -> LrFindSettings:
@@ -74,15 +74,15 @@ def _write(path: Path, rates: Sequence[float], losses: Sequence[float]) -> None:
             add(dict(zip(("step", "lr", "loss", "smoothed"), (step, *row), strict=True)))
 
 
-def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], found: float | None) -> None:
+def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], rate: float | None) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, losses, color="0.75", linewidth=0.8, label="each step")
     axes.plot(rates, smoothed(losses), label="smoothed")
     axes.set(xscale="log", xlabel="model.optimizer.lr", ylabel="training loss")
     axes.grid(alpha=0.3)
-    if found is not None:
-        axes.axvline(found, color="tab:red", linestyle="--", label=f"falls fastest at {found:.2g}")
+    if rate is not None:
+        axes.axvline(rate, color="tab:red", linestyle="--", label=f"falls fastest at {rate:.2g}")
     axes.legend()
     with atomic_file(path) as partial:
         figure.savefig(partial, format="png", dpi=120)

@@ -71,11 +71,11 @@ def ranking_curves(
         return go / max(go[-1], 1), ng / max(ng[-1], 1), precision
 
     def on_grid(sample: Sample) -> Mapping[str, float | None]:
-        false, found, precision = rates(sample)
-        if found[-1] == 0 or false[-1] == 0:
+        false, caught, precision = rates(sample)
+        if caught[-1] == 0 or false[-1] == 0:
             return dict.fromkeys(f"{curve} {i}" for curve in ("roc", "pr") for i in range(GRID.size))
-        roc = found[np.searchsorted(false, GRID, side="right") - 1]
-        pr = precision[np.searchsorted(found, GRID - 1e-12, side="left")]
+        roc = caught[np.searchsorted(false, GRID, side="right") - 1]
+        pr = precision[np.searchsorted(caught, GRID - 1e-12, side="left")]
         return {f"{name} {i}": float(y) for name, ys in (("roc", roc), ("pr", pr)) for i, y in enumerate(ys)}
 
     bands = bootstrap_intervals(on_grid, groups, truth.size, draws=draws, seed=seed)
@@ -140,8 +140,8 @@ def threshold_curves(
 
 
 def _band(intervals: Mapping[str, Interval | None], name: str, first: int) -> Band:
-    found = [(x, intervals[f"{name} {i}"]) for i, x in enumerate(GRID) if i >= first]
-    known = [(x, interval.low, interval.high) for x, interval in found if interval is not None]
+    on_grid = [(x, intervals[f"{name} {i}"]) for i, x in enumerate(GRID) if i >= first]
+    known = [(x, interval.low, interval.high) for x, interval in on_grid if interval is not None]
     return Band(*np.array(known, np.float64).reshape(-1, 3).T)
 
 
@@ -160,11 +160,11 @@ def _with_band(
         return None
     if units is None:
         exact = {count: exact_interval(count, total) for count in set(counts[banded].tolist())}
-        found = [exact[count] for count in counts[banded].tolist()]
+        intervals = [exact[count] for count in counts[banded].tolist()]
     else:
         totals = np.bincount(units)
         hits = ((probs > place) if above else (probs <= place) for place in places[banded])
-        found = [clustered_interval(np.bincount(units[hit], minlength=totals.size), totals) for hit in hits]
-    known = [interval or Interval(0, 1) for interval in found]
+        intervals = [clustered_interval(np.bincount(units[hit], minlength=totals.size), totals) for hit in hits]
+    known = [interval or Interval(0, 1) for interval in intervals]
     low, high = (np.array([getattr(interval, side) for interval in known]) for side in ("low", "high"))
     return counts / total, Band(places[banded], low, high)

@@ -51,7 +51,7 @@ class Naming:
     @property
     def found_names(self) -> list[str]:
         """Return the types that are true or found, in the order of names."""
-        return sorted({*self.confusion, *(name for found in self.confusion.values() for name in found)})
+        return sorted({*self.confusion, *(name for counts in self.confusion.values() for name in counts)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as `metrics.json` has it."""
@@ -84,11 +84,11 @@ def naming(rows: Iterable[Prediction], thresholds: Thresholds) -> Naming | None:
     if not known:
         return None
     rejected = [row for row in known if (row.probability or 0) > thresholds.upper]
-    found = Counter((row.true_type, row.found_type) for row in rejected)
+    counts = Counter((row.true_type, row.found_type) for row in rejected)
     names = sorted({row.true_type for row in known})
-    confusion = {true: {name: found[true, name] for of, name in sorted(found) if of == true} for true in names}
+    confusion = {true: {name: counts[true, name] for of, name in sorted(counts) if of == true} for true in names}
     grouped = natural_groups([row.group for row in rows]) is not None
-    return Naming(sum(found[name, name] for name in names), len(rejected), confusion, _interval(rejected, grouped))
+    return Naming(sum(counts[name, name] for name in names), len(rejected), confusion, _interval(rejected, grouped))
 
 
 def _interval(rejected: Sequence[Prediction], grouped: bool) -> Interval | None:

@@ -51,8 +51,8 @@ def average_precision_influence(labels: NDArray[np.int64], probabilities: Values
         probabilities: `(images,)`.
     """
     places, go, ng = _by_value(labels, probabilities)
-    all_ng, found, called = ng.sum(), np.cumsum(ng[::-1])[::-1], np.cumsum((go + ng)[::-1])[::-1]
-    precision = found / called
+    all_ng, caught, called = ng.sum(), np.cumsum(ng[::-1])[::-1], np.cumsum((go + ng)[::-1])[::-1]
+    precision = caught / called
     value = float(np.sum(ng * precision) / all_ng)
     raised, lowered = np.cumsum(ng * (1 - precision) / called), np.cumsum(ng * precision / called)
     of_ng = (precision - value + raised)[places] / all_ng

@@ -169,8 +169,8 @@ def bootstrap_intervals(
     names = list(statistics(np.arange(size)))
     if size == 0 or members.max() == 0:
         return dict.fromkeys(names)
-    found = [statistics(sample) for sample in _samples(members, draws, seed)]
-    return {name: _percentiles([values[name] for values in found], confidence) for name in names}
+    samples = [statistics(sample) for sample in _samples(members, draws, seed)]
+    return {name: _percentiles([values[name] for values in samples], confidence) for name in names}
 
 
 def _upper(count: float, total: float, tail: float) -> float:

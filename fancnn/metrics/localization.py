@@ -78,8 +78,8 @@ class Localisation:
         With fewer than `ENOUGH` images they are not.
         """
         share, hits = self.share.interval, self.pointing.interval
-        found = self.images >= ENOUGH and share is not None and share.low > self.chance_share
-        return found and hits is not None and hits.low > max(self.chance_pointing, self.centre_pointing)
+        heat_is_inside = self.images >= ENOUGH and share is not None and share.low > self.chance_share
+        return heat_is_inside and hits is not None and hits.low > max(self.chance_pointing, self.centre_pointing)
 
     @property
     def beats_untrained(self) -> bool:
@@ -114,8 +114,8 @@ def localisation(places: Sequence[Place]) -> Localisation:
 
     Example:
         >>> one = Place("scratch", 0.5, True, False, 0.1, False, False, 0.1, 0.2, False)
-        >>> found = localisation([one] * 20)
-        >>> found.pointing.value, found.beats_chance, found.beats_untrained
+        >>> result = localisation([one] * 20)
+        >>> result.pointing.value, result.beats_chance, result.beats_untrained
         (1.0, True, True)
     """
     if not places:
@@ -147,21 +147,21 @@ def localisation(places: Sequence[Place]) -> Localisation:
     )
 
 
-def verdict(method: str, found: Localisation) -> str:
+def verdict(method: str, result: Localisation) -> str:
     """Return whether the method can be believed on these images, in words."""
     name = NAMES.get(method, method)
     seen = (
-        f"its hottest pixel is on the defect in {found.hits} of {found.images} images (by chance in "
-        f"{_percent(found.chance_pointing)}, untrained in {_percent(found.untrained_pointing.value)}), and "
-        f"{_percent(found.share.value)} of its heat is inside (even heat {_percent(found.chance_share)}, untrained "
-        f"{_percent(found.untrained_share.value)})"
+        f"its hottest pixel is on the defect in {result.hits} of {result.images} images (by chance in "
+        f"{_percent(result.chance_pointing)}, untrained in {_percent(result.untrained_pointing.value)}), and "
+        f"{_percent(result.share.value)} of its heat is inside (even heat {_percent(result.chance_share)}, untrained "
+        f"{_percent(result.untrained_share.value)})"
     )
-    if found.outcome == "passes":
+    if result.outcome == "passes":
         return f"{name} passes: {seen}."
-    if found.outcome == "too few":
-        few = f"{plural(found.images, 'image')} {agreeing(found.images, 'is')}"
+    if result.outcome == "too few":
+        few = f"{plural(result.images, 'image')} {agreeing(result.images, 'is')}"
         return f"{name} is neither shown right nor wrong: {few} too few to tell ({ENOUGH} or more would do); {seen}."
-    if not found.beats_untrained:
+    if not result.beats_untrained:
         why = "nothing shows that training brought its heat onto the defects: random weights do as well"
     else:
         why = "it does not find the defects better than guessing or always pointing at the middle"

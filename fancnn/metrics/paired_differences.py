@@ -61,8 +61,8 @@ def auroc_difference(
         ValueError: If labels, probabilities or groups have different lengths.
 
     Example:
-        >>> found = auroc_difference([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9], [0.1, 0.2, 0.8, 0.9])
-        >>> found.value, found.interval.low < 0.25 < found.interval.high
+        >>> difference = auroc_difference([0, 0, 1, 1], [0.1, 0.6, 0.5, 0.9], [0.1, 0.2, 0.8, 0.9])
+        >>> difference.value, difference.interval.low < 0.25 < difference.interval.high
         (0.25, True)
     """
     ng = np.asarray(labels) == 1
@@ -107,8 +107,8 @@ def rate_differences(
         ValueError: If labels, ranks or groups have different lengths.
 
     Example:
-        >>> found = rate_differences([0, 0, 1, 1, 1], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2])["escape_rate"]
-        >>> found.value, found.interval.high > 0.5  # three parts leave much open
+        >>> difference = rate_differences([0, 0, 1, 1, 1], [0, 0, 2, 2, 2], [0, 0, 2, 2, 2])["escape_rate"]
+        >>> difference.value, difference.interval.high > 0.5  # three parts leave much open
         (0.0, True)
     """
     ng, first, second = np.asarray(labels) == 1, np.asarray(first_ranks), np.asarray(second_ranks)

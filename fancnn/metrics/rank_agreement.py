@@ -40,5 +40,5 @@ def agreement(first: ArrayLike, second: ArrayLike) -> Agreement:
         raise ValueError(f"expected as many values twice, got {one.size} and {other.size}")
     if len(np.unique(one)) < 2 or len(np.unique(other)) < 2:
         return Agreement(None, None)
-    found = spearmanr(one, other)[0], kendalltau(one, other)[0]
-    return Agreement(*(round(float(value), 12) for value in found))  # what rounding errors leave differs by order
+    correlations = spearmanr(one, other)[0], kendalltau(one, other)[0]
+    return Agreement(*(round(float(value), 12) for value in correlations))  # rounding errors depend on the order

@@ -75,7 +75,7 @@ def new_mistakes(
         ValueError: If flags and groups have different lengths, or `confidence` is not in (0, 1).
 
     Example:
-        >>> [(round(found.bound, 3), found.within) for found in new_mistakes([[False] * 200], margin=0.02)]
+        >>> [(round(item.bound, 3), item.within) for item in new_mistakes([[False] * 200], margin=0.02)]
         [(0.015, True)]
     """
     flags = [np.asarray(of_model, dtype=bool) for of_model in of_models]
@@ -85,22 +85,22 @@ def new_mistakes(
         return {model: bound_in_groups(flags[model], groups, 1 - error / corrected_for) for model in models}
 
     everything = range(len(flags))
-    together = found = bounds(everything, len(flags))
+    together = bound_of = bounds(everything, len(flags))
     below: set[int] = set()
-    while margin is not None and (passed := {model for model, bound in found.items() if bound < margin}):
+    while margin is not None and (passed := {model for model, bound in bound_of.items() if bound < margin}):
         below |= passed
         remaining = [model for model in everything if model not in below]
-        found = bounds(remaining, len(remaining))
+        bound_of = bounds(remaining, len(remaining))
     if margin is not None and below:
         all_passed = len(below) == len(flags)
-        found |= {model: min(margin, together[model]) if all_passed else margin for model in below}
+        bound_of |= {model: min(margin, together[model]) if all_passed else margin for model in below}
     level = 1 - error / (len(flags) - len(below) or len(flags))
     return [
         NewMistakes(
             count=int(flag.sum()),
             parts=flag.size,
             units=int(unit_numbers(groups, flag.size).max(initial=-1)) + 1,
-            bound=found[model],
+            bound=bound_of[model],
             level=level,
             margin=margin,
             within=None if margin is None else model in below,

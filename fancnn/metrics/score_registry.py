@@ -92,11 +92,11 @@ def share(of: tuple[Cell, ...], among: tuple[Cell, ...]) -> Measure:
     )
 
 
-def f1(found: tuple[Cell, ...], found_or_mistaken: tuple[Cell, ...]) -> Measure:
+def f1(caught: tuple[Cell, ...], caught_or_mistaken: tuple[Cell, ...]) -> Measure:
     """Measure the harmonic mean of precision and recall, from what is found among that and all mistakes."""
     return Measure(
-        lambda images: scores.ratio(2 * images.count(found), images.count(found) + images.count(found_or_mistaken)),
-        lambda images, confidence: uncertainty.f1_interval(images, found, found_or_mistaken, confidence),
+        lambda images: scores.ratio(2 * images.count(caught), images.count(caught) + images.count(caught_or_mistaken)),
+        lambda images, confidence: uncertainty.f1_interval(images, caught, caught_or_mistaken, confidence),
     )
 
 
@@ -332,10 +332,10 @@ def score_intervals(
         ValueError: If `groups` has another length, or `confidence` is not in (0, 1).
 
     Example:
-        >>> found = score_intervals([0, 1] * 50, [0.1, 0.9, 0.6, 0.4] * 25, Thresholds.single(0.5))
-        >>> found.unit, found.note
+        >>> intervals = score_intervals([0, 1] * 50, [0.1, 0.9, 0.6, 0.4] * 25, Thresholds.single(0.5))
+        >>> intervals.unit, intervals.note
         ('image', None)
-        >>> 0.5 < found.by_score["auroc"].low < 0.75 < found.by_score["auroc"].high < 1
+        >>> 0.5 < intervals.by_score["auroc"].low < 0.75 < intervals.by_score["auroc"].high < 1
         True
     """
     images = ScoredImages.of(labels, probabilities, thresholds, groups)

@@ -63,8 +63,8 @@ def average_precision_of_counts(go: NDArray[np.intp], ng: NDArray[np.intp]) -> f
     """Return `average_precision` from counts by ascending value; a value may have no parts. None without NG parts."""
     if not ng.any():
         return None
-    steps, found, called = ng[::-1], np.cumsum(ng[::-1]), np.cumsum((go + ng)[::-1])
-    return float(np.sum(steps / found[-1] * found / np.maximum(called, 1)))
+    steps, caught, called = ng[::-1], np.cumsum(ng[::-1]), np.cumsum((go + ng)[::-1])
+    return float(np.sum(steps / caught[-1] * caught / np.maximum(called, 1)))
 
 
 def balanced_accuracy(counts: ConfusionCounts) -> float | None:

@@ -49,10 +49,10 @@ def share_interval(
 
 
 def f1_interval(
-    images: ScoredImages, found: Collection[Cell], found_or_mistaken: Collection[Cell], confidence: float
+    images: ScoredImages, caught: Collection[Cell], caught_or_mistaken: Collection[Cell], confidence: float
 ) -> Interval | None:
     """Return an interval for F1, which rises with a rate: the share of NG found among these and all mistakes."""
-    share = share_interval(images, found, found_or_mistaken, confidence)
+    share = share_interval(images, caught, caught_or_mistaken, confidence)
     return None if share is None else Interval(*(2 * end / (1 + end) for end in (share.low, share.high)))
 
 

@@ -51,8 +51,8 @@ class Criterion:
             >>> CRITERIA["sparsity"].ranks(np.array([0.5, 0.1, 0.5])).tolist()
             [2.5, 1.0, 2.5]
         """
-        found: Values = rankdata(-values if self.greater_is_worth_more else values)
-        return found
+        ranks: Values = rankdata(-values if self.greater_is_worth_more else values)
+        return ranks
 
 
 CRITERIA = {
@@ -93,14 +93,14 @@ def measured(
         batches: Images and labels.
         names: Of `CRITERIA`; what is not asked for is not computed.
     """
-    found: dict[DependencyGroup, dict[str, Values]] = {group: of_kernels(network, group) for group in groups}
+    worth: dict[DependencyGroup, dict[str, Values]] = {group: of_kernels(network, group) for group in groups}
     if set(names) & set(OF_VALUES):
         for group, values in of_values(model, network, groups, batches).items():
-            found[group] |= values
+            worth[group] |= values
     if set(names) & set(OF_SCORES):
         for group in groups:
-            found[group] |= of_scores(model, network, group, batches)
-    return {group: {name: found[group][name] for name in names} for group in groups}
+            worth[group] |= of_scores(model, network, group, batches)
+    return {group: {name: worth[group][name] for name in names} for group in groups}
 
 
 def of_kernels(network: nn.Module, group: DependencyGroup) -> dict[str, Values]:
@@ -135,7 +135,7 @@ def of_values(
             change = torch.zeros(len(labels), group.width(network), dtype=torch.float64)
             for name in group.consumers:
                 values, slope = (
-                    group.by_channel(name, found, group.width(network)) for found in (read[name].detach(), slopes[name])
+                    group.by_channel(name, x, group.width(network)) for x in (read[name].detach(), slopes[name])
                 )  # (batch, rounds, channels, places)
                 change += (values * slope).sum((1, 3)).cpu()
                 sums[group][0] += values.abs().sum((0, 1, 3)).cpu()

@@ -120,8 +120,8 @@ class ConvNet(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Return the output of the blocks, `(batch, channels, rows, columns)`; pretraining learns these layers."""
-        found: Tensor = self.blocks(images)
-        return found
+        features: Tensor = self.blocks(images)
+        return features
 
 
 def _block(

@@ -43,10 +43,10 @@ class Decoder(nn.Module):
         self.last = nn.Conv2d(width, 3, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        found: Tensor = self.steps(features)
-        if tuple(found.shape[-2:]) != self.image_size:  # convolutions without padding and odd sides lose some rows
-            found = F.interpolate(found, size=self.image_size, mode="nearest")
-        pixels: Tensor = self.last(found)
+        upsampled: Tensor = self.steps(features)
+        if tuple(upsampled.shape[-2:]) != self.image_size:  # convolutions without padding and odd sides lose some rows
+            upsampled = F.interpolate(upsampled, size=self.image_size, mode="nearest")
+        pixels: Tensor = self.last(upsampled)
         return pixels
 
 

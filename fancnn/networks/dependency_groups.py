@@ -63,9 +63,9 @@ def channel_groups(network: nn.Module) -> list[DependencyGroup]:
         ['blocks.0.0', 'blocks.1.0', 'hidden.1.0']
     """
     if isinstance(network, ConvNet | ResidualNet):
-        found = _of_convnet(network) if isinstance(network, ConvNet) else _of_residual(network)
+        groups = _of_convnet(network) if isinstance(network, ConvNet) else _of_residual(network)
         places = {name: place for place, (name, _) in enumerate(network.named_modules())}
-        return sorted(found, key=lambda group: places[group.name])
+        return sorted(groups, key=lambda group: places[group.name])
     raise ValueError(
         f"which filters of {type(network).__name__} belong together is not known: ConvNet (model=basic, wide, deep, "
         "narrowing, strided, tiny) and ResidualNet (model=residual) can be taken"

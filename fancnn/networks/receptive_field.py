@@ -58,13 +58,13 @@ def receptive_fields(network: nn.Module) -> dict[str, list[Field | None]]:
         graph = _Tracer().trace(network)
     except Exception:  # whatever a foreign network raises when it is run without numbers
         return {}
-    found: dict[str, list[Field | None]] = {}
+    fields: dict[str, list[Field | None]] = {}
     seen: dict[fx.Node, Field | None] = {}
     for node in graph.nodes:
         seen[node] = _of(node, seen, network)
         if node.op == "call_module":
-            found.setdefault(str(node.target), []).append(seen[node])
-    return found
+            fields.setdefault(str(node.target), []).append(seen[node])
+    return fields
 
 
 class _Tracer(fx.Tracer):

@@ -32,7 +32,7 @@ def known_networks() -> dict[str, type[nn.Module]]:
     """
     package = importlib.import_module("fancnn.networks")
     exported = {name: getattr(package, name) for name in package.__all__}
-    return {f"fancnn.networks.{name}": found for name, found in exported.items() if issubclass(found, nn.Module)}
+    return {f"fancnn.networks.{name}": item for name, item in exported.items() if issubclass(item, nn.Module)}
 
 
 def network_from_dict(description: Any, outputs: int = 1) -> nn.Module:
@@ -77,15 +77,15 @@ def validate_weight_shapes(description: Any, weights: Mapping[str, Tensor]) -> N
 
 def _class_of(description: Mapping[str, Any]) -> type[nn.Module]:
     name, known = str(description["_target_"]), known_networks()
-    by_path = {f"{found.__module__}.{found.__qualname__}": found for found in known.values()}
+    by_path = {f"{item.__module__}.{item.__qualname__}": item for item in known.values()}
     if name in trusted():
         return trusted_class(name)
-    if (found := known.get(name) or by_path.get(name)) is None:
+    if (network_class := known.get(name) or by_path.get(name)) is None:
         raise UnknownNetwork(
             f"it needs the network {_shown(name)}, which is none of fancnn's ({', '.join(sorted(known))}). If you know "
             f"that class and trust it, name it: trust={_shown(name)[1:-1]}"
         )
-    return found
+    return network_class
 
 
 def _checked(description: Any, depth: int = 0) -> dict[str, Any]:
@@ -140,9 +140,9 @@ def trusted_class(name: str) -> type[nn.Module]:
     """
     module, _, own = name.rpartition(".")
     try:
-        found: Any = getattr(importlib.import_module(module), own)
+        network_class: Any = getattr(importlib.import_module(module), own)
     except (ImportError, ValueError, AttributeError) as error:
         raise ValueError(f"{name} cannot be found: {error}. Expected package.module.Class") from error
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{name} is no torch.nn.Module but {type(found).__name__}")
-    return found
+    if not (isinstance(network_class, type) and issubclass(network_class, nn.Module)):
+        raise ValueError(f"{name} is no torch.nn.Module but {type(network_class).__name__}")
+    return network_class

@@ -119,10 +119,10 @@ class ResidualNet(nn.Module):
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Return the output of the stages, `(batch, channels, rows, columns)`; pretraining learns these layers."""
-        found: Tensor = self.stages(self.stem(images))
+        features: Tensor = self.stages(self.stem(images))
         for layer in list(self.head)[: self.before_pool]:
-            found = layer(found)  # in `pre` order the last norm and activation belong to the stages
-        return found
+            features = layer(features)  # in `pre` order the last norm and activation belong to the stages
+        return features
 
 
 class ResidualBlock(nn.Module):

@@ -54,8 +54,8 @@ def facts(network: nn.Module, image_size: Sequence[int]) -> NetworkFacts:
 
     Example:
         >>> from fancnn.networks import ConvNet
-        >>> found = facts(ConvNet((80, 80)), (80, 80))
-        >>> found.parameters, found.flops, found.layers[0].output
+        >>> of_network = facts(ConvNet((80, 80)), (80, 80))
+        >>> of_network.parameters, of_network.flops, of_network.layers[0].output
         (2673857, 66288640, (32, 78, 78))
     """
     calls, flops = _calls(network, image_size)

@@ -58,13 +58,13 @@ class TimmNet(nn.Module):
         Raises:
             ValueError: If it gives something else, as transformers do.
         """
-        found: Tensor = self.network.forward_features(images)  # type: ignore[operator]
-        if found.ndim != 4 or found.shape[1] != self.network.num_features:
+        features: Tensor = self.network.forward_features(images)  # type: ignore[operator]
+        if features.ndim != 4 or features.shape[1] != self.network.num_features:
             raise ValueError(
-                f"features of shape {tuple(found.shape[1:])} are no map (channels, rows, columns): take a "
+                f"features of shape {tuple(features.shape[1:])} are no map (channels, rows, columns): take a "
                 "convolutional network of timm's"
             )
-        return found
+        return features
 
 
 def _timm() -> ModuleType:
@@ -136,12 +136,12 @@ def _last_layer(network: nn.Module) -> tuple[str, ...]:
 def _read(path: Path) -> Mapping[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            found: Any = importlib.import_module("safetensors.torch").load_file(path)
+            state: Any = importlib.import_module("safetensors.torch").load_file(path)
         else:
             if zipfile.is_zipfile(path):  # else an older kind of torch file, which has no checksums
                 with path.open("rb") as file:
                     validate_archive(file)
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         OSError,
         zipfile.BadZipFile,
@@ -158,8 +158,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             raise
         raise ValueError(f"weights={str(path)!r} is no sound .safetensors file: {error}") from error
     for key in ("state_dict", "model"):  # how trainings wrap it
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"weights={str(path)!r} holds no mapping of names to tensors")
-    return found
+    return state

@@ -125,7 +125,7 @@ def _for_page(svg: str, name: str) -> str:
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's
     svg = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", svg)  # as matplotlib 3.10 says both
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
-    kept = {found: f"{name}-{number}" for number, found in enumerate(sorted(used))}
+    kept = {identifier: f"{name}-{number}" for number, identifier in enumerate(sorted(used))}
     svg = re.sub(r'\sid="([^"]*)"', lambda match: f' id="{kept[match[1]]}"' if match[1] in kept else "", svg)
     svg = re.sub(r'((?:href="#|url\(#))([^")]+)', lambda match: match[1] + kept[match[2]], svg)
     return re.sub(r"\n\s*", "\n", svg).strip()

@@ -74,13 +74,13 @@ def gallery_sections(
     rows_shown = {row.path for row in (*escapes[:SHOWN], *overkills[:SHOWN], *rechecked[:SHOWN])}
     unsure = sorted((row for row in rows if row.path not in rows_shown), key=distance)
     look = _looker(root, thresholds, hashes)
-    found = [
+    kinds = [
         ("escapes", "Escapes", "Bad parts that would pass, the surest mistake first.", escapes),
         ("overkills", "Overkills", "Good parts that would be rejected, the surest mistake first.", overkills),
     ]
     if thresholds.has_recheck:
-        found.append(("recheck", "RECHECK", "A person looks at these; the likeliest bad ones first.", rechecked))
-    kept = [GallerySection(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in found]
+        kinds.append(("recheck", "RECHECK", "A person looks at these; the likeliest bad ones first.", rechecked))
+    kept = [GallerySection(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in kinds]
     says = "Nearest to a threshold and not shown above: the next to change if anything does."
     return [
         *kept,

@@ -100,8 +100,8 @@ def weights_as_colours(kernel: NDArray[np.float32], scale: float) -> Pixels:
         [[[255, 128, 0]]]
     """
     shares = np.clip(0.5 + kernel / (2 * scale), 0, 1)
-    found: Pixels = np.floor(shares * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    return found
+    colours: Pixels = np.floor(shares * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
+    return colours
 
 
 def map_as_colours(values: NDArray[np.float32], scale: float) -> Pixels:
@@ -127,8 +127,8 @@ def overlay(image: Pixels, heat: NDArray[np.float32], most: float) -> Pixels:
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     weight = 0.85 * np.sqrt(share)[..., None]
     mixed = (1 - weight) * grey + weight * _coloured(share, HEAT)
-    found: Pixels = np.floor(mixed + 0.5).clip(0, 255).astype(np.uint8)
-    return found
+    blended: Pixels = np.floor(mixed + 0.5).clip(0, 255).astype(np.uint8)
+    return blended
 
 
 def outlined(image: Pixels, mask: NDArray[np.bool_]) -> Pixels:
@@ -160,18 +160,18 @@ def beside(images: Sequence[Pixels], gap: int = 4) -> Pixels:
 
 
 def _coloured(shares: NDArray[np.floating], name: str) -> Pixels:
-    found: Pixels = np.asarray(colormaps[name](np.clip(shares, 0, 1), bytes=True), np.uint8)[..., :3]
-    return found
+    colours: Pixels = np.asarray(colormaps[name](np.clip(shares, 0, 1), bytes=True), np.uint8)[..., :3]
+    return colours
 
 
 def _grown(mask: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     padded = np.pad(mask, by)
     height, width = mask.shape
     shifts = [(down, right) for down in range(2 * by + 1) for right in range(2 * by + 1)]
-    found = np.zeros_like(mask)
+    grown = np.zeros_like(mask)
     for down, right in shifts:
-        found |= padded[down : down + height, right : right + width]
-    return found
+        grown |= padded[down : down + height, right : right + width]
+    return grown
 
 
 def _on_canvas(pixels: Pixels, height: int, width: int) -> Pixels:

@@ -70,12 +70,12 @@ def agreements(
     Raises:
         NotFiniteError: If the run itself gives NaN or infinity for one, naming it: there is nothing to compare with.
     """
-    found = [Agreement(runtime.name, runtime.counts) for runtime in runtimes]
+    results = [Agreement(runtime.name, runtime.counts) for runtime in runtimes]
     for names, batch in _named_batches(images):
         expected = reference(model, batch)
         if undecided := [name for name, is_finite in zip(names, finite(expected), strict=True) if not is_finite]:
             raise NotFiniteError(undecided, len(batch))
-        for agreement, runtime in zip(found, runtimes, strict=True):
+        for agreement, runtime in zip(results, runtimes, strict=True):
             got = runtime.score(batch)
             whole = finite(got)
             agreement.images += len(batch)
@@ -86,7 +86,7 @@ def agreements(
             if kept.size:
                 ours, theirs = ({name: values[kept] for name, values in of.items()} for of in (expected, got))
                 _add(agreement, model.thresholds, thresholds, ours, theirs, [names[row] for row in kept], batch[kept])
-    return found
+    return results
 
 
 def finite(tensors: Tensors) -> NDArray[np.bool_]:

@@ -50,18 +50,18 @@ def parting(model: Model, got: Tensors, layers: Tensors, image: NDArray[np.uint8
 
 def layer_outputs(model: Model, pixels: Tensor) -> dict[str, Tensor]:
     """Return what each layer of a model's network gives for pixels `(1, 3, *image_size)`, by its name, in order."""
-    deployed, found = ExportModule(model), dict[str, Tensor]()
+    deployed, outputs = ExportModule(model), dict[str, Tensor]()
 
     def keep(name: str, output: object) -> None:
         if isinstance(output, Tensor):
-            found[name] = output.detach().clone()
+            outputs[name] = output.detach().clone()
 
     for name, module in deployed.named_modules():
         if name.startswith("network") and not list(module.children()):
             module.register_forward_hook(lambda _, __, output, name=name: keep(name, output))
     with torch.inference_mode():
         deployed.network(deployed.preprocess.normalised(pixels / 255))
-    return found
+    return outputs
 
 
 def layers_of(path: Path, runtime: str, image: NDArray[np.uint8]) -> Tensors:
@@ -84,16 +84,16 @@ def layers_of(path: Path, runtime: str, image: NDArray[np.uint8]) -> Tensors:
         score = of_onnx_runtime(content, path)
     else:
         score = of_openvino(content, FLOAT32 if runtime.endswith("float32") else {})
-    found = score(image[None])
-    return {layer: found[value] for layer, value in values.items() if value in found}
+    outputs = score(image[None])
+    return {layer: outputs[value] for layer, value in values.items() if value in outputs}
 
 
 def _values_of_layers(graph: object) -> dict[str, str]:
     """Return the name of the value that each layer of the network gives: that of the last operation in its scope."""
-    found: dict[str, str] = defaultdict(str)
+    value_of: dict[str, str] = defaultdict(str)
     for node in graph.graph.node:  # type: ignore[attr-defined]  # onnx has no types
         scopes = {item.key: item.value for item in node.metadata_props}.get("pkg.torch.onnx.name_scopes", "")
         names = [name.strip(" '\"") for name in scopes.strip("[]").split(",")]
         if len(names) > 1 and names[-2].startswith("network"):
-            found[names[-2]] = node.output[0]
-    return dict(found)
+            value_of[names[-2]] = node.output[0]
+    return dict(value_of)

@@ -56,12 +56,12 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
         UserError: If a runtime does that, or no image could be read.
     """
     runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
-    found = agreements(model, runtimes, thresholds, images)
-    if not found[0].images:
+    results = agreements(model, runtimes, thresholds, images)
+    if not results[0].images:
         raise UserError("no image could be read: there is nothing to compare on")
-    print_table(f"{path.name} against the run, {found[0].images} images: largest gaps", COLUMNS, map(_row, found))
-    flips = _flips(found)
-    for agreement, runtime in zip(found, runtimes, strict=True):
+    print_table(f"{path.name} against the run, {results[0].images} images: largest gaps", COLUMNS, map(_row, results))
+    flips = _flips(results)
+    for agreement, runtime in zip(results, runtimes, strict=True):
         if agreement.worst is None or agreement.within or not (agreement.counts or set(agreement.flips) - set(flips)):
             continue
         if agreement.probability_gap <= TOLERANCE and thresholds != model.thresholds:
@@ -69,8 +69,8 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
             say(f"{agreement.name}: diverges from the run at the thresholds: {apart} ({agreement.flips[0]})")
         else:
             say(f"{agreement.name}: {_parting(model, path, runtime, agreement.worst)} ({agreement.worst_name})")
-    _print_runtimes(path, found)
-    if broken := [agreement for agreement in found if agreement.counts and agreement.not_finite]:
+    _print_runtimes(path, results)
+    if broken := [agreement for agreement in results if agreement.counts and agreement.not_finite]:
         missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.images}" for item in broken)
         raise UserError(
             f"{path.name} has no decision on some images, since the network's output is not a "
@@ -83,10 +83,10 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
     return not flips
 
 
-def _flips(found: Iterable[Agreement]) -> dict[str, list[str]]:
+def _flips(results: Iterable[Agreement]) -> dict[str, list[str]]:
     """Return the images that runtimes which count decide otherwise than the run, each once, and which these are."""
     flips: dict[str, list[str]] = {}
-    for agreement in found:
+    for agreement in results:
         for name in agreement.flips if agreement.counts else ():
             flips.setdefault(name, []).append(agreement.name)
     return flips
@@ -117,10 +117,10 @@ def _parting(model: Model, path: Path, runtime: Runtime, image: NDArray[np.uint8
     return f"diverges from the run at {parting(model, runtime.score(image[None]), layers, image)}"
 
 
-def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
+def _print_runtimes(path: Path, results: Sequence[Agreement]) -> None:
     """Print what a person should know before the file runs elsewhere."""
-    flips = _flips(found)
-    for agreement in (item for item in found if not item.counts):
+    flips = _flips(results)
+    for agreement in (item for item in results if not item.counts):
         precision = agreement.name.rpartition(" ")[2]
         others = plural(len(set(agreement.flips) - set(flips)), "decision")
         besides = f"{others} would differ{' beyond those below' if flips else ''}"
@@ -130,9 +130,9 @@ def _print_runtimes(path: Path, found: Sequence[Agreement]) -> None:
             f"on this processor OpenVINO computes in {precision} unless it is told "
             f"INFERENCE_PRECISION_HINT=f32: {besides}. Tell it on the line, too"
         )
-    if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in found):
+    if format_of(path) == "onnx" and not any("OpenVINO" in agreement.name for agreement in results):
         say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
-    for agreement in found:
+    for agreement in results:
         if agreement.counts and not agreement.flips and not agreement.not_finite and not agreement.within:
             say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
 

@@ -56,12 +56,12 @@ def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
         outputs = model.network(model.preprocess(pixels.to(model.device)))
     model.train(was_training)
     logits = logit_of_ng(outputs).double().cpu().numpy()
-    found = {
+    tensors = {
         "pixels": pixels.float().numpy(),
         "logit": logits,
         "probability": model.calibration.probabilities(logits),
     }
-    return found | ({"type_shares": torch.softmax(outputs[:, 1:], 1).cpu().numpy()} if model.has_types else {})
+    return tensors | ({"type_shares": torch.softmax(outputs[:, 1:], 1).cpu().numpy()} if model.has_types else {})
 
 
 def format_of(path: Path) -> str:
@@ -116,12 +116,12 @@ def runtimes_of(path: Path) -> list[Runtime]:
     _is_sealed(path, kind)
     if kind == "torch":
         return [Runtime("torch.export", of_program(path))]
-    found = [Runtime("ONNX Runtime", of_onnx_runtime(content_of(path), path))] if kind == "onnx" else []
+    runtimes = [Runtime("ONNX Runtime", of_onnx_runtime(content_of(path), path))] if kind == "onnx" else []
     if kind == "openvino" or find_spec("openvino") is not None:
-        found.append(Runtime("OpenVINO, float32", of_openvino(path, FLOAT32)))
+        runtimes.append(Runtime("OpenVINO, float32", of_openvino(path, FLOAT32)))
         if (precision := openvino_default(path)) != "f32":
-            found.append(Runtime(f"OpenVINO as it comes, {precision}", of_openvino(path, {}), counts=False))
-    return found
+            runtimes.append(Runtime(f"OpenVINO as it comes, {precision}", of_openvino(path, {}), counts=False))
+    return runtimes
 
 
 def of_onnx_runtime(content: bytes, path: Path) -> Score:
@@ -137,8 +137,8 @@ def of_openvino(source: Path | bytes, options: dict[str, str]) -> Score:
     names, taken = [output.get_any_name() for output in compiled.outputs], compiled.inputs[0].get_any_name()
 
     def score(images: NDArray[np.uint8]) -> Tensors:
-        found = compiled({taken: images})
-        return {name: np.array(found[name]) for name in names}
+        outputs = compiled({taken: images})
+        return {name: np.array(outputs[name]) for name in names}
 
     return score
 
@@ -149,8 +149,8 @@ def of_program(path: Path) -> Score:
 
     def score(images: NDArray[np.uint8]) -> Tensors:
         with torch.inference_mode():
-            found = program(torch.from_numpy(images))
-        return {name: values.numpy() for name, values in zip(names, found, strict=True)}
+            outputs = program(torch.from_numpy(images))
+        return {name: values.numpy() for name, values in zip(names, outputs, strict=True)}
 
     return score
 

@@ -71,8 +71,8 @@ def predict(settings: PredictSettings) -> Counts:
     rates = _rates(model, settings.line.ng_rate)
     paths, weights = input_files(settings.input), model.weights_sha256
     with prediction_writer(output, types=model.has_types, line=rates is not None) as add:
-        for found in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(replace(_counted(model, found, counts, rates), weights_sha256=weights))
+        for score in track(model.score_files(iter(paths)), "deciding", len(paths)):
+            add(replace(_counted(model, score, counts, rates), weights_sha256=weights))
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
@@ -140,10 +140,10 @@ def input_files(wanted: str) -> list[Path]:
     if os.path.lexists(path) and not path.is_dir():  # whatever it is: who reads it says what is wrong with it
         return [path]
     if path.is_dir():
-        found = sorted(path / image for image in iter_image_files(path))
-        if not found:
+        images = sorted(path / image for image in iter_image_files(path))
+        if not images:
             raise UserError(f"input={wanted} holds no images. Expected files such as .jpg, .png, .bmp, .tif or .webp")
-        return found
+        return images
     files = matching_image_files(path)
     if not files:
         raise UserError(f"input={wanted} is no file, no folder, and matches no images as a pattern")
@@ -170,25 +170,25 @@ def _listed_paths(lines: TextIO) -> list[Path]:
     return listed
 
 
-def _counted(model: Inspector, found: FileScore, counts: Counts, rates: tuple[float, float] | None) -> Prediction:
-    if found.probability is None:
-        if found.not_finite:
+def _counted(model: Inspector, score: FileScore, counts: Counts, rates: tuple[float, float] | None) -> Prediction:
+    if score.probability is None:
+        if score.not_finite:
             counts.not_finite += 1
         else:
             counts.unread += 1
-        return Prediction(str(found.path), None, error=found.error, sha256=found.sha256)
-    decision = model.thresholds.decide(found.probability)
+        return Prediction(str(score.path), None, error=score.error, sha256=score.sha256)
+    decision = model.thresholds.decide(score.probability)
     counts.decided[decision] += 1
-    guess = TypeGuess() if decision == "GO" else found.guess
+    guess = TypeGuess() if decision == "GO" else score.guess
     counts.types.update([guess.name] if decision == "NG" and guess.name else [])
     return Prediction(
-        path=str(found.path),
-        probability=found.probability,
+        path=str(score.path),
+        probability=score.probability,
         decision=decision,
         found_type=guess.name,
         type_share=guess.share,
-        sha256=found.sha256,
-        pixel_sha256=found.pixel_sha256,
-        seen=model.seen_images.column([found])[0],
-        line_probability=None if rates is None else float(at_prior(found.probability, *rates)),
+        sha256=score.sha256,
+        pixel_sha256=score.pixel_sha256,
+        seen=model.seen_images.column([score])[0],
+        line_probability=None if rates is None else float(at_prior(score.probability, *rates)),
     )

@@ -135,9 +135,9 @@ def map_shape(network: nn.Module, preprocess: Preprocess) -> tuple[int, ...]:
     """
     was_training = network.training
     with torch.no_grad():
-        found = _features(network.eval(), torch.zeros(1, 3, *preprocess.image_size))
+        features = _features(network.eval(), torch.zeros(1, 3, *preprocess.image_size))
     network.train(was_training)
-    return tuple(found.shape[1:])
+    return tuple(features.shape[1:])
 
 
 def learnt_layers(network: nn.Module, preprocess: Preprocess) -> list[str]:
@@ -170,5 +170,5 @@ def _features(network: nn.Module, pixels: Tensor) -> Tensor:
             f"{type(network).__name__} has no feature_map: pretraining needs a method feature_map(images) that gives "
             "(batch, channels, rows, columns), what the network sees before it becomes one vector"
         )
-    found: Tensor = feature_map(pixels)
-    return found
+    features: Tensor = feature_map(pixels)
+    return features

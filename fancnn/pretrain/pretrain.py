@@ -94,13 +94,13 @@ def check(settings: PretrainSettings) -> None:
     Raises:
         UserError: Naming the key, what it says and what it may say.
     """
-    with collected() as found:
-        found(settings.validate_paths)
-        found(lambda: assembly.trainer(settings))
-        found(lambda: assembly.augment(settings.augment))
-        task = found(lambda: build_task(settings) if _can_be_built(settings) else None)
+    with collected() as attempt:
+        attempt(settings.validate_paths)
+        attempt(lambda: assembly.trainer(settings))
+        attempt(lambda: assembly.augment(settings.augment))
+        task = attempt(lambda: build_task(settings) if _can_be_built(settings) else None)
         network = nn.Linear(1, 1) if task is None else task
-        found(lambda: assembly.makers(settings.model.optimizer, settings.schedule, network))
+        attempt(lambda: assembly.makers(settings.model.optimizer, settings.schedule, network))
 
 
 def _can_be_built(settings: PretrainSettings) -> bool:
@@ -162,8 +162,8 @@ def _fit(
 
 def _best_loss(trainer: Trainer) -> float | None:
     kept = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, BestCheckpoint)]
-    found = kept[0].best_model_score if kept else None
-    return None if found is None else float(found)
+    loss = kept[0].best_model_score if kept else None
+    return None if loss is None else float(loss)
 
 
 def _load_best(module: nn.Module, run: Path) -> None:
@@ -178,8 +178,8 @@ def _print_result(module: Pretraining, data: ImageDataModule) -> None:
     task = module.model.eval()
     device = next(task.parameters()).device
     batches = [task.preprocess.scaled(images.to(device)) for images, _ in data.in_order("val")]
-    found = [task.per_image_scores(pixels) for pixels in batches]
-    values = {name: float(torch.cat([item[name] for item in found]).mean()) for name in found[0]}
+    scores = [task.per_image_scores(pixels) for pixels in batches]
+    values = {name: float(torch.cat([item[name] for item in scores]).mean()) for name in scores[0]}
     if isinstance(task, Autoencoder):
         flat = float(torch.cat([_around_its_mean(pixels) for pixels in batches]).mean())
         say(f"\nval: mean squared error {values['loss']:.5f}; each image's mean color alone: {flat:.5f}")

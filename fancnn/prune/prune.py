@@ -175,8 +175,8 @@ def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
 
 
 def _logits(source: EarlierRun, model: Model, split: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    found = np.concatenate([model.logits(images) for images, _ in source.data.in_order(split)])
-    return found, np.array([image.label for image in source.data.images_of(split)])
+    logits = np.concatenate([model.logits(images) for images, _ in source.data.in_order(split)])
+    return logits, np.array([image.label for image in source.data.images_of(split)])
 
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:

@@ -64,10 +64,10 @@ class Point:
 
 
 def point_of(keep: float, run: Path, model: Model, tuned: Mapping[str, Any], pruned: Mapping[str, Any] | None) -> Point:
-    found = facts(model.network, model.preprocess.image_size)
+    network_facts = facts(model.network, model.preprocess.image_size)
     size = sum(value.numel() * value.element_size() for value in model.network.state_dict().values())
     widths = pruned_kwargs(model.network, {})
-    return Point(keep, run, model, widths, found.parameters, size, found.flops, pruned, tuned)
+    return Point(keep, run, model, widths, network_facts.parameters, size, network_facts.flops, pruned, tuned)
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def pruning_drawing(points: Sequence[Mapping[str, Any]], by: str) -> Drawing:
 
 def _score(point: Mapping[str, Any], stage: str, name: str) -> float:
     scores = point[stage]
-    found = None if scores is None else scores[name]
-    return float("nan") if found is None else float(found)
+    score = None if scores is None else scores[name]
+    return float("nan") if score is None else float(score)
 
 
 def _shares(axes: Any, shares: Sequence[float]) -> None:

@@ -172,8 +172,8 @@ def of_table(table: Path, thresholds: Thresholds, root: Path | None) -> ReportDa
 
 def split_names(rows: Sequence[Prediction]) -> list[str]:
     """Return the splits that occur, in their order; `all` for rows that name none."""
-    found = {row.split or ALL for row in rows}
-    return [split for split in (*SPLIT_NAMES, ALL, *sorted(found - {*SPLIT_NAMES, ALL})) if split in found]
+    names = {row.split or ALL for row in rows}
+    return [split for split in (*SPLIT_NAMES, ALL, *sorted(names - {*SPLIT_NAMES, ALL})) if split in names]
 
 
 def scored_splits(
@@ -227,32 +227,32 @@ def _history(path: Path) -> tuple[Mapping[str, float], ...]:
 
 def _numbers(row: Mapping[str, str], place: str) -> Mapping[str, float]:
     """Return the numbers of a row of `metrics.csv`; that of the epoch among them."""
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for name, value in row.items():
         if name == "version" or not (value or name == "epoch"):
             continue
         try:
-            found[name] = float(value)
+            numbers[name] = float(value)
         except ValueError as error:
             raise UserError(f"{place}: {name}={shown(value)} should be a number") from error
-    if not 0 < found["epoch"] < 2**31:  # others may be NaN, where a training diverged
-        raise UserError(f"{place}: epoch={found['epoch']:g} should be a whole number from 1")
-    return found
+    if not 0 < numbers["epoch"] < 2**31:  # others may be NaN, where a training diverged
+        raise UserError(f"{place}: epoch={numbers['epoch']:g} should be a whole number from 1")
+    return numbers
 
 
 def _tree(path: Path) -> Mapping[str, Any]:
     """Return the configuration of the training; empty where there is none."""
-    found = (read_yaml(path) if path.is_file() else None) or {}
-    validate(found, map_of(anything), str(path))
-    tree: Mapping[str, Any] = found
+    content = (read_yaml(path) if path.is_file() else None) or {}
+    validate(content, map_of(anything), str(path))
+    tree: Mapping[str, Any] = content
     return tree
 
 
 def _listed(path: Path) -> list[Any]:
     """Return what the command line of the training said; empty where that is not known."""
-    found = (read_yaml(path) if path.is_file() else None) or []
-    validate(found, list_of(text), str(path))
-    return list(found)
+    content = (read_yaml(path) if path.is_file() else None) or []
+    validate(content, list_of(text), str(path))
+    return list(content)
 
 
 def _text(path: Path) -> str:

@@ -67,9 +67,9 @@ def _learning_curves(material: ReportData) -> tuple[Drawing, ...]:
 
 def _marks(counts: ConfusionCounts, *, recheck: bool) -> list[tuple[float, float, float | None, str]]:
     """Return the overkill rate, recall, precision and name of what each threshold alone would do."""
-    found, rejected = counts.ng_found, counts.overkills
-    upper = (rejected, found, "NG above" if recheck else "threshold")
-    lower = (rejected + counts.go_rechecked, found + counts.ng_rechecked, "GO up to")
+    caught, rejected = counts.ng_found, counts.overkills
+    upper = (rejected, caught, "NG above" if recheck else "threshold")
+    lower = (rejected + counts.go_rechecked, caught + counts.ng_rechecked, "GO up to")
     return [
         (false / counts.go, true / counts.ng, true / (true + false) if true + false else None, name)
         for false, true, name in ((lower, upper) if recheck else (upper,))

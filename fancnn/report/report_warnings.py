@@ -147,10 +147,10 @@ def _of_the_training(material: ReportData) -> Iterator[str]:
             f"At the chosen epoch the loss is {train:.3f} on training and {val:.3f} on validation: the network knows "
             "its training images better than others. More images help most."
         )
-    found = diagnose(material.history)
+    findings = diagnose(material.history)
     kept = material.known.warnings
-    yield from map(str, found) if kept is None else kept  # those of the run itself know dead layers, too
-    unfinished = any(finding.kind == "still falling" for finding in found)
+    yield from map(str, findings) if kept is None else kept  # those of the run itself know dead layers, too
+    unfinished = any(finding.kind == "still falling" for finding in findings)
     if len(material.history) > 1 and chosen == len(material.history) and not unfinished:
         yield "The last epoch was the best: longer training (trainer.max_epochs) may still help."
 

@@ -406,21 +406,21 @@ def read(path: Path) -> Checkpoint:
         with path.open("rb") as file:
             validate_archive(file)
             file.seek(0)
-            found = torch.load(file, map_location="cpu", weights_only=True)
+            archive = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a pickle that is damaged raises whatever its makers raise
         raise UserError(f"{path} is damaged or no checkpoint of fancnn: {_why_unreadable(path, error)}") from error
-    about = found.get("fancnn") if isinstance(found, Mapping) else None
+    about = archive.get("fancnn") if isinstance(archive, Mapping) else None
     if not isinstance(about, Mapping) or about.get("format") != FORMAT:
         raise UserError(f"{path} is a torch file, but no checkpoint of fancnn: it lacks the key 'fancnn'")
     about = metadata_by_present_names(about)
     version = _checked_version(about, path)
-    _validate_tensors(found.get("state_dict"), path)
-    if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(found["state_dict"])):
+    _validate_tensors(archive.get("state_dict"), path)
+    if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(archive["state_dict"])):
         raise UserError(
             f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
         )
     about["settings"] = settings_by_present_names(about["settings"])
-    content = {name: value for name, value in found.items() if name != "fancnn"}
+    content = {name: value for name, value in archive.items() if name != "fancnn"}
     return Checkpoint(CheckpointMetadata.from_dict(about), content)
 
 
@@ -436,7 +436,7 @@ def _checked_version(about: Mapping[str, Any], path: Path) -> int:
         )
     validate(about, plain, str(path))
     validate(about, record(CHECKPOINT_KINDS, _NEEDED), str(path))
-    assert isinstance(version, int)  # as the line before has found
+    assert isinstance(version, int)  # as the line before has validated
     if about.get("task") is None:
         validate(about, _OF_AN_INSPECTOR, str(path))
         of_version_1 = record({"threshold": number_between(0, 1)}, ("threshold",))

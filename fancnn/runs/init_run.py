@@ -41,8 +41,8 @@ def find_origin(settings: TrainSettings) -> Origin | None:
     if settings.init is None or settings.ckpt is not None:
         return None
     path = checkpoints.find(settings.init, (BEST, LAST))
-    found = checkpoints.read(path)
-    metadata, state = found.metadata, found.content["state_dict"]
+    checkpoint = checkpoints.read(path)
+    metadata, state = checkpoint.metadata, checkpoint.content["state_dict"]
     if metadata.runs is not None:
         raise UserError(f"init={settings.init} is an ensemble of {len(metadata.runs)} runs: start with one of those")
     weights = {name.removeprefix(PREFIX): value for name, value in state.items() if name.startswith(PREFIX)}

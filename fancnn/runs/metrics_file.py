@@ -122,15 +122,15 @@ def split_metrics(
     rows = with_truth(predictions)
     counts, scores = scored(rows, thresholds)
     labels, probabilities = columns(rows)
-    found = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
+    intervals = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
     return {
         **{"images": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
         "groups": len({row.group for row in rows if row.group}),
         **asdict(counts),
         **scores,
-        "intervals": {name: None if of is None else list(astuple(of)) for name, of in found.by_score.items()},
-        "interval_unit": found.unit,
-        "interval_note": found.note,
+        "intervals": {name: None if of is None else list(astuple(of)) for name, of in intervals.by_score.items()},
+        "interval_unit": intervals.unit,
+        "interval_note": intervals.note,
         "seen": {role: sum(role in (row.roles or ()) for row in rows) for role in ROLES},
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
         "types": None if (named := naming(rows, thresholds)) is None else named.to_dict(),
@@ -378,10 +378,10 @@ def _validate_table(path: Path, stated: Any, *, deciding: bool) -> None:
 def _plain(metrics: Path) -> Mapping[str, Any]:
     """Return a `metrics.json` as it is; empty where there is none of fancnn's."""
     try:
-        found = read_json(metrics, "a metrics.json")
+        content = read_json(metrics, "a metrics.json")
     except UserError:
         return {}
-    return found if found.get("format") == FORMAT else {}
+    return content if content.get("format") == FORMAT else {}
 
 
 def _shown(*hashes: str) -> str:
@@ -394,8 +394,8 @@ def _forecast(
     if line is None or not counts.ng or not counts.go or (costs and costs.look is None and thresholds.has_recheck):
         return None
     worth = effective_parts(*columns(rows), thresholds, natural_groups([row.group for row in rows]))
-    found = forecast(counts, line, costs, recheck=thresholds.has_recheck, worth=worth)
+    estimates = forecast(counts, line, costs, recheck=thresholds.has_recheck, worth=worth)
     return {
         name: None if estimate is None else [estimate.value, estimate.interval.low, estimate.interval.high]
-        for name, estimate in found.items()
+        for name, estimate in estimates.items()
     }

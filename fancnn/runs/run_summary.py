@@ -30,21 +30,21 @@ def print_data(data: ImageDataModule) -> None:
 
 def data_warnings(data: ImageDataModule) -> list[str]:
     """Return sentences on what may make the scores untrue or the training poor."""
-    found = []
+    warnings = []
     if data.skipped:
-        found.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
+        warnings.append(f"{plural(len(data.skipped), 'file')} could not be read and left out; skipped.csv lists them")
     if data.ignored:
-        found.append(f"files of other kinds lie among the images and are left out: {kinds_in_words(data.ignored)}")
+        warnings.append(f"files of other kinds lie among the images and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:
-        found.append(f"{data.left_out} images are not in data.split_file and are left out")
+        warnings.append(f"{data.left_out} images are not in data.split_file and are left out")
     if copies := copies_across_splits(data.images):
-        found.append(
+        warnings.append(
             f"{copies} images have a copy in another split, of the same bytes or the same pixels: its scores are too "
             "good"
         )
     if twice := _in_two_classes(data.images):
-        found.append(f"{twice} images have a copy of the same pixels with the other label: one of them is wrong")
-    return found
+        warnings.append(f"{twice} images have a copy of the same pixels with the other label: one of them is wrong")
+    return warnings
 
 
 def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:

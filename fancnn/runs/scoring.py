@@ -68,10 +68,10 @@ def _print_recheck(counts: ConfusionCounts) -> None:
 def print_types(named: Mapping[str, Any]) -> None:
     """Print how the NG parts that were found are named, in a row for each true type."""
     rows = []
-    for name, found in named["confusion"].items():
-        wrong = sorted(((count, other) for other, count in found.items() if other != name), reverse=True)
+    for name, named_as in named["confusion"].items():
+        wrong = sorted(((count, other) for other, count in named_as.items() if other != name), reverse=True)
         taken = ", ".join(f"{other} {count}" for count, other in wrong)
-        rows.append([name, str(sum(found.values())), str(found.get(name, 0)), taken])
+        rows.append([name, str(sum(named_as.values())), str(named_as.get(name, 0)), taken])
     print_table("", ["defect type", "found", "named rightly", "taken for"], rows)
     between = "({:.3f} to {:.3f})".format(*named["interval"]) if named["interval"] else ""
     say(f"  types: {named['right']} of {named['of']} NG parts that were found are named rightly {between}".rstrip())

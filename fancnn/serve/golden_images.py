@@ -74,11 +74,11 @@ def known_golden(model: ExportedModel, folder: Path) -> str:
 
     Those show that the file is the right one, and not that it decides others right.
     """
-    found = [_hashes_of(model, one.path) for one in golden_images(folder)]
-    count = sum("weights" in roles for roles in model.seen_images.roles_of_all(found))
+    hashes = [_hashes_of(model, one.path) for one in golden_images(folder)]
+    count = sum("weights" in roles for roles in model.seen_images.roles_of_all(hashes))
     if count:
         return (
-            f"{count} of {len(found)} golden images trained the model: that they are decided right says little of "
+            f"{count} of {len(hashes)} golden images trained the model: that they are decided right says little of "
             "other parts. Take images that it has not seen"
         )
     return ""
@@ -105,21 +105,21 @@ def _of_folder(folder: Path, path: Path) -> Expected:
 
 def _of_table(folder: Path, path: Path, rows: list[Prediction]) -> Expected:
     """Return the row whose path ends as that of the image: tables are made from any working directory."""
-    found = [row for row in rows if Path(row.path).parts[-len(path.parts) :] == path.parts and row.decision]
-    if len(found) != 1 or found[0].decision not in DECISIONS:
-        raise UserError(f"golden={folder}: {TABLE} has {len(found)} decisions on {path}, expected 1")
-    return Expected(folder / path, found[0].decision, found[0].probability)
+    matches = [row for row in rows if Path(row.path).parts[-len(path.parts) :] == path.parts and row.decision]
+    if len(matches) != 1 or matches[0].decision not in DECISIONS:
+        raise UserError(f"golden={folder}: {TABLE} has {len(matches)} decisions on {path}, expected 1")
+    return Expected(folder / path, matches[0].decision, matches[0].probability)
 
 
 def _fault(model: ExportedModel, expected: Expected) -> str:
     """Return what is wrong with the decision on one image, in words; empty if nothing."""
     try:
-        found = model.score([model.read(expected.path)])
+        predicted = model.score([model.read(expected.path)])
     except UnreadableImage as error:
         return f"{expected.path.name} cannot be read: {error}"
     except NotFiniteError:
         return f"{expected.path.name}: {NOT_FINITE}"
-    decision, probability = found.decisions[0], float(found.probabilities[0])
+    decision, probability = predicted.decisions[0], float(predicted.probabilities[0])
     if decision != expected.decision:
         return f"{expected.path.name} should be {expected.decision} and was {decision} ({probability:.4f})"
     if expected.probability is not None and abs(probability - expected.probability) > GAP:

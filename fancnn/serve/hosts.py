@@ -24,8 +24,8 @@ def host_of(header: str) -> str:
         >>> host_of("LOCALHOST:8000"), host_of("[::1]:8000"), host_of("[evil"), host_of("evil@127.0.0.1")
         ('localhost', '::1', '', '')
     """
-    found = HOST.fullmatch(header.lower())
-    return found[1] or found[2] if found else ""
+    match = HOST.fullmatch(header.lower())
+    return match[1] or match[2] if match else ""
 
 
 def client_of(address: str) -> str:
@@ -36,9 +36,9 @@ def client_of(address: str) -> str:
         ['10.0.0.7', '2001:db8:0:1::', '10.0.0.1', '::', '']
     """
     try:
-        found = ip_address(address.partition("%")[0])
+        parsed = ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if not isinstance(found, IPv6Address):
-        return str(found)
-    return str(found.ipv4_mapped or IPv6Address(int(found) >> 64 << 64))
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or IPv6Address(int(parsed) >> 64 << 64))

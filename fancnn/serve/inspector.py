@@ -53,16 +53,16 @@ class Inspector:
         several = len(files) > 1
         if several:
             self._validate_together(files)
-        found = []
+        answers = []
         for file in files:
             if time.monotonic() > until:
                 raise Refused(503, "it took too long; try again later")
             try:
                 with _named(file, several), admitted(self.model, file.content, self.formats) as image:
-                    found.append(self._decided(file.name, image, heatmap))
+                    answers.append(self._decided(file.name, image, heatmap))
             except NotFiniteError as error:
                 raise NotFiniteError([file.name or "the image"], len(files)) from error
-        return found
+        return answers
 
     def _validate_together(self, files: Sequence[File]) -> None:
         """Refuse too many pixels before any are decoded: small files can hold more than there is memory or time for."""
@@ -78,10 +78,10 @@ class Inspector:
             )
 
     def _decided(self, name: str, image: NDArray[np.uint8], heatmap: bool) -> ImageAnswer:
-        found = self.model.score([image])
-        decision, guess = found.decisions[0], found.guesses[0]
+        predicted = self.model.score([image])
+        decision, guess = predicted.decisions[0], predicted.guesses[0]
         own, line = self.model.calibration_ng_rate, self.model.line_ng_rate
-        probability = float(found.probabilities[0])
+        probability = float(predicted.probabilities[0])
         on_line = None if own is None or line is None else float(at_prior(probability, own, line))
         suspect = decision != "GO" and bool(guess.name)
         return {

@@ -106,7 +106,7 @@ class Service:
         threads = self._heatmap_threads if heatmap else self._threads
         work = self._in_thread(lambda: self.inspector.answer(files_of(), heatmap, until), threads)
         try:
-            found = await asyncio.wait_for(asyncio.shield(work), max(until - time.monotonic(), 0))
+            answers = await asyncio.wait_for(asyncio.shield(work), max(until - time.monotonic(), 0))
         except TimeoutError:
             place.is_kept = True  # a thread cannot be stopped: until it ends, it has its place
             work.add_done_callback(partial(self._late, place))
@@ -114,9 +114,9 @@ class Service:
         except NotFiniteError as error:
             self._break(error)
             raise Refused(500, f"{error}. Nothing is decided until the server is restarted") from None
-        for one in found:
+        for one in answers:
             self.metrics.images.labels(one["decision"]).inc()
-        return found
+        return answers
 
     async def watch(self) -> None:
         """Look at the golden images again and again, for as long as the server runs."""

@@ -78,14 +78,14 @@ def metadata_by_present_names(about: Mapping[str, Any]) -> dict[str, Any]:
         >>> metadata_by_present_names({"decision_part": "val", "parts": {"val": {"pictures": 8, "auroc": 0.9}}})
         {'decision_split': 'val', 'splits': {'val': {'images': 8, 'auroc': 0.9}}}
     """
-    found = {_METADATA.get(key, key): value for key, value in about.items()}
-    if isinstance(rule := found.get("decision_rule"), Mapping):
-        found["decision_rule"] = {"split" if key == "part" else key: value for key, value in rule.items()}
-    if isinstance(splits := found.get("splits"), Mapping):
-        found["splits"] = {name: _scores_by_present_names(scores) for name, scores in splits.items()}
-    if isinstance(folds := found.get("folds"), list):
-        found["folds"] = [_scores_by_present_names(scores) for scores in folds]
-    return found
+    renamed = {_METADATA.get(key, key): value for key, value in about.items()}
+    if isinstance(rule := renamed.get("decision_rule"), Mapping):
+        renamed["decision_rule"] = {"split" if key == "part" else key: value for key, value in rule.items()}
+    if isinstance(splits := renamed.get("splits"), Mapping):
+        renamed["splits"] = {name: _scores_by_present_names(scores) for name, scores in splits.items()}
+    if isinstance(folds := renamed.get("folds"), list):
+        renamed["folds"] = [_scores_by_present_names(scores) for scores in folds]
+    return renamed
 
 
 def training_state_by_present_names(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,12 +116,12 @@ def _scores_by_present_names(scores: Any) -> Any:
 
 def _renamed(kept: Any, place: str) -> Any:
     if isinstance(kept, Mapping):
-        found = {}
+        renamed = {}
         for key, value in kept.items():
             path = f"{place}.{key}".lstrip(".")
             now = KEYS.get(path, path)
-            found[now.rpartition(".")[2]] = _renamed(value, now)
-        return found
+            renamed[now.rpartition(".")[2]] = _renamed(value, now)
+        return renamed
     if isinstance(kept, list):
         return [_renamed(value, f"{place}[]") for value in kept]
     if isinstance(kept, str):

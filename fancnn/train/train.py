@@ -220,24 +220,24 @@ def _judge(
         model = checkpoints.load(best, unfinished=True) if best.is_file() else classifier.model.eval()
         model.seen_images = inherited(model.seen_images)  # it may have been decided before, in a shorter training
         model.to(trainer.strategy.root_device)
-        found = {split: _found(model, data, split) for split in {*names, "val", settings.decision.split}}
+        outputs = {split: _outputs_of_split(model, data, split) for split in {*names, "val", settings.decision.split}}
     except UserError as error:
         raise UserError(
             f"nothing can be decided or stated after this training: {error}. {DIVERGED}. {run} keeps its curves and "
             "checkpoints as they are"
         ) from error
-    logits = {split: of_split for split, (of_split, _) in found.items()}
+    logits = {split: of_split for split, (of_split, _) in outputs.items()}
     reason = _decide(model, settings, data, logits)
     facts = decision_facts(reason, chosen_split(settings.decision), settings.line, settings.decision)
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     weights = model.weights_sha256
-    predictions = {split: _predictions(model, weights, data.images_of(split), *found[split]) for split in names}
+    predictions = {split: _predictions(model, weights, data.images_of(split), *outputs[split]) for split in names}
     write_predictions([row for rows in predictions.values() for row in rows], Run(run).predictions)
     looks = None
     if command != "crossval":  # a fold's own test split is not what is kept for the last look
         if chosen_split(settings.decision) == "test":
-            judged = predictions.get("test") or _predictions(model, weights, data.images_of("test"), *found["test"])
+            judged = predictions.get("test") or _predictions(model, weights, data.images_of("test"), *outputs["test"])
             looks = record_look(command, judged, weights, choice(settings.decision))
         if "test" in predictions:
             looks = record_look(command, predictions["test"], weights)
@@ -315,7 +315,7 @@ def _decide(
     return chosen.reason
 
 
-def _found(model: Model, data: ImageDataModule, split: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
+def _outputs_of_split(model: Model, data: ImageDataModule, split: str) -> tuple[NDArray[np.float64], list[TypeGuess]]:
     """Return the logits and likeliest types of the images of a split.
 
     Raises:

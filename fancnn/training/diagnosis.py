@@ -53,8 +53,8 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
     if chance := at_chance(history):
         return [*dead, chance]
     high = rate_too_high(history, dynamics)  # then validation rises for that, too
-    found = (high or overfitting(history), still_falling(history))
-    return [*dead, *(finding for finding in found if finding)]
+    others = (high or overfitting(history), still_falling(history))
+    return [*dead, *(finding for finding in others if finding)]
 
 
 def constant_output(history: Sequence[Row]) -> Finding | None:
@@ -171,7 +171,7 @@ def overfitting(history: Sequence[Row]) -> Finding | None:
 
 def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Return the ReLU layers that give nothing but zeros when they were looked at last, one finding for each."""
-    found = []
+    findings = []
     for layer in dict.fromkeys(row["layer"] for row in dynamics):
         looks = [(row["epoch"], row["dead"]) for row in dynamics if row["layer"] == layer and "dead" in row]
         since = len(looks)
@@ -181,8 +181,8 @@ def dead_layers(dynamics: Sequence[Mapping[str, Any]]) -> list[Finding]:
             seen = f"Since epoch {looks[since][0]:.0f} all units of the layer {layer} are zero for every image"
             means = "it is dead: it passes nothing on, and no gradient ever revives what lies before it"
             change = f"Lower {RATE} ({FIND_RATE}), or take an activation that cannot die: model.network.activation=elu"
-            found.append(Finding(f"dead {layer}", seen, means, change))
-    return found
+            findings.append(Finding(f"dead {layer}", seen, means, change))
+    return findings
 
 
 def largest_step(dynamics: Iterable[Mapping[str, Any]]) -> tuple[float, float] | None:

@@ -79,8 +79,8 @@ def validate_loss(loss: nn.Module, outputs: int) -> None:
     """
     logits = torch.zeros(2) if outputs == 1 else torch.zeros(2, outputs)
     labels = torch.tensor([0.0, 1.0]) if outputs == 1 else torch.eye(2, outputs)
-    found = _tried("model.loss", type(loss), lambda: loss(logits, labels))
-    if not isinstance(found, Tensor) or found.ndim > 0 or not bool(found.isfinite()):
+    result = _tried("model.loss", type(loss), lambda: loss(logits, labels))
+    if not isinstance(result, Tensor) or result.ndim > 0 or not bool(result.isfinite()):
         raise UserError(
             f"model.loss: {type(loss).__name__} gives no single number for the logits and labels of a batch"
         )
@@ -94,11 +94,11 @@ def validate_network(network: nn.Module, image_size: Sequence[int], outputs: int
     """
     was_training = network.training
     with torch.no_grad():
-        found = _tried("model.network", type(network), lambda: network.eval()(torch.zeros(1, 3, *image_size)))
+        logits = _tried("model.network", type(network), lambda: network.eval()(torch.zeros(1, 3, *image_size)))
     network.train(was_training)
     expected = (1,) if outputs == 1 else (1, outputs)
-    if not isinstance(found, Tensor) or found.shape != expected:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+    if not isinstance(logits, Tensor) or logits.shape != expected:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise UserError(
             f"model.network: {type(network).__name__} gives {shape} for an image of {list(image_size)}. Expected "
             f"{expected}: {'its logit of NG' if outputs == 1 else 'a logit for each output'}"

@@ -105,8 +105,8 @@ def set_frozen(layers: list[nn.Module], frozen: bool) -> None:
 
 def network_of(module: nn.Module) -> nn.Module:
     """Return the network that is trained, in a LightningModule."""
-    found: Any = next(part for part in module.modules() if isinstance(part, Model))
-    network: nn.Module = found.network
+    model: Any = next(part for part in module.modules() if isinstance(part, Model))
+    network: nn.Module = model.network
     return network
 
 

@@ -103,11 +103,11 @@ class TrainingDynamics(pl.Callback):
         if not self._looks(trainer):
             return
         epoch = trainer.current_epoch + 1
-        found = self._norms | (self._activations.found() if self._activations else {})
-        self.rows += [{"epoch": epoch, "layer": layer, **values} for layer, values in found.items()]
+        by_layer = self._norms | (self._activations.found() if self._activations else {})
+        self.rows += [{"epoch": epoch, "layer": layer, **values} for layer, values in by_layer.items()]
         self._norms, self._activations = {}, None
         self._write()
-        self._show(trainer, found, epoch)
+        self._show(trainer, by_layer, epoch)
         for finding in dead_layers(self.rows):
             if finding.kind not in self.warned:
                 say(f"warning: {finding}")
@@ -129,10 +129,10 @@ class TrainingDynamics(pl.Callback):
             for row in self.rows:
                 add(row)
 
-    def _show(self, trainer: pl.Trainer, found: Mapping[str, Mapping[str, float]], epoch: int) -> None:
+    def _show(self, trainer: pl.Trainer, by_layer: Mapping[str, Mapping[str, float]], epoch: int) -> None:
         boards = [logger for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
         for board in boards:
-            for layer, values in found.items():
+            for layer, values in by_layer.items():
                 for name, value in values.items():
                     board.experiment.add_scalar(f"dynamics/{layer}/{name}", value, epoch)
 
@@ -172,10 +172,10 @@ class StepNorms:
         weight, gradient, update = (
             [math.sqrt(float(each.sum())) for each in of.split(counts)] for of in sizes.cpu()
         )  # the device is waited for once
-        found: Norms = {}
+        norms: Norms = {}
         for name, w, g, u in zip(self._parts, weight, gradient, update, strict=True):
-            found[name] = {"weight_norm": w, "gradient_norm": g, **({"update_ratio": u / w} if w else {})}
-        return found
+            norms[name] = {"weight_norm": w, "gradient_norm": g, **({"update_ratio": u / w} if w else {})}
+        return norms
 
 
 class Activations:
@@ -237,10 +237,10 @@ class Activations:
         means, variances = torch.stack(means_of).double().cpu(), torch.stack(variances_of).double().cpu()
         mean = (counts * means).sum() / counts.sum()
         variance = (counts * (variances + (means - mean).square())).sum() / counts.sum()  # within and between batches
-        found = {"mean": float(mean), "std": math.sqrt(float(variance))}
+        summary = {"mean": float(mean), "std": math.sqrt(float(variance))}
         if name in self._largest:
-            found["dead"] = dead_relu_fraction(self._largest[name])
-        return found
+            summary["dead"] = dead_relu_fraction(self._largest[name])
+        return summary
 
 
 def dead_relu_fraction(largest: Tensor) -> float:
@@ -253,8 +253,8 @@ def dead_relu_fraction(largest: Tensor) -> float:
 
 
 def _norms(tensors: list[Tensor]) -> list[Tensor]:
-    found: Sequence[Any] = torch._foreach_norm(tensors)
-    return [norm.float() for norm in found]
+    norms: Sequence[Any] = torch._foreach_norm(tensors)
+    return [norm.float() for norm in norms]
 
 
 def _network(module: Any) -> nn.Module:

@@ -61,12 +61,12 @@ def fitting_layers(network: nn.Module, weights: Mapping[str, Tensor]) -> tuple[l
         (['0'], ['3'])
     """
     own, before, after = network.state_dict(), list[str](), list[str]()
-    found = before
+    names = before
     for name, tensors in _by_layer(own).items():
         if all(key in weights and weights[key].shape == own[key].shape for key in tensors):
-            found.append(name)
+            names.append(name)
         elif any(own[key].ndim > 1 for key in tensors):
-            found = after
+            names = after
     return before, after
 
 

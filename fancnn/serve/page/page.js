@@ -68,9 +68,9 @@ async function lot(files, signal) {
     at("result").ariaBusy = "true";
     const name = file.name || "pasted image";
     say(files.length > 1 ? `Inspecting ${entries.length + 1} of ${files.length}: ${name}` : `Inspecting ${name}`);
-    const found = await decide(file, signal);
+    const decided = await decide(file, signal);
     if (signal.aborted) return;
-    entries.push({ ...found, name, file, time: new Date(), url: URL.createObjectURL(file) });
+    entries.push({ ...decided, name, file, time: new Date(), url: URL.createObjectURL(file) });
     add(entries.at(-1));
   }
   show(worst(entries), entries);
