@@ -248,7 +248,7 @@ def model(
 
 
 def thresholds(decision: DecisionSettings) -> Thresholds:
-    """Return those that are said, until a rule has chosen."""
+    """Return the configured thresholds, until a rule has chosen."""
     return Thresholds.of(decision.threshold, decision.recheck)
 
 

@@ -35,7 +35,7 @@ def quoted(text: str) -> str:
 
 
 class UserError(ValueError):
-    """A mistake in data, configuration or a file, told in words.
+    """A mistake in data, configuration or a file, described in words.
 
     The text says what was expected, what came, where, and the way out. Commands print it without a
     traceback and exit with 1; in Python it is an ordinary `ValueError`.
@@ -87,7 +87,7 @@ class Collector:
 
     @property
     def texts(self) -> list[str]:
-        """Return what is wrong, each said once: not of a key and of what refers to it, too."""
+        """Return what is wrong, each mistake once: not of a key and of what refers to it, too."""
         texts = dict.fromkeys(text for error in self.errors for text in getattr(error, "texts", [str(error)]))
         return [text for text in texts if text.partition(": ")[2] not in texts]
 
@@ -125,7 +125,7 @@ def collected() -> Iterator[Collector]:
 
 @contextmanager
 def under(key: str) -> Iterator[None]:
-    """Put a key before what is said of values below it; what knows no configuration says it of its own arguments.
+    """Put a key before the errors of values below it; what knows no configuration names its own arguments.
 
     Raises:
         UserError: For each `ValueError`.
@@ -165,6 +165,6 @@ class NotFiniteError(UserError):
         super().__init__(
             f"{NOT_FINITE} for {len(images)} of {plural(count, 'image')} ({named}{more}). The model's weights "
             "or its file are "
-            "damaged: train it or export it anew"
+            "damaged: train it or export it again"
         )
         self.images = list(images)

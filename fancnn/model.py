@@ -36,7 +36,7 @@ FORMS = (
     "An image should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
     "(3, height, width)"
 )
-BATCH_SIZE = 32  # images scored at once: more are no faster, and slower where memory is mapped anew (memory.py)
+BATCH_SIZE = 32  # images scored at once: more are no faster, and slower where memory is mapped again (memory.py)
 
 T = TypeVar("T")
 LabeledImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8] | Tensor
@@ -119,12 +119,12 @@ class Model(nn.Module):
 
     @property
     def calibration_ng_rate(self) -> float | None:
-        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        """Return the share of NG in the mix of parts that P(NG) is for; None where it is not known."""
         return self.calibration.ng_rate
 
     @property
     def line_ng_rate(self) -> float | None:
-        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        """Return the share of NG on the line that it was trained or decided for; None where none was given."""
         rate: float | None = (self.metadata.known_line or {}).get("ng_rate")
         return rate
 

@@ -62,7 +62,7 @@ class Blur:
 class RandomErasing:
     """Cover a rectangle, up to twice as long as wide, with the image's mean color (Zhong et al. 2020).
 
-    Assumes that what decides can be told from the rest of the image. A small defect under the rectangle is gone,
+    Assumes that what decides can be seen from the rest of the image. A small defect under the rectangle is gone,
     and the label then wrong: keep the area small where defects are.
 
     Args:

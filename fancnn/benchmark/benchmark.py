@@ -155,7 +155,7 @@ BENCHMARKS: dict[str, Callable[[_Bench], list[Result]]] = {
 
 
 def _options(settings: BenchmarkSettings) -> list[str]:
-    """Return what whole runs in processes of their own are told, so that they train what is measured here."""
+    """Return overrides for whole runs in processes of their own, so that they train what is measured here."""
     go = settings.data.go_class
     return [f"data.go_class={go}", f"data.batch_size={settings.data.batch_size}", f"seed={settings.seed}"]
 

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.benchmark` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.benchmark`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +22,7 @@ class Measured(Choice):
 
 @dataclass(kw_only=True)
 class BenchmarkSettings(TrainSettings):
-    """Everything `python -m fancnn.benchmark` can be told; the training it measures is one as any."""
+    """All settings of `python -m fancnn.benchmark`; the training it measures is one as any."""
 
     parts: list[Measured]
     repeats: int

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.cache` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.cache`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ class Task(Choice):
 
 @dataclass
 class CacheSettings:
-    """Everything `python -m fancnn.cache` can be told."""
+    """All settings of `python -m fancnn.cache`."""
 
     do: Task
     folder: str | None

@@ -150,8 +150,8 @@ def _asked_of_model(rows: list[Prediction], checkpoint: Path | None) -> list[Pre
 
     seen = checkpoints.seen_by(checkpoint, checkpoints.read(checkpoint).metadata).column(rows)
     return [
-        replace(row, seen=said) if row.content and row.roles is None else row
-        for row, said in zip(rows, seen, strict=True)
+        replace(row, seen=roles) if row.content and row.roles is None else row
+        for row, roles in zip(rows, seen, strict=True)
     ]
 
 
@@ -222,8 +222,8 @@ def _asked_for(settings: CertifySettings, own: Thresholds | None) -> Thresholds 
 
 def _caveats(settings: CertifySettings, source: _Source) -> list[str]:
     """Return what is known of the threshold, beside what the images say themselves."""
-    told_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
-    if settings.threshold == "run" and source.chosen_on == source.split and not told_by_rows:
+    known_by_rows = any("thresholds" in (row.roles or ()) for row in source.rows)
+    if settings.threshold == "run" and source.chosen_on == source.split and not known_by_rows:
         return [CHOSEN_HERE]
     if settings.threshold not in (None, "run"):
         return ["it is taken that the threshold was fixed before these images were looked at"]

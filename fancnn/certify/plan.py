@@ -37,7 +37,7 @@ FORMAT, VERSION = "fancnn-plan", 1
 
 
 def make_plan(settings: CertifySettings) -> Planned:
-    """Plan the claim, tell it, and write `plan.json`, `plan.html` and `plan.png`.
+    """Plan the claim, print the plan, and write `plan.json`, `plan.html` and `plan.png`.
 
     Returns:
         The plans.
@@ -74,7 +74,7 @@ def make_plan(settings: CertifySettings) -> Planned:
 
 
 def _place(settings: CertifySettings) -> Path:
-    """Return files without their ending: beside where a certificate would be, by another name unless one is said."""
+    """Return files without their ending: beside where a certificate would be, by another name unless one is given."""
     output = Path(settings.output).expanduser()
     return output.with_name("plan") if output.name == "certificate.json" else output.with_suffix("")
 

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.certify` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.certify`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,13 +17,13 @@ from fancnn.settings.validation import (
     validate_written,
 )
 
-MOST_PLANS = 8  # that a figure can tell apart
+MOST_PLANS = 8  # that can be distinguished in a figure
 OF_IMAGES = ("run", "table", "split", "threshold", "sequential", "store", "largest_group", "exclude_seen")
 
 
 @dataclass
 class CertifySettings:
-    """Everything `python -m fancnn.certify` can be told: a claim on images that are there, or a plan before any are."""
+    """All settings of `python -m fancnn.certify`: a claim on images that are there, or a plan before any are."""
 
     run: str | None
     table: str | None

@@ -124,7 +124,7 @@ def _validate_plan(looks: Looks, planned: int | None, settings: CertifySettings)
 
 
 def _unknown(settings: CertifySettings, why: str) -> Spent:
-    """Take it for the first look, since nothing better is known, and said."""
+    """Take it for the first look, since nothing better is known, and print that."""
     own = held_to(settings.confidence, 1, settings.looks)
     return Spent(
         None,
@@ -143,6 +143,6 @@ def _held_to(confidence: float, own: float, planned: int | None) -> str:
 
 
 def _claim(settings: CertifySettings, thresholds: Thresholds | None) -> str:
-    said = {name: value for name, value in asdict(settings).items() if name not in NO_CLAIM}
-    said["threshold"] = "searched" if thresholds is None else thresholds.lower
-    return ", ".join(f"{name}={'null' if value is None else value}" for name, value in said.items())
+    claimed = {name: value for name, value in asdict(settings).items() if name not in NO_CLAIM}
+    claimed["threshold"] = "searched" if thresholds is None else thresholds.lower
+    return ", ".join(f"{name}={'null' if value is None else value}" for name, value in claimed.items())

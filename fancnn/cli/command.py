@@ -75,7 +75,7 @@ def command(
         config_name: Entry file in `conf/`.
         schema: Dataclass of its keys, which refuses wrong values when it is made, and names of files that are not
             there by its method `validate_paths`. It may import the standard library and numpy alone.
-        resume_key: A key that names an earlier run; what that run's command line said is then said again, unless
+        resume_key: A key that names an earlier run; that run's command line is then replayed, unless
             this one says otherwise.
         resume_in_place: Whether the run folder that `resume_key` names is this run's too.
         positional_key: A key whose value is a list; arguments without a key are its items.
@@ -98,11 +98,11 @@ def command(
                     _outlive_a_power_cut()
                     return story(settings)
             except UserError as error:
-                return _told(error)
+                return _exit_with(error)
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                return _told(UserError(disk_full(error)))
+                return _exit_with(UserError(disk_full(error)))
 
         compose = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name)(task)
 
@@ -184,8 +184,8 @@ def without_trust(arguments: Sequence[str]) -> list[str]:
         >>> without_trust(["run=a", "device=cpu"])
         ['run=a', 'device=cpu']
     """
-    said = [value for key, equals, value in (item.partition("=") for item in arguments) if key == "trust" and equals]
-    trust(name.strip(" '\"") for value in said for name in value.strip("[]").split(",") if name.strip())
+    values = [value for key, equals, value in (item.partition("=") for item in arguments) if key == "trust" and equals]
+    trust(name.strip(" '\"") for value in values for name in value.strip("[]").split(",") if name.strip())
     return [item for item in arguments if not item.startswith("trust=")]
 
 
@@ -199,7 +199,7 @@ def _with_earlier(arguments: Sequence[str], key: str, name: str, schema: type[An
 def with_earlier_overrides(arguments: Sequence[str], key: str, name: str, schema: type[Any]) -> list[str]:
     """Put the arguments of the run that `key=` names first, except for keys that the command line sets itself.
 
-    A run folder may come from anywhere: see `fancnn.cli.kept_settings.replayed` for what is said again of it.
+    A run folder may come from anywhere: see `fancnn.cli.kept_settings.replayed` for what of it is replayed.
 
     Args:
         arguments: Of this command.
@@ -369,7 +369,7 @@ def _run(compose: Callable[[], None], name: str, settings_of: Callable[[DictConf
         except BaseException as end:
             if (code := interruption.exit_code()) is None:
                 raise
-            if not isinstance(end, SystemExit) or isinstance(end.code, str):  # else what stopped has said so
+            if not isinstance(end, SystemExit) or isinstance(end.code, str):  # else what stopped has printed so
                 sys.stderr.write("interrupted\n")
             raise SystemExit(code) from None  # whatever the signal became on its way
         if (code := interruption.exit_code()) is not None:  # it was lost on its way
@@ -423,8 +423,8 @@ def _thread_failed(failure: threading.ExceptHookArgs) -> None:
 
 def _group_without_option(arguments: Sequence[str]) -> str:
     """Return what to say where a group is set to null, or to a number."""
-    said = [argument.partition("=") for argument in arguments]
-    groups = [(key, value) for key, _, value in said if (conf_dir() / key).is_dir()]
+    assignments = [argument.partition("=") for argument in arguments]
+    groups = [(key, value) for key, _, value in assignments if (conf_dir() / key).is_dir()]
     options = {key: ", ".join(sorted(path.stem for path in (conf_dir() / key).glob("*.yaml"))) for key, _ in groups}
     return "\n".join(f"{key}={value} is none of {options[key]}" for key, value in groups if value not in options[key])
 
@@ -446,8 +446,8 @@ def _leave_at_once() -> None:
         os._exit(_finished[-1])
 
 
-def _told(error: UserError) -> None:
-    """Say a mistake; in a sweep the other jobs go on, and the sweep fails at its end."""
+def _exit_with(error: UserError) -> None:
+    """End with the message of a mistake; in a sweep the other jobs go on, and the sweep fails at its end."""
     config = HydraConfig.get()
     if in_sweep():
         sys.stderr.write(f"job {config.job.num} ({' '.join(config.overrides.task)}) failed: {error}\n")

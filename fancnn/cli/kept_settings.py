@@ -16,7 +16,7 @@ RESERVED = ("_target_", "_partial_")  # of the keys with a meaning for Hydra: a 
 PLACES = ("dirpath", "path", "save_dir", "root_dir", "log_dir", "default_root_dir", "weights_save_path")
 WRITE = ("callbacks", "logger", "trainer")  # these make files
 LEADS_AWAY = re.compile(r"[/\\~]|\.\.")
-NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is said on each command line,
+NOT_REPLAYED = ("output_dir", "overrides", "data.cache")  # where things go is set on each command line,
 NEVER_REPLAYED = "image_limits"  # and how much memory images may take
 
 
@@ -75,7 +75,7 @@ def replayed(
     groups: Mapping[str, Sequence[str]],
     targets: Iterable[str],
 ) -> list[str]:
-    """Return those of an earlier run's command-line arguments that may be said again for it.
+    """Return those of an earlier run's command-line arguments that may be replayed for it.
 
     Args:
         overrides: As the run's folder has them.
@@ -105,14 +105,14 @@ def replayed(
             continue
         elif first in WRITE and _names_place(value):
             raise UserError(
-                f"{place}: {override!r} names a place to write to, and is not said again from a file. If it is yours, "
+                f"{place}: {override!r} names a place to write to, and is not replayed from a file. If it is yours, "
                 "say it on the command line"
             )
         elif first not in known and first not in groups:
-            raise UserError(f"{place}: {override!r} is none of this command's keys, and is not said again")
+            raise UserError(f"{place}: {override!r} is none of this command's keys, and is not replayed")
         elif "${" in value or not _names_only(override, allowed) or not (equals or key.startswith("~")):
             raise UserError(
-                f"{place}: {override!r} is not said again from a file, since it could make or look up anything. If it "
+                f"{place}: {override!r} is not replayed from a file, since it could make or look up anything. If it "
                 "is yours, say it on the command line"
             )
         else:

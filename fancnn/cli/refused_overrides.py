@@ -36,7 +36,7 @@ def refused_overrides(
         overrides: The arguments.
 
     Returns:
-        Empty where it cannot be told apart: with options of Hydra's own, as in a sweep.
+        Empty where it cannot be recognized: with options of Hydra's own, as in a sweep.
     """
     if any(item.startswith("-") or _key(item).partition(".")[0] == "hydra" for item in overrides):
         return []

@@ -63,8 +63,8 @@ def _wrong(key: str, value: Any, hint: Any) -> str:
     if (choice := choice_in(hint)) is None:
         return f"configuration: {key}={value!r} should be {expected(hint)}"
     words = [item for item in value if item not in list(choice)] if isinstance(value, list) else []
-    said = f"{key}: {', '.join(map(repr, words))}" if words else f"{key}={value!r}"
-    return f"{said} is none of {', '.join(choice)}"
+    setting = f"{key}: {', '.join(map(repr, words))}" if words else f"{key}={value!r}"
+    return f"{setting} is none of {', '.join(choice)}"
 
 
 def _object(node: Any, schema: type[S], prefix: str, wrong: frozenset[str], check: Collector) -> S:

@@ -212,7 +212,7 @@ def _of(item: Candidate, split: str) -> list[Prediction]:
 
 
 def _groups(rows: Sequence[Sequence[Prediction]]) -> tuple[str, ...] | None:
-    """Group of each image, by the first table that says one; None where no two images are of one."""
+    """Return the group of each image, by the first table that has one; None where no two images share one."""
     groups = tuple(next((row.group for row in image if row.group), "") for image in zip(*rows, strict=True))
     known = [group for group in groups if group]
     return groups if len(set(known)) < len(known) else None

@@ -12,7 +12,7 @@ first and second (letters), the probability and decision of both, and the change
 | split, images, go, ng | what is compared, each image once |
 | unit | `image` or `group`: what bounds, tests and differences count as independent |
 | confidence | of bounds and differences, for all models together |
-| new_escape_rate, new_overkill_rate | the margins; null where nobody said one |
+| new_escape_rate, new_overkill_rate | the margins; null where none was given |
 | repeated | by letter, rows that repeat an image and do not count |
 | contradicted | images with two labels, not compared |
 | models | by letter: place, thresholds, trained_on (images compared that trained it), scores, looks and

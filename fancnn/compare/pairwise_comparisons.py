@@ -116,8 +116,8 @@ def pairwise_comparisons(
     Args:
         candidates: The models, the one in use first.
         common: Their decisions on the same images.
-        new_escape_rate: Share of NG parts that may be new escapes; None: nobody said.
-        new_overkill_rate: Share of GO parts that may be new overkills; None: nobody said.
+        new_escape_rate: Share of NG parts that may be new escapes; None where not given.
+        new_overkill_rate: Share of GO parts that may be new overkills; None where not given.
         confidence: Of everything that is stated of new escapes, of new overkills, and of each difference; for all
             models together.
     """

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.compare` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.compare`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +25,7 @@ class ComparedSplit(Choice):
 
 @dataclass
 class CompareSettings:
-    """Everything `python -m fancnn.compare` can be told; `runs` are its arguments without a key."""
+    """All settings of `python -m fancnn.compare`; `runs` are its arguments without a key."""
 
     runs: list[str]
     split: ComparedSplit | None

@@ -75,7 +75,7 @@ def _keep_split(folder: Path, images: Sequence[LabeledImage]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         write_split(images, table)
     elif split_hash(read_split(table)) != split_hash(images):
-        raise UserError(f"{table} has other images or other folds than now: start anew, without ckpt=...")
+        raise UserError(f"{table} has other images or other folds than now: start again, without ckpt=...")
 
 
 def _is_finished(folder: Path) -> bool:
@@ -144,7 +144,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     )
     write_metrics(Run(run).metrics, metrics)
     run_folders.finish(run)
-    _tell(splits, means, len(folders))
+    _print_means(splits, means, len(folders))
     if split:
         print_decision(chosen, split)
     say(f"\nrun folder: {run}\n  every score, threshold and certificate works on {run / 'predictions.csv'}")
@@ -191,7 +191,7 @@ def mean_over_folds(
     return mean, max(mean - half, least), min(mean + half, most)
 
 
-def _tell(splits: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
+def _print_means(splits: Mapping[str, Any], means: Mapping[str, Any], folds: int) -> None:
     rows = [
         [title, *(("undefined", "") if means[name] is None else _shown(*means[name]))]
         for name, title in console_scores(splits).items()

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.crossval` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.crossval`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from fancnn.settings.validation import validate_folds
 
 @dataclass(kw_only=True)
 class CrossvalSettings(TrainSettings):
-    """Everything `python -m fancnn.crossval` can be told."""
+    """All settings of `python -m fancnn.crossval`."""
 
     folds: int
 

@@ -7,7 +7,7 @@ ClassCounts = tuple[int, ...]  # training images of GO first, then of NG, or of 
 
 
 def equal_counts(outputs: Sequence[str]) -> ClassCounts:
-    """Return where the training split is not known yet: one of each class that the outputs tell apart."""
+    """Return where the training split is not known yet: one of each class that the outputs distinguish."""
     return (1,) * max(2, len(outputs))
 
 
@@ -23,7 +23,7 @@ def balanced_weights(counts: Sequence[int]) -> tuple[float, ...]:
 
 
 def log_priors(counts: Sequence[int]) -> tuple[float, ...]:
-    """Log of each class's share, the best guess of a softmax before an image is seen.
+    """Return the log of each class's share, the best guess of a softmax before an image is seen.
 
     The difference of two is the best guess of one logit: the log of NG to GO.
 

@@ -51,11 +51,11 @@ class ImageDataModule(pl.LightningDataModule):
         go_class: Name of the folder with good parts.
         preprocess: Gives the size and the background; the model has the same one.
         plan: Which image is in which split.
-        cache: Folder that keeps decoded images for the next run; None decodes them anew.
+        cache: Folder that keeps decoded images for the next run; None decodes them again.
         on_bad_file: `error` refuses unreadable files, naming them; `skip` leaves them out (see `skipped`).
         sampler: Which training images an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
             whatever the types.
-        labels: What they tell apart, see `fancnn.data.label_modes`: `binary` and `softmax` GO (0) and NG (1),
+        labels: What they distinguish, see `fancnn.data.label_modes`: `binary` and `softmax` GO (0) and NG (1),
             `defect_types` each type of NG, too (1, 2, ...).
         batch_size: Images a training step.
         eval_batch_size: Images at once where nothing is learnt.

@@ -54,7 +54,7 @@ class DecodedFiles:
 
 
 def cache_name(root: Path, preprocess: Preprocess) -> str:
-    """Name of the cache folder of `root`: readable, and another one for whatever may change a pixel."""
+    """Return the name of the cache folder of `root`: readable, and another one for whatever may change a pixel."""
     about = json.dumps(_about(root, preprocess), sort_keys=True)
     return f"{root.resolve().name or 'root'}-{hashlib.sha256(about.encode()).hexdigest()[:16]}"
 

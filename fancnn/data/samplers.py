@@ -22,7 +22,7 @@ def shuffled(labels: Tensor) -> Draw:
 
 
 def balanced(labels: Tensor) -> Draw:
-    """Return as many images as there are, drawn with replacement, GO and NG with the same chance.
+    """Return as many images as there are, drawn with replacement, GO and NG with the same probability.
 
     The scores `train/...` are of what was drawn, here and where it is undersampled; `val/...` are of all images.
 

@@ -116,7 +116,7 @@ class SeenImages:
         )
 
     def without(self, *roles: Role) -> "SeenImages":
-        """Return the record without `roles`: what is chosen or fitted anew owes nothing to the images of before."""
+        """Return the record without `roles`: what is chosen or fitted again owes nothing to the images of before."""
         kept = {role: hashes for role, hashes in self.by_role.items() if role not in roles}
         return SeenImages(kept, complete=self.complete)
 

@@ -88,8 +88,8 @@ def _as_in_file(images: Sequence[LabeledImage], path: Path) -> list[LabeledImage
     if missing or changed:
         raise UserError(
             f"data.split_file={path} does not fit the images: {_examples(missing, 'missing')}"
-            f"{'; ' if missing and changed else ''}{_examples(changed, 'changed')}. Restore them or split anew without "
-            "data.split_file"
+            f"{'; ' if missing and changed else ''}{_examples(changed, 'changed')}. Restore them or split again "
+            "without data.split_file"
         )
     return [
         replace(image, split=wanted[image.path].split, group=image.group or wanted[image.path].group)

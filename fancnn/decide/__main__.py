@@ -1,4 +1,4 @@
-"""Choose a run's thresholds anew: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
+"""Choose a run's thresholds again: `python -m fancnn.decide run=outputs/train/<stamp> decision.rule=f1`."""
 
 from fancnn.cli.command import command
 from fancnn.decide.settings import DecideSettings

@@ -43,7 +43,7 @@ NO_LINE = LineSettings(None, None, None, CostSettings(None, None, None))
 
 
 def decide(settings: DecideSettings) -> Thresholds:
-    """Choose the thresholds of a finished run anew, from its own predictions, and keep them in it.
+    """Choose the thresholds of a finished run again, from its own predictions, and keep them in it.
 
     The best checkpoint, `predictions.csv` and `metrics.json` change together with them.
 
@@ -82,7 +82,7 @@ def keep(
     line: LineSettings | None = None,
     rule: DecisionSettings | None = None,
 ) -> Path:
-    """Put thresholds into a run: its best checkpoint, its predictions and its metrics; tell what they come to.
+    """Put thresholds into a run: its best checkpoint, its predictions and its metrics; print what they come to.
 
     Args:
         run: A run folder.

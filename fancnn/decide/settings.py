@@ -1,4 +1,4 @@
-"""What `python -m fancnn.decide` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.decide`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from fancnn.settings.validation import validate_earlier
 
 @dataclass
 class DecideSettings:
-    """Everything `python -m fancnn.decide` can be told."""
+    """All settings of `python -m fancnn.decide`."""
 
     run: str
     decision: DecisionSettings

@@ -413,11 +413,11 @@ def _validate_rate(calibration: Calibration) -> None:
 
 
 def _validate_method(calibration: Calibration) -> None:
-    as_told = {
+    is_consistent = {
         "none": replace(calibration, ng_rate=None) == UNCALIBRATED,
         "temperature": (calibration.logits, calibration.calibrated) == ((0.0,), (0.0,)),
         "platt": calibration.logits == (0.0,),
         "isotonic": len(calibration.logits) > 1,
     }
-    if not isinstance(calibration.method, str) or not as_told.get(calibration.method, False):
-        raise ValueError(f"expected a calibration of its method, one of {', '.join(as_told)}, got {calibration}")
+    if not isinstance(calibration.method, str) or not is_consistent.get(calibration.method, False):
+        raise ValueError(f"expected a calibration of its method, one of {', '.join(is_consistent)}, got {calibration}")

@@ -18,7 +18,7 @@ from it, no `scope`, `excluded`, `refusal` nor hashes; it counted groups without
 were planned (null for any number); absent before |
 | confidence_spent | what this look is held to, and the bounds with it, so that `confidence` holds over all looks; see
 `fancnn.decisions.look_spending`; absent before |
-| unit, method, largest_group | what is counted, how the claim is proven, and what was said of the largest group |
+| unit, method, largest_group | what is counted, how the claim is proven, and the size given for the largest group |
 | thresholds, searched | that the claim is of (null where none was found), and whether they were found on these images |
 | bound | the largest escape rate of the unit that is compatible with what was seen, at this confidence |
 | ng, escapes, go, overkills | counted by unit: parts, or groups that have one |
@@ -170,7 +170,7 @@ def certified(
     """State the claim on the escape rate that `rows` can prove.
 
     Args:
-        rows: Images, each once; those without truth or probability are passed over, and said; of copies one counts.
+        rows: Images, each once; those without truth or probability are left out with a warning; of copies one counts.
         escape_rate: Largest share of the unit that may pass, in (0, 1).
         confidence: In (0, 1).
         thresholds: Chosen on other images; None finds the largest threshold for which the claim holds, on these.
@@ -530,7 +530,7 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
     alike = max(Counter(unknown).values(), default=0)
     if alike > 1 and alike > MANY_ALIKE * len(rows):
         yield (
-            f"copies cannot be told: {alike:,} of {plural(len(rows), 'image')} have exactly the same "
+            f"copies cannot be recognized: {alike:,} of {plural(len(rows), 'image')} have exactly the same "
             "probability, and the "
             "table has no hashes; a copy counts as a part of its own, and proves nothing"
         )

@@ -51,13 +51,13 @@ def claim_unit(groups: Sequence[str], unit: Unit | None, largest_group: int | No
 
     Args:
         groups: As `natural_unit`.
-        unit: Asked for; None takes parts where `largest_group` is said, else the natural one.
+        unit: Asked for; None takes parts where `largest_group` is given, else the natural one.
         largest_group: The most NG parts that one group of the line can hold; None where that is not known.
         key: What the keys of the configuration begin with, for texts.
 
     Raises:
         UserError: If `unit` is group and an image has none; if it is part, images share groups and `largest_group` is
-            not said; or if `largest_group` would change nothing.
+            not given; or if `largest_group` would change nothing.
     """
     chosen = unit or ("part" if largest_group is not None else natural_unit(groups))
     named = Counter(group for group in groups if group)

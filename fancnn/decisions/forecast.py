@@ -112,7 +112,7 @@ def forecast(
     counts = _by_class_and_decision(tested)
     possible = _possible(counts, recheck)
     if costs and costs.look is None and possible[1]:
-        raise UserError("line.costs.look is not said, but parts are rechecked: expected what a look costs, e.g. 0.5")
+        raise UserError("line.costs.look is not set, but parts are rechecked: expected what a look costs, e.g. 0.5")
     if draws < 1 or not 0 < confidence < 1:
         raise ValueError(f"draws={draws}, confidence={confidence}: expected at least 1, and a share in (0, 1)")
     if worth is not None and min(worth) <= 0:

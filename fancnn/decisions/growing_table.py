@@ -233,7 +233,7 @@ def _validate_same(earlier: Looks, now: Looks, place: str) -> None:
     changed = [(name, *pair) for name, pair in fixed.items() if len(set(pair)) > 1]
     if changed:
         was = "; ".join(
-            f"{name} changed" if "weights" in name else f"{name} {_said(old)} before and {_said(new)} now"
+            f"{name} changed" if "weights" in name else f"{name} {_in_words(old)} before and {_in_words(new)} now"
             for name, old, new in changed
         )
         raise UserError(
@@ -354,7 +354,7 @@ def _noun(unit: str) -> str:
     return "groups" if unit == "group" else "parts"
 
 
-def _said(value: object) -> str:
+def _in_words(value: object) -> str:
     if isinstance(value, tuple):
         return Thresholds(*value).in_words()
     return percent(value) if isinstance(value, float) else str(value)

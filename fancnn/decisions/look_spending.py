@@ -16,7 +16,7 @@ def spent_alpha(alpha: float, number: int, planned: int | None = None) -> float:
     does the one that is kept, whichever of the models it is of and for whatever reason it was picked, its score on
     these images included. A model has its number from the moment it is scored, since it might be the one that is
     picked. What the bound does not cover are questions that these images have written: a model that was changed, or
-    trained anew in another way, for what an earlier look has shown, or a further claim that was made up for it. No
+    trained again in another way, for what an earlier look has shown, or a further claim that was made up for it. No
     count of looks mends these; images that nobody has looked at do.
 
     Args:
@@ -43,7 +43,7 @@ def spent_alpha(alpha: float, number: int, planned: int | None = None) -> float:
 def held_to(confidence: float, number: int, planned: int | None = None) -> float:
     """Return the confidence that look `number` is held to, so that `confidence` holds over all looks.
 
-    `1 - spent_alpha(...)`, with what may be spent rounded down to three digits, so that people can be told the number
+    `1 - spent_alpha(...)`, with what may be spent rounded down to three digits, so that people can be given the number
     as it is.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Parts of one lot, panel or patient are alike, so that parts are no independent draws; lots are. Lot i has `n_i` NG
 parts, of which `e_i` pass, and no lot of the line has more than M. The share of the line's NG parts that pass is
-E[e] / E[n]: one rare, large, bad lot may carry most of it, and without M nothing could be said. Against the
+E[e] / E[n]: one rare, large, bad lot may carry most of it, and without M nothing could be claimed. Against the
 hypothesis that this share is r or more, that is E[e] >= r E[n], let
 
     z_i = r n_i - e_i,        -(1 - r) M <= z_i <= r M,        E[z] <= 0.

@@ -89,13 +89,13 @@ def _outputs(value: Any, key: str) -> None:
 OUTPUTS: Kind = _outputs
 
 
-class NotSaid(Enum):
+class Absent(Enum):
     """What a key is whose absence means something else than null."""
 
-    NOT_SAID = "not said"
+    ABSENT = "absent"
 
 
-NOT_SAID = NotSaid.NOT_SAID
+ABSENT = Absent.ABSENT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ class CheckpointMetadata(StoredModelMetadata):
     Attributes:
         format: Tells its files from others.
         version: Of the format.
-        complete: Whether its command has ended for it; None before that was said.
+        complete: Whether its command has ended for it; None before that was recorded.
         network: `_target_` and arguments of the network.
         calibration: As above.
         decision_rule: That chose the thresholds, by the keys of `decision`; None where none can choose again.
@@ -169,7 +169,7 @@ class CheckpointMetadata(StoredModelMetadata):
     complete: bool | None = None
     network: Annotated[Mapping[str, Any], NETWORK] = field(default_factory=dict)
     calibration: Annotated[Mapping[str, Any], CALIBRATION] = field(default_factory=dict)
-    decision_rule: Annotated[Mapping[str, Any] | NotSaid | None, optional(DECISION_RULE)] = NOT_SAID
+    decision_rule: Annotated[Mapping[str, Any] | Absent | None, optional(DECISION_RULE)] = ABSENT
     init: Annotated[Mapping[str, Any] | None, INIT] = None
     task: str | None = None
     learnt: list[str] | None = None
@@ -193,7 +193,7 @@ class CheckpointMetadata(StoredModelMetadata):
         return {
             name: value
             for name, value in values.items()
-            if value is not NOT_SAID
+            if value is not ABSENT
             and (value is not None or name in null_says_something)
             and not (self.is_pretraining and name in of_an_inspector)
         }

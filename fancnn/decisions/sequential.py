@@ -1,4 +1,4 @@
-"""What may be said of a rate at any time of looking, while parts come in.
+"""What may be claimed of a rate at any time of looking, while parts come in.
 
 `fancnn.metrics.intervals.upper_bound` holds at one number of parts that was fixed before. Who looks, finds the claim
 unproven, adds parts and looks again, until it is granted, breaks it far more often than it says: each look is another

@@ -110,7 +110,7 @@ def threshold_for_escape_rate(
     go_probabilities: ArrayLike = (),
     key: str = "",
 ) -> ThresholdChoice:
-    """Return the largest threshold of which it can be said that at most `escape_rate` of all NG parts pass.
+    """Return the largest threshold for which it can be claimed that at most `escape_rate` of all NG parts pass.
 
     With `unit` group: that at most `escape_rate` of all groups with NG parts have one that passes, and no larger share
     of these parts does. How the claim is proven says `fancnn.decisions.escape_claims.NgEvidence.search`. The

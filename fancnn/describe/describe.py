@@ -29,11 +29,11 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     network_facts = facts(inner, (height, width))
     name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
     say(f"{name} for images of {height}x{width}\n")
-    _tell(LAYERS, [_layer_row(layer) for layer in network_facts.layers], left=2)
+    _print_rows(LAYERS, [_layer_row(layer) for layer in network_facts.layers], left=2)
     say("\nMFLOP   millions of multiplications and additions, for one image")
     say("sees    pixels of the image, a side, that a unit depends on")
     say("every   pixels from one unit to the next\n")
-    _tell(STARTS, [_start_row(layer) for layer in network_facts.layers if layer.std is not None], left=2)
+    _print_rows(STARTS, [_start_row(layer) for layer in network_facts.layers if layer.std is not None], left=2)
     say("\nin theory, measured   standard deviation of the kernel's values\n")
     say(_totals(network_facts))
     return network_facts
@@ -87,7 +87,7 @@ def _pair(values: Sequence[int]) -> str:
     return str(values[0]) if len(set(values)) == 1 else "x".join(map(str, values))
 
 
-def _tell(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
+def _print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> None:
     """Print rows under their headings, as wide as needed; the first `left` columns are words, the others numbers."""
     widths = [max(len(cells[column]) for cells in (columns, *rows)) for column in range(len(columns))]
     for cells in (columns, *rows):

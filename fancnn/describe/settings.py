@@ -1,4 +1,4 @@
-"""What `python -m fancnn.describe` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.describe`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class NetworkSettings:
 
 @dataclass
 class DescribeSettings:
-    """Everything `python -m fancnn.describe` can be told."""
+    """All settings of `python -m fancnn.describe`."""
 
     seed: int
     data: ImageSizeSettings

@@ -46,7 +46,7 @@ CERTAIN = 1e-12  # a mean probability is kept so far from 0 and 1, where its log
 def ensemble(settings: EnsembleSettings) -> Path:
     """Join runs into one model and leave a run folder that predict, evaluate, report and certify take.
 
-    Runs with one split are calibrated and decided anew, on the mean of their predictions. The folds of a
+    Runs with one split are calibrated and decided again, on the mean of their predictions. The folds of a
     cross-validation have no image that all of them have not seen: the thresholds are chosen on the predictions of the
     folds, each by the model that had not seen the image, and members keep their own calibrations.
 
@@ -146,7 +146,7 @@ def _joined(models: Sequence[Model]) -> Model:
     first = models[0]
     names = first.outputs if first.has_types and all(model.outputs == first.outputs for model in models) else ONE
     if names == ONE and any(model.has_types for model in models):
-        say("warning: the members do not all tell the same types apart, so that the ensemble names none")
+        say("warning: the members do not all distinguish the same types, so that the ensemble names none")
     network = network_from_dict(config, len(names))
     for member, model in zip(network.members, models, strict=True):  # type: ignore[arg-type]
         member.load_state_dict(model.network.state_dict())

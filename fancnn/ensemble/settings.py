@@ -1,4 +1,4 @@
-"""What `python -m fancnn.ensemble` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.ensemble`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from fancnn.settings.validation import validate_earlier
 
 @dataclass
 class EnsembleSettings:
-    """Everything `python -m fancnn.ensemble` can be told."""
+    """All settings of `python -m fancnn.ensemble`."""
 
     runs: list[str]
     calibration: CalibrationMethod

@@ -59,7 +59,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     if undecided := sum(score.not_finite for score in scores):
         say(
             f"warning: {NOT_FINITE} for {undecided} of {plural(len(scores), 'image')}; they are not scored, "
-            "and their rows in predictions.csv say so. The model's weights or its file are damaged: train it anew"
+            "and their rows in predictions.csv say so. The model's weights or its file are damaged: train it again"
         )
     images = [
         replace(image, sha256=score.sha256, pixel_sha256=score.pixel_sha256)

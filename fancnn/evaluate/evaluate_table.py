@@ -80,7 +80,7 @@ def state(
     line: LineSettings,
     metrics: RunMetrics,
 ) -> Evaluated:
-    """Score the rows, tell it and write it; `metrics` has what is known of the model."""
+    """Score the rows, print the scores and write them; `metrics` has what is known of the model."""
     output, unread = Path(settings.output_dir), sum(bool(row.error) for row in rows)
     write_predictions(rows, Run(output).predictions)
     splits = {

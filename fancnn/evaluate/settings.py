@@ -1,4 +1,4 @@
-"""What `python -m fancnn.evaluate` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.evaluate`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ class OtherData:
 
 @dataclass
 class EvaluateSettings:
-    """Everything `python -m fancnn.evaluate` can be told."""
+    """All settings of `python -m fancnn.evaluate`."""
 
     run: str | None
     table: str | None
@@ -45,7 +45,7 @@ class EvaluateSettings:
             check(lambda: validate_device(self.device))
             check(lambda: validate_thresholds(self.threshold, self.recheck))
             if (self.run is None) == (self.table is None):
-                raise UserError("say either run=outputs/train/<stamp>, or table=predictions.csv of any model")
+                raise UserError("give either run=outputs/train/<stamp>, or table=predictions.csv of any model")
 
     def validate_paths(self) -> None:
         with collected() as check:

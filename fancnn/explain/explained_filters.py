@@ -33,7 +33,7 @@ IMAGES_OF_A_FILTER = 5
 
 
 def first_network(metadata: CheckpointMetadata, seed: int | None = None) -> tuple[nn.Module | None, str]:
-    """Return the network as it was before the first step, drawn anew from the run's seed, or else why that cannot be.
+    """Return the network as it was before the first step, drawn again from the run's seed, or else why that cannot be.
 
     Args:
         metadata: What the checkpoint says of itself.
@@ -66,7 +66,7 @@ def first_filters(model: Model) -> tuple[list[Panel], dict[str, Any] | None]:
 def maximized_filters(
     model: Model, layer: MapLayer, stats: ActivationStats, root: Path, count: int, seed: int
 ) -> list[Panel]:
-    """Return panels of images that maximize the filters which tell NG from GO best."""
+    """Return panels of images that maximize the filters which distinguish NG from GO best."""
     if not stats.images:
         return []
     labels = torch.tensor([image.label for image in stats.images])

@@ -48,7 +48,7 @@ def warnings(model: Model, gone: int, unread: int) -> list[str]:
     trained, here = model.metadata.versions.get("torch", ""), versions()["torch"]
     if trained.partition("+")[0] != here.partition("+")[0]:
         sentences.append(
-            f"The run was trained with torch {trained}, this is {here}: the first weights are drawn anew here, and "
+            f"The run was trained with torch {trained}, this is {here}: the first weights are drawn again here, and "
             "another version may draw others."
         )
     if gone:

@@ -6,7 +6,7 @@ Format version 2 (version 1 called `split` `part` and `images` `pictures`):
 | --- | --- |
 | format, version | `fancnn-explain`, 2 |
 | weights_sha256 | of the model, as in the run's `metrics.json`; absent before |
-| run, epoch, split | the run, the epoch of its weights, and the split its images are of (null: `input` said others) |
+| run, epoch, split | the run, the epoch of its weights, and the split its images are of (null: `input` named others) |
 | layer, methods, baseline | as configured; `layer` is the one that was taken |
 | images | a list: path, why it is shown, label (null: not known), logit (not calibrated), probability, decision, |
 | | and `found_type`, the likeliest were it NG, with its share of P(NG), `type_share` (empty and null without types) |

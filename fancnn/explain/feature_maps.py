@@ -152,7 +152,7 @@ def discriminative_channels(values: Tensor, labels: Tensor, count: int) -> list[
 
 
 def first_convolution(network: nn.Module) -> tuple[str, nn.Conv2d] | None:
-    """Name and layer of the first convolution if it reads colours; None where there is no such layer."""
+    """Return name and layer of the first convolution if it reads colours; None where there is no such layer."""
     pairs: Mapping[str, nn.Module] = dict(network.named_modules())
     name, layer = next(((n, m) for n, m in pairs.items() if isinstance(m, nn.Conv2d)), ("", None))
     return (name, layer) if isinstance(layer, nn.Conv2d) and layer.weight.shape[1] == 3 else None

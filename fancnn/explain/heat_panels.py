@@ -1,4 +1,4 @@
-"""The panels of an explanation with heat, and what is said of each image."""
+"""The panels of an explanation with heat, and the text on each image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -97,14 +97,14 @@ def decision_words(subject: ExplainedImage) -> str:
     """
     probability = float(expit(subject.logit))
     calibrated = f"P(NG) {probability:.3f}, calibrated {subject.probability:.3f}"
-    said = f"Logit {subject.logit:+.2f}: {calibrated}, so {subject.decision}{_type_words(subject)}."
+    decided = f"Logit {subject.logit:+.2f}: {calibrated}, so {subject.decision}{_type_words(subject)}."
     if subject.label is None:
-        return f"What it is, is not known. {said}"
+        return f"What it is, is not known. {decided}"
     loss = float(np.logaddexp(0, -subject.logit if subject.label else subject.logit))
     named = "Loss of GO against NG" if subject.guess.name else "Loss"  # with types, training asks for these, too
     pull = f"p - y = {probability:.3f} - {subject.label} = {probability - subject.label:+.3f}"
     also = ", with p before calibration" if abs(probability - subject.probability) > 5e-4 else ""
-    return f"It is {subject.truth}. {said} {named} {loss:.3f}: its gradient at the logit is {pull}{also}."
+    return f"It is {subject.truth}. {decided} {named} {loss:.3f}: its gradient at the logit is {pull}{also}."
 
 
 def _type_words(subject: ExplainedImage) -> str:

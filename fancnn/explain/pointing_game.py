@@ -27,7 +27,7 @@ class PointingGameSample:
 
 @dataclass(frozen=True)
 class ByChance:
-    """What guessing would give on one image: the mask's share of the area, and the chances to hit."""
+    """What guessing would give on one image: the mask's share of the area, and the probability of a hit."""
 
     area: float  # what even heat has inside the mask
     pointing: float  # a pixel drawn at random hits

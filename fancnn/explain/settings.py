@@ -1,4 +1,4 @@
-"""What `python -m fancnn.explain` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.explain`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +29,7 @@ class HeatMethod(Choice):
 
 @dataclass
 class ExplainSettings:
-    """Everything `python -m fancnn.explain` can be told."""
+    """All settings of `python -m fancnn.explain`."""
 
     run: str
     input: str | None

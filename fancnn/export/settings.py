@@ -1,4 +1,4 @@
-"""What `python -m fancnn.export` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.export`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ class ExportFormat(Choice):
 
 @dataclass
 class ExportSettings:
-    """Everything `python -m fancnn.export` can be told."""
+    """All settings of `python -m fancnn.export`."""
 
     run: str
     format: ExportFormat

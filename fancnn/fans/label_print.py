@@ -1,6 +1,6 @@
 """The round label printed for the hub: a few designs with text, bars and marks.
 
-Each design is lopsided on purpose, so that a turned label can be told from a straight one.
+Each design is lopsided on purpose, so that a turned label differs from a straight one.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from fancnn.fans.scene import Scene, draw_scene, paint
 # A pixel belongs to a defect if it changes a channel by more than this, in values from 0 to 1.
 TOLERANCE = 4 / 255
 
-# A pixel that changes by more than this can be told from the sensor's noise by eye.
+# A pixel that changes by more than this can be distinguished from the sensor's noise by eye.
 PLAIN = 24 / 255
 
 # Independent streams of random numbers for one image, so that a defect does not change the rest.

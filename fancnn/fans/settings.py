@@ -1,4 +1,4 @@
-"""What `python -m fancnn.fans` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.fans`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from fancnn.settings.groups import FansSettings
 
 @dataclass
 class RenderSettings(FansSettings):
-    """Everything `python -m fancnn.fans` can be told."""
+    """All settings of `python -m fancnn.fans`."""
 
     root: str
 

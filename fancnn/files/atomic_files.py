@@ -8,7 +8,7 @@ There is one way to do so, `atomic_file`; for text it has a stream (`atomic_text
 (`write_atomically`), and what comes as several files is made in a folder (`atomic_folder`).
 
 Whoever writes holds a lock on what it writes (`flock`), which ends with its process, however that ends. So the next
-writer of the same target can tell what an earlier one left half-written, and removes it, from what another process is
+writer of the same target knows what an earlier one left half-written, and removes it, from what another process is
 writing at this moment. Where a file system knows no such lock, nothing is removed.
 """
 

@@ -22,7 +22,7 @@ MOST_VALUES = (
 SHOWN = 60  # characters of a value that is none
 
 
-class Mismatch(ValueError):  # noqa: N818  # told to users as part of a `UserError`
+class Mismatch(ValueError):  # noqa: N818  # shown to users as part of a `UserError`
     """Content of a file that is not of its kind; the text says at which key, what was expected and what came."""
 
 
@@ -199,7 +199,7 @@ def kinds_of(dataclass: type) -> dict[str, Kind]:
         Traceback (most recent call last):
         fancnn.files.plain_data.Mismatch: size: expected a whole number from 1, got 0
     """
-    return {name: _kind_of(said) for name, said in get_type_hints(dataclass, include_extras=True).items()}
+    return {name: _kind_of(hint) for name, hint in get_type_hints(dataclass, include_extras=True).items()}
 
 
 def settings_of(schema: type) -> Kind:
@@ -231,25 +231,25 @@ def _nested(item: Field[Any], value: Any) -> Any:
     return schema(**{inner.name: _nested(inner, value[inner.name]) for inner in fields(schema) if inner.name in value})
 
 
-def _kind_of(said: Any) -> Kind:
-    if get_origin(said) is Annotated:
-        kind: Kind = said.__metadata__[0]
+def _kind_of(hint: Any) -> Kind:
+    if get_origin(hint) is Annotated:
+        kind: Kind = hint.__metadata__[0]
         return kind
-    if said in _OF_TYPES:
-        return _OF_TYPES[said]
-    if is_dataclass(said) and isinstance(said, type):
-        return settings_of(said)
-    if isinstance(said, type) and issubclass(said, Enum):
-        return one_of(*said)
-    of = get_args(said)
-    if get_origin(said) is UnionType and type(None) in of:
+    if hint in _OF_TYPES:
+        return _OF_TYPES[hint]
+    if is_dataclass(hint) and isinstance(hint, type):
+        return settings_of(hint)
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return one_of(*hint)
+    of = get_args(hint)
+    if get_origin(hint) is UnionType and type(None) in of:
         (item,) = (item for item in of if item is not type(None))
         return optional(_kind_of(item))
-    if get_origin(said) is list:
+    if get_origin(hint) is list:
         return list_of(_kind_of(of[0]))
-    if get_origin(said) is dict and of[0] is str:
+    if get_origin(hint) is dict and of[0] is str:
         return map_of(_kind_of(of[1]))
-    raise TypeError(f"{said} has no kind: say one, Annotated[..., kind]")
+    raise TypeError(f"{hint} has no kind: say one, Annotated[..., kind]")
 
 
 _OF_TYPES: dict[Any, Kind] = {str: text, bool: truth, int: whole(), float: number, Any: anything}

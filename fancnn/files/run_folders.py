@@ -68,12 +68,12 @@ def why_incomplete(run: Path, *, deciding: bool = False) -> str:
 
     Args:
         run: The folder.
-        deciding: Whether it is to be decided anew, which mends a decision that was cut short.
+        deciding: Whether it is to be decided again, which mends a decision that was cut short.
     """
     if run.resolve() in _own:
         return ""
     if (run / DECIDING).exists() and not deciding:
-        return f"{run} was being decided anew when that was stopped: run python -m fancnn.decide again"
+        return f"{run} was being decided again when that was stopped: run python -m fancnn.decide again"
     if (run / UNFINISHED).exists():
         return in_words(run, *_begun(run))
     judged = Run(run).predictions.exists() and Run(run).checkpoints.is_dir()
@@ -96,7 +96,7 @@ def in_words(run: Path, command: str, top: Path) -> str:
     if _is_bare(run):
         return f"{stopped}, {BARE}. Remove it, and run the command again"
     if command not in RESUMED:
-        return f"{stopped}. Make it anew: python -m fancnn.{command} --help"
+        return f"{stopped}. Make it again: python -m fancnn.{command} --help"
     here = f" {argument('hydra.run.dir', top)}" if command in IN_ANOTHER else ""
     completes = f"{stopped}. This completes it: python -m fancnn.{command} {argument('ckpt', top)}{here}"
     if command != "train" or run != top:

@@ -91,7 +91,7 @@ def validate_archive(file: BinaryIO) -> bool:
     """Verify the seal of a zip archive, if it has one, and the checksum of every member.
 
     Args:
-        file: Open for reading; where it stands after that is not said.
+        file: Open for reading; where it stands after that is undefined.
 
     Returns:
         Whether it has a seal.

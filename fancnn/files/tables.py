@@ -124,11 +124,11 @@ def _row(path: Path, line: int, columns: Sequence[str], cells: Sequence[str], la
         raise UserError(f"{place} holds a NUL character, which no name and no number has")
     row = {name: from_cell(cell) for name, cell in zip(columns, cells, strict=False)}
     row = {name: row.get(name, "") for name in columns}
-    said = row.get("version", "").strip() or "1"
-    if not said.isascii() or not said.isdigit() or len(said) > MOST_DIGITS or int(said) < 1:
-        raise UserError(f"{place}: version={said[:40]!r} should be a whole number, the table's format")
-    if int(said) > latest:
-        raise UserError(f"{path} has format version {said}; this fancnn reads up to {latest}: update it")
+    version = row.get("version", "").strip() or "1"
+    if not version.isascii() or not version.isdigit() or len(version) > MOST_DIGITS or int(version) < 1:
+        raise UserError(f"{place}: version={version[:40]!r} should be a whole number, the table's format")
+    if int(version) > latest:
+        raise UserError(f"{path} has format version {version}; this fancnn reads up to {latest}: update it")
     return row
 
 

@@ -1,6 +1,6 @@
-"""Classes of the user's own that a configuration or a file may name: those that this process was told to trust.
+"""Classes of the user's own that a configuration or a file may name: those that this process may trust.
 
-A command is told by `trust=package.module.Class`, a program by `fancnn.load(run, trust=[...])`. A file alone can name
+A command takes `trust=package.module.Class`, a program calls `fancnn.load(run, trust=[...])`. A file alone can name
 none of them.
 """
 

@@ -70,7 +70,7 @@ def rank_filters(settings: FilterSettings) -> dict[str, dict[str, Values]]:
         write_atomically(output / f"filters-{name}.png", drawing.png())
     for name, criterion in CRITERIA.items():
         say(f"{_number(name)} {name:17}  {criterion.says}")
-    _tell(by_layer, agreements)
+    _print_agreements(by_layer, agreements)
     for name, of_layer in by_layer.items():
         for line in worthless(of_layer):
             say(f"{name}: {line}")
@@ -157,7 +157,7 @@ def _write_json(
     write_json(path, {"format": FORMAT, "version": VERSION, **about, "criteria": says, "layers": layers})
 
 
-def _tell(by_layer: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
+def _print_agreements(by_layer: Mapping[str, Mapping[str, Values]], agreements: Mapping[str, Agreements]) -> None:
     """Print how well criteria agree: of one layer each with each other one, of several layers each with the truth."""
     names = list(CRITERIA)
     if len(by_layer) == 1:

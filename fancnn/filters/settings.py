@@ -1,4 +1,4 @@
-"""What `python -m fancnn.filters` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.filters`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from fancnn.settings.validation import validate_device, validate_earlier
 
 @dataclass
 class FilterSettings:
-    """Everything `python -m fancnn.filters` can be told."""
+    """All settings of `python -m fancnn.filters`."""
 
     run: str
     layer: str | None

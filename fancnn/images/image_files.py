@@ -21,7 +21,7 @@ def iter_image_files(root: Path, others: Counter[str] | None = None) -> Iterator
 
     Links are followed, and each folder is looked into once, whatever paths lead there: under its own where that lies
     below `root`, else under that of the first link, by depth and name. A folder that cannot be looked into is one of
-    the paths: whoever reads it as a file is told why.
+    the paths: whoever reads it as a file gets the reason.
 
     Args:
         root: Where to look.

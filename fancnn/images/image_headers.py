@@ -33,7 +33,7 @@ def validate_container(content: bytes, limits: ImageLimits) -> None:
     """
     if content.startswith(b"\xff\xd8"):
         if content.count(b"\xff\xda") > MOST_SCANS and _scans(content) > MOST_SCANS:
-            raise UnreadableImage(f"a JPEG of more than {MOST_SCANS} scans: save it anew")
+            raise UnreadableImage(f"a JPEG of more than {MOST_SCANS} scans: save it again")
     elif content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         _validate_tiff(content, limits)
     elif content.startswith(b"RIFF"):

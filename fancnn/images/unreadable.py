@@ -3,7 +3,7 @@
 from fancnn.errors import UserError
 
 
-class UnreadableImage(UserError):  # noqa: N818  # told to users, as UserError is
+class UnreadableImage(UserError):  # noqa: N818  # shown to users, as UserError is
     """A file that is no whole image. The text is the reason alone, so that callers can add the path.
 
     Args:

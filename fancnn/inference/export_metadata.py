@@ -72,13 +72,13 @@ class ExportMetadata(StoredModelMetadata):
 
     @property
     def calibration_ng_rate(self) -> float | None:
-        """Share of NG in the mix of parts that P(NG) is for; None where it is not known, as in files of before."""
+        """Return the share of NG in the mix of parts that P(NG) is for; None if unknown, as in earlier files."""
         rate: float | None = self.calibration.get("ng_rate")
         return rate
 
     @property
     def line_ng_rate(self) -> float | None:
-        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        """Return the share of NG on the line that it was trained or decided for; None where none was given."""
         rate: float | None = (self.line or {}).get("ng_rate")
         return rate
 
@@ -101,7 +101,7 @@ class ExportMetadata(StoredModelMetadata):
 
         Args:
             text: What the file has; None if nothing.
-            place: How the file is called in what is told.
+            place: How the file is called in messages.
             sealed: Whether the file has a seal, and it holds.
 
         Raises:
@@ -130,7 +130,7 @@ class ExportMetadata(StoredModelMetadata):
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
         facts = ExportMetadata(**{name: value for name, value in plain.items() if name in _KINDS})
         if facts.seen is not None:
-            SeenImages.from_dict(facts.seen, place)  # read once, so that damage is told here
+            SeenImages.from_dict(facts.seen, place)  # read once, so that damage is reported here
         if facts.sealed and not sealed:
             raise UserError(f"{place} is damaged: {NO_SEAL}")
         return facts

@@ -107,12 +107,12 @@ class ExportedModel:
 
     @property
     def calibration_ng_rate(self) -> float | None:
-        """Share of NG in the mix of parts that P(NG) is for; None where it is not known."""
+        """Return the share of NG in the mix of parts that P(NG) is for; None where it is not known."""
         return self.facts.calibration_ng_rate
 
     @property
     def line_ng_rate(self) -> float | None:
-        """Share of NG on the line that it was trained or decided for; None where that was not said."""
+        """Return the share of NG on the line that it was trained or decided for; None where none was given."""
         return self.facts.line_ng_rate
 
     @property

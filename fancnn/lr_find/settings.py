@@ -1,4 +1,4 @@
-"""What `python -m fancnn.lr_find` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.lr_find`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from fancnn.settings.validation import MOST_STEPS, at_most, is_number
 
 @dataclass(kw_only=True)
 class LrFindSettings(TrainSettings):
-    """Everything `python -m fancnn.lr_find` can be told; the training whose rate it finds is one as any."""
+    """All settings of `python -m fancnn.lr_find`; the training whose rate it finds is one as any."""
 
     min_lr: float
     max_lr: float

@@ -154,7 +154,7 @@ def _with_band(
     *,
     above: bool,
 ) -> tuple[Values, Band] | None:
-    """Share of the parts up to each place, or above it, and its band."""
+    """Return the share of the parts up to each place, or above it, and its band."""
     total = probs.size
     if not total:
         return None

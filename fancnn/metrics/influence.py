@@ -60,7 +60,7 @@ def average_precision_influence(labels: NDArray[np.int64], probabilities: Values
 
 
 def _by_value(labels: NDArray[np.int64], probabilities: Values) -> tuple[NDArray[np.intp], Values, Values]:
-    """Place of each image among the distinct values, ascending, and the GO and NG images at each."""
+    """Return the place of each image among the distinct values, ascending, and the GO and NG images at each."""
     values, places = np.unique(probabilities, return_inverse=True)
     go, ng = (np.bincount(places[labels == label], minlength=values.size).astype(np.float64) for label in (0, 1))
     return places, go, ng

@@ -88,7 +88,7 @@ class Localisation:
 
     @property
     def outcome(self) -> Outcome:
-        """Return whether the method is to be believed; `too few` where there are not `ENOUGH` images to tell."""
+        """Return whether the method is to be believed; `too few` where there are not `ENOUGH` images for that."""
         if self.images < ENOUGH:
             return "too few"
         return "passes" if self.beats_chance and self.beats_untrained else "fails"

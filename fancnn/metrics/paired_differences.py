@@ -27,7 +27,7 @@ UNSEEN_F1 = 0.5**0.5
 
 @dataclass(frozen=True)
 class Difference:
-    """Score of the second model less that of the first; None where undefined, or where there are fewer than two units.
+    """Return the second model's score less the first's; None where undefined, or with fewer than two units.
 
     Attributes:
         value: The difference.

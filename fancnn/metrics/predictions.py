@@ -174,10 +174,10 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
 
 
 def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
-    said = row.get(column, "").strip()
-    share = None if not said else float(said.replace(",", ".")) if _NUMBER.fullmatch(said) else float("nan")
+    cell = row.get(column, "").strip()
+    share = None if not cell else float(cell.replace(",", ".")) if _NUMBER.fullmatch(cell) else float("nan")
     if share is not None and not 0 <= share <= 1:
-        raise UserError(f"{place}: {column}={said[:40]!r} should be a number in [0, 1] or empty")
+        raise UserError(f"{place}: {column}={cell[:40]!r} should be a number in [0, 1] or empty")
     return share
 
 

@@ -12,7 +12,7 @@ def at_prior(probabilities: ArrayLike, from_rate: float, to_rate: float) -> NDAr
 
     The odds are multiplied by the ratio of the prior odds (Saerens, Latinne and Decaestecker 2002, equation 4): exact
     where the probabilities are right for the mix `from_rate` and images of each class are alike in both mixes. The
-    order stays, and so do decisions: what changes is what a probability is said to mean.
+    order stays, and so do decisions: what changes is what a probability means.
 
     Args:
         probabilities: P(NG) in [0, 1], of any shape.
@@ -45,7 +45,7 @@ def mix_in_words(from_rate: float, line_rate: float | None = None) -> str:
 
     Example:
         >>> mix_in_words(0.46, 0.02).partition("; ")[2]
-        'on a line with 2 % NG a part told 0.5 is NG in 2.3 %'
+        'on a line with 2 % NG a part with 0.5 is NG in 2.3 %'
         >>> print(mix_in_words(0.46))
         P(NG) is for parts mixed like the validation images, 46 % NG; line.ng_rate says what it means on the line
     """
@@ -53,10 +53,10 @@ def mix_in_words(from_rate: float, line_rate: float | None = None) -> str:
     if line_rate is None:
         return f"{mix}; line.ng_rate says what it means on the line"
     half = float(at_prior(0.5, from_rate, line_rate))
-    return f"{mix}; on a line with {_percent(line_rate)} NG a part told 0.5 is NG in {_percent(half)}"
+    return f"{mix}; on a line with {_percent(line_rate)} NG a part with 0.5 is NG in {_percent(half)}"
 
 
 def _percent(share: float) -> str:
-    """Return two digits that count, and as many as it takes to tell it from 100 %."""
+    """Return two digits that count, and as many as it takes to distinguish it from 100 %."""
     digits = next((count for count in range(2, 17) if float(f"{100 * share:.{count}g}") < 100), 2)
     return f"{100 * share:.{digits}g} %"

@@ -33,7 +33,7 @@ class NewMistakes:
         units: Groups that hold these parts; as many as parts where there are no groups.
         bound: Largest share of parts of the class that is compatible with what was seen; 1.0 without parts.
         level: Confidence of this bound, corrected for several models.
-        margin: Share that is allowed; None where nobody said.
+        margin: Share that is allowed; None where none was given.
         within: Whether the share is proven to be below the margin; None without margin.
     """
 
@@ -62,7 +62,7 @@ def new_mistakes(
 
     Without a margin each bound is at 1 - (1 - confidence) / models (Bonferroni). With one, models are tested against
     it step by step (Holm 1979): the surest at that level, the next as if there were one model fewer, and so on until
-    one fails. What is then said together holds (Guilbaud 2008): those that passed are below the margin, and the
+    one fails. What is then claimed holds together (Guilbaud 2008): those that passed are below the margin, and the
     others have bounds corrected for how many have not passed. If all pass, each is below its own bound too.
 
     Args:

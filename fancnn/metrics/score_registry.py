@@ -1,4 +1,4 @@
-"""Every score, said once: whoever computes, prints, compares, averages or monitors scores reads `SCORES`.
+"""Every score, defined once: whoever computes, prints, compares, averages or monitors scores reads `SCORES`.
 
 A new score is an entry here and nothing else: it is then in `metrics.json`, on the console, in reports and comparisons,
 and among the means of a cross-validation; with `each_epoch`, training logs it and may choose its best epoch by it.
@@ -33,7 +33,7 @@ class Measure:
 
     Attributes:
         value: Of scored images; None where it is undefined.
-        interval: Where it may lie, at a confidence; None where nothing can be said of that. A score may have none at
+        interval: Where it may lie, at a confidence; None where that is not known. A score may have none at
             all.
     """
 
@@ -236,7 +236,7 @@ SCORES: dict[str, Score] = {
     ),
     "auroc": Score(
         "AUROC",
-        "chance that an NG part scores above a GO part, at any threshold",
+        "probability that an NG part scores above a GO part, at any threshold",
         Measure(lambda images: scores.auroc(images.labels, images.probabilities), uncertainty.auroc_interval),
         each_epoch=True,
     ),
@@ -285,7 +285,7 @@ class ScoreIntervals:
     """Intervals by score, and what they count.
 
     Attributes:
-        by_score: Of each score that has some; None where it is undefined, or nothing can be said of where it may lie.
+        by_score: Of each score that has some; None where it is undefined, or has no interval.
         unit: What is taken for independent.
         note: What a reader must know of them, in sentences; None for nothing.
     """

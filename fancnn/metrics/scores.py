@@ -28,12 +28,12 @@ def brier(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> floa
 
 
 def auroc(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
-    """Return the chance that a random NG part scores above a random GO part, ties half (Mann and Whitney 1947)."""
+    """Return the probability that a random NG part scores above a random GO part, ties half (Mann and Whitney 1947)."""
     return auroc_of_counts(*counts_by_value(labels, probabilities))
 
 
 def average_precision(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float | None:
-    """Sum of precision over the steps in recall, equal probabilities as one step, as scikit-learn does."""
+    """Return the sum of precision over the steps in recall, equal probabilities as one step, as scikit-learn does."""
     return average_precision_of_counts(*counts_by_value(labels, probabilities))
 
 

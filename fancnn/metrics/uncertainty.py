@@ -212,7 +212,7 @@ def _mean(values: Values, units: NDArray[np.intp]) -> tuple[float, Linearized, f
 
 
 def _unit_notes(images: ScoredImages, groups: Sequence[str] | None) -> Iterator[str]:
-    """Yield what is to be said of the unit: groups that are few, or groups that are not counted."""
+    """Yield notes on the unit: groups that are few, or groups that are not counted."""
     truth, units = images.labels, images.units
     if images.groups is None:
         known = [group for group in groups or () if group]

@@ -1,8 +1,9 @@
 """Which layers share channels, what a network is without some of them, and how that network is described.
 
 A filter's output passes its norm and activation and is read by the layers that come next. The filters whose outputs
-are added by residual sums are one: what reads the sum cannot tell them apart. So a `DependencyGroup` is all layers that
-produce a set of channels, their norms, and all layers that read them; removing a channel removes its slice of each.
+are added by residual sums are one: what reads the sum cannot distinguish them. So a `DependencyGroup` is all layers
+that produce a set of channels, their norms, and all layers that read them; removing a channel removes its slice of
+each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -37,7 +37,7 @@ class Start(NamedTuple):
 
 
 INITIALIZERS: dict[str, Initializer] = {
-    # Glorot and Bengio 2010: keeps the variance forward and backward; what Keras does where nothing is said
+    # Glorot and Bengio 2010: keeps the variance forward and backward; what Keras does by default
     "glorot_uniform": Initializer(nn.init.xavier_uniform_, _scaled(1, "average")),
     "glorot_normal": Initializer(nn.init.xavier_normal_, _scaled(1, "average")),
     # He et al. 2015: twice that of the inputs, since ReLU drops half of it

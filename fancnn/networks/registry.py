@@ -19,7 +19,7 @@ MOST_NESTED = 4  # lists in lists, and members in ensembles
 DESCRIBED = "fancnn.networks.Ensemble"  # the one whose arguments are networks in turn
 
 
-class UnknownNetwork(ValueError):  # noqa: N818  # its text is told to users, as that of a ValueError is
+class UnknownNetwork(ValueError):  # noqa: N818  # its text is shown to users, as that of a ValueError is
     """A description that names no network of this package."""
 
 

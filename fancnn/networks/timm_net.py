@@ -80,7 +80,7 @@ def _created(timm: ModuleType, name: str, image_size: Sequence[int], outputs: in
         near = difflib.get_close_matches(name, known, n=3) or [known[0], known[-1]]
         raise ValueError(f"name={name!r} is none of timm's {len(known)} networks. Near: {', '.join(near)}")
     options: dict[str, Any] = {"pretrained": False, "in_chans": 3, "num_classes": outputs}
-    try:  # those made for one size, transformers above all, have to be told which
+    try:  # those made for one size, transformers above all, have to be given it
         network: nn.Module = timm.create_model(name, img_size=tuple(image_size), **options)
     except TypeError as error:
         if "img_size" not in str(error):

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 TEXT, FAINT = "#1d2329", "#8a939c"
-GO, NG, RECHECK = "#0b66b0", "#c2480c", "#7a4fa3"  # also told apart by their lightness, and always by a shape or word
+GO, NG, RECHECK = "#0b66b0", "#c2480c", "#7a4fa3"  # they also differ in lightness, and always by a shape or word
 _ROLES = {TEXT: "currentColor", FAINT: "var(--faint)", GO: "var(--go)", NG: "var(--ng)", RECHECK: "var(--recheck)"}
 
 WIDTH = 4.6  # inches; 331 units of the drawing, about as many as a phone has pixels

@@ -1,4 +1,4 @@
-"""Numbers as people say them; what is not defined is said so, never shown as 0."""
+"""Numbers as people say them; what is not defined is called so, never shown as 0."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

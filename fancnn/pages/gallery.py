@@ -104,7 +104,7 @@ def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: in
 def thumbnails(
     rows: Iterable[Prediction], root: Path, thresholds: Thresholds, hashes: Mapping[str, str] = NO_HASHES
 ) -> list[Thumbnail]:
-    """Return a thumbnail of each row; `hashes` as in `sections`."""
+    """Return a thumbnail of each row; `hashes` as in `gallery_sections`."""
     return list(map(_looker(root, thresholds, hashes), rows))
 
 

@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 GREY = 160  # pixels: the longer side that small images are enlarged to on a sheet
 PAGE_SIDE = 480  # pixels: the longer side of an image inside the page
-HEAT = "inferno"  # dark to light in even steps, told apart without colours too
+HEAT = "inferno"  # dark to light in even steps, distinguishable without colours, too
 SIGNED = "coolwarm"
 
 

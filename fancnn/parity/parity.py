@@ -74,7 +74,7 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
         missing = "; ".join(f"{item.name} for {_listed(item.not_finite)} of {item.images}" for item in broken)
         raise UserError(
             f"{path.name} has no decision on some images, since the network's output is not a "
-            f"finite number: {missing}. Nothing may be decided with it: export the run anew"
+            f"finite number: {missing}. Nothing may be decided with it: export the run again"
         )
     named = [f"{name} ({'; '.join(where)})" for name, where in flips.items()]
     shown = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
@@ -156,7 +156,7 @@ def _print_changes(model: Model, facts: ExportMetadata, path: Path) -> None:
         say(f"warning: {path.name} was exported from other weights than the run has now")
     elif Thresholds(*facts.thresholds) != model.thresholds or _calibration(facts, path) != model.calibration:
         say(
-            f"warning: the run was decided anew since {path.name} was exported: {model.thresholds.in_words()} now, "
+            f"warning: the run was decided again since {path.name} was exported: {model.thresholds.in_words()} now, "
             f"{Thresholds(*facts.thresholds).in_words()} in the file. Export it again"
         )
 
@@ -169,7 +169,7 @@ def _calibration(facts: ExportMetadata, path: Path) -> Calibration:
 
 
 def _read(files: Iterable[Path], model: Model) -> Iterator[Named]:
-    """Yield the images among files, under their paths; what cannot be read is said and left out."""
+    """Yield the images among files, under their paths; what cannot be read is left out with a warning."""
     for path in files:
         try:
             yield str(path), read_image(path, model.preprocess.background, model.gate)

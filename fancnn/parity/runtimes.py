@@ -84,10 +84,10 @@ def facts_of(path: Path) -> ExportMetadata:
     Raises:
         UserError: If it is damaged or not one of fancnn's.
     """
-    said = {"onnx": _said_by_onnx, "openvino": _said_by_openvino, "torch": _said_by_program}
+    readers = {"onnx": _metadata_in_onnx, "openvino": _metadata_in_openvino, "torch": _metadata_in_program}
     kind = format_of(path)
     sealed = _is_sealed(path, kind)  # before anything in it is looked at
-    return ExportMetadata.from_text(said[kind](path), str(path), sealed=sealed)
+    return ExportMetadata.from_text(readers[kind](path), str(path), sealed=sealed)
 
 
 def _is_sealed(path: Path, kind: str) -> bool:
@@ -156,7 +156,7 @@ def of_program(path: Path) -> Score:
 
 
 def openvino_default(path: Path) -> str:
-    """Return the precision that OpenVINO computes in on this processor, unless it is told: `f32`, `bf16` or `f16`."""
+    """Return the precision that OpenVINO computes in on this processor, unless it is set: `f32`, `bf16` or `f16`."""
     return str(_compiled(path, {}).get_property("INFERENCE_PRECISION_HINT").get_type_name())
 
 
@@ -177,27 +177,27 @@ def _read_by_openvino(source: Path | bytes) -> Any:
         raise UserError(f"OpenVINO cannot read {name}: {str(error).strip().splitlines()[-1]}") from error
 
 
-def _said_by_onnx(path: Path) -> str | None:
+def _metadata_in_onnx(path: Path) -> str | None:
     session = session_of(content_of(path), path, threads=1)
     text: str | None = session.get_modelmeta().custom_metadata_map.get(KEY)
     return text
 
 
-def _said_by_openvino(path: Path) -> str | None:
+def _metadata_in_openvino(path: Path) -> str | None:
     graph = _read_by_openvino(path)
     return str(graph.get_rt_info([KEY]).value) if graph.has_rt_info([KEY]) else None
 
 
-def _said_by_program(path: Path) -> str:
+def _metadata_in_program(path: Path) -> str:
     return _loaded(path)[1]
 
 
 def _loaded(path: Path) -> tuple[torch.export.ExportedProgram, str]:
-    said = {KEY: ""}
+    extra_files = {KEY: ""}
     try:
         validate_sizes(path)
         with _tensors_only(), _hushed("torch.export"):
-            return torch.export.load(path, extra_files=said), said[KEY]
+            return torch.export.load(path, extra_files=extra_files), extra_files[KEY]
     except Exception as error:  # torch's have no common class but this
         raise _damaged_program(path, error) from error
 
@@ -211,7 +211,7 @@ def _damaged_program(path: Path, error: Exception) -> UserError:
 
 @contextmanager
 def _hushed(name: str) -> Iterator[None]:
-    """Keep the tracebacks that a library logs off the screen: what they come to is said."""
+    """Keep the tracebacks that a library logs off the screen: the error says what they come to."""
     logger = logging.getLogger(name)
     disabled, logger.disabled = logger.disabled, True
     try:

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.parity` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.parity`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from fancnn.settings.validation import validate_earlier, validate_exported, vali
 
 @dataclass
 class ParitySettings:
-    """Everything `python -m fancnn.parity` can be told."""
+    """All settings of `python -m fancnn.parity`."""
 
     file: str
     run: str

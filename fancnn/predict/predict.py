@@ -81,7 +81,7 @@ def predict(settings: PredictSettings) -> Counts:
         say(
             f"warning: {NOT_FINITE} for {plural(counts.not_finite, 'file')}, though they could be read; their "
             "rows say so. The "
-            "model's weights or its file are damaged: train it or export it anew"
+            "model's weights or its file are damaged: train it or export it again"
         )
     if counts.types:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
@@ -91,17 +91,17 @@ def predict(settings: PredictSettings) -> Counts:
     return counts
 
 
-def _rates(model: Inspector, said: float | None) -> tuple[float, float] | None:
-    """Share of NG in the mix that P(NG) is for, and on the line; None where one is not known.
+def _rates(model: Inspector, line_rate: float | None) -> tuple[float, float] | None:
+    """Return the share of NG in the mix that P(NG) is for, and on the line; None where one is not known.
 
     Raises:
-        UserError: If the line's is said and the other is not known.
+        UserError: If the line's is given and the other is not known.
     """
-    line, own = said or model.line_ng_rate, model.calibration_ng_rate
-    if said is not None and own is None:
+    line, own = line_rate or model.line_ng_rate, model.calibration_ng_rate
+    if line_rate is not None and own is None:
         raise UserError(
-            f"line.ng_rate={said}: the model does not know for which share of NG its P(NG) is, so that it says nothing "
-            "of the line. Models that this version of fancnn has calibrated know it: train anew, with another "
+            f"line.ng_rate={line_rate}: the model does not know for which share of NG its P(NG) is, so that it says "
+            "nothing of the line. Models that this version of fancnn has calibrated know it: train again, with another "
             "calibration than none, or leave line.ng_rate out"
         )
     return None if line is None or own is None else (own, line)

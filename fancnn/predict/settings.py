@@ -1,4 +1,4 @@
-"""What `python -m fancnn.predict` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.predict`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from fancnn.settings.validation import (
 
 @dataclass
 class PredictSettings:
-    """Everything `python -m fancnn.predict` can be told; either `run` or `file`."""
+    """All settings of `python -m fancnn.predict`; either `run` or `file`."""
 
     run: str | None
     file: str | None
@@ -30,9 +30,9 @@ class PredictSettings:
         with collected() as check:
             check(lambda: validate_device(self.device))
             if (self.run is None) == (self.file is None):
-                which = "neither is said" if self.run is None else "both are said"
+                which = "neither is given" if self.run is None else "both are given"
                 raise UserError(
-                    "say either run=outputs/train/<stamp>, or file=FILE.onnx as `python -m fancnn.export` writes it: "
+                    "give either run=outputs/train/<stamp>, or file=FILE.onnx as `python -m fancnn.export` writes it: "
                     f"{which}"
                 )
 

@@ -1,4 +1,4 @@
-"""What images without labels can teach: to rebuild an image, or to tell how it was turned.
+"""What images without labels can teach: to rebuild an image, or to recognize how it was turned.
 
 A task holds the network under `network` and what only pretraining needs beside it. Its `per_image_scores` takes images
 scaled to [0, 1], as augmentation gives them, and gives `(batch,)` values of each image by name; `loss` is learnt.
@@ -67,9 +67,9 @@ class Rotation(nn.Module):
 
     Each image is shown in all four, training and validation alike.
 
-    Senseless where turns cannot be told, as in crops of boards and surfaces without an up: the accuracy then stays
-    near 25 %. As senseless where they are told at a glance, by a label or by light from one side: it is near 100 %
-    after an epoch, and little was learnt for it.
+    Senseless where turns cannot be recognized, as in crops of boards and surfaces without an up: the accuracy then
+    stays near 25 %. As senseless where they are seen at a glance, by a label or by light from one side: it is near
+    100 % after an epoch, and little was learnt for it.
 
     Args:
         network: Has a `feature_map`.

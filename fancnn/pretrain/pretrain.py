@@ -59,7 +59,7 @@ def pretrain(settings: PretrainSettings) -> float:
     started, run = time.perf_counter(), Path(settings.output_dir)
     keep_freed_memory()
     quiet_lightning()
-    check(settings)  # before images are read: a mistake is told at once
+    check(settings)  # before images are read: a mistake is reported at once
     task = build_task(settings)
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.images)
@@ -104,7 +104,7 @@ def check(settings: PretrainSettings) -> None:
 
 
 def _can_be_built(settings: PretrainSettings) -> bool:
-    """Return whether seed and sizes are right; what is wrong with them is said by their keys."""
+    """Return whether seed and sizes are right; errors name their keys."""
     try:
         validate_seed(settings.seed)
         validate_image_size(settings.data.image_size)
@@ -190,11 +190,11 @@ def _print_result(module: Pretraining, data: ImageDataModule) -> None:
             )
         return
     accuracy = values["accuracy"]
-    say(f"\nval: {accuracy:.1%} of the turns are told (chance: 25 %)")
+    say(f"\nval: {accuracy:.1%} of the turns are recognized (chance: 25 %)")
     if accuracy < CHANCE:
-        say("warning: turns cannot be told in these images, so little was learnt; take task=autoencoder")
+        say("warning: turns cannot be recognized in these images, so little was learnt; take task=autoencoder")
     elif accuracy > AT_A_GLANCE:
-        say("warning: turns are told at a glance, by a label or by light perhaps: little may have been learnt for it")
+        say("warning: turns are seen at a glance, by a label or by light perhaps: little may have been learnt for it")
 
 
 def _around_its_mean(pixels: Tensor) -> Tensor:

@@ -85,18 +85,18 @@ def scores_of_logits(model: Model, logits: NDArray[np.float64], labels: NDArray[
 def leave_curve(
     output: Path, settings: PruneSettings, points: Sequence[Point], compared: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Measure the networks side by side, tell what they come to, and leave `pruning.json` and `pruning.png`."""
+    """Measure the networks side by side, print what they come to, and leave `pruning.json` and `pruning.png`."""
     alone, among = _milliseconds(points, 1), _milliseconds(points, BATCH_SIZE)
-    told: Sequence[Mapping[str, Any]] = [{"verdict": None, "certificates": None}, *compared]
+    comparisons: Sequence[Mapping[str, Any]] = [{"verdict": None, "certificates": None}, *compared]
     plain = [
         {**_plain(point), "ms": ms, "ms_in_batch": ms_in_batch, **more}
-        for point, ms, ms_in_batch, more in zip(points, alone, among, told, strict=True)
+        for point, ms, ms_in_batch, more in zip(points, alone, among, comparisons, strict=True)
     ]
     about = {"run": plain[0]["run"], **{name: getattr(settings, name) for name in ("by", "epochs", "lr_factor")}}
     document = {"format": FORMAT, "version": VERSION, **about, "split": "val", "versions": versions(), "points": plain}
     write_json(output / "pruning.json", document)
     write_atomically(output / "pruning.png", pruning_drawing(plain, settings.by).png())
-    _tell(plain, settings.by)
+    _print_curve(plain, settings.by)
     say(f"\npruning.json and pruning.png: {output}")
 
 
@@ -118,7 +118,7 @@ def _milliseconds(points: Sequence[Point], count: int) -> list[float]:
     return [statistics.median(values) for values in in_turn(ROUNDS, *(lambda m=m: timed(m) for m in models))]
 
 
-def _tell(points: Sequence[Mapping[str, Any]], by: str) -> None:
+def _print_curve(points: Sequence[Mapping[str, Any]], by: str) -> None:
     """Print what the networks cost, then what they are worth: two tables, for a narrow terminal."""
     costs = [
         [

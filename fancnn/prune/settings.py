@@ -1,4 +1,4 @@
-"""What `python -m fancnn.prune` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.prune`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,7 +32,7 @@ class Criterion(Choice):
 
 @dataclass
 class PruneSettings:
-    """Everything `python -m fancnn.prune` can be told."""
+    """All settings of `python -m fancnn.prune`."""
 
     run: str
     keep: Any  # a share, or a list of them
@@ -72,7 +72,7 @@ class PruneSettings:
         if not 1 <= self.epochs <= MOST_EPOCHS:
             more = at_most(self.epochs, MOST_EPOCHS)
             raise UserError(
-                f"epochs={self.epochs} should be 1 or more{more}: what is left has to find its balance anew"
+                f"epochs={self.epochs} should be 1 or more{more}: what is left has to find its balance again"
             )
 
     def _validate_factor(self) -> None:

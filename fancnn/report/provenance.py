@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fancnn.decisions.calibration import Calibration
-from fancnn.decisions.model_metadata import NOT_SAID
+from fancnn.decisions.model_metadata import ABSENT
 from fancnn.pages.formatting import percent
 from fancnn.report.report_data import ReportData, setting
 
@@ -45,7 +45,7 @@ def _facts(material: ReportData) -> Iterator[tuple[str, str]]:
         trained = known.epochs or len(material.history)
         of = f" of {trained}" if trained else ""
         yield "Epoch", f"{known.epoch}{of}, chosen by {known.monitor}"
-    why = known.decision if material.own_thresholds else "said for this report" if material.metrics else ""
+    why = known.decision if material.own_thresholds else "given for this report" if material.metrics else ""
     yield "Decision", material.thresholds.in_words() + (f": {why}" if why else "")
     yield "Calibration", _calibration(known.calibration)
     for name, key in KEYS:
@@ -61,7 +61,7 @@ def _rule(material: ReportData) -> str:
     """Return which rule chose the thresholds that the report is about; empty where none did."""
     if not material.own_thresholds:
         return ""
-    if (rule := material.known.decision_rule) is not NOT_SAID:
+    if (rule := material.known.decision_rule) is not ABSENT:
         return str(rule["rule"]) if isinstance(rule, Mapping) else ""
     return _shown(setting(material, "decision.rule"))
 

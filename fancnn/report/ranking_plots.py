@@ -1,4 +1,4 @@
-"""Figures of how well GO and NG are told apart: confusion matrix, ROC, precision by recall."""
+"""Figures of how well GO and NG are separated: confusion matrix, ROC, precision by recall."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

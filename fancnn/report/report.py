@@ -32,7 +32,7 @@ def report(settings: ReportSettings) -> Path:
         The page.
 
     Raises:
-        UserError: If not exactly one of run and table is said, or what it names cannot be read.
+        UserError: If not exactly one of run and table is given, or what it names cannot be read.
     """
     settings.validate_paths()
     thresholds = _thresholds(settings)

@@ -40,13 +40,13 @@ class ReportData:
         images: Of the folder's `split.csv`; empty where there is none, as after `evaluate`.
         history: Rows of `metrics.csv`, numbers alone; empty where there is none.
         skipped: Files that the run left out, with reasons.
-        overrides: What the command line of the training said.
+        overrides: The command line of the training.
         configuration: Of the training, as text; `settings` is the same as a tree.
         line: Where the inspector stands; None where not known.
         costs: Of a part there; None where not known.
         line_ng_rate: Share of NG among its parts, which may be known where the rest of the line is not.
         hashes: SHA-256 of the images by path, as far as a `split.csv` says them.
-        own_thresholds: Whether the thresholds are the model's, not said for this report.
+        own_thresholds: Whether the thresholds are the model's, not given for this report.
         looks: At the test images, this model's among them; None where they are not known.
     """
 
@@ -100,7 +100,7 @@ class ReportData:
 
     @property
     def groups(self) -> list[str] | None:
-        """Group of each judged row; None unless every one has one."""
+        """Return the group of each judged row; None unless every one has one."""
         names = [row.group for row in self.judged]
         return names if names and all(names) else None
 
@@ -249,7 +249,7 @@ def _tree(path: Path) -> Mapping[str, Any]:
 
 
 def _listed(path: Path) -> list[Any]:
-    """Return what the command line of the training said; empty where that is not known."""
+    """Return the command line of the training; empty where it is not known."""
     content = (read_yaml(path) if path.is_file() else None) or []
     validate(content, list_of(text), str(path))
     return list(content)

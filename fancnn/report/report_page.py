@@ -86,9 +86,9 @@ def mix(material: ReportData) -> str:
 
 def certificate(material: ReportData) -> str:
     """Return what `fancnn.certify` proved of the run's thresholds; empty if nothing, or only of others."""
-    said = material.known.decision or ""
+    reason = material.known.decision or ""
     ours = material.own_thresholds and material.images  # evaluate's folder may be about other thresholds
-    return said.removeprefix(CERTIFIED) if ours and said.startswith(CERTIFIED) else ""
+    return reason.removeprefix(CERTIFIED) if ours and reason.startswith(CERTIFIED) else ""
 
 
 def claims(counts: ConfusionCounts, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:

@@ -33,15 +33,15 @@ def rests_on(material: ReportData) -> str:
     """Return which images the headline is about, and what else they were used for."""
     counts, split = material.counts, material.split
     sizes = f"{plural(counts.go + counts.ng, 'image')}, {counts.go:,} GO and {counts.ng:,} NG"
-    said = PROVENANCE.get(split, f"the split {split}")
+    basis = PROVENANCE.get(split, f"the split {split}")
     if split == "test":
         again = bool(material.known.decided_again)
-        said = f"the test split{_looked_at(material.looks, decided_again=again)}"
+        basis = f"the test split{_looked_at(material.looks, decided_again=again)}"
     elif split == ALL and material.looks is not None and not material.looks.alone:
-        said += _looked_at(material.looks)
+        basis += _looked_at(material.looks)
     if split == "test" and _chosen_on(material, "test"):
-        said = "the test split, on which the thresholds were chosen: optimistic"
-    return f"These numbers rest on {said} ({sizes})."
+        basis = "the test split, on which the thresholds were chosen: optimistic"
+    return f"These numbers rest on {basis} ({sizes})."
 
 
 def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
@@ -51,7 +51,7 @@ def _looked_at(looks: Looks | None, *, decided_again: bool = False) -> str:
     if looks.alone and not decided_again:
         return ", which was used to choose nothing: look 1 at these images"
     if looks.alone:
-        return "; look 1 at these images, and the thresholds were chosen anew after it"
+        return "; look 1 at these images, and the thresholds were chosen again after it"
     return f"; {looks.in_words()}, so {'earlier' if looks.before else 'later'} results may have guided choices"
 
 
@@ -101,7 +101,7 @@ def _of_the_shown_split(material: ReportData) -> Iterator[str]:
     if material.split == "train":
         yield "These are numbers of the training images; judge the model on others."
     if material.metrics and not material.own_thresholds:
-        yield "The thresholds were said for this report; the model itself decides by its own."
+        yield "The thresholds were given for this report; the model itself decides by its own."
     yield from _seen(material)
     if unknown := sum(row.label is None for row in material.rows):
         yield f"{plural(unknown, 'image')} of unknown truth are left out."

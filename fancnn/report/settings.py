@@ -1,4 +1,4 @@
-"""What `python -m fancnn.report` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.report`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from fancnn.settings.validation import (
 
 @dataclass
 class ReportSettings:
-    """Everything `python -m fancnn.report` can be told."""
+    """All settings of `python -m fancnn.report`."""
 
     run: str | None
     table: str | None
@@ -31,8 +31,8 @@ class ReportSettings:
         with collected() as check:
             check(lambda: validate_thresholds(self.threshold, self.recheck))
             if (self.run is None) == (self.table is None):
-                said = "both are said" if self.run else "neither is said"
-                raise UserError(f"say either run=outputs/train/<stamp> or table=predictions.csv: {said}")
+                which = "both are given" if self.run else "neither is given"
+                raise UserError(f"give either run=outputs/train/<stamp> or table=predictions.csv: {which}")
 
     def validate_paths(self) -> None:
         with collected() as check:

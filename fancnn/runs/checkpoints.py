@@ -28,7 +28,7 @@ A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resu
 Before version 6 some keys had other names, here and among the settings: see `fancnn.settings.earlier_names`.
 
 The file ends in a seal (see `fancnn.files.seals`), unless it is of before version 5 or another program has written it
-anew. Whoever loads it verifies the seal, the checksum of every member of the archive, and the hash of the weights.
+again. Whoever loads it verifies the seal, the checksum of every member of the archive, and the hash of the weights.
 """
 
 import pickle
@@ -184,7 +184,7 @@ def load(
     Args:
         run: A run folder (its best checkpoint, else its last) or a checkpoint file.
         device: Where to put it.
-        deciding: Whether it is loaded to be decided anew, as after a decision that was cut short.
+        deciding: Whether it is loaded to be decided again, as after a decision that was cut short.
         unfinished: Whether a model may be taken whose run is not complete: nobody has chosen its thresholds, so that it
             is one to look at and not one to decide with. See `why_incomplete`.
         trust: Network classes of your own that the file may name, `package.module.Class` each.
@@ -192,7 +192,7 @@ def load(
             its own.
 
     Raises:
-        UserError: If there is no checkpoint, its run is not complete or was being decided anew when that was stopped,
+        UserError: If there is no checkpoint, its run is not complete or was being decided again when that was stopped,
             the file is damaged, not one of fancnn's or of a newer format, its weights are not all finite, or other
             files of its run are of other weights.
     """
@@ -209,7 +209,7 @@ def load(
     if why and not unfinished:
         raise UserError(why)
     if metadata.version < 5 and metadata.decision is None and _lies_alone(path):
-        say(f"warning: {path} is of before files said whether their thresholds were chosen: they may be as configured")
+        say(f"warning: {path} is older than the record of whether thresholds were chosen: they may be as configured")
     weights = weights_of(checkpoint.content["state_dict"])
     network = network_of(path, metadata, weights)
     try:
@@ -246,7 +246,7 @@ def why_incomplete(path: Path, metadata: CheckpointMetadata, *, deciding: bool =
     Args:
         path: Of the file.
         metadata: What it says of itself.
-        deciding: Whether it is to be decided anew, which mends a decision that was cut short.
+        deciding: Whether it is to be decided again, which mends a decision that was cut short.
     """
     run = Run.of_checkpoint(path)
     if path.parent == run.checkpoints and (why := run_folders.why_incomplete(run.folder, deciding=deciding)):
@@ -309,7 +309,7 @@ def validate_finite(weights: Mapping[str, Any], path: Path) -> None:
         more = f", and {len(wrong) - 1} more tensors" if len(wrong) > 1 else ""
         raise UserError(
             f"{path} has weights that are no finite numbers: {count} of {weights[name].numel()} in {name}{more}. The "
-            "training diverged or the file is damaged, and nothing can be decided with it. Train anew, e.g. with a "
+            "training diverged or the file is damaged, and nothing can be decided with it. Train again, e.g. with a "
             "lower model.optimizer.lr, or take another checkpoint of the run"
         )
 
@@ -334,7 +334,7 @@ def store_complete(path: Path) -> None:
 
 
 def _rewrite(path: Path, **changed: Any) -> None:
-    """Write a checkpoint anew, complete and in the present format, with some of its metadata changed."""
+    """Rewrite a checkpoint, complete and in the present format, with some of its metadata changed."""
     checkpoint = read(path)
     metadata = replace(checkpoint.metadata, version=VERSION, complete=True, **changed)
     save(path, metadata, checkpoint.content)
@@ -379,7 +379,7 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     if path.stat().st_size == 0:
         return "it is empty"
     if isinstance(error, NotAsWrittenError):
-        return f"{error}. Take another copy of it, or train anew"
+        return f"{error}. Take another copy of it, or train again"
     if not _is_zip(path):
         return "it is cut short, or a file of another kind"
     if isinstance(error, pickle.UnpicklingError):
@@ -417,7 +417,7 @@ def read(path: Path) -> Checkpoint:
     _validate_tensors(archive.get("state_dict"), path)
     if version >= STATES_WEIGHTS and about["weights_sha256"] != weights_hash(weights_of(archive["state_dict"])):
         raise UserError(
-            f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train anew"
+            f"{path} is damaged: its weights are not those that were saved. Take another copy of it, or train again"
         )
     about["settings"] = settings_by_present_names(about["settings"])
     content = {name: value for name, value in archive.items() if name != "fancnn"}

@@ -10,12 +10,12 @@ from fancnn.settings.groups import CostSettings, LineSettings
 SHIFTS_PER_MONTH = 60  # two a day
 
 
-def known_line(said: LineSettings, earlier: Mapping[str, Any] | None) -> LineSettings:
-    """Return what is said of the line now, and for the rest what was said when the run was trained."""
+def known_line(settings: LineSettings, earlier: Mapping[str, Any] | None) -> LineSettings:
+    """Return the line as it is set now, and for the rest as it was set when the run was trained."""
     if not earlier:
-        return said
-    costs = {name: value for name, value in asdict(said.costs).items() if value is not None}
-    own = {name: value for name, value in asdict(said).items() if value is not None and name != "costs"}
+        return settings
+    costs = {name: value for name, value in asdict(settings.costs).items() if value is not None}
+    own = {name: value for name, value in asdict(settings).items() if value is not None and name != "costs"}
     return LineSettings(**{**earlier, **own, "costs": CostSettings(**{**earlier["costs"], **costs})})
 
 

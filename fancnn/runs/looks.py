@@ -1,7 +1,7 @@
 """How often which images were looked at: a ledger that belongs to the images and not to a run.
 
 A look is a scoring of test images by a model, by whatever command. Whoever looks at many models on the same images and
-keeps the best has let the images choose; what is then said of that model on these images is too good. The ledger is
+keeps the best has let the images choose; what these images then show of that model is too good. The ledger is
 what a later claim has to know to be honest. It lies in the user's cache folder, in `looks/`, beside what can be made
 again; it cannot be made again, and no command removes it.
 
@@ -36,10 +36,10 @@ are numbered in the order in which they were first asked, and a question is a mo
 - Its first claim is asked under that number. Each further claim takes the next one.
 - The same model scored again, or the same claim asked again on exactly the same images, keeps its number: nothing new
   can be learnt. On a set that has grown or shrunk the same claim is another question: whoever collects until it is
-  granted, or leaves out what refused it, asks each time anew. Claims that allow for that themselves (`growing`) keep
+  granted, or leaves out what refused it, asks again each time. Claims that allow for that themselves (`growing`) keep
   their number.
 
-A line that a kill cut short is passed over; anything else that is not as above is damage, and is said.
+A line that a kill cut short is passed over; anything else that is not as above is damage, and an error.
 """
 
 import hashlib
@@ -332,7 +332,7 @@ LOOKS = record(_COUNTED, tuple(_COUNTED))
 """What `Looks.to_dict` gives."""
 _WAY_OUT = (
     "how often images were looked at is in there, and no command can make it again. Bring it back from a backup; or "
-    "move the folder away, and know that counts start anew"
+    "move the folder away, and know that counts start again"
 )
 
 

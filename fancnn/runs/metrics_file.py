@@ -11,7 +11,7 @@ Format version 4:
 | thresholds | lower and upper: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_split | what the thresholds were chosen for, in words, and on which split |
 | decision_rule | the rule that chose them, by the keys of `decision`; null where none can choose again, absent before |
-| decided_again | whether thresholds were chosen anew after test images had been scored; absent before and at first |
+| decided_again | whether thresholds were chosen again after test images had been scored; absent before and at first |
 | calibration | how logits became probabilities, as `Calibration.to_dict` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
 | root | where the images were |
@@ -68,7 +68,7 @@ from fancnn.data.seen_images import ROLES
 from fancnn.decisions.certificates import escapes_by_type
 from fancnn.decisions.forecast import effective_parts, forecast
 from fancnn.decisions.line_costs import Costs, Line
-from fancnn.decisions.model_metadata import CALIBRATION, DECISION_RULE, NOT_SAID, OUTPUTS, ModelMetadata, NotSaid
+from fancnn.decisions.model_metadata import ABSENT, CALIBRATION, DECISION_RULE, OUTPUTS, Absent, ModelMetadata
 from fancnn.errors import UserError
 from fancnn.files.json_files import read_json, version_of, write_json
 from fancnn.files.plain_data import (
@@ -98,7 +98,7 @@ from fancnn.settings.earlier_names import metadata_by_present_names
 FORMAT, VERSION = "fancnn-metrics", 4
 MIXED = (
     "Files of two runs lie in one folder, and what is said of one model would be said of the other. Bring back the "
-    "files that belong together, or train anew into another folder"
+    "files that belong together, or train again into another folder"
 )
 
 
@@ -182,7 +182,7 @@ class RunMetrics(ModelMetadata):
         epochs: How many were trained.
         monitor: The score that chose the epoch.
         decision_rule: As in `CheckpointMetadata`.
-        decided_again: Whether thresholds were chosen anew after test images had been scored.
+        decided_again: Whether thresholds were chosen again after test images had been scored.
         root: Where the images were.
         scored_by: Where several models scored the images, that in words.
         checkpoint_sha256: Of the run's best checkpoint.
@@ -203,7 +203,7 @@ class RunMetrics(ModelMetadata):
     monitor: str | None = None
     outputs: Annotated[list[str], OUTPUTS] = field(default_factory=list)
     calibration: Annotated[Mapping[str, Any], CALIBRATION] = field(default_factory=dict)
-    decision_rule: Annotated[Mapping[str, Any] | NotSaid | None, DECISION_RULE] = NOT_SAID
+    decision_rule: Annotated[Mapping[str, Any] | Absent | None, DECISION_RULE] = ABSENT
     decided_again: bool | None = None
     root: str | None = None
     scored_by: str | None = None
@@ -219,28 +219,28 @@ class RunMetrics(ModelMetadata):
 
     @property
     def scored_by_one(self) -> str | None:
-        """Hash of the weights that scored the images; None where several did, or it is not known."""
+        """Return the hash of the weights that scored the images; None where several did, or it is not known."""
         return None if self.scored_by else self.weights_sha256 or None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what a file keeps: null for what is not known, and no key for what came later and is not said."""
+        """Return what a file keeps: null for what is not known, and no key for what came later and is absent."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         absent = {"decided_again", "seen_complete", "warnings", "folds", "mean"}
         absent |= {"checkpoint_sha256", "predictions_sha256"}
         return {
             name: None if value in ("", [], {}) and name not in ("splits", "warnings") else value
             for name, value in values.items()
-            if value is not NOT_SAID and (value is not None or name not in absent)
+            if value is not ABSENT and (value is not None or name not in absent)
         }
 
     @staticmethod
     def from_dict(plain: Mapping[str, Any]) -> "RunMetrics":
         """Return what a `metrics.json` of any version says, once that was checked; unknown keys are passed over."""
-        said = {name: value for name, value in plain.items() if value is not None or name == "decision_rule"}
+        values = {name: value for name, value in plain.items() if value is not None or name == "decision_rule"}
         if plain.get("version") == 1:
-            said["thresholds"] = [plain.get("threshold", 0.5)] * 2
-        said["thresholds"] = tuple(said["thresholds"])
-        return RunMetrics(**{name: value for name, value in said.items() if name in _KINDS})
+            values["thresholds"] = [plain.get("threshold", 0.5)] * 2
+        values["thresholds"] = tuple(values["thresholds"])
+        return RunMetrics(**{name: value for name, value in values.items() if name in _KINDS})
 
 
 _KINDS = kinds_of(RunMetrics)
@@ -264,7 +264,7 @@ def read_metrics(path: Path, *, deciding: bool = False) -> RunMetrics:
 
     Args:
         path: Of the file.
-        deciding: Whether it is read to be decided anew, as after a decision that was cut short.
+        deciding: Whether it is read to be decided again, as after a decision that was cut short.
 
     Raises:
         UserError: If it is missing, damaged, of another kind or of a newer version; or it is of a run that is not

@@ -1,4 +1,4 @@
-"""Looks at test images: written to the ledger, and said in one line."""
+"""Looks at test images: written to the ledger, and printed in one line."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ def record_look(
         claim: What is asked of the model; None where it is scored.
 
     Returns:
-        None where there are no such images, or their looks cannot be known, which is said then.
+        None where there are no such images, or their looks cannot be known, which is printed then.
     """
     rows = _test_images(predictions)
     if not rows:

@@ -12,7 +12,7 @@ from fancnn.system.console import print_table, say
 
 
 def console_scores(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Name and title of the scores for a console; where a person looks, what the machine does alone comes first."""
+    """Return name and title of the scores for a console; with RECHECK, what the machine does alone comes first."""
     recheck = any(metrics["recheck_rate"] for metrics in splits.values())
     return {
         name: score.title_where(recheck=recheck)

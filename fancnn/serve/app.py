@@ -92,8 +92,8 @@ class Routes:
         """Return whether it may decide: its outputs were finite, and the golden images, if any, decided right."""
         fault, broken = self.service.fault, self.service.broken
         hidden = fault and not broken and self.discreet  # names and scores of golden images
-        told = "the golden images were not decided right, or not yet" if hidden else fault
-        body: Health = {"status": "not ready" if fault else "ready", "reason": told}
+        reason = "the golden images were not decided right, or not yet" if hidden else fault
+        body: Health = {"status": "not ready" if fault else "ready", "reason": reason}
         return JSONResponse(body, 503 if fault else 200)
 
     async def metrics(self) -> PlainTextResponse:
@@ -230,22 +230,24 @@ def _body(most_files: int) -> dict[str, Any]:
 def _add_refusals(app: FastAPI) -> None:
     """Answer every error in JSON with a reason, and never with a traceback."""
 
-    def told(status: int, reason: str, headers: Any = None) -> JSONResponse:
+    def error_response(status: int, reason: str, headers: Any = None) -> JSONResponse:
         again = {"Retry-After": "1"} if status == 503 else {}
         return JSONResponse({"reason": reason}, status, {**again, **(headers or {})})
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> JSONResponse:
-        return told(error.status, str(error))
+        return error_response(error.status, str(error))
 
     @app.exception_handler(HTTPException)
     async def unknown(request: Request, error: HTTPException) -> JSONResponse:
-        return told(error.status_code, str(error.detail), error.headers)
+        return error_response(error.status_code, str(error.detail), error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return told(422, "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()))
+        return error_response(
+            422, "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        )
 
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return told(500, "a fault inside the server, not in the request; its log says more")
+        return error_response(500, "a fault inside the server, not in the request; its log says more")

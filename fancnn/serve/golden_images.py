@@ -34,7 +34,7 @@ class Expected:
 
 
 def validate_golden(model: ExportedModel, folder: Path) -> int:
-    """Decide the golden images anew.
+    """Decide the golden images again.
 
     Returns:
         How many there are; all were right.

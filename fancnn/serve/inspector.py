@@ -18,7 +18,7 @@ from fancnn.serve.schemas import Heatmap, ImageAnswer
 
 
 class File(NamedTuple):
-    """An image file as a client sent it; its name is told back and never opened."""
+    """An image file as a client sent it; its name is sent back and never opened."""
 
     name: str
     content: bytes

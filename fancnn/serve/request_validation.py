@@ -11,7 +11,7 @@ from fancnn.images.reading import UnreadableImage, opened
 from fancnn.inference.exported_model import ExportedModel
 
 
-class Refused(UserError):  # noqa: N818  # told to clients, as UserError is to users
+class Refused(UserError):  # noqa: N818  # shown to clients, as UserError is to users
     """A request that is not answered with decisions. The text is the reason, for the client to read.
 
     Args:

@@ -1,4 +1,4 @@
-"""The story of `python -m fancnn.serve`: open the exported file, take a port, answer until told to stop."""
+"""The story of `python -m fancnn.serve`: open the exported file, take a port, answer until stopped."""
 
 import socket
 import sys
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fancnn.serve.connections import Connections
 
-STOP_SECONDS = 30  # for requests under way, when it is told to stop
+STOP_SECONDS = 30  # for requests under way, when it is stopped
 
 
 def serve(settings: ServeSettings) -> None:
@@ -67,7 +67,7 @@ def application(model: ExportedModel, settings: ServeSettings) -> "FastAPI":
     golden = None
     if settings.golden:
         folder = Path(settings.golden).expanduser()
-        # a slip of the keyboard is told here, and not by a server that never decides
+        # a slip of the keyboard is reported here, and not by a server that never decides
         if warning := known_golden(model, folder):
             say(f"warning: {warning}")
         golden = partial(validate_golden, model, folder)

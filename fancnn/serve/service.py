@@ -22,7 +22,7 @@ from fancnn.system.console import printable
 T = TypeVar("T")
 HEATMAP_PLACES = 8  # that a request with heat maps takes: each of its images is decided some 200 times
 AGAIN_SECONDS = 60.0  # between looks at golden images that were not decided right
-BROKEN = f"{NOT_FINITE}. The file is damaged: export it anew and restart the server"
+BROKEN = f"{NOT_FINITE}. The file is damaged: export it again and restart the server"
 
 
 class Service:
@@ -35,7 +35,7 @@ class Service:
             that still send give way to a newcomer.
         seconds: A request may take.
         per_client: How many of `queue` one client may have; None is all.
-        golden: Decides the golden images anew and gives their number, or raises with what was wrong;
+        golden: Decides the golden images again and gives their number, or raises with what was wrong;
             None if there are none. Nothing is decided before it has passed, or after it has not.
         golden_seconds: From one such look to the next.
         broken: Why nothing is decided until the server is restarted; empty if nothing is known against the file.
@@ -141,7 +141,7 @@ class Service:
 
     def _late(self, place: Place, work: "asyncio.Future[list[ImageAnswer]]") -> None:
         self.places.free(place)
-        error = work.exception()  # told to nobody: the client has gone
+        error = work.exception()  # sent to nobody: the client has gone
         if isinstance(error, NotFiniteError):
             self._break(error)
 

@@ -1,4 +1,4 @@
-"""What `python -m fancnn.serve` may be told: its keys, their types, and what values they may have."""
+"""Settings of `python -m fancnn.serve`: its keys, their types, and which values they may have."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,7 +44,7 @@ class RequestLimits:
 
 @dataclass
 class ServeSettings:
-    """Everything `python -m fancnn.serve` can be told."""
+    """All settings of `python -m fancnn.serve`."""
 
     file: str
     host: str

@@ -1,4 +1,4 @@
-"""What a pretraining may be told: the keys of `conf/pretrain.yaml`; the YAML has the values."""
+"""Settings of a pretraining: the keys of `conf/pretrain.yaml`; the YAML has the values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class LearntSettings:
 
 @dataclass
 class PretrainSettings:
-    """Everything `python -m fancnn.pretrain` can be told."""
+    """All settings of `python -m fancnn.pretrain`."""
 
     seed: int
     monitor: str
@@ -63,7 +63,7 @@ class PretrainSettings:
         if not str(self.task.get("_target_", "")).endswith(".Rotation") or self.augment is None:
             return
         for name, node in self.augment.transforms.items():
-            described = node if isinstance(node, Mapping) else {}  # else said by `validate_named`
+            described = node if isinstance(node, Mapping) else {}  # else refused by `validate_named`
             kind = str(described.get("_target_", "")).rpartition(".")[2]
             if kind in TURNING and not (kind == "Rotation" and _is_small(described.get("degrees", 10))):
                 raise UserError(

@@ -1,4 +1,4 @@
-"""What a training may be told: the keys of `conf/train.yaml`; the YAML has the values."""
+"""Settings of a training: the keys of `conf/train.yaml`; the YAML has the values."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ from fancnn.settings.validation import (
 
 @dataclass(kw_only=True)
 class TrainSettings:
-    """Everything `python -m fancnn.train` can be told."""
+    """All settings of `python -m fancnn.train`."""
 
     seed: int
     monitor: str

@@ -1,6 +1,6 @@
 """What single values of the configuration may be, in words; the dataclasses of the groups say which of theirs are what.
 
-A check is told the key as its dataclass has it: what stands above is put before it where the configuration is read. The
+A check gets the key as its dataclass has it: what stands above is put before it where the configuration is read. The
 standard library, and numpy where the names of scores are needed: commands check before they import anything that takes
 time.
 """
@@ -26,8 +26,8 @@ MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**1
 MOST_SIDE = 4096  # pixels of a network's input
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
-    "callbacks": "callbacks are said as +callbacks.NAME._target_=...",
-    "logger": "loggers are said as +logger.NAME._target_=...",
+    "callbacks": "callbacks are given as +callbacks.NAME._target_=...",
+    "logger": "loggers are given as +logger.NAME._target_=...",
     "plugins": "checkpoints are written by the program's own, so that none is ever half a file",
     "default_root_dir": "everything is written into the run folder, hydra.run.dir=...",
     "num_sanity_val_steps": "data and model are checked before, and the first epoch validates anyway",
@@ -136,7 +136,7 @@ def _validate_something_left(trainer: Mapping[str, Any]) -> None:
 
 
 def are_right(*settings: Any) -> bool:
-    """Return whether dataclasses of settings hold values that they take; what they refuse has been said by its key."""
+    """Return whether dataclasses of settings hold values that they take; what they refuse is reported by its key."""
     try:
         for item in settings:
             item.__post_init__()

@@ -1,4 +1,4 @@
-"""What is installed: versions, and installations that cannot work, told in words."""
+"""What is installed: versions, and installations that cannot work, described in words."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -46,7 +46,7 @@ def exit_code() -> int | None:
 
 
 def heeded() -> None:
-    """Say that the signals so far did what they are for, as where a server is told to stop: it ends with 0."""
+    """Say that the signals so far did what they are for, as where a server is stopped: it ends with 0."""
     _received.clear()
 
 

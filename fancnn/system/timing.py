@@ -1,4 +1,4 @@
-"""How things are measured: several times, in turn with what they are compared to, and told by the median."""
+"""How things are measured: several times, in turn with what they are compared to, and summarized by the median."""
 
 import statistics
 import time

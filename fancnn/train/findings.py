@@ -20,7 +20,7 @@ def findings_of(trainer: Trainer) -> list[Finding]:
 
 
 def print_findings(trainer: Trainer) -> None:
-    """Warn of what was not sure enough to be said while training."""
+    """Warn of what was not sure enough for a warning while training."""
     loggers, dynamics = _of_kind(trainer, EpochCsvLogger), _of_kind(trainer, TrainingDynamics)
     warned = set[str]().union(*(logger.warned for logger in loggers), *(callback.warned for callback in dynamics))
     for finding in findings_of(trainer):

@@ -1,4 +1,4 @@
-"""Check what a training may be told by making its objects, where that is worth its seconds."""
+"""Check the settings of a training by making its objects, where that is worth its seconds."""
 
 from fancnn.settings.training import TrainSettings
 

@@ -125,7 +125,7 @@ class BestCheckpoint(ModelCheckpoint):
                 "kth_best_model_path": str(best),
                 "best_k_models": {str(best): score},
             }
-        else:  # the best of the earlier run is gone: choose anew from here on
+        else:  # the best of the earlier run is gone: choose again from here on
             moved |= {
                 "best_model_path": "",
                 "kth_best_model_path": "",

@@ -1,7 +1,7 @@
 """What the course of a training says went wrong, in words: what was seen, what it means, which key to change.
 
 Rows are those of `metrics.csv`, numbers by name, one an epoch; a score may be missing from some. The bounds below are
-set so that the recipes of `conf/experiment`, which are fine, are told nothing that is untrue of them.
+set so that the recipes of `conf/experiment`, which are fine, get no finding that is untrue of them.
 """
 
 import math
@@ -27,7 +27,7 @@ FIND_RATE = "python -m fancnn.lr_find prints one to copy"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that went wrong; as text it is what a person is told."""
+    """One thing that went wrong; as text it is what a person reads."""
 
     kind: str
     seen: str
@@ -39,7 +39,7 @@ class Finding:
 
 
 def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ()) -> list[Finding]:
-    """Return all that was found, what matters most first; a run that learns nothing is told why, and nothing further.
+    """Return all findings, what matters most first; of a run that learns nothing only why.
 
     Args:
         history: Rows of `metrics.csv`, in their order.
@@ -50,8 +50,8 @@ def diagnose(history: Sequence[Row], dynamics: Sequence[Mapping[str, Any]] = ())
         return [*dead, constant]
     if slow := rate_too_low(history):
         return [*dead, slow]
-    if chance := at_chance(history):
-        return [*dead, chance]
+    if guessing := at_chance(history):
+        return [*dead, guessing]
     high = rate_too_high(history, dynamics)  # then validation rises for that, too
     others = (high or overfitting(history), still_falling(history))
     return [*dead, *(finding for finding in others if finding)]

@@ -1,4 +1,4 @@
-"""Optimizer and schedule are made in the middle of `fit`; a wrong argument of theirs is told before."""
+"""Optimizer and schedule are made in the middle of `fit`; a wrong argument of theirs is reported before."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -106,7 +106,7 @@ def validate_network(network: nn.Module, image_size: Sequence[int], outputs: int
 
 
 def validate_takes_outputs(network: Any, outputs: int) -> None:
-    """Refuse a class of networks that cannot be told how many logits to give.
+    """Refuse a class of networks that do not take how many logits to give.
 
     Raises:
         UserError: With the way out.

@@ -18,7 +18,7 @@ class LayerFreezing(pl.Callback):
 
     A frozen weight has no gradient: the optimizer passes it over, weight decay and momentum included, and begins with
     it from nothing when it is let go. The optimizer knows all weights from the start and the schedule knows nothing of
-    this, so that neither starts anew in between. Dropout goes on in frozen layers.
+    this, so that neither starts again in between. Dropout goes on in frozen layers.
 
     Args:
         layers: How many, counted as `first_layers` does, or `all_but_last`.

@@ -46,9 +46,9 @@ class CrossEntropy(nn.Module):
         if not 0 <= smoothing < 1:
             raise ValueError(f"smoothing={smoothing} should be from 0 to below 1, e.g. 0.1")
         each = pos_weight if isinstance(pos_weight, list | tuple) else [pos_weight]
-        for name, said, weights in (("pos_weight", pos_weight, each), ("neg_weight", neg_weight, [neg_weight])):
+        for name, given, weights in (("pos_weight", pos_weight, each), ("neg_weight", neg_weight, [neg_weight])):
             if not weights or not all(weight is None or _is_positive(weight) for weight in weights):
-                raise ValueError(f"{name}={said!r} should be null, balanced, or a number above 0, e.g. 3")
+                raise ValueError(f"{name}={given!r} should be null, balanced, or a number above 0, e.g. 3")
         self.smoothing, self.neg_weight = smoothing, neg_weight
         self.pos_weight = 1.0 if pos_weight is None else pos_weight
 
@@ -138,7 +138,7 @@ def with_balanced_weights(loss: Mapping[str, Any], counts: ClassCounts) -> Mappi
 
 
 def _log_sum_without(logits: Tensor, column: int) -> Tensor:
-    """Log of the sum of exp of all columns but one: `(batch,)`."""
+    """Return the log of the sum of exp of all columns but one: `(batch,)`."""
     return torch.cat([logits[:, :column], logits[:, column + 1 :]], 1).logsumexp(1)
 
 

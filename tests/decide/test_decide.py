@@ -1,4 +1,4 @@
-"""Thresholds and calibration at the end of a training, and chosen anew afterwards."""
+"""Thresholds and calibration at the end of a training, and chosen again afterwards."""
 
 import json
 import resource
@@ -71,7 +71,7 @@ def test_what_is_known_of_the_line_is_known_to_evaluate(run: Path, tmp_path: Pat
 def test_a_decision_that_was_cut_short_is_noticed_and_can_be_made_again(run: Path) -> None:
     (run / ".deciding").touch()  # as a kill between its three files leaves it
     for use in (fancnn.load, lambda run: certify_settings(run)):
-        with pytest.raises(UserError, match="was being decided anew when that was stopped: run .*decide again"):
+        with pytest.raises(UserError, match="was being decided again when that was stopped: run .*decide again"):
             use(run)
     thresholds = decided(run, "decision.rule=f1")
     assert fancnn.load(run).thresholds == thresholds

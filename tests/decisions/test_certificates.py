@@ -218,7 +218,7 @@ def test_copies_of_an_image_count_once() -> None:
         row.probability for row in copies if row.label == 0
     )
     (caveat,) = certified([replace(row, pixel_sha256="", probability=0.7) for row in copies], 0.2).caveats[:1]
-    assert caveat.startswith("copies cannot be told: 500 of 500 images have exactly the same probability")
+    assert caveat.startswith("copies cannot be recognized: 500 of 500 images have exactly the same probability")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_without_costs_the_money_is_undefined_and_the_rest_is_the_same() -> None
 
 def test_looks_without_a_price_are_refused_where_there_are_looks() -> None:
     costs = Costs(escape=100, overkill=3)
-    with pytest.raises(UserError, match="line.costs.look is not said, but parts are rechecked"):
+    with pytest.raises(UserError, match="line.costs.look is not set, but parts are rechecked"):
         forecast(TESTED, LINE, costs)
     assert forecast(ConfusionCounts(97, 3, 10, 190), LINE, costs, draws=10)["cost_per_month"] is not None
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fancnn.decisions.model_metadata import CHECKPOINT_KINDS, NOT_SAID, CheckpointMetadata
+from fancnn.decisions.model_metadata import ABSENT, CHECKPOINT_KINDS, CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.plain_data import record, validate
 
@@ -20,10 +20,10 @@ def test_what_was_written_is_read_again() -> None:
 
 
 def test_a_rule_that_nobody_said_is_no_rule_that_cannot_choose_again() -> None:
-    before = replace(DECIDED, decision_rule=NOT_SAID)
+    before = replace(DECIDED, decision_rule=ABSENT)
     assert "decision_rule" not in before.to_dict()
     assert DECIDED.to_dict()["decision_rule"] is None
-    assert CheckpointMetadata.from_dict(before.to_dict()).decision_rule is NOT_SAID
+    assert CheckpointMetadata.from_dict(before.to_dict()).decision_rule is ABSENT
 
 
 def test_a_pretraining_says_nothing_of_decisions() -> None:

@@ -213,8 +213,8 @@ def test_a_forecast_follows_from_the_line(tmp_path: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
-        ([], "say either run=outputs/train/<stamp>, or table=predictions.csv"),
-        (["run=a", "table=b"], "say either run="),
+        ([], "give either run=outputs/train/<stamp>, or table=predictions.csv"),
+        (["run=a", "table=b"], "give either run="),
         (["table=nowhere.csv"], "table='nowhere.csv' is no file. Expected a prediction table"),
         (["table=nowhere.csv", "line.ng_rate=3"], "line.ng_rate=3.0: expected a share"),
     ],

@@ -127,7 +127,7 @@ def test_named_images_a_layer_methods_and_a_baseline(trained_run: Path, image_fo
 
 
 def test_before_training_a_frozen_layer_was_what_it_is(fans_run: Path, tmp_path: Path) -> None:
-    """The first weights are drawn anew from the seed: nobody kept them."""
+    """The first weights are drawn again from the seed: nobody kept them."""
     page, found = made(tmp_path, f"run={fans_run}", "check=false", "methods=[grad_cam]")
     assert set(found["first_layer"]["change"]) == {0}
     assert "Nothing changed: the layer was frozen." in page

@@ -137,8 +137,8 @@ def test_every_requirement_is_told_and_a_missing_module_of_ours_is_no_requiremen
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ([], "say either run=.*, or file=FILE.onnx as `python -m fancnn.export` writes it: neither is said"),
-        (["run=a", "file=b"], "both are said"),
+        ([], "give either run=.*, or file=FILE.onnx as `python -m fancnn.export` writes it: neither is given"),
+        (["run=a", "file=b"], "both are given"),
         (["file=gone.onnx"], "gone.onnx does not exist. Expected a file that"),
         (["file={tmp}/there.onnx", "device=cuda"], "device=cuda: an exported file runs on the CPU"),
     ],
@@ -186,7 +186,7 @@ def test_parity_ends_with_an_error_where_a_run_was_decided_anew_since(
     checkpoints.store_decision(run / "checkpoints/best.ckpt", model, {})
     after = run_command("fancnn.parity", f"file={exported}", f"run={run}", f"input={image_folder}", cwd=tmp_path)
     assert after.returncode == 1, after.stderr
-    assert "the run was decided anew since inspector.onnx was exported" in after.stdout
+    assert "the run was decided again since inspector.onnx was exported" in after.stdout
     assert "diverges from the run at the thresholds: 0.5 in the file, " in after.stdout
     assert "(ONNX Runtime" in after.stdout
     assert not (tmp_path / "outputs").exists()

@@ -182,9 +182,9 @@ def test_a_checkpoint_cannot_send_what_is_written_elsewhere(
         ("hydra.run.dir=elsewhere", "none of this command's keys"),
         ("hydra.searchpath=[file://elsewhere]", "none of this command's keys"),
         ("+hydra.job.env_set.PATH=elsewhere", "none of this command's keys"),
-        ("data.go_class=${oc.env:HOME}", "is not said again from a file"),
-        ("model.optimizer={_target_: torch.load, f: evil.pt}", "is not said again from a file"),
-        ("+model.optimizer._target_=torch.load", "is not said again from a file"),
+        ("data.go_class=${oc.env:HOME}", "is not replayed from a file"),
+        ("model.optimizer={_target_: torch.load, f: evil.pt}", "is not replayed from a file"),
+        ("+model.optimizer._target_=torch.load", "is not replayed from a file"),
         ("augment=../../evil", "names no option of augment"),
         ("augment=evil", "names no option of augment"),
         (
@@ -213,7 +213,7 @@ def test_a_command_says_so_and_does_nothing(run: Path, pickled: Path, tmp_path: 
     (run / ".hydra/overrides.yaml").write_text(yaml.safe_dump([evil]))
     answer = run_command("fancnn.train", f"ckpt={run}", *SMALL, cwd=tmp_path)
     assert answer.returncode == 1
-    assert "is none of this command's keys, and is not said again" in answer.stderr
+    assert "is none of this command's keys, and is not replayed" in answer.stderr
     assert "Traceback" not in answer.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.pt", "run"]
 

@@ -47,7 +47,7 @@ WRONG = [
     ("model.optimizer=${schedule}", "model.optimizer: "),
     ("model.optimizer.lr=inf", "model.optimizer: its first step is no number. Lower model.optimizer.lr"),
     ("+trainer.num_sanity_val_steps=2", "trainer.num_sanity_val_steps=2 would change nothing: data and model are"),
-    ("+trainer.callbacks=[]", "trainer.callbacks=[] would change nothing: callbacks are said as +callbacks.NAME."),
+    ("+trainer.callbacks=[]", "trainer.callbacks=[] would change nothing: callbacks are given as +callbacks.NAME."),
     ("trainer.max_epochs=10000000", "trainer.max_epochs=10000000 should be a whole number, 1 or more, 1,000,000 at"),
     ("data.batch_size=1000000000", "data.batch_size=1000000000 should be 1 or more, 65,536 at most"),
     (

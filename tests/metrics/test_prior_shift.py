@@ -57,6 +57,6 @@ def test_what_is_no_share_is_refused(arguments: tuple[float, float, float], text
 def test_the_mix_in_words_says_what_one_half_means() -> None:
     assert mix_in_words(0.46, 0.02) == (
         "P(NG) is for parts mixed like the validation images, 46 % NG; "
-        "on a line with 2 % NG a part told 0.5 is NG in 2.3 %"
+        "on a line with 2 % NG a part with 0.5 is NG in 2.3 %"
     )
     assert "0.0025 %" in mix_in_words(0.9, 0.000225)

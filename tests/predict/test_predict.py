@@ -77,7 +77,7 @@ def test_a_known_line_gets_a_column_of_its_own_and_no_other_decisions(
         assert row.line_probability == pytest.approx(float(at_prior(row.probability, 6 / 14, 0.02)), abs=1e-12)
     printed = capsys.readouterr().out
     assert (
-        "P(NG) is for parts mixed like the validation images, 43 % NG; on a line with 2 % NG a part told 0.5 is NG in "
+        "P(NG) is for parts mixed like the validation images, 43 % NG; on a line with 2 % NG a part with 0.5 is NG in "
         "2.6 % (line_probability)"
     ) in printed
 

@@ -93,8 +93,8 @@ def test_an_older_metrics_json_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "text"),
     [
-        ([], "say either run=.* or table=.*: neither is said"),
-        (["run=a", "table=b"], "both are said"),
+        ([], "give either run=.* or table=.*: neither is given"),
+        (["run=a", "table=b"], "both are given"),
         (["run=nowhere"], "nowhere does not exist. Expected a run folder"),
         (["run=."], "has no metrics.json: no run, or one that has not ended"),
         (["table=nowhere.csv"], "table='nowhere.csv' is no file. Expected a prediction table"),

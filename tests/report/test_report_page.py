@@ -108,7 +108,7 @@ def test_what_goes_to_a_person_is_in_the_headline_and_in_the_matrix(page: str, r
     assert "RECHECK" in re.findall(r'id="confusion">.*?</figure>', two, re.DOTALL)[0]
     assert "gallery-recheck" in two
     assert "would go to a person" not in words(one)
-    assert "The thresholds were said for this report" in words(two)
+    assert "The thresholds were given for this report" in words(two)
 
 
 def test_the_page_asks_nothing_of_a_network_and_needs_no_script(run: Path, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_the_page_says_for_which_mix_a_probability_is(tmp_path: Path, run: Path,
     assert "P(NG) is for parts mixed like the validation images, 46 % NG; line.ng_rate says what it means on" in text
     assert "temperature 2, for parts of which 46 % are NG" in text
     text = words(page_of(with_line(material, None, None, 0.02)))
-    assert "46 % NG; on a line with 2 % NG a part told 0.5 is NG in 2.3 %." in text
+    assert "46 % NG; on a line with 2 % NG a part with 0.5 is NG in 2.3 %." in text
 
 
 def test_the_line_is_forecast_where_it_is_known(run: Path, page: str) -> None:

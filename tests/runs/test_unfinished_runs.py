@@ -164,9 +164,9 @@ def complete_or_refused(run: Path, expected: dict[str, Any]) -> bool:
     if not (why := run_folders.why_incomplete(run)):
         assert facts(run) == expected
         return True
-    assert "is not complete" in why or "was being decided anew" in why
+    assert "is not complete" in why or "was being decided again" in why
     for read in (fancnn.load, metrics_of, lambda run: read_candidate(run, "A", 0.5)):
-        with pytest.raises(UserError, match="is not complete|was being decided anew|no run, or one that was stopped"):
+        with pytest.raises(UserError, match="is not complete|was being decided again|no run, or one that was stopped"):
             read(run)
     return False
 
@@ -218,7 +218,7 @@ def test_an_ensemble_killed_at_any_step_is_refused(
         if not done or not (run / run_folders.UNFINISHED).exists():  # before anything, or after everything
             continue
         if not complete_or_refused(run, facts(whole)):
-            assert "Make it anew: python -m fancnn.ensemble" in run_folders.why_incomplete(run)
+            assert "Make it again: python -m fancnn.ensemble" in run_folders.why_incomplete(run)
 
 
 def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(

@@ -238,7 +238,7 @@ def test_an_ensemble_names_types_where_its_members_have_the_same(
     capsys.readouterr()
     mixed = fancnn.load(joined(tmp_path / "mixed", typed_run, tmp_path / "softmax"))
     assert mixed.outputs == ("NG",)
-    assert "the members do not all tell the same types apart, so that the ensemble names none" in (
+    assert "the members do not all distinguish the same types, so that the ensemble names none" in (
         capsys.readouterr().out
     )
 

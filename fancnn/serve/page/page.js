@@ -14,8 +14,8 @@ let stopping = new AbortController();
 let again = 0;
 let shown = null;
 
-const say = (text) => { at("said").textContent = text; };
-const digits = (chance) => chance.toFixed(4);
+const say = (text) => { at("status").textContent = text; };
+const digits = (probability) => probability.toFixed(4);
 
 async function ask(address, options = {}) {
   const token = sessionStorage.getItem("token");
@@ -38,7 +38,7 @@ async function watch() {
   const fault = await ask("ready").then(() => "", (error) => error.message);
   const text = fault && `Nothing is decided now: ${fault}`;
   at("unready").hidden = !text;
-  if (at("unready").textContent !== text) at("unready").textContent = text; // a live region: said once
+  if (at("unready").textContent !== text) at("unready").textContent = text; // a live region: spoken once
   clearTimeout(again);
   if (fault) again = setTimeout(watch, AGAIN);
   await introduce();
@@ -212,7 +212,7 @@ function save() {
 }
 
 function clear() {
-  if (unsaved && !confirm(`Clear this session? What was said of ${unsaved} images is not downloaded yet.`)) return;
+  if (unsaved && !confirm(`Clear this session? The results of ${unsaved} images are not downloaded yet.`)) return;
   stopping.abort(); // what is sent, and what waits
   stopping = new AbortController();
   shown = null;
@@ -228,7 +228,7 @@ function clear() {
 async function useToken(event) {
   event.preventDefault();
   sessionStorage.setItem("token", at("token").value);
-  at("denied").textContent = ""; // so that the same words are said again
+  at("denied").textContent = ""; // so that the same words are spoken again
   await introduce();
   if (at("access").hidden) at("choose").focus();
   else at("token").select();
