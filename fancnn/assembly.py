@@ -5,6 +5,7 @@ that a configuration, which a checkpoint file carries too, cannot name just any 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +34,14 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, ResidualNet
 from fancnn.networks.sizes import is_small, training_bytes
-from fancnn.settings.groups import AugmentSettings, DataSettings, DecisionSettings, ImageLimits, ImageSettings
+from fancnn.settings.groups import (
+    AugmentSettings,
+    DataSettings,
+    DecisionSettings,
+    ImageLimits,
+    ImageSettings,
+    PreprocessSettings,
+)
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.settings.validation import (
@@ -113,7 +121,7 @@ def _a(kind: type) -> str:
 def preprocess(data: ImageSettings) -> Preprocess:
     """Return the preprocessing of the model and of its data."""
     with under("data"):
-        return Preprocess(data.image_size, data.resize, data.background, data.mean, data.std)
+        return Preprocess(**{item.name: getattr(data, item.name) for item in fields(PreprocessSettings)})
 
 
 def read_images(settings: TrainSettings) -> ImageDataModule:

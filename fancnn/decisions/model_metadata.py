@@ -21,6 +21,7 @@ from fancnn.files.plain_data import (
     whole,
 )
 from fancnn.metrics.thresholds import Thresholds
+from fancnn.settings.choices import to_dict
 from fancnn.settings.groups import DecisionSettings, LineSettings, PreprocessSettings
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
@@ -131,12 +132,17 @@ class ModelMetadata:
     versions: dict[str, str] = field(default_factory=dict)
 
 
+def whole_preprocess(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the preprocessing that a file keeps, with what was done where it is of before a key was there."""
+    return to_dict(PreprocessSettings(**kept))
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredModelMetadata(ModelMetadata):
     """What a file says that holds the model itself.
 
     Attributes:
-        preprocess: image_size, resize, background, mean and std.
+        preprocess: By the keys of `PreprocessSettings`; those that an earlier version did not know have its values.
         runs: In an ensemble, the run folders of its members.
         seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
     """
@@ -204,6 +210,8 @@ class CheckpointMetadata(StoredModelMetadata):
         if plain.get("version") == 1:
             both = plain["threshold"]
             plain = {**plain, "thresholds": (both, both)}
+        if plain.get("preprocess"):
+            plain = {**plain, "preprocess": whole_preprocess(plain["preprocess"])}
         return CheckpointMetadata(**{name: value for name, value in plain.items() if name in CHECKPOINT_KINDS})
 
 

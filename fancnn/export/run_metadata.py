@@ -15,19 +15,13 @@ from fancnn.system.installation import versions
 
 def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
     """Return the facts of `model`, which was loaded from the file `checkpoint`, for a file of `format`."""
-    preprocess, metadata = model.preprocess, model.metadata
+    metadata = model.metadata
     return ExportMetadata(
         classes=list(model.classes),
         go_class=model.go_class,
         outputs=list(model.outputs),
         thresholds=astuple(model.thresholds),
-        preprocess={
-            "image_size": list(preprocess.image_size),
-            "resize": preprocess.resize,
-            "background": preprocess.background,
-            "mean": preprocess.mean.flatten().tolist(),
-            "std": preprocess.std.flatten().tolist(),
-        },
+        preprocess=model.preprocess.to_dict(),
         calibration=model.calibration.to_dict(),
         weights_sha256=weights_hash(model.network.state_dict()),
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),

@@ -1,21 +1,23 @@
 """From an image of any size to the network's input: the same pixels in training, evaluation and on the line."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.images.letterbox import placed
-from fancnn.settings.choices import Background, Resize
+from fancnn.settings.choices import Background, Normalization, Resize
 from fancnn.settings.validation import validate_image_size, validate_normalisation
 
 STRIP = 2**20  # pixels of an image that are floats at once
+FLOOR = 2 / 255  # of a deviation: less is noise of the camera
 GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
 
 
 class Preprocess(nn.Module):
-    r"""Resize to `image_size` in 8 bits, scale to [0, 1], subtract `mean`, divide by `std`.
+    r"""Resize to `image_size` in 8 bits, scale to [0, 1], and take off what tells nothing: `mean`, `std`, or lighting.
 
     The resize is defined once for the whole program: float32, triangle filter with antialias (what
     `torch.nn.functional.interpolate(mode="bilinear", antialias=True)` computes), then rounded to
@@ -29,6 +31,10 @@ class Preprocess(nn.Module):
         background: `white` or `black`: what `pad` fills with, and what transparent pixels show.
         mean: Subtracted from each channel after the scaling to [0, 1].
         std: Divides each channel after that.
+        normalize: `none`, or in the place of `mean` and `std` those of the image itself: `image` takes each channel's
+            mean from it and divides all of them by their common deviation; `local` does so in a window around each
+            pixel, see `local_contrast`.
+        normalize_window: Side of that window, pixels.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
@@ -52,10 +58,14 @@ class Preprocess(nn.Module):
         background: str = "white",
         mean: Sequence[float] = (0.0, 0.0, 0.0),
         std: Sequence[float] = (1.0, 1.0, 1.0),
+        normalize: str = "none",
+        normalize_window: int = 51,
     ) -> None:
         super().__init__()
         validate_image_size(image_size)
-        validate_normalisation(mean, std)
+        self.normalize = Normalization.of("normalize", normalize).value
+        validate_normalisation(mean, std, normalize, normalize_window)
+        self.normalize_window = normalize_window
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self.resize = Resize.of("resize", resize).value
         self.background = Background.of("background", background).value
@@ -72,8 +82,30 @@ class Preprocess(nn.Module):
         return self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Subtract `mean` from scaled pixels and divide by `std`; `pixels` themselves where that changes nothing."""
+        """Subtract a mean from scaled pixels and divide by a deviation; `pixels` themselves where that changes nothing.
+
+        Returns:
+            A tensor of the shape of `pixels`. With `normalize=image` or `local` values are deviations: about -3 to 3,
+            more where a small spot stands out.
+        """
+        if self.normalize == "image":
+            apart = pixels - pixels.mean((2, 3), keepdim=True)
+            return apart / apart.square().mean((1, 2, 3), keepdim=True).add(FLOOR**2).sqrt()
+        if self.normalize == "local":
+            return local_contrast(pixels, self.normalize_window)
         return pixels if self.plain else pixels.sub(self.mean).div_(self.std)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments, as files keep them; see `PreprocessSettings`."""
+        return {
+            "image_size": list(self.image_size),
+            "resize": self.resize,
+            "background": self.background,
+            "mean": self.mean.flatten().tolist(),
+            "std": self.std.flatten().tolist(),
+            "normalize": self.normalize,
+            "normalize_window": self.normalize_window,
+        }
 
     def fit(self, images: Tensor) -> Tensor:
         """Bring 8-bit images to `image_size`, in 8 bits: the part of the work that a cache may keep.
@@ -108,6 +140,42 @@ class Preprocess(nn.Module):
         if self.resize == "squash":
             return 0, 0, *self.image_size
         return placed((height, width), self.image_size)
+
+
+def local_contrast(pixels: Tensor, window: int) -> Tensor:
+    """Return how far each pixel is from the mean around it, in deviations of that: lamps and exposures drop out.
+
+    Mean and deviation are those of a box of about `window` pixels, taken of an image that is reduced eightfold or less
+    and drawn out again between its values: at that size the difference is small, and the work does not grow with
+    the window. The deviation is common to all channels, so that colors stay, and has a floor of two grey levels, below
+    which nothing but noise is.
+
+    Args:
+        pixels: `(batch, channels, height, width)`, floats in [0, 1].
+        window: Side of the box, pixels.
+
+    Example:
+        >>> lit = torch.linspace(0.2, 0.8, 64).expand(1, 3, 64, 64)  # a lamp on the right
+        >>> bool(local_contrast(lit, 15)[..., 16:48, 16:48].abs().max() < 0.5)
+        True
+    """
+    apart = pixels - _mean_around(pixels, window)
+    spread = _mean_around(apart.square().mean(1, keepdim=True), window).add(FLOOR**2).sqrt()
+    return apart / spread
+
+
+def _mean_around(values: Tensor, window: int) -> Tensor:
+    """Return the mean of a box around each pixel; beyond the edge the outermost pixels go on."""
+    height, width = values.shape[-2:]
+    step = min(8, max(window // 6, 1), height, width)
+    reach = max(round(window / step) // 2, 1)
+    below, right = -height % step, -width % step
+    reduced = F.avg_pool2d(F.pad(values, (0, right, 0, below), mode="replicate"), step)
+    around = F.avg_pool2d(F.pad(reduced, (reach,) * 4, mode="replicate"), 2 * reach + 1, stride=1)
+    if step == 1:
+        return around
+    drawn_out = F.interpolate(around, scale_factor=float(step), mode="bilinear", align_corners=False)
+    return drawn_out[..., :height, :width]
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,7 +11,7 @@ format version 2:
 | outputs | what the network's outputs are called: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` |
 | thresholds | lower and upper, of the probability: GO up to the lower, NG above the upper, RECHECK between |
 | decision, decision_split, line | what the thresholds were chosen for, on which split, for which line; or null |
-| preprocess | image_size, resize, background, mean, std: what is inside; a reader needs the background alone |
+| preprocess | the keys of `PreprocessSettings`; a reader needs the background alone |
 | calibration | as `Calibration.to_dict` gives it: what is inside (files of before have no `ng_rate`) |
 | epoch, runs | how many epochs the weights have seen; in an ensemble the run folders of its members |
 | weights_sha256 | of the network's weights, as `weights_hash` makes it |
@@ -40,7 +40,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from fancnn.data.seen_images import SeenImages
-from fancnn.decisions.model_metadata import StoredModelMetadata
+from fancnn.decisions.model_metadata import StoredModelMetadata, whole_preprocess
 from fancnn.errors import UserError
 from fancnn.files.json_files import parsed_json
 from fancnn.files.plain_data import Mismatch, kinds_of, optional, record, validate, whole
@@ -128,6 +128,7 @@ class ExportMetadata(StoredModelMetadata):
         validate(plain, FACTS, place)
         if plain["go_class"] not in plain["classes"]:
             raise UserError(f"{place} is damaged: go_class: expected one of its classes, got {plain['go_class']!r}")
+        plain = {**plain, "preprocess": whole_preprocess(plain["preprocess"])}
         facts = ExportMetadata(**{name: value for name, value in plain.items() if name in _KINDS})
         if facts.seen is not None:
             SeenImages.from_dict(facts.seen, place)  # read once, so that damage is reported here

@@ -9,7 +9,7 @@ A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resu
 | complete | whether its command has ended for it: thresholds were chosen, or a pretraining judged; absent before 5 |
 | network | `_target_` and arguments of the network, `outputs` among them where it has several |
 | outputs | what these are called, in order: `[NG]`, `[GO, NG]` or `[GO, scratch, stain]` (before version 3: `[NG]`) |
-| preprocess | image_size, resize, background, mean, std |
+| preprocess | the keys of `PreprocessSettings`; those of normalize may be absent |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
 | calibration | as `Calibration.to_dict` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
@@ -34,7 +34,7 @@ again. Whoever loads it verifies the seal, the checksum of every member of the a
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
 from fancnn.settings.choices import to_dict
 from fancnn.settings.earlier_names import metadata_by_present_names, settings_by_present_names
-from fancnn.settings.groups import SPLIT_NAMES, ImageLimits
+from fancnn.settings.groups import SPLIT_NAMES, ImageLimits, PreprocessSettings
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
@@ -76,7 +76,7 @@ from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FORMAT, VERSION = CHECKPOINT_FORMAT, CHECKPOINT_VERSION
 STATES_WEIGHTS = 5  # the first version whose description has their hash
-PREPROCESS_KEYS = ("image_size", "resize", "background", "mean", "std")
+PREPROCESS_KEYS = tuple(item.name for item in fields(PreprocessSettings))
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 

@@ -1,7 +1,7 @@
 """Go on with an interrupted run: the same images, the same model, the same settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.runs import checkpoints
+from fancnn.settings.groups import DataSettings
 
 # what may differ from the run that goes on: where things go, how long, on what machine, and how it is decided
 FREE = (
@@ -29,7 +30,10 @@ FREE = (
 )
 RESUMED = ("epoch", "global_step", "loops", "optimizer_states", "lr_schedulers")  # of a file that Lightning wrote
 MUST_STAY = ("callbacks.averaging",)  # the checkpoint's weights are averages or they are not
-BEFORE = {"model.labels": "binary"}  # keys that came later, as trainings without them went
+BEFORE = {  # keys that came later, as trainings without them went
+    "model.labels": "binary",
+    **{f"data.{item.name}": item.default for item in fields(DataSettings) if item.default is not MISSING},
+}
 RENAMED = {"fancnn.training.losses.BinaryCrossEntropy": "fancnn.training.losses.CrossEntropy"}
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the images are the same
 

@@ -59,6 +59,12 @@ class Background(Choice):
     black = "black"
 
 
+class Normalization(Choice):
+    none = "none"
+    image = "image"
+    local = "local"
+
+
 class SplitMethod(Choice):
     stratified = "stratified"
     ordered = "ordered"

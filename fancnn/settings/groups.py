@@ -16,6 +16,7 @@ from fancnn.settings.choices import (
     ClaimUnit,
     DecisionRule,
     LabelMode,
+    Normalization,
     OnBadFile,
     OutputBias,
     Resize,
@@ -97,12 +98,14 @@ class PreprocessSettings(ImageSizeSettings):
     background: Background
     mean: list[float]
     std: list[float]
+    normalize: Normalization = Normalization.none  # absent from models that were kept before, as `normalize_window`
+    normalize_window: int = 51
 
     def __post_init__(self) -> None:
         with collected() as check:
             check(super().__post_init__)
             check(lambda: validate_choices(self))
-            check(lambda: validate_normalisation(self.mean, self.std))
+            check(lambda: validate_normalisation(self.mean, self.std, self.normalize, self.normalize_window))
 
 
 @dataclass(kw_only=True)

@@ -24,6 +24,7 @@ MOST_PLANNED = 100_000  # NG parts that somebody might collect; plans with more 
 MOST_EPOCHS, MOST_IN_BATCH = 1_000_000, 65_536
 MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**12, 10**6, 10_000
 MOST_SIDE = 4096  # pixels of a network's input
+LEAST_WINDOW = 3
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
     "callbacks": "callbacks are given as +callbacks.NAME._target_=...",
@@ -213,10 +214,21 @@ def validate_image_size(image_size: Sequence[int]) -> None:
         )
 
 
-def validate_normalisation(mean: Sequence[float], std: Sequence[float]) -> None:
+def validate_normalisation(
+    mean: Sequence[float], std: Sequence[float], normalize: str = "none", window: int = LEAST_WINDOW
+) -> None:
     numbers = len(mean) == len(std) == 3 and all(map(is_number, (*mean, *std)))
     if not numbers or not all(1e-6 <= value <= 1e6 for value in std) or not all(abs(of) <= 1e6 for of in mean):
         raise UserError(f"mean={list(mean)} std={list(std)}: expected three numbers each, those of std above 0")
+    if normalize != "none" and (any(mean) or any(value != 1 for value in std)):
+        raise UserError(
+            f"normalize={normalize} has a mean and a deviation of each image's own: leave mean and std as they are"
+        )
+    if not is_count(window) or not LEAST_WINDOW <= window <= MOST_SIDE:
+        raise UserError(
+            f"normalize_window={window!r} should be a side in pixels from {LEAST_WINDOW} to {MOST_SIDE:,}, some times "
+            "that of a defect, e.g. 51"
+        )
 
 
 def validate_grouping(method: str, group: str | None) -> None:

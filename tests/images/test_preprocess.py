@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+from torch import Tensor
 
-from fancnn.images.preprocess import Preprocess
+from fancnn.images.preprocess import Preprocess, local_contrast
 
 sizes = st.integers(1, 70)
 
@@ -66,12 +68,65 @@ def test_scaling_and_normalisation() -> None:
 
 def test_the_two_steps_after_the_resize_are_the_whole_and_change_nothing_they_are_given() -> None:
     image = torch.randint(0, 256, (2, 3, 9, 7), dtype=torch.uint8)
-    for preprocess in (Preprocess((9, 7)), Preprocess((9, 7), mean=(0.1, 0.2, 0.5), std=(1.0, 0.5, 0.25))):
+    by_themselves = (Preprocess((9, 7), normalize="image"), Preprocess((9, 7), normalize="local", normalize_window=5))
+    for preprocess in (
+        Preprocess((9, 7)),
+        Preprocess((9, 7), mean=(0.1, 0.2, 0.5), std=(1.0, 0.5, 0.25)),
+        *by_themselves,
+    ):
         scaled = preprocess.scaled(image)
         before = scaled.clone()
         assert 0 <= scaled.min() <= scaled.max() <= 1
         assert torch.equal(preprocess.normalised(scaled), preprocess(image))
         assert torch.equal(scaled, before)
+
+
+def textured(height: int, width: int) -> Tensor:
+    """A grey image whose deviations are far above the floor."""
+    torch.manual_seed(0)
+    return (0.5 + 0.08 * torch.randn(2, 3, height, width)).clamp(0.2, 0.8)
+
+
+@pytest.mark.parametrize("normalize", ["image", "local"])
+@given(gain=st.floats(0.4, 1.2), offset=st.floats(-0.1, 0.1))
+def test_a_brighter_lamp_and_a_longer_exposure_change_nothing_where_images_are_normalized(
+    normalize: str, gain: float, offset: float
+) -> None:
+    preprocess = Preprocess((60, 50), normalize=normalize, normalize_window=21)
+    image = textured(60, 50)
+    there, here = preprocess.normalised(image), preprocess.normalised(gain * image + offset)
+    assert (there - here).abs().max() < 0.2  # the floor of the deviation is the rest
+
+
+def test_light_that_falls_off_to_one_side_is_gone_where_images_are_normalized_locally() -> None:
+    image, light = textured(96, 96), torch.linspace(0.3, 1.0, 96)
+    evenly, unevenly = (local_contrast(pixels, 21)[..., 12:-12, 12:-12] for pixels in (image, image * light))
+    assert torch.corrcoef(torch.stack([evenly.flatten(), unevenly.flatten()]))[0, 1] > 0.98
+    assert torch.corrcoef(torch.stack([image.flatten(), (image * light).flatten()]))[0, 1] < 0.7
+
+
+@pytest.mark.parametrize(("window", "apart"), [(3, 1e-4), (9, 1e-4), (27, 0.2), (51, 0.2)])
+@pytest.mark.parametrize("size", [(64, 96), (61, 35)])
+def test_local_contrast_is_that_of_a_box_around_each_pixel(window: int, apart: float, size: tuple[int, int]) -> None:
+    """Small windows exactly; the mean of large ones is drawn out from an image that is reduced first."""
+    image = textured(*size)
+
+    def box(values: Tensor) -> Tensor:
+        return torch.from_numpy(uniform_filter(values.numpy(), (0, 0, window, window), mode="nearest"))
+
+    apart_from_mean = image - box(image)
+    spread = (box(apart_from_mean.square().mean(1, keepdim=True)) + (2 / 255) ** 2).sqrt()
+    inner = slice(window // 2, -(window // 2))  # at the edge the reduced image goes on with the mean of its outermost
+    wanted = (apart_from_mean / spread)[..., inner, inner] if size[1] > window else apart_from_mean / spread
+    found = local_contrast(image, window)
+    found = found[..., inner, inner] if size[1] > window else found
+    assert (found - wanted).abs().mean() < apart
+
+
+def test_a_flat_image_stays_flat_where_images_are_normalized() -> None:
+    flat = torch.full((1, 3, 40, 30), 0.4)
+    for normalize in ("image", "local"):
+        assert Preprocess((40, 30), normalize=normalize).normalised(flat).abs().max() < 1e-3
 
 
 def test_without_the_filter_fine_texture_would_come_out_wrong() -> None:
@@ -91,6 +146,9 @@ def test_without_the_filter_fine_texture_would_come_out_wrong() -> None:
         ({"image_size": (8, 8), "resize": "crop"}, r"^resize='crop' is none of squash, pad"),
         ({"image_size": (8, 8), "background": "red"}, r"^background='red' is none of white, black"),
         ({"image_size": (8, 8), "std": (0, 1, 1)}, r"std above 0"),
+        ({"image_size": (8, 8), "normalize": "lokal"}, r"^normalize='lokal' is none of none, image, local"),
+        ({"image_size": (8, 8), "normalize": "image", "std": (0.5, 1, 1)}, r"leave mean and std as they are"),
+        ({"image_size": (8, 8), "normalize": "local", "normalize_window": 2}, r"^normalize_window=2 should be"),
     ],
 )
 def test_arguments_out_of_range_are_refused_by_their_name(arguments: dict[str, object], text: str) -> None:

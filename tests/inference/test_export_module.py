@@ -59,6 +59,8 @@ KINDS = {
     "one logit": lambda: made(network(), calibration=TEMPERATURE),
     "padded on black": lambda: made(network(), resize="pad", background="black"),
     "mean and std": lambda: made(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
+    "normalized by its own deviation": lambda: made(network(), normalize="image"),
+    "normalized locally": lambda: made(network(), normalize="local", normalize_window=13),
     "isotonic": lambda: made(network(), calibration=ISOTONIC),
     "platt": lambda: made(network(), calibration=PLATT),
     "two logits": lambda: made(network(2), ("GO", "NG"), TEMPERATURE),
@@ -94,10 +96,18 @@ def test_making_a_graph_leaves_the_model_as_it_is() -> None:
     assert model.network.training
 
 
-def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(tmp_path: Path) -> None:
-    """An ensemble with types, padded, with mean and std, calibrated twice: each of these is in the graph."""
+NORMALIZED = {
+    "mean and std": {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)},
+    "image": {"normalize": "image"},
+    "local": {"normalize": "local", "normalize_window": 13},
+}
+
+
+@pytest.mark.parametrize("normalized", NORMALIZED)
+def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(normalized: str, tmp_path: Path) -> None:
+    """An ensemble with types, padded, normalized, calibrated twice: each of these is in the graph."""
     torch.manual_seed(0)
-    how = {"resize": "pad", "background": "black", "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+    how = {"resize": "pad", "background": "black", **NORMALIZED[normalized]}
     model = made(ensemble(4), TYPES, ISOTONIC, **how)
     checkpoint, path = tmp_path / "a.ckpt", tmp_path / "a.onnx"
     checkpoint.write_bytes(b"weights")
