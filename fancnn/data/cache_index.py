@@ -19,7 +19,7 @@ INDEX = "index.csv"
 PIXEL_FILE = re.compile(r"pixels-\d{1,9}\.u8", re.ASCII)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """What the index knows of a file; `row` is -1 and `error` says why where it could not be read."""
 
@@ -74,7 +74,9 @@ def write_index(folder: Path, pixel_file: str, lines: Iterable[Line]) -> None:
         atomic_file(folder / INDEX) as partial,
         partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
-        csv.writer(file).writerows([[pixel_file], *(line.cells() for line in lines)])
+        table = csv.writer(file)
+        table.writerow([pixel_file])
+        table.writerows(line.cells() for line in lines)
 
 
 @contextmanager
