@@ -22,6 +22,7 @@ QUICK = ["trainer.max_epochs=1", "data.image_size=[16,16]", "data.fans.count=16"
 QUICKER = {
     "fancnn.train": QUICK,
     "fancnn.crossval": QUICK,
+    "fancnn.lr_find": [*QUICK, "steps=20"],
     "fancnn.pretrain": ["trainer.max_epochs=1", "data.image_size=[32,32]"],
     "fancnn.explain": ["images=1", "filters=1", "check=false"],
     "fancnn.prune": ["epochs=1"],
@@ -52,7 +53,12 @@ def runnable(command: str, place: Path) -> list[str]:
     written = (
         command.replace("crossval/<stamp>", "crossval/folds").replace("<other>", "other").replace("<stamp>", stamp)
     )
-    written = written.replace("/photos", "photos").replace("/new", "new").replace("DIR", "set")
+    written = (
+        written.replace("/photos", "photos")
+        .replace("/new", "new")
+        .replace("DIR", "set")
+        .replace("count=600", "count=12")
+    )
     words = shlex.split(written)[2:]
     quick = QUICKER.get(words[0], [])
     if "experiment=" in command:  # a recipe's network does not take images as small as that
@@ -89,7 +95,7 @@ def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_network_can_be_added_as_is_said_to_contributors(tmp_path: Path) -> None:
     contributing = (REPOSITORY / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
-    (written,) = re.findall(r"```yaml\n(.*?)```", contributing, re.DOTALL)
+    (written,) = re.findall(r"```yaml\n(network:.*?)```", contributing, re.DOTALL)
     (tmp_path / "model").mkdir()
     (tmp_path / "model/mine.yaml").write_text(written.replace("MyNet", "ConvNet"))
     images = write_images(tmp_path / "images", {"GO": 8, "NG": 8})
