@@ -1,24 +1,6 @@
 """The built-in sample data: rendered photographs of PC cooling fans, good (GO) and defective (NG).
 
-`render_fans` writes a folder that reads like any other folder of images per class, and, beside it,
-the truth about every image:
-
-    fans/
-      GO/fan_00000.jpg                       good fans
-      NG/blade_chipped/fan_00001.jpg         fans with exactly one defect, in a folder per kind
-      .masks/blade_chipped/fan_00001.png     255 where the defect is, 0 elsewhere; hidden, so no class
-      fans.csv                               one row per image, by number
-
-Columns of `fans.csv`:
-
-    file         image, relative to the folder, with forward slashes
-    class        GO or NG
-    defect_type  one of `DEFECTS`; empty for GO, as are all the following but version
-    severity     square root of the number of pixels that the defect changes, in pixels
-    x0,y0,x1,y1  box round the mask in pixels from the top left corner; x1 and y1 lie just outside
-    mask         mask, relative to the folder, with forward slashes
-    version      version of the renderer; images of different versions differ
-
-A mask holds the pixels whose colour the defect changes by more than four grey levels before the
-camera adds blur and noise; for a turned or missing label it holds the whole area of the label.
+`render_fans` writes a set as the docstring of `fancnn.rendering` describes it. A mask holds the pixels whose colour the
+defect changes by more than four grey levels before the camera adds blur and noise; for a turned or missing label it
+holds the whole area of the label.
 """

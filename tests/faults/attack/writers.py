@@ -118,12 +118,12 @@ def read_export(folder: Path) -> int | None:
 
 
 def write_fans(folder: Path, number: int) -> None:
-    from fancnn.fans.fan_dataset import _appearing
+    from fancnn.rendering.rendered_set import _appearing
 
     if (folder / "fans").exists():
         shutil.rmtree(folder / f"before-{number}", ignore_errors=True)
         (folder / "fans").rename(folder / f"before-{number}")
-    with _appearing(folder / "fans") as made:
+    with _appearing(folder / "fans", "fans") as made:
         (made / "GO").mkdir()
         for name in ("fans.csv", "GO/1.jpg"):
             (made / name).write_bytes(f"{number}".encode() * 3000)

@@ -7,7 +7,7 @@ import pytest
 
 import fancnn
 from fancnn.errors import UserError
-from fancnn.fans.workers import parallel_map
+from fancnn.rendering.workers import parallel_map
 
 SCRIPT = """
 from fancnn.fans.fan_dataset import render_fans

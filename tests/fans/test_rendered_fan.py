@@ -4,8 +4,9 @@ import pytest
 from fancnn.fans.defects import DEFECTS, LABEL_TURN, Defects, draw_defect
 from fancnn.fans.fan import draw_fan
 from fancnn.fans.raster import look
-from fancnn.fans.rendered_image import TOLERANCE, RenderedImage, render_image
+from fancnn.fans.rendered_fan import TOLERANCE, render_fan
 from fancnn.fans.scene import FAN_TURN, Scene, draw_scene, paint
+from fancnn.rendering.rendered_set import RenderedImage
 
 SIZE = 96
 LABELS = ("label_rotated", "label_missing")
@@ -17,7 +18,7 @@ def scene_and_defect(kind: str, index: int, severity: float = 1.0) -> tuple[Scen
 
 
 def defective(kind: str, index: int, severity: float = 1.0) -> tuple[RenderedImage, np.ndarray]:
-    image = render_image(0, index, kind, SIZE, severity)
+    image = render_fan(0, index, kind, SIZE, severity)
     assert image.mask is not None
     return image, image.mask
 
@@ -44,7 +45,7 @@ def test_a_defect_changes_its_own_part_and_nothing_else(kind: str) -> None:
 def test_outside_the_mask_an_image_equals_its_good_twin_but_for_blur(kind: str) -> None:
     """The sensor's noise, the light and the fan are the same in both, so they cancel out."""
     image, mask = defective(kind, 5)
-    good = render_image(0, 5, None, SIZE)
+    good = render_fan(0, 5, None, SIZE)
     change = np.abs(image.pixels.astype(int) - good.pixels.astype(int)).max(axis=2)
     assert change[mask].mean() > 4
     assert change[~mask].mean() < 1.0
@@ -109,10 +110,10 @@ def test_exactly_one_thing_is_wrong() -> None:
 
 
 def test_an_image_depends_on_its_arguments_alone() -> None:
-    first = render_image(3, 7, "stain", SIZE)
+    first = render_fan(3, 7, "stain", SIZE)
     np.random.default_rng().random(10)
-    render_image(3, 8, "scratch", SIZE)
-    again = render_image(3, 7, "stain", SIZE)
+    render_fan(3, 8, "scratch", SIZE)
+    again = render_fan(3, 7, "stain", SIZE)
     np.testing.assert_array_equal(first.pixels, again.pixels)
     assert first.mask is not None
     assert again.mask is not None
@@ -120,6 +121,6 @@ def test_an_image_depends_on_its_arguments_alone() -> None:
 
 
 def test_the_same_fan_is_seen_at_every_size() -> None:
-    small, large = (render_image(0, 1, None, size).pixels.astype(float) for size in (80, 160))
+    small, large = (render_fan(0, 1, None, size).pixels.astype(float) for size in (80, 160))
     halved = large.reshape(80, 2, 80, 2, 3).mean(axis=(1, 3))
     assert np.corrcoef(small.ravel(), halved.ravel())[0, 1] > 0.97

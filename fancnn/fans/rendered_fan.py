@@ -1,7 +1,5 @@
 """One image of the set: painted, photographed, and, for a defect, compared with its good twin."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +9,7 @@ from fancnn.fans.defects import Defects, draw_defect
 from fancnn.fans.raster import Plane, look
 from fancnn.fans.rotor import label_cover
 from fancnn.fans.scene import Scene, draw_scene, paint
+from fancnn.rendering.rendered_set import RenderedImage
 
 # A pixel belongs to a defect if it changes a channel by more than this, in values from 0 to 1.
 TOLERANCE = 4 / 255
@@ -25,24 +24,7 @@ _SCENE, _TEXTURES, _CAMERA, _SENSOR, _FLAW = range(5)
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True)
-class RenderedImage:
-    """An image ready to be written.
-
-    Attributes:
-        pixels: `(size, size, 3)` bytes.
-        quality: JPEG quality to write it with.
-        mask: `(size, size)` booleans, where the defect is; None for a good fan.
-        severity: Square root of the number of pixels that the defect changes; None for a good fan.
-    """
-
-    pixels: NDArray[np.uint8]
-    quality: int
-    mask: NDArray[np.bool_] | None
-    severity: float | None
-
-
-def render_image(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> RenderedImage:
+def render_fan(seed: int, index: int, kind: str | None, size: int, severity: float = 1.0) -> RenderedImage:
     """Render one image, which depends on the arguments alone.
 
     Args:
