@@ -52,6 +52,7 @@ from fancnn.settings.validation import (
     validate_seed,
     validate_thresholds,
 )
+from fancnn.surfaces.surfaces import cached_surfaces
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.memory import memory_bytes
 from fancnn.training.checkpointing import AtomicCheckpointIO
@@ -130,6 +131,8 @@ def read_images(settings: TrainSettings) -> ImageDataModule:
         root = Path(settings.data.root).expanduser()
     elif settings.data.fans is not None:
         root = cached_fans(settings.data.fans)
+    elif settings.data.surfaces is not None:
+        root = cached_surfaces(settings.data.surfaces)
     else:
         raise UserError("data.root says where your images are: a folder of class folders, e.g. data.root=/photos")
     data = datamodule(settings.data, root, settings.seed, settings.model.labels, image_limits=settings.image_limits)

@@ -57,6 +57,7 @@ def runnable(command: str, place: Path) -> list[str]:
         written.replace("/photos", "photos")
         .replace("/new", "new")
         .replace("DIR", "set")
+        .replace("count=400", "count=2")
         .replace("count=600", "count=12")
     )
     words = shlex.split(written)[2:]

@@ -13,6 +13,8 @@ from fancnn.runs.looks import Ledger
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.console import print_table, say, track
 
+RENDERED = ("fans", "surfaces")  # sample sets
+
 
 def look_after(settings: CacheSettings) -> bool:
     """List, verify or clear; False if something kept is not what it should be.
@@ -23,21 +25,26 @@ def look_after(settings: CacheSettings) -> bool:
     settings.validate_paths()
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
     caches = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
-    fans = [folder for folder in sorted(top.glob("fans/[!.]*")) if (folder / "fans.csv").is_file()]
+    rendered = [
+        folder
+        for name in RENDERED
+        for folder in sorted(top.glob(f"{name}/[!.]*"))
+        if (folder / f"{name}.csv").is_file()
+    ]
     if settings.do == "list":
-        _list(top, list(caches), fans)
+        _list(top, list(caches), rendered)
         return True
     if settings.do == "verify":
         return _verify(list(caches), ImageGate(settings.image_limits))
-    for folder in track([*caches, *fans], "clearing", len(caches) + len(fans)):
+    for folder in track([*caches, *rendered], "clearing", len(caches) + len(rendered)):
         remove_folder(folder)
-    for parent in (top / "decoded", top / "fans"):
-        remove_rest(parent)
-    say(f"cleared {plural(len(caches), 'folder')} of decoded images and {len(fans)} of rendered fans in {top}")
+    for name in ("decoded", *RENDERED):
+        remove_rest(top / name)
+    say(f"cleared {plural(len(caches), 'folder')} of decoded images and {len(rendered)} of rendered ones in {top}")
     return True
 
 
-def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
+def _list(top: Path, decoded: list[Path], rendered: list[Path]) -> None:
     rows = []
     for folder in decoded:
         about, (_, index) = read_about(folder) or {}, read_index(folder)
@@ -45,7 +52,8 @@ def _list(top: Path, decoded: list[Path], fans: list[Path]) -> None:
         gone = "" if Path(about["root"]).is_dir() else " (gone)"
         rows.append([f"{about['root']}{gone}", f"{size} {about['resize']}", str(len(index)), _megabytes(folder)])
     rows += [
-        [str(folder), "rendered fans", str(len(list(folder.rglob("*.jpg")))), _megabytes(folder)] for folder in fans
+        [str(folder), f"rendered {folder.parent.name}", str(len(list(folder.rglob("*.jpg")))), _megabytes(folder)]
+        for folder in rendered
     ]
     print_table(f"kept in {top}", ["images of", "as", "files", "MB"], rows)
     if looks := Ledger(top / "looks").looks():

@@ -46,11 +46,13 @@ from fancnn.settings.validation import (
     validate_share,
     validate_shifts_per_month,
     validate_thresholds,
+    validate_within,
 )
 
 SPLIT_NAMES = tuple(split.value for split in SplitName)
 ALL = "all"  # images that name no split
-SMALLEST_FAN, LARGEST_FAN, MOST_FANS = 48, 4096, 1_000_000
+SMALLEST_FAN, SMALLEST_SURFACE, LARGEST_RENDERED, MOST_RENDERED = 48, 96, 4096, 1_000_000
+LEAST_CONTRAST = 0.03  # of a rendered scratch: less is lost in the noise
 
 
 @dataclass
@@ -65,19 +67,39 @@ class FansSettings:
 
     def __post_init__(self) -> None:
         with collected() as check:
-            for name, least, most, expected in (
-                ("count", 1, MOST_FANS, f"from 1 to {MOST_FANS:,} images, e.g. 600"),
-                ("seed", 0, 2**63 - 1, "0 or more"),
-                ("ng_fraction", 0, 1, "from 0 to 1, e.g. 0.5"),
-                ("size", SMALLEST_FAN, LARGEST_FAN, f"from {SMALLEST_FAN} to {LARGEST_FAN} pixels, e.g. 240"),
-                ("severity", 1e-9, 1e3, "above 0, to 1000, e.g. 1"),
-            ):
-                check(partial(self._validate_within, name, least, most, expected))
+            check(lambda: validate_within("count", self.count, 1, MOST_RENDERED, "images, e.g. 600"))
+            check(lambda: validate_within("seed", self.seed, 0, 2**63 - 1, ""))
+            check(lambda: validate_within("ng_fraction", self.ng_fraction, 0, 1, "e.g. 0.5"))
+            check(lambda: validate_within("size", self.size, SMALLEST_FAN, LARGEST_RENDERED, "pixels, e.g. 240"))
+            check(lambda: validate_within("severity", self.severity, 1e-9, 1000, "e.g. 1"))
 
-    def _validate_within(self, name: str, least: float, most: float, expected: str) -> None:
-        value = getattr(self, name)
-        if not is_number(value) or not least <= value <= most:
-            raise UserError(f"{name}={value!r} is out of range: expected {expected}")
+
+@dataclass
+class SurfacesSettings:
+    """Rendered surfaces; see `fancnn.surfaces.surface_dataset.render_surfaces`."""
+
+    count: int
+    seed: int
+    ng_fraction: float
+    size: int
+    length: list[float]
+    width: list[float]
+    contrast: list[float]
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_within("count", self.count, 1, MOST_RENDERED, "images, e.g. 400"))
+            check(lambda: validate_within("seed", self.seed, 0, 2**63 - 1, ""))
+            check(lambda: validate_within("ng_fraction", self.ng_fraction, 0, 1, "e.g. 0.5"))
+            check(lambda: validate_within("size", self.size, SMALLEST_SURFACE, LARGEST_RENDERED, "pixels, e.g. 1024"))
+            check(lambda: self._validate_span("length", 1, self.size / 2, "pixels, e.g. [7,14]"))
+            check(lambda: self._validate_span("width", 1, self.size / 4, "pixels, e.g. [2,4]"))
+            check(lambda: self._validate_span("contrast", LEAST_CONTRAST, 1, "of brightness, e.g. [0.12,0.3]"))
+
+    def _validate_span(self, name: str, least: float, most: float, example: str) -> None:
+        values = getattr(self, name)
+        if len(values) != 2 or not all(map(is_number, values)) or not least <= values[0] <= values[1] <= most:
+            raise UserError(f"{name}={values} should be a least and a most from {least:g} to {most:g} {example}")
 
 
 @dataclass
@@ -149,7 +171,7 @@ class UnlabelledSettings(ImageSettings):
 class DataSettings(ImageSettings):
     """Images in class folders, and their splits; see `SplitPlan`."""
 
-    root: str | None  # None renders the fans
+    root: str | None  # None renders the fans or the surfaces
     go_class: str
     split_method: SplitMethod
     test_fraction: float
@@ -157,6 +179,7 @@ class DataSettings(ImageSettings):
     split_file: str | None
     sampler: Sampler
     fans: FansSettings | None
+    surfaces: SurfacesSettings | None = None
 
     def __post_init__(self) -> None:
         with collected() as check:

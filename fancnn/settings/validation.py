@@ -25,6 +25,7 @@ MOST_EPOCHS, MOST_IN_BATCH = 1_000_000, 65_536
 MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**12, 10**6, 10_000
 MOST_SIDE = 4096  # pixels of a network's input
 LEAST_WINDOW = 3
+TINY = 1e-6  # a bound below it is said to be 0
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
     "callbacks": "callbacks are given as +callbacks.NAME._target_=...",
@@ -229,6 +230,14 @@ def validate_normalisation(
             f"normalize_window={window!r} should be a side in pixels from {LEAST_WINDOW} to {MOST_SIDE:,}, some times "
             "that of a defect, e.g. 51"
         )
+
+
+def validate_within(name: str, value: object, least: float, most: float, example: str) -> None:
+    """Refuse what is no number from `least` to `most`."""
+    if not isinstance(value, int | float) or not is_number(value) or not least <= value <= most:
+        low = "above 0," if 0 < least < TINY else f"from {least:,}"
+        expected = f"{low} to {most:,} {example}" if most < 2**63 - 1 else f"{least} or more"
+        raise UserError(f"{name}={value!r} is out of range: expected {expected}".rstrip())
 
 
 def validate_grouping(method: str, group: str | None) -> None:

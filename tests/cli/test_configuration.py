@@ -20,10 +20,19 @@ from fancnn.export.settings import ExportSettings
 from fancnn.fans.settings import RenderSettings
 from fancnn.parity.settings import ParitySettings
 from fancnn.predict.settings import PredictSettings
+from fancnn.surfaces.settings import RenderSurfacesSettings
 from fancnn.training.quiet_lightning import quiet_lightning
 
 OPTIONS = sorted((path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml"))
-OF_OTHERS = ("callbacks", "logger", "fans", "image_data", "image_size", "task")  # composed by files, or of pretraining
+OF_OTHERS = (
+    "callbacks",
+    "logger",
+    "fans",
+    "surfaces",
+    "image_data",
+    "image_size",
+    "task",
+)  # composed by files, or of pretraining
 CHOSEN = [(group, option) for group, option in OPTIONS if group not in OF_OTHERS]
 
 
@@ -97,6 +106,7 @@ def test_a_recipe_wins_over_everything_but_the_command_line(tmp_path: Path) -> N
         ("export", ExportSettings, ["run=somewhere"]),
         ("parity", ParitySettings, ["file=inspector.onnx", "run=somewhere", "input=images"]),
         ("fans", RenderSettings, ["root=somewhere"]),
+        ("surfaces", RenderSurfacesSettings, ["root=somewhere"]),
     ],
 )
 def test_entry_files_fit_their_settings_and_ask_for_what_is_missing(

@@ -148,7 +148,7 @@ def test_a_folder_filled_in_the_meantime_is_not_overwritten(tmp_path: Path) -> N
         ({"seed": -1}, "seed=-1 is out of range: expected 0 or more"),
         ({"ng_fraction": 1.2}, "ng_fraction=1.2 is out of range: expected from 0 to 1"),
         ({"ng_fraction": float("nan")}, "ng_fraction=nan is out of range"),
-        ({"size": 40}, "size=40 is out of range: expected from 48 to 4096 pixels"),
+        ({"size": 40}, "size=40 is out of range: expected from 48 to 4,096 pixels"),
         ({"severity": 0.0}, "severity=0.0 is out of range: expected above 0"),
         ({"workers": 0}, "workers=0 is out of range: expected at least 1"),
     ],

@@ -112,6 +112,7 @@ class Place:
             "parity": [run, f"input={images}", f"file={self.root}/inspector.onnx"],
             "serve": [f"file={self.root}/inspector.onnx"],
             "fans": [f"root={self.root}/fans"],
+            "surfaces": [f"root={self.root}/surfaces"],
             "describe": ["model=tiny", "data.image_size=[16,16]"],
         }
         has_output = "output_dir" in _composed(command, ())
