@@ -20,7 +20,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fancnn.augmentation import Augment
+from fancnn.augmentation import Augment, Plant
 from fancnn.cli.command import in_sweep
 from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
 from fancnn.data.datamodule import ImageDataModule
@@ -32,7 +32,7 @@ from fancnn.files.trusted_classes import trusted
 from fancnn.images.preprocess import Preprocess
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
-from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks import ConvNet, PatchNet, ResidualNet
 from fancnn.networks.sizes import is_small, training_bytes
 from fancnn.settings.groups import (
     AugmentSettings,
@@ -40,6 +40,7 @@ from fancnn.settings.groups import (
     DecisionSettings,
     ImageLimits,
     ImageSettings,
+    PlantSettings,
     PreprocessSettings,
 )
 from fancnn.settings.pretraining import PretrainSettings
@@ -210,7 +211,7 @@ def validate_memory(config: Mapping[str, Any], outputs: int = 1, batch: int = 1)
     height, width = size
     pixels = height * width
     numbers = [*_numbers(config), pixels // 256, batch * pixels // 2**15]
-    known = [f"fancnn.networks.{kind.__name__}" for kind in (ConvNet, ResidualNet)]
+    known = [f"fancnn.networks.{kind.__name__}" for kind in (ConvNet, ResidualNet, PatchNet)]
     if config.get("_target_") not in known or is_small(*numbers) or (have := memory_bytes()) is None:
         return
     several: dict[str, Any] = {"outputs": outputs} if outputs > 1 else {}
@@ -273,6 +274,7 @@ def classifier(
         optimizer, schedule = check(lambda: makers(settings.model.optimizer, settings.schedule, fresh)) or (None, None)
         criterion = check(lambda: _loss(loss, len(fresh.outputs)))
         changes = check(lambda: augment(settings.augment))
+        planted = check(lambda: plant(settings.plant))
     assert optimizer is not None  # else the block has ended with the mistake
     assert criterion is not None
     return Classifier(
@@ -281,6 +283,7 @@ def classifier(
         optimizer,
         schedule,
         augment=changes,
+        plant=planted,
         penalty=KernelPenalty(strength.l1, strength.l2) if strength.l1 or strength.l2 else None,
         seed=settings.seed,
         description=description,
@@ -313,6 +316,15 @@ def augment(settings: AugmentSettings | None) -> Augment | None:
     transforms = _each(settings.transforms, "augment.transforms", object)
     with under("augment"):
         return Augment(transforms, settings.border)
+
+
+def plant(settings: PlantSettings | None) -> Plant | None:
+    """Return what is planted on good training images, if anything; a defect of null is left out."""
+    if settings is None:
+        return None
+    defects = _each(settings.defects, "plant.defects", object)
+    with under("plant"):
+        return Plant(defects, settings.share, settings.most)
 
 
 def _each(nodes: Mapping[str, Any], group: str, kind: type[T]) -> list[T]:

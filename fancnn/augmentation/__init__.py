@@ -16,22 +16,28 @@ from fancnn.augmentation.geometric import (
 )
 from fancnn.augmentation.mixing import CutMix, MixUp
 from fancnn.augmentation.noise import Blur, Noise, RandomErasing
+from fancnn.augmentation.planting import Blob, CutPaste, Plant, Scratch, Texture
 
 __all__ = [
     "Augment",
+    "Blob",
     "Blur",
     "Brightness",
     "ChannelGain",
     "Contrast",
     "CutMix",
+    "CutPaste",
     "DihedralSymmetry",
     "HorizontalFlip",
     "MixUp",
     "Noise",
+    "Plant",
     "RandomErasing",
     "Rotation",
     "Saturation",
+    "Scratch",
     "Shear",
+    "Texture",
     "Translate",
     "VerticalFlip",
     "Zoom",

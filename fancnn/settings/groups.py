@@ -249,6 +249,21 @@ class AugmentSettings:
 
 
 @dataclass
+class PlantSettings:
+    """What is planted on good training images, see `fancnn.augmentation.Plant`; defects by `_target_`, as above."""
+
+    share: float
+    most: int
+    defects: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_within("share", self.share, 0, 1, "of the good images, e.g. 0.6"))
+            check(lambda: validate_within("most", self.most, 1, 100, "defects on an image, e.g. 3"))
+            check(lambda: validate_named("defects", self.defects))
+
+
+@dataclass
 class ModelSettings:
     """Three objects by `_target_`: the network (group `model`), its loss and its optimizer (groups of their own)."""
 

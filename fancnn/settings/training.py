@@ -13,6 +13,7 @@ from fancnn.settings.groups import (
     ImageLimits,
     LineSettings,
     ModelSettings,
+    PlantSettings,
     RegularizationSettings,
     validate_costs,
     validate_promise,
@@ -44,6 +45,7 @@ class TrainSettings:
     overrides: list[str]
     data: DataSettings
     augment: AugmentSettings | None
+    plant: PlantSettings | None = None
     model: ModelSettings
     freeze: FreezeSettings = field(default_factory=FreezeSettings)
     regularization: RegularizationSettings
@@ -77,7 +79,7 @@ class TrainSettings:
                 self.data.validate_paths()
 
     def _validate_preview(self) -> None:
-        if self.augment is None and self.augment_preview:
+        if self.augment is None and self.plant is None and self.augment_preview:
             raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
 
     def _validate_until_epoch(self) -> None:

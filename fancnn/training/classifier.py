@@ -10,10 +10,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fancnn.augmentation import Augment
+from fancnn.augmentation import Augment, Plant
 from fancnn.data.datasets import Batch
 from fancnn.model import Model
+from fancnn.networks import PatchNet
 from fancnn.networks.outputs import logit_of_ng, probability_of_ng
+from fancnn.training.cell_loss import cell_loss
 from fancnn.training.divergence import validate_finite
 from fancnn.training.epoch_scores import EpochScores, epoch_scores
 from fancnn.training.training_module import TrainingModule
@@ -33,6 +35,7 @@ class Classifier(TrainingModule):
         optimizer: As in `TrainingModule`.
         schedule: As in `TrainingModule`.
         augment: As in `TrainingModule`.
+        plant: Takes what `augment` gives, plants defects on good images, and says where.
         penalty: Takes the network, gives what is added to the loss of training.
         seed: As in `TrainingModule`.
         description: As in `TrainingModule`.
@@ -51,31 +54,43 @@ class Classifier(TrainingModule):
         schedule: Callable[..., LRScheduler] | None = None,
         *,
         augment: Augment | None = None,
+        plant: Plant | None = None,
         penalty: Callable[[nn.Module], Tensor] | None = None,
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(model, optimizer, schedule, augment, seed, description)
-        self.loss, self.penalty = loss, penalty
+        self.loss, self.penalty, self.plant = loss, penalty, plant
         is_plain = getattr(loss, "is_plain", False) and not model.has_types  # of two outputs it is that of one
-        self.criteria: list[Tensor] | None = [] if penalty or not is_plain else None
+        more = penalty is not None or isinstance(model.network, PatchNet)
+        self.criteria: list[Tensor] | None = [] if more or not is_plain else None
         self.scores = {"train": EpochScores(), "val": EpochScores()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch[0], self._targets(batch[1])
-        if self.augment is None:
-            outputs = self.model.network(self.model.preprocess(images))
-        else:
-            pixels, labels = self.augment(self.model.preprocess.scaled(images), labels)
-            outputs = self.model.network(self.model.preprocess.normalised(pixels))
+        pixels, labels = self.model.preprocess.scaled(batch[0]), self._targets(batch[1])
+        masks = None
+        if self.augment is not None:
+            pixels, labels = self.augment(pixels, labels)
+        if self.plant is not None:
+            pixels, labels, masks = self.plant(pixels, labels)
+        outputs, cells = self._judged(self.model.preprocess.normalised(pixels))
         outputs = outputs.float()  # the loss in float32 where the network ran in bfloat16
         self.scores["train"].update(logit_of_ng(outputs), probability_of_ng(labels))
         loss: Tensor = self.loss(outputs, labels)
+        if cells is not None:
+            nothing = torch.zeros(len(pixels), *pixels.shape[2:], dtype=torch.bool, device=pixels.device)
+            loss = loss + cell_loss(cells, probability_of_ng(labels), nothing if masks is None else masks)
         if self.penalty is not None:
             loss = loss + self.penalty(self.model)
         if self.criteria is not None:
             self.criteria.append(loss.detach())
         return loss
+
+    def _judged(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the network's outputs, and the logits of its cells if it has some."""
+        if isinstance(self.model.network, PatchNet):
+            return self.model.network.logits_and_cells(pixels)
+        return self.model.network(pixels), None
 
     def _targets(self, classes: Tensor) -> Tensor:
         """Return what the loss compares outputs with: of one output the label, of several the share of each class."""
