@@ -9,11 +9,10 @@ from fancnn.files.atomic_files import remove_folder, remove_rest
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import agreeing, plural
+from fancnn.rendering.rendered_set import SETS
 from fancnn.runs.looks import Ledger
 from fancnn.system.cache_folder import cache_folder
 from fancnn.system.console import print_table, say, track
-
-RENDERED = ("fans", "surfaces")  # sample sets
 
 
 def look_after(settings: CacheSettings) -> bool:
@@ -26,10 +25,7 @@ def look_after(settings: CacheSettings) -> bool:
     top = Path(settings.folder).expanduser() if settings.folder else cache_folder()
     caches = {folder: about for folder in sorted(top.glob("decoded/[!.]*")) if (about := read_about(folder))}
     rendered = [
-        folder
-        for name in RENDERED
-        for folder in sorted(top.glob(f"{name}/[!.]*"))
-        if (folder / f"{name}.csv").is_file()
+        folder for name in SETS for folder in sorted(top.glob(f"{name}/[!.]*")) if (folder / f"{name}.csv").is_file()
     ]
     if settings.do == "list":
         _list(top, list(caches), rendered)
@@ -38,7 +34,7 @@ def look_after(settings: CacheSettings) -> bool:
         return _verify(list(caches), ImageGate(settings.image_limits))
     for folder in track([*caches, *rendered], "clearing", len(caches) + len(rendered)):
         remove_folder(folder)
-    for name in ("decoded", *RENDERED):
+    for name in ("decoded", *SETS):
         remove_rest(top / name)
     say(f"cleared {plural(len(caches), 'folder')} of decoded images and {len(rendered)} of rendered ones in {top}")
     return True

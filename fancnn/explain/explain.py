@@ -24,9 +24,9 @@ from fancnn.explain.explanation_page import Checked, Explanation
 from fancnn.explain.feature_maps import MapLayer, chosen_layer, map_layers
 from fancnn.explain.heat_checks import validate_heat, with_network
 from fancnn.explain.heat_panels import ExplainedImage, heat_panel
-from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, negated, validate_captum
+from fancnn.explain.heatmaps import flat, heat_map, integrated_gradients, layer_of, methods_of, negated, validate_captum
 from fancnn.explain.pointing_game import restored
-from fancnn.explain.settings import ExplainSettings
+from fancnn.explain.settings import ExplainSettings, HeatMethod
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.localization import NAMES
 from fancnn.model import Model
@@ -55,6 +55,7 @@ def explain(settings: ExplainSettings) -> Path:
     model = checkpoints.load(checkpoint, where, unfinished=True, image_limits=settings.image_limits)
     warn_of_unfinished(checkpoint, model)
     _refuse_ensembles(model)
+    methods = methods_of(settings.methods, model.network)
     layers = map_layers(model.network, model.preprocess.image_size)
     layer = chosen_layer(layers, settings.layer)
     run, root = Run.of_checkpoint(checkpoint).folder, Path(model.metadata.root)
@@ -63,7 +64,7 @@ def explain(settings: ExplainSettings) -> Path:
     masks = masks_of(root)
     chosen = _chosen(settings, model, stats, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
-    heats, completeness = _heats(settings, model, layer, pixels)
+    heats, completeness = _heats(settings, model, layer, methods, pixels)
     say("first filters, before and after training")
     banks, first_layer = first_filters(model)
     surest = max(range(len(shown)), key=lambda row: shown[row].probability)  # there is most to be seen
@@ -89,12 +90,12 @@ def explain(settings: ExplainSettings) -> Path:
         maps_note=left_out,
         dense=dense,
         dense_note=dense_note,
-        methods=settings.methods,
-        checked=_checked(settings, model, layer, root, stats.images, masks),
+        methods=methods,
+        checked=_checked(settings, model, layer, methods, root, stats.images, masks),
     )
     origins = {"run": str(run.resolve()), "epoch": model.metadata.epoch, "split": None if settings.input else split}
     origins["weights_sha256"] = model.weights_sha256
-    taken = {"layer": layer.name, "methods": list(settings.methods), "baseline": settings.baseline}
+    taken = {"layer": layer.name, "methods": [*map(str, methods)], "baseline": settings.baseline}
     numbers = {**origins, **taken, "completeness": completeness, "first_layer": first_layer}
     write_numbers(Path(settings.output_dir), numbers, shown, explanation.checked)
     return _leave_page(settings, explanation, run, int(model.metadata.epoch or 0))
@@ -145,18 +146,20 @@ def _chosen(
 
 
 def _heats(
-    settings: ExplainSettings, model: Model, layer: MapLayer, pixels: Tensor
+    settings: ExplainSettings, model: Model, layer: MapLayer, methods: Sequence[HeatMethod], pixels: Tensor
 ) -> tuple[dict[tuple[str, str], Tensor], float | None]:
     """Return heat by method and target, `(n, height, width)` in input pixels, and how incomplete its gradients are."""
-    names = ", ".join(NAMES[method] for method in settings.methods)
+    names = ", ".join(NAMES[method] for method in methods)
     say(f"heat maps of {plural(len(pixels), 'image')}: {names}")
-    module = model.network.get_submodule(layer.name)
     heats = {
-        (str(method), target): heat_map(method, score, module, pixels, settings.baseline).cpu()
-        for method in settings.methods
+        (str(method), target): heat_map(
+            method, score, layer_of(method, model.network, layer.name), pixels, settings.baseline
+        ).cpu()
+        for method in methods
         for target, score in (("NG", model.of_pixels), ("GO", negated(model.of_pixels)))
+        if method != "cells" or target == "NG"  # a cell has one logit
     }
-    if "integrated_gradients" not in settings.methods:
+    if "integrated_gradients" not in methods:
         return heats, None
     empty = flat(pixels, settings.baseline)
     added = integrated_gradients(model.of_pixels, pixels, empty).sum((1, 2))
@@ -177,6 +180,7 @@ def _checked(
     settings: ExplainSettings,
     model: Model,
     layer: MapLayer,
+    methods: Sequence[HeatMethod],
     root: Path,
     images: Sequence[LabeledImage],
     masks: Mapping[str, Path],
@@ -186,13 +190,11 @@ def _checked(
         return None
     if not with_mask:
         raise UserError(
-            f"check=true needs masks of the defects, as rendered fans have them (fans.csv); none are under {root}"
+            f"check=true needs masks of defects, as rendered sets have them (fans.csv, surfaces.csv); {root} has none"
         )
     places = np.linspace(0, len(with_mask) - 1, min(settings.check_images, len(with_mask))).round().astype(int)
     fresh, _ = first_network(model.metadata, seed=int(model.metadata.settings["seed"]) + 1)
     assert fresh is not None
     taken = [with_mask[place] for place in places]
     say(f"check on {plural(len(taken), 'image')} with known defects, by the trained network and by random weights")
-    return validate_heat(
-        model, with_network(model, fresh), layer.name, root, taken, masks, settings.methods, settings.baseline
-    )
+    return validate_heat(model, with_network(model, fresh), layer.name, root, taken, masks, methods, settings.baseline)

@@ -21,6 +21,7 @@ from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.full_float32 import full_float32
 from fancnn.pages.gallery import kind_of
 from fancnn.pages.panels import Pixels
+from fancnn.rendering.rendered_set import SETS
 from fancnn.settings.groups import SPLIT_NAMES
 
 LARGEST = 1200  # pixels: the longer side that an image is shown with at most
@@ -148,9 +149,9 @@ def subjects(
 
 
 def masks_of(root: Path) -> dict[str, Path]:
-    """Return the mask of each image's defect by its path, where rendered fans say them in `fans.csv`."""
-    table = root / "fans.csv"
-    rows = read_table(table, ("file", "mask"), 1) if table.is_file() else []
+    """Return the mask of each image's defect by its path, where a rendered set names them in its table."""
+    tables = [table for name in SETS if (table := root / f"{name}.csv").is_file()]
+    rows = [row for table in tables for row in read_table(table, ("file", "mask"), 1)]
     return {row["file"]: root / row["mask"] for row in rows if row["mask"] and (root / row["mask"]).is_file()}
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.explain.explained_images import mask_of
 from fancnn.explain.explanation_page import Checked
-from fancnn.explain.heatmaps import heat_map
+from fancnn.explain.heatmaps import heat_map, layer_of
 from fancnn.explain.pointing_game import PointingGameSample, by_chance, pointing_result, restored
 from fancnn.images.reading import read_image
 from fancnn.metrics.localization import Place, localisation
@@ -103,7 +103,7 @@ def _heats(
     pixels = model.preprocess.scaled(fitted.to(model.device))
     samples: dict[str, list[PointingGameSample]] = {}
     for method in methods:
-        heat = heat_map(method, model.of_pixels, model.network.get_submodule(layer), pixels, baseline).cpu()
+        heat = heat_map(method, model.of_pixels, layer_of(method, model.network, layer), pixels, baseline).cpu()
         samples[method] = []
         for one, original, mask in zip(heat, originals, masks, strict=True):
             height, width = mask.shape

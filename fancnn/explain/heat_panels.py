@@ -14,11 +14,13 @@ from fancnn.pages.panels import ImageCell, Panel, Pixels, beside, heat_as_colour
 
 MOST = 99.5  # percentile of heat that has the brightest colour: single pixels should not darken all others
 STEPS = {
+    "cells": "forward pass alone",
     "grad_cam": "back-propagation down to one layer",
     "occlusion": "forward pass alone",
     "integrated_gradients": "back-propagation down to the pixels",
 }
 READS = {
+    "cells": "P(NG) of each cell, which the image's own is made of: no explanation afterwards, the decision itself",
     "grad_cam": "one layer's maps, each with one weight for all its places: what the score would gain from more of it",
     "occlusion": "by how much the score falls where a square is covered",
     "integrated_gradients": "what each pixel adds to the score, from an empty image to this one",

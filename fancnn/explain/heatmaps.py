@@ -6,7 +6,7 @@ The attributions are those of captum (extra `[explain]`), which is imported only
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fancnn.errors import UserError
 from fancnn.explain.settings import Baseline, HeatMethod
+from fancnn.networks import PatchNet
 
 Score = Callable[[Tensor], Tensor]
 STEPS = 32  # points of the path that integrated gradients follow
@@ -108,15 +109,37 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
     return attributed.float().mean(1)  # the same for the three colours, which are covered together
 
 
+def cell_probabilities(score: Score, cell: nn.Module, pixels: Tensor) -> Tensor:
+    """Return P(NG) of each cell of a network that judges an image by its cells.
+
+    Args:
+        score: Of images.
+        cell: Runs once in `score` and gives `(batch, 1, rows, columns)` logits.
+        pixels: `(batch, 3, height, width)`, in [0, 1].
+
+    Returns:
+        `(batch, height, width)`, from 0 to 1; between the middles of cells bilinear.
+    """
+    logits: list[Tensor] = []
+    with cell.register_forward_hook(lambda _, inputs, output: logits.append(output)), torch.no_grad():
+        score(pixels)
+    return F.interpolate(logits[0].float().sigmoid(), size=pixels.shape[-2:], mode="bilinear", align_corners=False)[
+        :, 0
+    ]
+
+
 def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:
     """Return a `HeatMethod` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
 
-    Squares of `occlusion` have an eighth of the shorter side, and move by half of that.
+    Grad-CAM takes the maps of `layer`, `cells` its logits. Squares of `occlusion` have an eighth of the shorter side,
+    and move by half of that.
 
     Raises:
         UserError: If captum is missing, or `method` or `baseline` is unknown.
     """
     HeatMethod.of("method", method)
+    if method == "cells":
+        return cell_probabilities(score, layer, pixels)
     if method == "grad_cam":
         return grad_cam(score, layer, pixels)
     empty = flat(pixels, baseline)
@@ -124,6 +147,26 @@ def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseli
         return integrated_gradients(score, pixels, empty).clamp(min=0)
     window = max(2, min(pixels.shape[-2:]) // 8)
     return occlusion(score, pixels, empty, window, max(1, window // 2)).clamp(min=0)
+
+
+def layer_of(method: str, network: nn.Module, layer: str) -> nn.Module:
+    """Return the module that a heat map reads: that of the cells, or the layer of that name."""
+    return network.cell if method == "cells" and isinstance(network, PatchNet) else network.get_submodule(layer)
+
+
+def methods_of(chosen: Sequence[HeatMethod] | None, network: nn.Module) -> list[HeatMethod]:
+    """Return the heat maps of a network: those chosen, else all that it has or that take seconds.
+
+    Raises:
+        UserError: If the cells of a network are asked for that has none.
+    """
+    has_cells = isinstance(network, PatchNet)
+    if chosen is None:
+        methods = [HeatMethod.grad_cam, HeatMethod.occlusion, HeatMethod.integrated_gradients]
+        return [HeatMethod.cells, HeatMethod.grad_cam] if has_cells else methods
+    if HeatMethod.cells in chosen and not has_cells:
+        raise UserError(f"methods={[*map(str, chosen)]}: only a network as model=patches has cells. Leave cells out")
+    return list(chosen)
 
 
 def validate_captum() -> None:

@@ -25,6 +25,7 @@ class HeatMethod(Choice):
     grad_cam = "grad_cam"
     occlusion = "occlusion"
     integrated_gradients = "integrated_gradients"
+    cells = "cells"
 
 
 @dataclass
@@ -36,7 +37,7 @@ class ExplainSettings:
     split: SplitName | None
     images: int
     layer: str | None
-    methods: list[HeatMethod]
+    methods: list[HeatMethod] | None
     baseline: Baseline
     channels: int
     filters: int
@@ -65,5 +66,5 @@ class ExplainSettings:
         validate_count(name, getattr(self, name), least, 10_000)
 
     def _validate_methods(self) -> None:
-        if not self.methods or len(set(self.methods)) < len(self.methods):
+        if self.methods is not None and (not self.methods or len(set(self.methods)) < len(self.methods)):
             raise UserError(f"methods={self.methods}: expected one or more of {', '.join(HeatMethod)}, each once")

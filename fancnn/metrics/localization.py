@@ -16,7 +16,12 @@ from fancnn.plurals import agreeing, plural
 
 ENOUGH = 10  # images: the bootstrap of fewer says too little
 Outcome = Literal["passes", "fails", "too few"]
-NAMES = {"grad_cam": "Grad-CAM", "occlusion": "Occlusion", "integrated_gradients": "Integrated gradients"}
+NAMES = {
+    "cells": "Cells",
+    "grad_cam": "Grad-CAM",
+    "occlusion": "Occlusion",
+    "integrated_gradients": "Integrated gradients",
+}
 
 
 @dataclass(frozen=True)

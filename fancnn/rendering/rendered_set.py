@@ -16,6 +16,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import atomic_folder, sync_folder
 from fancnn.rendering.workers import parallel_map
 
+SETS = ("fans", "surfaces")  # what the sets of this package are called, and their tables
 COLUMNS = ("file", "class", "defect_type", "severity", "x0", "y0", "x1", "y1", "mask", "version")
 CLASSES = 0x60_0D  # keeps the shuffling of the classes apart from the images' own random numbers
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
-from fancnn.augmentation import Augment
+from fancnn.augmentation import Augment, Plant
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.contact_sheet import contact_sheet
@@ -44,13 +44,19 @@ class LogSampleImages(pl.Callback):
 
 
 def augmented_sheet(
-    data: ImageDataModule, augment: Augment, rows: int = 8, columns: int = 8, seed: int = 0
+    data: ImageDataModule,
+    augment: Augment | None,
+    plant: Plant | None = None,
+    rows: int = 8,
+    columns: int = 8,
+    seed: int = 0,
 ) -> NDArray[np.uint8]:
-    """Return rows of training images, each as it is and then as `augment` shows it; global random state is left alone.
+    """Return rows of training images, each as it is and then as training shows it; global random state is left alone.
 
     Args:
         data: After `setup`.
-        augment: In training.
+        augment: In training, or None.
+        plant: Likewise.
         rows: Images, half of them GO.
         columns: The image itself and one less augmented ones.
         seed: Decides what is drawn.
@@ -66,7 +72,11 @@ def augmented_sheet(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(columns - 1):
-            changed, shares = augment(scaled, labels.clamp(max=1))
+            changed, shares = scaled, labels.clamp(max=1)
+            if augment is not None:
+                changed, shares = augment(changed, shares)
+            if plant is not None:
+                changed, shares, _ = plant(changed, shares)
             shown.append(_cells(changed, [_share(*pair) for pair in zip(labels.clamp(max=1), shares, strict=True)]))
     cells = [column[row] for row in range(len(taken)) for column in shown]
     return contact_sheet([image for image, _ in cells], [caption for _, caption in cells], columns)

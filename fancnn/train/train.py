@@ -126,8 +126,9 @@ def train(
             print_start(origin, fresh, carried, settings)
         print_frozen(fresh, settings, carried)
         say("precision: {} ({})".format(*assembly.precision(settings)))
-        if settings.augment_preview and classifier.augment is not None:
-            _leave_preview(trainer, augmented_sheet(data, classifier.augment, seed=settings.seed), run / "augment.png")
+        if settings.augment_preview:
+            sheet = augmented_sheet(data, classifier.augment, classifier.plant, seed=settings.seed)
+            _leave_preview(trainer, sheet, run / "augment.png")
     _fit(trainer, classifier, data, earlier, settings, part_of)
     if not trainer.is_global_zero:
         return Trained(run, None)

@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from fancnn.errors import UserError
-from fancnn.explain.heatmaps import flat, grad_cam, heat_map, integrated_gradients, negated, occlusion
+from fancnn.explain.heatmaps import (
+    flat,
+    grad_cam,
+    heat_map,
+    integrated_gradients,
+    layer_of,
+    methods_of,
+    negated,
+    occlusion,
+)
 from fancnn.explain.settings import HeatMethod
-from fancnn.networks import ConvNet
+from fancnn.networks import ConvNet, PatchNet
 
 pytest.importorskip("captum", reason="needs captum")
+
+OF_ANY_NETWORK = [method for method in HeatMethod if method != "cells"]
 
 
 def small(seed: int = 0) -> ConvNet:
@@ -95,7 +106,7 @@ def test_grad_cam_of_a_network_that_is_known_is_known(layer: str, in_place: bool
     torch.testing.assert_close(against, (-expected).clamp(min=0))
 
 
-@pytest.mark.parametrize("method", list(HeatMethod))
+@pytest.mark.parametrize("method", OF_ANY_NETWORK)
 def test_heat_lies_where_the_score_looks_and_that_for_the_other_class_does_not(method: str) -> None:
     class Corner(nn.Module):
         def __init__(self) -> None:
@@ -117,13 +128,32 @@ def test_heat_lies_where_the_score_looks_and_that_for_the_other_class_does_not(m
     assert other.sum() < 1e-4 * heat.sum()
 
 
-@pytest.mark.parametrize("method", list(HeatMethod))
+@pytest.mark.parametrize("method", OF_ANY_NETWORK)
 def test_an_image_has_the_same_heat_alone(method: str) -> None:
     network, pixels = small(), images(4)
     layer = network.blocks[-1][0]
     together = heat_map(method, network, layer, pixels)  # type: ignore[arg-type]
     alone = torch.cat([heat_map(method, network, layer, image[None]) for image in pixels])  # type: ignore[arg-type]
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_heat_of_cells_is_their_probability_and_hottest_where_the_images_logit_comes_from() -> None:
+    torch.manual_seed(0)
+    network, pixels = PatchNet((48, 64), pool="max").eval(), torch.rand(3, 3, 48, 64)
+    assert methods_of(None, network) == ["cells", "grad_cam"]
+    heat = heat_map("cells", network, layer_of("cells", network, "features.0"), pixels)
+    assert heat.shape == (3, 48, 64)
+    found = network.logits_and_cells(pixels)
+    middles = heat[:, 4::8, 4::8]  # of cells, but for half a pixel
+    torch.testing.assert_close(middles, found.cells.sigmoid(), atol=0.02, rtol=0.1)
+    assert torch.equal(middles.flatten(1).argmax(1), found.cells.flatten(1).argmax(1))
+
+
+def test_cells_are_refused_of_a_network_that_has_none() -> None:
+    assert methods_of(None, small()) == OF_ANY_NETWORK
+    assert methods_of([HeatMethod.occlusion], small()) == ["occlusion"]
+    with pytest.raises(UserError, match=r"methods=\['cells'\]: only a network as model=patches has cells"):
+        methods_of([HeatMethod.cells], small())
 
 
 def test_mistakes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
