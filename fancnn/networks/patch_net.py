@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fancnn.networks.initializers import initialize
+from fancnn.networks.initializers import Start, initialize
 from fancnn.networks.layers import (
     activation_layer,
     norm_layers,
@@ -33,6 +33,36 @@ class CellLogits(NamedTuple):
 
     logits: Tensor
     cells: Tensor
+
+
+class CellPool(nn.Module):
+    """What is left of all cells of an image: their logits pooled, or what a head is to judge by.
+
+    Args:
+        kind: As `pool` of `PatchNet`.
+        top: Likewise.
+
+    Shape:
+        - Input: features `(batch, channels, rows, columns)` and cells `(batch, rows, columns)`.
+        - Output: `(batch,)`; for `head` `(batch, 2 channels + top)`: largest and mean values, the hottest cells last.
+    """
+
+    def __init__(self, kind: str, top: int) -> None:
+        super().__init__()
+        self.kind, self.top = kind, top
+
+    def forward(self, features: Tensor, cells: Tensor) -> Tensor:
+        flat = cells.flatten(1)
+        if self.kind == "max":
+            return flat.amax(1)
+        if self.kind == "log_sum_exp":
+            return flat.logsumexp(1)
+        hottest = flat.topk(min(self.top, flat.shape[1]), 1).values
+        if self.kind == "top_k":
+            return hottest.mean(1)
+        if hottest.shape[1] < self.top:
+            hottest = torch.cat([hottest, hottest[:, -1:].expand(-1, self.top - hottest.shape[1])], 1)
+        return torch.cat([features.amax((2, 3)), features.mean((2, 3)), hottest], 1)
 
 
 class PatchNet(nn.Module):
@@ -105,7 +135,7 @@ class PatchNet(nn.Module):
         self.features = nn.Sequential(*layers, *([nn.Dropout2d(dropout)] if dropout else []))
         self.cell = nn.Conv2d(widths[-1], 1, 1)
         self.head = nn.Linear(2 * widths[-1] + top, outputs) if pool == "head" else None
-        self.pool, self.top, self.outputs = pool, top, outputs
+        self.pool, self.top, self.outputs = CellPool(pool, top), top, outputs
         self.initialized = initialize(self, initializer)
         assert self.cell.bias is not None
         nn.init.constant_(self.cell.bias, SURE)
@@ -124,23 +154,15 @@ class PatchNet(nn.Module):
         """Return the logits of the images, as `forward`, and those of their cells."""
         features = self.feature_map(images)
         cells = self.cell(features).squeeze(1)
-        return CellLogits(self._pooled(features, cells.flatten(1)), cells)
-
-    def _pooled(self, features: Tensor, cells: Tensor) -> Tensor:
+        pooled = self.pool(features, cells)
         if self.head is None:
-            if self.pool == "max":
-                return cells.amax(1)
-            if self.pool == "top_k":
-                return cells.topk(min(self.top, cells.shape[1]), 1).values.mean(1)
-            return cells.logsumexp(1)  # of which a mean would take the log of their number, and the bias is that
-        hottest = cells.topk(min(self.top, cells.shape[1]), 1).values
-        if hottest.shape[1] < self.top:
-            hottest = torch.cat([hottest, hottest[:, -1:].expand(-1, self.top - hottest.shape[1])], 1)
-        logits: Tensor = self.head(torch.cat([features.amax((2, 3)), features.mean((2, 3)), hottest], 1))
-        return logits.squeeze(1) if self.outputs == 1 else logits
+            return CellLogits(pooled, cells)
+        logits = self.head(pooled)
+        return CellLogits(logits.squeeze(1) if self.outputs == 1 else logits, cells)
 
     def _begin_as_the_hottest_cell(self, head: nn.Linear) -> None:
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
         with torch.no_grad():
             head.weight[1 if self.outputs > 1 else 0 :, -self.top] = 1.0  # of NG, whatever its kind
+        self.initialized["head"] = Start("hottest cell", float(head.weight.detach().std()))

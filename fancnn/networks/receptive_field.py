@@ -8,6 +8,7 @@ import torch
 from torch import fx, nn
 
 from fancnn.networks.layers import MeanAndMax
+from fancnn.networks.patch_net import CellPool
 
 POINTWISE = (
     *(nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm, nn.Identity, nn.Dropout, nn.Dropout2d),
@@ -71,7 +72,7 @@ class _Tracer(fx.Tracer):
     """Looks into no layer that `_after` knows."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, MeanAndMax | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, MeanAndMax | CellPool | nn.Conv2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 def _of(node: fx.Node, seen: dict[fx.Node, Field | None], network: nn.Module) -> Field | None:
@@ -93,7 +94,7 @@ def _after(layer: nn.Module, before: Field | None) -> Field | None:
     if isinstance(layer, WINDOWED) and before.spans:
         down, across = (_windowed(layer, axis, span) for axis, span in enumerate(before.spans))
         return Field((down, across))
-    if isinstance(layer, MeanAndMax) or (
+    if isinstance(layer, MeanAndMax | CellPool) or (
         isinstance(layer, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) and layer.output_size in (1, (1, 1))
     ):
         return WHOLE
