@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fancnn.networks.initializers import Start
 from fancnn.networks.layers import MeanAndMax
+from fancnn.networks.patch_net import CellPool
 from fancnn.networks.receptive_field import Field, receptive_fields
 
 
@@ -159,7 +160,12 @@ def _kind(layer: nn.Module) -> str:
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
         overlap = "" if layer.stride == layer.kernel_size else f" /{layer.stride}"
         return f"{'max' if isinstance(layer, nn.MaxPool2d) else 'mean'} pool {_pair(layer.kernel_size)}{overlap}"
-    pools = {nn.AdaptiveAvgPool2d: "mean of all", nn.AdaptiveMaxPool2d: "max of all", MeanAndMax: "mean and max"}
+    pools = {
+        nn.AdaptiveAvgPool2d: "mean of all",
+        nn.AdaptiveMaxPool2d: "max of all",
+        MeanAndMax: "mean and max",
+        CellPool: "cell pool",
+    }
     names = {**pools, nn.BatchNorm2d: "batch norm", nn.Dropout2d: "drop channels"}
     if isinstance(layer, nn.GroupNorm):
         return "layer norm" if layer.num_groups == 1 else "group norm"

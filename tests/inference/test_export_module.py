@@ -15,7 +15,7 @@ from fancnn.inference.export_module import ExportModule
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
-from fancnn.networks import ConvNet
+from fancnn.networks import ConvNet, PatchNet
 from fancnn.networks.ensemble_network import Ensemble
 from fancnn.parity.runtimes import of_onnx_runtime, of_openvino, reference
 
@@ -61,6 +61,8 @@ KINDS = {
     "mean and std": lambda: made(network(), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4)),
     "normalized by its own deviation": lambda: made(network(), normalize="image"),
     "normalized locally": lambda: made(network(), normalize="local", normalize_window=13),
+    "cells": lambda: made(PatchNet(SIZE, (4, 6), stride=4)),
+    "the mean of the hottest cells": lambda: made(PatchNet(SIZE, (4, 6), stride=4, pool="top_k")),
     "isotonic": lambda: made(network(), calibration=ISOTONIC),
     "platt": lambda: made(network(), calibration=PLATT),
     "two logits": lambda: made(network(2), ("GO", "NG"), TEMPERATURE),
@@ -128,6 +130,20 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(nor
     named = [guess.name for guess, decision in zip(found.guesses, found.decisions, strict=True) if decision != "GO"]
     assert named == [name for name in whole.types if name]
     np.testing.assert_allclose(found.type_shares.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["head", "max", "top_k", "log_sum_exp"])
+def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(pool: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = made(PatchNet(SIZE, (4, 6), stride=4, pool=pool), normalize="local", normalize_window=9)
+    checkpoint, path = tmp_path / "a.ckpt", tmp_path / "a.onnx"
+    checkpoint.write_bytes(b"weights")
+    write(model, described(model, checkpoint, "onnx"), path, "onnx")
+    for score in (of_onnx_runtime(path.read_bytes(), path), of_openvino(path, {"INFERENCE_PRECISION_HINT": "f32"})):
+        for image in images():
+            expected, found = reference(model, image[None]), score(image[None])
+            apart = np.abs(found["pixels"] - expected["pixels"])
+            np.testing.assert_allclose(found["logit"], expected["logit"], atol=5e-2 if apart.any() else 1e-4)
 
 
 @pytest.mark.parametrize("outputs", [1, 4])
