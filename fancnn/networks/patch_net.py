@@ -1,5 +1,6 @@
 """A network that judges an image cell by cell, and so finds what is small and says where it is."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -165,4 +166,5 @@ class PatchNet(nn.Module):
         nn.init.zeros_(head.bias)
         with torch.no_grad():
             head.weight[1 if self.outputs > 1 else 0 :, -self.top] = 1.0  # of NG, whatever its kind
-        self.initialized["head"] = Start("hottest cell", float(head.weight.detach().std()))
+        share = max(self.outputs - 1, 1) / head.weight.numel()  # of ones among zeros
+        self.initialized["head"] = Start("hottest cell", math.sqrt(share * (1 - share)))

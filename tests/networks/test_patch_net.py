@@ -48,6 +48,11 @@ def test_a_defect_that_lies_some_cells_elsewhere_heats_the_cells_there(rows: int
     )
 
 
+def test_its_shapes_are_known_without_memory_being_taken() -> None:
+    with torch.device("meta"):
+        assert PatchNet((64, 64)).state_dict()["head.weight"].shape == (1, 131)
+
+
 def test_an_image_is_scored_alone() -> None:
     network, images = fresh(), torch.rand(3, 3, 64, 64)
     torch.testing.assert_close(network(images), torch.cat([network(image[None]) for image in images]))
