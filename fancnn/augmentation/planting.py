@@ -147,7 +147,7 @@ class Scratch:
         most_contrast: Likewise.
     """
 
-    least_length: float = 6.0
+    least_length: float = 3.0
     most_length: float = 60.0
     least_width: float = 1.0
     most_width: float = 3.0

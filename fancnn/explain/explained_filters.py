@@ -67,7 +67,7 @@ def maximized_filters(
     model: Model, layer: MapLayer, stats: ActivationStats, root: Path, count: int, seed: int
 ) -> list[Panel]:
     """Return panels of images that maximize the filters which distinguish NG from GO best."""
-    if not stats.images:
+    if not stats.images or not count:
         return []
     labels = torch.tensor([image.label for image in stats.images])
     filters = discriminative_channels(stats.values, labels, count)
