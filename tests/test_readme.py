@@ -91,7 +91,7 @@ def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
     a, b = (str(place / f"new/images/00{i}.png") for i in range(2))
     names: dict[str, object] = {}
     exec(code.replace("<stamp>", stamp).replace("a.jpg", a).replace("b.png", b), names)
-    assert len(names["found"].decisions) == 2  # type: ignore[attr-defined]
+    assert len(names["results"].decisions) == 2  # type: ignore[attr-defined]
 
 
 def test_a_network_can_be_added_as_is_said_to_contributors(tmp_path: Path) -> None:
