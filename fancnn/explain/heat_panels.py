@@ -65,7 +65,8 @@ def heat_panel(number: int, subject: ExplainedImage, heats: Mapping[tuple[str, s
     for target in ("NG", "GO"):
         for (method, of), heat in heats.items():
             if of == target:
-                tiles.append(_heat_tile(subject, heat, f"{NAMES[method]}, for {target}"))
+                most = 1.0 if method == "cells" else float(np.percentile(heat, MOST)) or float(heat.max())
+                tiles.append(_heat_tile(subject, heat, most, f"{NAMES[method]}, for {target}"))
     title = f"{subject.why}: {subject.name}"
     columns = len({method for method, _ in heats})
     says, step = decision_words(subject), "dense layer and loss"
@@ -79,8 +80,7 @@ def _image_tile(subject: ExplainedImage) -> ImageCell:
     return ImageCell(beside([image, subject.seen]), caption, sharp=False)
 
 
-def _heat_tile(subject: ExplainedImage, heat: NDArray[np.float32], caption: str) -> ImageCell:
-    most = float(np.percentile(heat, MOST)) or float(heat.max())
+def _heat_tile(subject: ExplainedImage, heat: NDArray[np.float32], most: float, caption: str) -> ImageCell:
     shown = overlay(subject.pixels, heat, most)
     shown = shown if subject.mask is None else outlined(shown, subject.mask)
     blank = "" if heat.max() > 0 else ": none"
