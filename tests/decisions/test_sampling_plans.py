@@ -75,7 +75,7 @@ def test_the_operating_characteristic_of_a_lot_is_hypergeometric_and_falls(accep
     found = plan(accept, 0.2, lot=lot)
     curve = found.granted(np.arange(lot + 1) / lot)
     counted = [sum(_ways(lot, bad, found.parts, k) for k in range(accept + 1)) for bad in range(0, lot + 1, 7)]
-    assert curve[::7] == pytest.approx(np.array(counted) / math.comb(lot, found.parts))
+    assert curve[::7] == pytest.approx(np.array([ways / math.comb(lot, found.parts) for ways in counted]))
     assert np.all(np.diff(curve) <= 1e-12)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from fancnn.decisions.calibration import UNCALIBRATED
 from fancnn.errors import UserError
+from fancnn.images.preprocess import Preprocess
 from fancnn.inference.export_metadata import ExportMetadata
 
 FACTS = ExportMetadata(
@@ -11,7 +12,7 @@ FACTS = ExportMetadata(
     go_class="GO",
     outputs=["GO", "Kratzer", "汚れ"],
     thresholds=(0.2, 0.7),
-    preprocess={"image_size": [16, 16], "resize": "pad", "background": "white", "mean": [0.0] * 3, "std": [1.0] * 3},
+    preprocess=Preprocess((16, 16), resize="pad").to_dict(),
     calibration=UNCALIBRATED.to_dict(),
     weights_sha256="a",
     checkpoint_sha256="b",
@@ -24,6 +25,12 @@ def test_facts_that_were_written_are_read() -> None:
     found = ExportMetadata.from_text(FACTS.as_text(), "x.onnx")
     assert (found.types, tuple(found.thresholds)) == (["Kratzer", "汚れ"], (0.2, 0.7))
     assert found.as_text() == FACTS.as_text()
+
+
+def test_a_file_of_before_images_were_normalized_says_what_was_done_then() -> None:
+    plain = json.loads(FACTS.as_text())
+    del plain["preprocess"]["normalize"], plain["preprocess"]["normalize_window"]
+    assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").preprocess["normalize"] == "none"
 
 
 def test_keys_of_a_later_fancnn_with_the_same_format_are_passed_over() -> None:
