@@ -1,0 +1,64 @@
+"""Networks that judge by cells, and planted defects, in whole runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from samples import compose_train
+
+import fancnn
+from fancnn.errors import UserError
+from fancnn.networks import PatchNet
+from fancnn.settings.training import TrainSettings
+from fancnn.train.train import train
+
+Settings = Callable[..., TrainSettings]
+PATCHES = (
+    *("model=patches", "model.network.widths=[4,6]", "model.network.stride=4", "plant=default"),
+    *("data.image_size=[24,20]", "data.normalize=local", "data.normalize_window=9"),
+    *("trainer.accelerator=cpu", "report=false", "logger.tensorboard=null"),
+)
+
+
+@pytest.mark.parametrize("labels", ["binary", "softmax", "defect_types"])
+def test_a_run_that_was_stopped_goes_on_as_one_that_was_not(labels: str, image_folder: Path, tmp_path: Path) -> None:
+    given = [*PATCHES, f"model.labels={labels}", f"data.root={image_folder}"]
+    train(compose_train(tmp_path / "whole", *given, "trainer.max_epochs=2"))
+    train(compose_train(tmp_path / "half", *given, "trainer.max_epochs=1"))
+    train(compose_train(tmp_path / "rest", *given, "trainer.max_epochs=2", f"ckpt={tmp_path / 'half'}"))
+    whole, rest = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "rest")
+    )
+    torch.testing.assert_close(rest, whole, rtol=0, atol=0)
+    model = fancnn.load(tmp_path / "rest")
+    assert isinstance(model.network, PatchNet)
+    assert (model.preprocess.normalize, model.preprocess.normalize_window) == ("local", 9)
+
+
+def test_any_network_learns_from_planted_defects_and_the_preview_shows_them(
+    train_settings: Settings, tmp_path: Path
+) -> None:
+    train(train_settings("plant=default", "plant.share=1", "augment_preview=true"))
+    assert (tmp_path / "run/augment.png").is_file()
+    assert fancnn.load(tmp_path / "run").metadata.settings["plant"]["share"] == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "text"),
+    [
+        ("plant.share=2", "plant.share=2.0 is out of range: expected from 0 to 1"),
+        (
+            "plant.defects.blob.least_width=20",
+            "plant.defects.blob: least_width=20 should not be above most_width=9.0",
+        ),
+        ("plant.defects.blob._target_=fancnn.networks.ConvNet", "plant.defects.blob"),
+    ],
+)
+def test_a_mistake_in_what_is_planted_is_refused_in_words(
+    override: str, text: str, image_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError) as error:
+        train(compose_train(tmp_path / "run", *PATCHES, f"data.root={image_folder}", override))
+    assert text in str(error.value)
