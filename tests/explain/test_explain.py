@@ -184,7 +184,7 @@ def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
         (["baseline=blue"], "baseline='blue' is none of mean, black, white"),
         (["images=0"], "images=0 should be 1 or more"),
         (["split=tset"], "split='tset' is none of train, val, test"),
-        (["check=true", "methods=[grad_cam]"], "check=true needs masks of the defects"),
+        (["check=true", "methods=[grad_cam]"], "check=true needs masks of defects"),
         (["input=nowhere"], "input=nowhere is no file, no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
