@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fancnn.augmentation.random_params import validate_ordered, validate_range
 
-FLOOR = 6 / 255  # of the deviation around a place: less cannot be told from the camera's noise
+FLOOR = 6 / 255  # of the deviation around a place: less is lost in the noise of the camera
 COVERED = 0.3  # a pixel belongs to a defect that covers it by more
 LARGEST = 4096.0  # pixels of any size
 

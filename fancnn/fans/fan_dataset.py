@@ -24,7 +24,7 @@ def render_fans(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Render a set of fans into a new folder, laid out as the docstring of `fancnn.rendering` tells.
+    """Render a set of fans into a new folder, laid out as the docstring of `fancnn.rendering` says.
 
     The same arguments give the same bytes of every file, whatever `workers` is. Apart from its
     class, an image depends on `seed` and its number alone, so that a larger set begins with the

@@ -17,7 +17,7 @@ GREY_LEVELS: dict[str, int] = {"white": 255, "black": 0}
 
 
 class Preprocess(nn.Module):
-    r"""Resize to `image_size` in 8 bits, scale to [0, 1], and take off what tells nothing: `mean`, `std`, or lighting.
+    r"""Resize to `image_size` in 8 bits, scale to [0, 1], and take off `mean` and `std`, or the lighting.
 
     The resize is defined once for the whole program: float32, triangle filter with antialias (what
     `torch.nn.functional.interpolate(mode="bilinear", antialias=True)` computes), then rounded to

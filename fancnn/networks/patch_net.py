@@ -96,8 +96,8 @@ class PatchNet(nn.Module):
         ValueError: If an argument is out of range, or the images are smaller than a cell.
 
     Example:
-        >>> found = PatchNet((64, 96), stride=8).logits_and_cells(torch.zeros(2, 3, 64, 96))
-        >>> found.logits.shape, found.cells.shape
+        >>> logits, cells = PatchNet((64, 96), stride=8).logits_and_cells(torch.zeros(2, 3, 64, 96))
+        >>> logits.shape, cells.shape
         (torch.Size([2]), torch.Size([2, 8, 12]))
     """
 

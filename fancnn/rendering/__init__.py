@@ -1,4 +1,4 @@
-"""Write rendered sample sets to disk: images, masks of their defects, and a table that tells the truth about them.
+"""Write rendered sample sets to disk: images, masks of their defects, and a table with the truth about them.
 
 A set named `fan` reads like any other folder of images per class:
 

@@ -30,8 +30,8 @@ def render_set(name: str, render: Callable[..., Path], settings: Any) -> Path:
 def cached_set(name: str, version: int, render: Callable[..., Path], settings: Any) -> Path:
     """Return the set that `settings` describe, from the user's cache folder; rendered there the first time."""
     options = asdict(settings)
-    told = "-".join(f"{key}{_plain(value)}" for key, value in options.items())
-    root = cache_folder() / f"{name}s" / f"v{version}-{told}"
+    arguments = "-".join(f"{key}{_plain(value)}" for key, value in options.items())
+    root = cache_folder() / f"{name}s" / f"v{version}-{arguments}"
     if root.is_dir():
         return root
     say(f"rendering {settings.count} sample {name}s into {root} (once)")

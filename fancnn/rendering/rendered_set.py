@@ -1,4 +1,4 @@
-"""A whole set of rendered images on disk, laid out as the package's docstring tells."""
+"""A whole set of rendered images on disk, laid out as the package's docstring says."""
 
 import csv
 import os

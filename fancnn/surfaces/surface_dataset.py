@@ -25,7 +25,7 @@ def render_surfaces(
     workers: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
-    """Render a set of surfaces into a new folder, laid out as the docstring of `fancnn.rendering` tells.
+    """Render a set of surfaces into a new folder, laid out as the docstring of `fancnn.rendering` says.
 
     The same arguments give the same bytes of every file. Apart from its scratch, an image depends on `seed` and its
     number alone, so that a larger set begins with the same surfaces.
