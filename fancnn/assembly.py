@@ -26,6 +26,7 @@ from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
+from fancnn.data.windows import WindowPlan
 from fancnn.errors import UserError, collected, under
 from fancnn.fans.fans import cached_fans
 from fancnn.files.trusted_classes import trusted
@@ -65,6 +66,7 @@ from fancnn.training.output_bias import set_output_bias
 from fancnn.training.precision import hardware_precision
 from fancnn.training.quiet_lightning import quiet_lightning
 from fancnn.training.regularization import KernelPenalty
+from fancnn.training.window_search import WindowSearch
 
 T = TypeVar("T")
 LOGGER: Any = Logger  # abstract, and none is made of it
@@ -136,7 +138,12 @@ def read_images(settings: TrainSettings) -> ImageDataModule:
         root = cached_surfaces(settings.data.surfaces)
     else:
         raise UserError("data.root says where your images are: a folder of class folders, e.g. data.root=/photos")
-    data = datamodule(settings.data, root, settings.seed, settings.model.labels, image_limits=settings.image_limits)
+    windows = None if settings.windows is None else WindowPlan(settings.windows.side, settings.windows.repeat)
+    data = datamodule(
+        *(settings.data, root, settings.seed, settings.model.labels),
+        image_limits=settings.image_limits,
+        windows=windows,
+    )
     data.setup()
     return data
 
@@ -149,6 +156,7 @@ def datamodule(
     *,
     labelled: bool = True,
     image_limits: ImageLimits | None = None,
+    windows: WindowPlan | None = None,
 ) -> ImageDataModule:
     """Return the images under `root`, not read yet."""
     fit = preprocess(data)
@@ -175,6 +183,7 @@ def datamodule(
             seed=seed,
             labelled=labelled,
             image_limits=image_limits,
+            windows=windows,
         )
 
 
@@ -348,6 +357,8 @@ def trainer(settings: TrainSettings | PretrainSettings) -> Trainer:
         loggers = check(lambda: _each(settings.logger, "logger", LOGGER))
     if isinstance(settings, TrainSettings):
         callbacks += freezing_callbacks(settings.freeze.layers, settings.freeze.until_epoch)
+        if settings.windows is not None:  # after averaging, whose weights are in place when it looks
+            callbacks.append(WindowSearch(settings.windows.warm_up, settings.windows.every))
     made = _built(
         {**settings.trainer, "precision": precision(settings)[0]},
         "trainer",
@@ -410,6 +421,11 @@ def _model(settings: TrainSettings) -> Model | None:
         return None
     made = model(settings, ())
     validate_network(made.network, settings.data.image_size, len(made.outputs))
+    if settings.windows is not None and not isinstance(made.network, PatchNet):
+        raise UserError(
+            f"windows: {type(made.network).__name__} judges an image as a whole, and what it would learn from windows "
+            "is not known. Take a network that judges cell by cell, model=patches, or windows=none"
+        )
     return made
 
 

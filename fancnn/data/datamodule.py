@@ -22,6 +22,7 @@ from fancnn.data.label_modes import FRESH, output_index, output_names
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.data.samplers import SAMPLERS, SeededBatchSampler
 from fancnn.data.split_plan import SplitPlan
+from fancnn.data.windows import WindowDataset, WindowPlan, WindowSampler
 from fancnn.errors import UserError
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
@@ -62,6 +63,7 @@ class ImageDataModule(pl.LightningDataModule):
         seed: Decides the order of training images.
         labelled: Whether folders say what images are; otherwise all below `root` count, and each label is 0.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
+        windows: Which windows training images are cut into; None takes them whole.
 
     Attributes:
         outputs: After `setup`, what outputs of a network that tells these apart are called.
@@ -87,6 +89,7 @@ class ImageDataModule(pl.LightningDataModule):
         seed: int = 0,
         labelled: bool = True,
         image_limits: ImageLimits | None = None,
+        windows: WindowPlan | None = None,
     ) -> None:
         super().__init__()
         self.gate = ImageGate(image_limits or ImageLimits())
@@ -101,6 +104,7 @@ class ImageDataModule(pl.LightningDataModule):
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
         self.cache, self.seed, self.sampler, self.labels, self.labelled = cache, seed, sampler, labels, labelled
+        self.windows = windows
         self.classes: tuple[str, ...] = ()
         self.outputs = FRESH[labels]
         self.images: list[LabeledImage] = []
@@ -137,8 +141,13 @@ class ImageDataModule(pl.LightningDataModule):
         dataset, device = self._near("train"), self._device()
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         draw = SAMPLERS[self.sampler](self._labels_of("train").clamp(max=1))
-        batches = SeededBatchSampler(draw, self.batch_size, self.seed, rank, world_size)
-        return loader(dataset, batches, pinned=device.type == "cuda" and not _is_on(dataset, device))
+        decodes, pinned = isinstance(dataset, FileDataset), device.type == "cuda" and not _is_on(dataset, device)
+        if self.windows is None:
+            batches = SeededBatchSampler(draw, self.batch_size, self.seed, rank, world_size)
+            return loader(dataset, batches, decodes=decodes, pinned=pinned)
+        labels, size = self._labels_of("train").clamp(max=1), self.preprocess.image_size
+        windows = WindowSampler(draw, labels, size, self.windows, self.batch_size, self.seed, rank, world_size)
+        return loader(WindowDataset(dataset, windows.window), windows, decodes=decodes, pinned=pinned)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         # every process scores the whole split: shared out, padding would count some images twice
@@ -147,7 +156,7 @@ class ImageDataModule(pl.LightningDataModule):
     def in_order(self, split: str) -> DataLoader[Batch]:
         """Return the batches of `train`, `val` or `test` in the order of `split`, large ones."""
         dataset = self._near(split)
-        return loader(dataset, InOrder(len(dataset), self.eval_batch_size))
+        return loader(dataset, InOrder(len(dataset), self.eval_batch_size), decodes=isinstance(dataset, FileDataset))
 
     def images_of(self, name: str) -> list[LabeledImage]:
         """Return the images of `train`, `val` or `test`."""

@@ -36,6 +36,13 @@ class PixelDataset(Dataset[Batch]):
         chosen = indices.to(self.rows.device)
         return self.pixels.index_select(0, self.rows[chosen]), self.labels[chosen]
 
+    def cut(self, indices: Tensor, corners: Tensor, window: tuple[int, int]) -> Batch:
+        """Return a window of each image: `corners` `(n, 2)` has its first row and column, `window` height and width."""
+        chosen, (height, width) = indices.to(self.rows.device), window
+        places = zip(self.rows[chosen].tolist(), corners.tolist(), strict=True)
+        pixels = [self.pixels[row, :, top : top + height, left : left + width] for row, (top, left) in places]
+        return torch.stack(pixels), self.labels[chosen]
+
     def size_in_bytes(self) -> int:
         return len(self.rows) * self.pixels[:1].numel()
 
@@ -68,6 +75,11 @@ class FileDataset(Dataset[Batch]):
             pixels.append(decoded.pixels)
         return torch.stack(pixels), self.labels[indices]
 
+    def cut(self, indices: Tensor, corners: Tensor, window: tuple[int, int]) -> Batch:
+        """Return a window of each image, as `PixelDataset.cut`."""
+        images, labels = self[indices]
+        return PixelDataset(images, torch.arange(len(images)), labels).cut(torch.arange(len(images)), corners, window)
+
 
 class InOrder(Sampler[Tensor]):
     """Batches of indices from the first to the last."""
@@ -82,9 +94,9 @@ class InOrder(Sampler[Tensor]):
         return len(self.batches)
 
 
-def loader(dataset: PixelDataset | FileDataset, batches: Sampler[Tensor], *, pinned: bool = False) -> DataLoader[Batch]:
+def loader(dataset: Dataset[Batch], batches: Sampler[Any], *, decodes: bool, pinned: bool = False) -> DataLoader[Batch]:
     """Return a loader of the batches of `dataset`; it starts processes only where images must be decoded."""
-    workers = os.cpu_count() or 1 if isinstance(dataset, FileDataset) else 0
+    workers = os.cpu_count() or 1 if decodes else 0
     return DataLoader(
         dataset,
         batch_size=None,  # the sampler gives whole batches

@@ -78,8 +78,7 @@ class Preprocess(nn.Module):
 
     def scaled(self, images: Tensor) -> Tensor:
         """Fit 8-bit images and scale them to [0, 1]: `(batch, 3, *image_size)`, where augmentation works."""
-        # one pass makes floats in the order that convolutions are fastest in
-        return self.fit(images).to(torch.float32, memory_format=torch.channels_last).div_(255)
+        return in_unit_range(self.fit(images))
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Subtract a mean from scaled pixels and divide by a deviation; `pixels` themselves where that changes nothing.
@@ -140,6 +139,12 @@ class Preprocess(nn.Module):
         if self.resize == "squash":
             return 0, 0, *self.image_size
         return placed((height, width), self.image_size)
+
+
+def in_unit_range(images: Tensor) -> Tensor:
+    """Return 8-bit images of any size as floats in [0, 1], channels last in memory."""
+    # one pass makes floats in the order that convolutions are fastest in
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 
 def local_contrast(pixels: Tensor, window: int) -> Tensor:

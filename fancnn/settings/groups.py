@@ -26,7 +26,9 @@ from fancnn.settings.choices import (
     validate_choices,
 )
 from fancnn.settings.validation import (
+    MOST_EPOCHS,
     MOST_MEGAPIXELS,
+    MOST_SIDE,
     is_count,
     is_number,
     is_there,
@@ -261,6 +263,23 @@ class PlantSettings:
             check(lambda: validate_within("share", self.share, 0, 1, "of the good images, e.g. 0.6"))
             check(lambda: validate_within("most", self.most, 1, 100, "defects on an image, e.g. 3"))
             check(lambda: validate_named("defects", self.defects))
+
+
+@dataclass
+class WindowSettings:
+    """Which windows of images a network that judges cell by cell learns from, see `fancnn.data.windows`."""
+
+    side: int
+    repeat: int
+    warm_up: int
+    every: int
+
+    def __post_init__(self) -> None:
+        with collected() as check:
+            check(lambda: validate_within("side", self.side, 16, MOST_SIDE, "pixels of a window, e.g. 128"))
+            check(lambda: validate_within("repeat", self.repeat, 1, 10_000, "windows of an image in an epoch, e.g. 10"))
+            check(lambda: validate_within("warm_up", self.warm_up, 1, MOST_EPOCHS, "epochs on good images, e.g. 4"))
+            check(lambda: validate_within("every", self.every, 1, MOST_EPOCHS, "epochs from one search on, e.g. 3"))
 
 
 @dataclass

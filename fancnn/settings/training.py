@@ -15,6 +15,7 @@ from fancnn.settings.groups import (
     ModelSettings,
     PlantSettings,
     RegularizationSettings,
+    WindowSettings,
     validate_costs,
     validate_promise,
 )
@@ -46,6 +47,7 @@ class TrainSettings:
     data: DataSettings
     augment: AugmentSettings | None
     plant: PlantSettings | None = None
+    windows: WindowSettings | None = None
     model: ModelSettings
     freeze: FreezeSettings = field(default_factory=FreezeSettings)
     regularization: RegularizationSettings
@@ -66,6 +68,7 @@ class TrainSettings:
             check(lambda: validate_promise(self.decision))
             check(lambda: validate_seed(self.seed))
             check(self._validate_preview)
+            check(self._validate_windows)
             check(self._validate_until_epoch)
             check(lambda: validate_named("callbacks", self.callbacks))
             check(lambda: validate_named("logger", self.logger))
@@ -81,6 +84,13 @@ class TrainSettings:
     def _validate_preview(self) -> None:
         if self.augment is None and self.plant is None and self.augment_preview:
             raise UserError("augment_preview=true has nothing to show: say an augmentation, too, e.g. augment=light")
+
+    def _validate_windows(self) -> None:
+        if self.windows is not None and self.plant is None:
+            raise UserError(
+                "windows: as long as it does not know where defects are, a network learns from windows of good images "
+                "with planted ones. Say plant=default, too, or windows=none"
+            )
 
     def _validate_until_epoch(self) -> None:
         until, last = self.freeze.until_epoch, self.trainer.get("max_epochs")

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from fancnn.augmentation import Augment, Plant
 from fancnn.data.datasets import Batch
+from fancnn.images.preprocess import in_unit_range
 from fancnn.model import Model
 from fancnn.networks import PatchNet
 from fancnn.networks.outputs import logit_of_ng, probability_of_ng
@@ -67,7 +68,7 @@ class Classifier(TrainingModule):
         self.scores = {"train": EpochScores(), "val": EpochScores()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        pixels, labels = self.model.preprocess.scaled(batch[0]), self._targets(batch[1])
+        pixels, labels = in_unit_range(batch[0]), self._targets(batch[1])  # of the network's size, or windows of that
         masks = None
         if self.augment is not None:
             pixels, labels = self.augment(pixels, labels)

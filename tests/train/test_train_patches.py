@@ -21,12 +21,26 @@ PATCHES = (
 )
 
 
-@pytest.mark.parametrize("labels", ["binary", "softmax", "defect_types"])
-def test_a_run_that_was_stopped_goes_on_as_one_that_was_not(labels: str, image_folder: Path, tmp_path: Path) -> None:
-    given = [*PATCHES, f"model.labels={labels}", f"data.root={image_folder}"]
-    train(compose_train(tmp_path / "whole", *given, "trainer.max_epochs=2"))
-    train(compose_train(tmp_path / "half", *given, "trainer.max_epochs=1"))
-    train(compose_train(tmp_path / "rest", *given, "trainer.max_epochs=2", f"ckpt={tmp_path / 'half'}"))
+WINDOWS = ("windows=default", "windows.side=16", "windows.repeat=2", "windows.warm_up=1", "windows.every=1")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        ["model.labels=binary"],
+        ["model.labels=softmax"],
+        ["model.labels=defect_types"],
+        [*WINDOWS, "averaging=ema"],
+        [*WINDOWS, "windows.every=2", "data.sampler=balanced"],
+    ],
+)
+def test_a_run_that_was_stopped_goes_on_as_one_that_was_not(
+    more: list[str], image_folder: Path, tmp_path: Path
+) -> None:
+    given = [*PATCHES, *more, f"data.root={image_folder}"]
+    train(compose_train(tmp_path / "whole", *given, "trainer.max_epochs=3"))
+    train(compose_train(tmp_path / "half", *given, "trainer.max_epochs=2"))
+    train(compose_train(tmp_path / "rest", *given, "trainer.max_epochs=3", f"ckpt={tmp_path / 'half'}"))
     whole, rest = (
         torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
         for name in ("whole", "rest")
@@ -54,11 +68,21 @@ def test_any_network_learns_from_planted_defects_and_the_preview_shows_them(
             "plant.defects.blob: least_width=20 should not be above most_width=9.0",
         ),
         ("plant.defects.blob._target_=fancnn.networks.ConvNet", "plant.defects.blob"),
+        ("+windows={side: 2, repeat: 1, warm_up: 1, every: 1}", "windows.side=2 is out of range: expected from 16 to"),
     ],
 )
-def test_a_mistake_in_what_is_planted_is_refused_in_words(
+def test_a_mistake_in_what_is_planted_or_cut_is_refused_in_words(
     override: str, text: str, image_folder: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as error:
         train(compose_train(tmp_path / "run", *PATCHES, f"data.root={image_folder}", override))
     assert text in str(error.value)
+
+
+def test_windows_take_a_network_that_judges_by_cells_and_planted_defects(
+    train_settings: Settings, image_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="windows: ConvNet judges an image as a whole.*model=patches"):
+        train(train_settings("plant=default", *WINDOWS))
+    with pytest.raises(UserError, match="Say plant=default, too, or windows=none"):
+        train(compose_train(tmp_path / "run", *PATCHES, "plant=none", *WINDOWS, f"data.root={image_folder}"))
