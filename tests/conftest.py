@@ -23,9 +23,15 @@ hypothesis_settings.register_profile("default", deadline=None, derandomize=True)
 hypothesis_settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run also the tests of whole commands that take seconds each")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what this machine cannot run, and what takes minutes unless it is asked for, and say why."""
     for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes seconds: pytest --slow"))
         if item.get_closest_marker("simulation") and "simulation" not in config.getoption("-m"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: pytest -m simulation"))
         if item.get_closest_marker("shared") and not SHARED.is_dir():

@@ -72,6 +72,7 @@ def runnable(command: str, place: Path) -> list[str]:
 
 
 # `mine` is written below, and a server does not end: tests/serve
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", sorted({command for command in COMMANDS if "mine" not in command and "fancnn.serve" not in command})
 )
@@ -94,6 +95,7 @@ def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(names["results"].decisions) == 2  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_network_can_be_added_as_is_said_to_contributors(tmp_path: Path) -> None:
     contributing = (REPOSITORY / ".github/CONTRIBUTING.md").read_text(encoding="utf-8")
     (written,) = re.findall(r"```yaml\n(network:.*?)```", contributing, re.DOTALL)

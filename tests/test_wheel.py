@@ -34,6 +34,7 @@ def test_the_wheel_has_package_and_configuration_and_nothing_else(wheel: Path) -
         assert f"fancnn/conf/{path.relative_to(REPOSITORY / 'conf').as_posix()}" in names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["module", "script"])
 def test_training_starts_from_another_folder(start: str, installed: Path, image_folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "fancnn.train"] if start == "module" else [str(installed / "bin/fancnn-train")]

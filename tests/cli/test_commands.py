@@ -63,6 +63,7 @@ def test_a_command_after_a_space_is_told_how_it_is_written(tmp_path: Path) -> No
     assert run_command("fancnn", "--help", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
@@ -130,6 +131,7 @@ utils._save_config = saved
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_within_a_sweep_ends_it_in_words(tmp_path: Path) -> None:
     arguments = ["fancnn.train", "-m", "seed=-1,-2"]
     answer = run_with_sitecustomize(NO_ROOM_FOR_THE_SECOND_JOB, *arguments, cwd=tmp_path)
@@ -148,6 +150,7 @@ def run_with_sitecustomize(code: str, *arguments: str, cwd: Path) -> subprocess.
     return run_command(*arguments, cwd=cwd, fresh=True, PYTHONPATH=f"{site}{os.pathsep}{path}")
 
 
+@pytest.mark.slow
 def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> None:
     broken = tmp_path / "site" / "torchvision"
     broken.mkdir(parents=True)
@@ -216,6 +219,7 @@ def test_processes_in_a_sweep_are_refused(image_folder: Path, tmp_path: Path) ->
     assert "cannot be swept with --multirun" in answer.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_model_and_leave_one_run(image_folder: Path, tmp_path: Path) -> None:
     several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={image_folder}"]
     answer = run_command("fancnn.train", *SMALL, *several, cwd=tmp_path, fresh=True)

@@ -22,6 +22,7 @@ def refused(*overrides: str, command: str = "train") -> list[str]:
     return refused_overrides(command, conf_dir(), option_groups(), wrong, overrides)
 
 
+@pytest.mark.slow
 def test_all_mistakes_of_a_command_line_are_named_with_what_may_have_been_meant() -> None:
     texts = refused("misspelt=3", "model.optimizer.lrr=2", "model=tinny", "schedule=cosin", "seed=-1", "data.root=a")
     assert texts == [
@@ -33,11 +34,13 @@ def test_all_mistakes_of_a_command_line_are_named_with_what_may_have_been_meant(
     ]
 
 
+@pytest.mark.slow
 def test_a_key_that_another_argument_takes_away_is_named() -> None:
     (text, _) = refused("loss=focal", "model.loss.pos_weight=balanced")
     assert text.startswith("model.loss.pos_weight=balanced: train has no key model.loss.pos_weight")
 
 
+@pytest.mark.slow
 def test_a_key_of_an_earlier_version_is_named_as_it_is_now() -> None:
     texts = refused("data.split=grouped", "model.outputs=types")
     assert texts[:2] == [
@@ -46,6 +49,7 @@ def test_a_key_of_an_earlier_version_is_named_as_it_is_now() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_key_that_another_argument_brings_is_none_of_them() -> None:
     there, wrong = "augment.transforms.shift=null", "augment.transforms.shft=null"
     near = "augment.transforms.shft. Did you mean augment.transforms.shift?"
@@ -64,6 +68,7 @@ def test_a_printed_argument_can_be_pasted_whatever_is_in_it(text: str) -> None:
     assert str(override.value()) == text
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_with_by_the_command_that_made_it(trained_run: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in trained_run.rglob("*.*") if path.is_file()}
     (tmp_path / "run/.hydra").mkdir(parents=True)

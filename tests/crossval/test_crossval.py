@@ -125,6 +125,7 @@ def test_folds_have_no_order(run_crossval: Run) -> None:
         run_crossval("data.split_method=ordered")
 
 
+@pytest.mark.slow
 def test_the_command_goes_on_in_the_same_folder(image_folder: Path, tmp_path: Path) -> None:
     quick = [*SMALL, f"data.root={image_folder}", "folds=3", "trainer.max_epochs=1", "report=false"]
     begun = run_command("fancnn.crossval", *quick, "hydra.run.dir=cross val", cwd=tmp_path)

@@ -112,6 +112,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     cached(tmp_path, root)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(cut=st.integers(1, 3000), rows=st.integers(0, 20))
 def test_files_cut_anywhere_by_a_crash_give_the_same_pixels(
@@ -176,6 +177,7 @@ print(len(new))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_that_start_together_build_once(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", BUILD, str(root), str(tmp_path / "cache")]
     started = [
@@ -200,6 +202,7 @@ print(len(data.images))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("obstacle", ["full disk", "a file in the way"])
 def test_without_a_place_for_the_cache_training_goes_on(obstacle: str, root: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"

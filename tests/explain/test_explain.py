@@ -41,6 +41,7 @@ def fans_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_a_run_gets_a_page_its_figures_and_numbers(trained_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     for _ in range(2):
@@ -60,6 +61,7 @@ def test_a_run_gets_a_page_its_figures_and_numbers(trained_run: Path, tmp_path: 
     assert len(list(run.rglob("*.explain"))) == 1, "a second explanation takes the place of the first"
 
 
+@pytest.mark.slow
 def test_the_logits_are_those_of_the_run(trained_run: Path, tmp_path: Path) -> None:
     _, found = made(tmp_path, f"run={trained_run}", "methods=[occlusion]")
     model = checkpoints.load(trained_run)
@@ -69,6 +71,7 @@ def test_the_logits_are_those_of_the_run(trained_run: Path, tmp_path: Path) -> N
     assert [item["decision"] for item in found["images"]] == said.decisions
 
 
+@pytest.mark.slow
 def test_each_step_is_said_as_it_begins(fans_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, found = made(tmp_path, f"run={fans_run}", "check_images=3", "methods=[grad_cam]")
     steps = [
@@ -86,6 +89,7 @@ def test_each_step_is_said_as_it_begins(fans_run: Path, tmp_path: Path, capsys: 
         assert any(line.startswith(step) for line in lines), f"{step!r} is not said, or not in its turn"
 
 
+@pytest.mark.slow
 def test_a_network_of_types_says_what_it_found_and_why_its_logit_is_no_sum(image_folder: Path, tmp_path: Path) -> None:
     train(
         compose_train(
@@ -102,6 +106,7 @@ def test_a_network_of_types_says_what_it_found_and_why_its_logit_is_no_sum(image
         assert f"the type {score.guess.name}" in page
 
 
+@pytest.mark.slow
 def test_the_sum_of_two_outputs_is_the_logit(image_folder: Path, tmp_path: Path) -> None:
     train(compose_train(tmp_path / "run", *SMALL, f"data.root={image_folder}", "model.labels=softmax", "report=false"))
     page, found = made(tmp_path / "out", f"run={tmp_path / 'run'}", "methods=[grad_cam]")
@@ -111,6 +116,7 @@ def test_the_sum_of_two_outputs_is_the_logit(image_folder: Path, tmp_path: Path)
     assert surest["found_type"] == ""
 
 
+@pytest.mark.slow
 def test_named_images_a_layer_methods_and_a_baseline(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     layer = "blocks.0.0"
     page, found = made(
@@ -134,6 +140,7 @@ def test_before_training_a_frozen_layer_was_what_it_is(fans_run: Path, tmp_path:
     assert found["check"] is None
 
 
+@pytest.mark.slow
 def test_fans_are_checked_against_their_masks_with_verdicts_in_words(fans_run: Path, tmp_path: Path) -> None:
     page, found = made(tmp_path, f"run={fans_run}", "check_images=2", "methods=[grad_cam,integrated_gradients]")
     assert found["check"]["images"] == 2

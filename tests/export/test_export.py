@@ -238,6 +238,7 @@ def test_a_file_that_decides_otherwise_is_there_to_be_looked_into(
     assert facts_of(tmp_path / "x.onnx").decision == "fixed"
 
 
+@pytest.mark.slow
 def test_both_files_of_openvino_take_their_places_and_are_named_with_their_size(
     trained_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

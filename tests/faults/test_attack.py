@@ -37,6 +37,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, trained_run: Path, exported:
     return folder
 
 
+@pytest.mark.slow
 def test_what_is_killed_or_loses_its_power_has_lost_nothing(bench: Path) -> None:
     """In a process of its own, since each try is a fork of it."""
     commands = "decide,certify store=true,predict model"

@@ -111,6 +111,7 @@ def test_the_network_of_a_checkpoint_is_looked_up_and_never_made_by_name(
     assert (tmp_path / "precious").read_text() == "data"
 
 
+@pytest.mark.slow
 def test_a_network_of_the_users_own_is_taken_where_the_command_line_names_it(
     train_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_command_says_so_and_does_nothing(run: Path, pickled: Path, tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.pt", "run"]
 
 
+@pytest.mark.slow
 def test_a_run_that_says_where_to_write_writes_where_the_user_is(run: Path, image_folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (run / ".hydra").mkdir(exist_ok=True)
@@ -240,6 +242,7 @@ def rewritten(path: Path, out: Path, change: Callable[[str, bytes], bytes]) -> P
     return out
 
 
+@pytest.mark.slow
 def test_a_file_of_torch_export_holds_tensors_and_arithmetic_alone(trained_run: Path, tmp_path: Path) -> None:
     given = [f"run={trained_run}", "format=torch", f"output_dir={tmp_path}"]
     assert export(compose_command("export", ExportSettings, *given))

@@ -264,6 +264,7 @@ def test_configuration_of_a_run(run: Path, name: str, data: st.DataObject) -> No
         path.write_bytes(content)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @many(max(EXAMPLES // 40, 3))
 def test_a_report_with_its_figures(run: Path, data: st.DataObject) -> None:

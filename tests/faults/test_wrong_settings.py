@@ -23,6 +23,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return Place(tmp_path_factory.mktemp("place")).made()
 
 
+@pytest.mark.slow
 def test_every_wrong_value_ends_in_words(place: Place) -> None:
     """One of each kind for each command; `mutations` without `short` has all of them."""
     found = [(command, wrong[-1], judge(command, wrong)) for command, wrong in mutations(place.root, short=True)]
@@ -89,6 +90,7 @@ def test_all_mistakes_are_named_at_once(command: str, wrong: list[str], count: i
         assert any(key.rpartition(".")[2] in line or value in line for line in lines), item
 
 
+@pytest.mark.slow
 def test_a_command_prints_its_mistakes_line_by_line(tmp_path: Path) -> None:
     answer = run_command("fancnn.predict", "input=nothing", "output=.", "lin.ng_rate=2", cwd=tmp_path)
     assert answer.stderr.splitlines()[1].strip() == (

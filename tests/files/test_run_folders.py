@@ -70,6 +70,7 @@ def test_what_an_unfinished_run_says_of_its_command_is_not_taken_on_trust(tmp_pa
     assert "python -m fancnn.train ckpt=" in run_folders.why_incomplete(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_second_training_in_a_folder_is_refused_before_anything_in_it_is_touched(
     image_folder: Path, tmp_path: Path
 ) -> None:

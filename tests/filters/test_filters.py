@@ -33,6 +33,7 @@ def rows_of(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_table_agreements_and_an_image_and_says_what_each_criterion_means(
     trained_run: Path, tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_the_command_leaves_a_table_agreements_and_an_image_and_says_what_each_c
     assert max(map(len, table.splitlines()[1:11])) <= 80
 
 
+@pytest.mark.slow
 def test_the_table_has_values_and_ranks_of_every_filter_and_the_json_their_agreement(
     trained_run: Path, tmp_path: Path
 ) -> None:

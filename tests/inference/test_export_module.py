@@ -105,6 +105,7 @@ NORMALIZED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalized", NORMALIZED)
 def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(normalized: str, tmp_path: Path) -> None:
     """An ensemble with types, padded, normalized, calibrated twice: each of these is in the graph."""
@@ -132,6 +133,7 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(nor
     np.testing.assert_allclose(found.type_shares.sum(1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pool", ["head", "max", "top_k", "log_sum_exp"])
 def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(pool: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -146,6 +148,7 @@ def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(pool: str, t
             np.testing.assert_allclose(found["logit"], expected["logit"], atol=5e-2 if apart.any() else 1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_networks_that_are_certain_have_the_logit_that_the_run_has(outputs: int, tmp_path: Path) -> None:
     """At P(NG) = 1 - 1e-13 a runtime's sigmoid is 1 and 0: heat maps are made of differences of logits."""

@@ -26,6 +26,7 @@ def rows_of(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_it_says_a_rate_to_copy_and_leaves_curve_and_table(image_folder: Path, tmp_path: Path) -> None:
     arguments = [*SMALL, f"data.root={image_folder}", "data.batch_size=8", "model.output_bias=balanced"]
     answer = run_command("fancnn.lr_find", *arguments, cwd=tmp_path)

@@ -79,6 +79,7 @@ def written(model: fancnn.Model, trained_run: Path, tmp_path: Path) -> Callable[
     return make
 
 
+@pytest.mark.slow
 def test_a_plain_resize_fails_on_openvino_and_ours_agrees_everywhere(
     model: fancnn.Model,
     written: Callable[[str], Path],
@@ -126,6 +127,7 @@ def test_where_nothing_differs_no_step_is_blamed(model: fancnn.Model, exported: 
     assert parting(model, runtime.score(image[None]), layers, image).startswith("no single step")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.xml", "a.pt2"])
 def test_the_other_formats_hold_the_same_facts_and_agree(
     name: str, model: fancnn.Model, written: Callable[[str], Path], exported: Path
@@ -168,6 +170,7 @@ def test_where_only_the_thresholds_differ_they_are_said_and_each_image_counts_on
     assert "24 decisions differ: 0.png (ONNX Runtime; OpenVINO, float32), 1.png (" in told
 
 
+@pytest.mark.slow
 def test_a_file_names_its_dimensions_and_no_path_of_the_computer_that_made_it(
     model: fancnn.Model, exported: Path, written: Callable[[str], Path]
 ) -> None:
@@ -223,6 +226,7 @@ subprocess.run([sys.executable, "-c", ""], check=True)
 """
 
 
+@pytest.mark.slow
 def test_a_program_that_compares_again_and_again_can_still_handle_signals(exported: Path) -> None:
     command = [sys.executable, "-c", SEVERAL_TIMES, str(exported)]
     found = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=False, timeout=300)

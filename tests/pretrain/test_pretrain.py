@@ -93,6 +93,7 @@ def test_parts_that_a_folder_has_are_kept_and_its_test_images_are_not_learnt_fro
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -139,6 +140,7 @@ def test_a_training_is_not_gone_on_with_as_a_pretraining(pretrain_settings: Sett
         pretrain(pretrain_settings(f"ckpt={trained_run}"))
 
 
+@pytest.mark.slow
 def test_a_command_goes_on_by_its_name_alone(image_folder: Path, tmp_path: Path) -> None:
     first = run_command("fancnn.pretrain", *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", cwd=tmp_path)
     assert first.returncode == 0, first.stderr

@@ -53,6 +53,7 @@ def half(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pruned(tmp_path_factory.mktemp("half"), f"run={trained_run}", "keep=0.5", "by=l1", "epochs=2")
 
 
+@pytest.mark.slow
 def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: Path) -> None:
     run = half / "keep-0.5"
     assert (run / "split.csv").read_bytes() == (trained_run / "split.csv").read_bytes()
@@ -70,6 +71,7 @@ def test_what_is_left_is_a_run_as_any(half: Path, trained_run: Path, tmp_path: P
     assert fancnn.load(joined).metadata.runs == [str(trained_run.resolve()), str(run.resolve())]
 
 
+@pytest.mark.slow
 def test_it_loads_in_a_process_of_its_own_and_decides_as_its_table_says(half: Path, image_folder: Path) -> None:
     rows = read_predictions(half / "keep-0.5/predictions.csv")[:5]
     run, files = str(half / "keep-0.5"), paths(image_folder, rows)
@@ -123,6 +125,7 @@ def test_the_curve_says_what_each_network_costs_and_is_worth(half: Path, trained
     assert (half / "pruning.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_among_several_shares_one_is_to_be_chosen_before_the_test_part_is_looked_at(
     half: Path, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,6 +140,7 @@ def test_among_several_shares_one_is_to_be_chosen_before_the_test_part_is_looked
     assert json.loads((half / "keep-0.5/compare.json").read_text())["split"] == "test"
 
 
+@pytest.mark.slow
 def test_its_training_begins_with_what_is_left_and_at_the_lower_rate(
     half: Path, trained_run: Path, tmp_path: Path
 ) -> None:
@@ -148,6 +152,7 @@ def test_its_training_begins_with_what_is_left_and_at_the_lower_rate(
     torch.testing.assert_close(left["logit.weight"], original["logit.weight"][:, :8], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_pruning_that_was_stopped_goes_on_as_one_that_was_not(half: Path, trained_run: Path, tmp_path: Path) -> None:
     given = [f"run={trained_run}", "keep=0.5", "by=l1"]
     run = pruned(tmp_path / "out", *given, "epochs=1") / "keep-0.5"
@@ -173,6 +178,7 @@ def test_a_pruning_that_is_stopped_says_how_to_go_on_with_it_alone(
     assert said.count("go on") == 1
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_not_trained_again(half: Path, trained_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(half, out)
@@ -187,6 +193,7 @@ def test_what_is_finished_is_not_trained_again(half: Path, trained_run: Path, tm
     assert "…" not in again.stdout, "nothing is cut off"
 
 
+@pytest.mark.slow
 def test_a_residual_network_with_averaged_weights_and_an_output_for_each_type_is_pruned_too(
     train_settings: Settings, tmp_path: Path
 ) -> None:
@@ -241,6 +248,7 @@ def decided_anew(trained_run: Path, place: Path, *rule: str) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_thresholds_are_chosen_by_the_rule_and_for_the_line_that_the_run_has_now(
     trained_run: Path, tmp_path: Path
 ) -> None:
@@ -255,6 +263,7 @@ def test_thresholds_are_chosen_by_the_rule_and_for_the_line_that_the_run_has_now
     assert (metrics.decision_rule["rule"], metrics.line["ng_rate"]) == ("cost", 0.05)
 
 
+@pytest.mark.slow
 def test_filters_removed_and_trained_are_told_by_one_rule(trained_run: Path, tmp_path: Path) -> None:
     run = decided_anew(trained_run, tmp_path / "run", "decision.threshold=0")
     out = pruned(tmp_path / "out", f"run={run}", "by=l1", "epochs=1")
@@ -263,6 +272,7 @@ def test_filters_removed_and_trained_are_told_by_one_rule(trained_run: Path, tmp
     assert [item["overkills"] for item in (original["tuned"], point["pruned"], point["tuned"])] == [everything] * 3
 
 
+@pytest.mark.slow
 def test_thresholds_whose_rule_is_not_known_stay_and_that_is_said(
     trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ def with_an_unnamed_type(rows: list[Prediction]) -> list[Prediction]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [list, in_groups, with_an_unnamed_type])
 @pytest.mark.parametrize("chosen_on", ["val", "test"])
 def test_page_console_and_file_state_the_same_bounds(

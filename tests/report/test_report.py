@@ -21,6 +21,7 @@ def made(output: Path, *overrides: str) -> str:
     return page.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_trained_run_gets_its_report_and_figures_on_its_board(trained_run: Path, tmp_path: Path) -> None:
     run = shutil.copytree(trained_run, tmp_path / "run")
     for _ in range(2):
@@ -43,6 +44,7 @@ def test_a_run_without_a_board_gets_none(tmp_path: Path) -> None:
     assert not list(run.rglob("events*"))
 
 
+@pytest.mark.slow
 def test_a_tables_report_lies_in_the_commands_folder_or_where_it_is_told(tmp_path: Path) -> None:
     table = write_table(tmp_path / "table.csv", rows_of())
     assert "table.csv" in made(tmp_path / "out", f"table={table}")
@@ -57,6 +59,7 @@ def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:
     assert "images that name no split" in made(tmp_path, f"table={table}")
 
 
+@pytest.mark.slow
 def test_said_thresholds_are_those_of_the_whole_page(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", rows_of())
     rows = read_predictions(run / "predictions.csv")
@@ -66,6 +69,7 @@ def test_said_thresholds_are_those_of_the_whole_page(tmp_path: Path) -> None:
     assert f"{passed} of 20 NG parts" in page
 
 
+@pytest.mark.slow
 def test_recheck_alone_lies_below_the_runs_own_threshold(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", rows_of(), Thresholds(0.3, 0.8))
     assert "GO up to 0.1, RECHECK up to 0.8, NG above" in made(tmp_path, f"run={run}", "recheck=0.1")
@@ -73,6 +77,7 @@ def test_recheck_alone_lies_below_the_runs_own_threshold(tmp_path: Path) -> None
     assert "GO up to 0.1, RECHECK up to 0.5, NG above" in made(tmp_path, f"table={table}", "recheck=0.1")
 
 
+@pytest.mark.slow
 def test_the_runs_line_is_taken_and_can_be_overruled(tmp_path: Path) -> None:
     costs = {"escape": None, "overkill": None, "look": None}
     line = {"ng_rate": 0.04, "parts_per_shift": 3000, "shifts_per_month": None, "costs": costs}
@@ -81,6 +86,7 @@ def test_the_runs_line_is_taken_and_can_be_overruled(tmp_path: Path) -> None:
     assert "3,000 parts a shift, 1 % of them bad" in made(tmp_path, f"run={run}", "line.ng_rate=0.01")
 
 
+@pytest.mark.slow
 def test_an_older_metrics_json_is_read(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", rows_of())
     metrics = json.loads((run / "metrics.json").read_text())
@@ -110,6 +116,7 @@ def test_mistakes_are_told(overrides: list[str], text: str, tmp_path: Path, monk
         made(tmp_path, *overrides)
 
 
+@pytest.mark.slow
 def test_a_report_does_not_wait_for_torch(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", rows_of())
     (run / "events.out.tfevents.0").write_bytes(b"")

@@ -247,6 +247,7 @@ def test_the_line_is_forecast_where_it_is_known(run: Path, page: str) -> None:
     assert "cost of mistakes and looks in a month" in text
 
 
+@pytest.mark.slow
 def test_a_cost_of_looks_that_is_not_said_is_undefined(run: Path) -> None:
     material = of_run(run, Thresholds(0.3, 0.7), None)
     text = words(page_of(with_line(material, Line(0.02, 5000, 60), Costs(250, 2))))
@@ -272,6 +273,7 @@ def test_counts_of_classes_and_parts_are_those_of_the_split(page: str) -> None:
     assert "class training validation test together GO (GO) 10 20 20 50 NG (NG) 10 20 20 50" in text
 
 
+@pytest.mark.slow
 def test_parts_of_lots_have_the_intervals_of_lots_in_every_place_of_the_page(tmp_path: Path) -> None:
     rows = [
         Prediction(

@@ -179,6 +179,7 @@ def test_a_checkpoint_knows_where_it_came_from_and_still_does_when_it_went_on(
         assert origin["weights_sha256"] == weights_hash(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3], ids=["before it lets go", "after"])
 def test_a_run_goes_on_exactly_across_the_epoch_in_which_layers_begin_to_learn(
     stop: int, pretrained: Path, train_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -145,6 +145,7 @@ def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, image_fold
     assert all(NO_NUMBER in row.error for row in rows)
 
 
+@pytest.mark.slow
 def test_predict_of_an_exported_file_does_the_same(exported: Path, image_folder: Path, tmp_path: Path) -> None:
     damaged = with_nan(exported, tmp_path / "damaged.onnx")
     settings = compose_command(
@@ -269,6 +270,7 @@ def test_parity_of_a_run_without_numbers_is_refused(overflowing: Path, exported:
         parity(settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "torch"])
 def test_export_leaves_an_earlier_file_where_the_run_gives_no_number(
     form: str, overflowing: Path, tmp_path: Path

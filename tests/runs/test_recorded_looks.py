@@ -72,6 +72,7 @@ def commands(ledger: Ledger) -> list[str]:
     return [look.question.command for look in ledger.looks()]
 
 
+@pytest.mark.slow
 def test_two_trainings_are_two_looks_and_each_certificate_has_what_its_number_leaves(
     train_settings: Settings, run_certify: Certify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +112,7 @@ def test_two_trainings_are_two_looks_and_each_certificate_has_what_its_number_le
     assert certificate_json(tmp_path)["look"] == 1
 
 
+@pytest.mark.slow
 def test_a_report_that_is_made_later_knows_of_the_looks_since(
     trained_run: Path, tmp_path: Path, run_certify: Certify
 ) -> None:
@@ -226,6 +228,7 @@ def test_a_comparison_looks_with_each_model_and_says_so(tmp_path: Path, capsys: 
     assert [models[letter]["looks"]["number"] for letter in "AB"] == [1, 2]
 
 
+@pytest.mark.slow
 def test_folds_are_no_looks_and_an_ensemble_of_one_split_is(
     train_settings: Settings, image_folder: Path, tmp_path: Path
 ) -> None:
@@ -245,6 +248,7 @@ def test_folds_are_no_looks_and_an_ensemble_of_one_split_is(
     assert metrics(folder)["looks"] is metrics(folder)["weights_sha256"] is None
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_the_test_split_alone_unless_told(image_folder: Path, tmp_path: Path) -> None:
     sweep = ["-m", "seed=0,1", *SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "data.test_fraction=0.2"]
     answer = run_command("fancnn.train", *sweep, "report=false", cwd=tmp_path)

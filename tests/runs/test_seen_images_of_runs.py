@@ -138,6 +138,7 @@ def test_a_pruned_model_has_seen_what_its_original_had(
     assert set(fancnn.load(tmp_path / "pruned/keep-0.5").seen_images.roles_of_all(taught)) == {("weights",)}
 
 
+@pytest.mark.slow
 def test_an_exported_file_knows_it_too(exported: Path, trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     model = fancnn.load(trained_run)
     assert ExportedModel(exported).seen_images.to_dict() == model.seen_images.to_dict()
@@ -242,6 +243,7 @@ def test_what_is_not_recorded_is_said_in_certificates(
     assert "Which images the model has seen is not recorded in full" in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_thresholds_chosen_anew_after_test_was_scored_are_said(trained_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(trained_run, tmp_path / "decided"))
     decide(compose_command("decide", DecideSettings, f"run={run}", "decision.rule=f1"))

@@ -185,6 +185,7 @@ def test_a_training_killed_at_any_step_of_its_end_is_completed_as_if_it_had_not_
     assert stops >= 4, "checkpoint, predictions.csv, metrics.json and the mark of the end are four steps at least"
 
 
+@pytest.mark.slow
 def test_a_decision_killed_at_any_step_is_made_again(
     trained_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(
     assert metrics_of(run).splits == metrics_of(whole).splits
 
 
+@pytest.mark.slow
 def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,6 +274,7 @@ def test_a_pretraining_killed_at_any_step_of_its_end_is_completed(
     assert not run_folders.why_incomplete(run)
 
 
+@pytest.mark.slow
 def test_a_pruning_killed_before_its_curve_goes_on(trained_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "pruned"
     given = compose_command("prune", PruneSettings, f"run={trained_run}", "epochs=1", f"output_dir={output}")

@@ -88,6 +88,7 @@ def test_a_swapped_part_of_the_file_fails(swap: str, exported: Path, golden: Pat
         validate_golden(ExportedModel(tmp_path / "swapped.onnx"), golden)
 
 
+@pytest.mark.slow
 def test_another_resize_fails(inspector: Model, exported: Path, golden: Path, tmp_path: Path) -> None:
     """Also where it changes no decision: the probabilities are not those of the checkpoint."""
     facts = described(inspector, exported, "onnx")

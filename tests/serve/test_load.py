@@ -9,6 +9,7 @@ from fancnn.benchmark.serving_load import load, serving_results
 from fancnn.errors import UserError
 
 
+@pytest.mark.slow
 def test_a_load_run_states_start_latency_rate_and_memory(exported: Path, image_folder: Path, tmp_path: Path) -> None:
     contents = [path.read_bytes() for path in sorted(image_folder.rglob("*.png"))]
     found = {result.name: result.median for result in serving_results(exported, contents, tmp_path, 300)}

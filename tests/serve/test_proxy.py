@@ -44,6 +44,7 @@ def proxied(address: str, folder: Path) -> Iterator[Path]:
             process.terminate()
 
 
+@pytest.mark.slow
 def test_through_nginx_parts_are_decided_and_slow_or_idle_clients_hold_nothing(
     start: Start, encoded_image: bytes, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

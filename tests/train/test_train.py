@@ -61,6 +61,7 @@ def test_the_scores_of_the_best_epoch_are_those_of_metrics_json(trained_run: Pat
         assert (float(live) if live else None) == pytest.approx(metrics["splits"]["val"][name], abs=1e-6), name
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_split_predictions_and_weights(
     train_settings: Settings, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_another_seed_gives_another_split_and_other_weights(train_settings: Sett
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", ["none", "strong"])
 def test_a_resumed_run_is_the_run_that_was_not_interrupted(
     augment: str, train_settings: Settings, tmp_path: Path
@@ -211,6 +213,7 @@ def test_the_test_part_is_not_looked_at_when_told_so(train_settings: Settings, t
     assert set(json.loads((tmp_path / "run/metrics.json").read_text())["splits"]) == {"val"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stop_from_outside_gives_the_shells_code_and_a_run_to_go_on_with(
     stop: signal.Signals, code: int, image_folder: Path, tmp_path: Path
