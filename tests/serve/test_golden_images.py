@@ -134,8 +134,15 @@ def test_a_folder_that_says_too_little_is_told(
 
 
 @pytest.fixture
-def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[Exception]]]:
-    """A server whose golden images fail with the fault in the list, while there is one."""
+def golden_client(
+    reader: ExportedModel, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[TestClient, list[Exception], list[str]]]:
+    """A server whose golden images fail with the fault in the list, while there is one, and what it prints.
+
+    It prints from a thread of its own, before and after the test, too, when pytest captures nothing.
+    """
+    printed: list[str] = []
+    monkeypatch.setattr("fancnn.serve.service.print", lambda line, **_: printed.append(line), raising=False)
     faults: list[Exception] = [UserError("2 of 9 golden images")]
 
     def check() -> int:
@@ -145,11 +152,13 @@ def golden_client(reader: ExportedModel) -> Iterator[tuple[TestClient, list[Exce
 
     service = Service(Inspector(reader, ("PNG",), 1), 1, 4, 600.0, golden=check, golden_seconds=0.01)
     with TestClient(server_app(Routes(service, 10**6, 3))) as client:
-        yield client, faults
+        yield client, faults, printed
 
 
-def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, list[Exception]], golden: Path) -> None:
-    client, faults = golden_client
+def test_nothing_is_decided_until_they_pass(
+    golden_client: tuple[TestClient, list[Exception], list[str]], golden: Path
+) -> None:
+    client, faults, printed = golden_client
     content = next(golden.rglob("*.png")).read_bytes()
     ask = lambda: client.post("/predict", content=content, headers={"Content-Type": "image/png"})  # noqa: E731
     reason = ask().json()["reason"]
@@ -166,6 +175,8 @@ def test_nothing_is_decided_until_they_pass(golden_client: tuple[TestClient, lis
     while client.get("/ready").status_code == 200:
         pass
     assert ask().status_code == 503
+    assert "nothing is decided: 2 of 9 golden images" in printed
+    assert "golden: 9 images pass" in printed
 
 
 def test_what_is_asked_without_the_token_tells_nothing_of_golden_images(reader: ExportedModel) -> None:
