@@ -5,7 +5,7 @@ that a configuration, which a checkpoint file carries too, cannot name just any 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,17 +24,21 @@ from fancnn.augmentation import Augment, Plant
 from fancnn.cli.command import in_sweep
 from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
 from fancnn.data.datamodule import ImageDataModule
+from fancnn.data.folders import Listing, list_images, list_unlabelled
+from fancnn.data.image_sizes import common_size
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
 from fancnn.data.windows import WindowPlan
 from fancnn.errors import UserError, collected, under
 from fancnn.fans.fans import cached_fans
 from fancnn.files.trusted_classes import trusted
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, PatchNet, ResidualNet
 from fancnn.networks.sizes import is_small, training_bytes
+from fancnn.settings.choices import Resize
 from fancnn.settings.groups import (
     AugmentSettings,
     DataSettings,
@@ -69,6 +73,7 @@ from fancnn.training.regularization import KernelPenalty
 from fancnn.training.window_search import WindowSearch
 
 T = TypeVar("T")
+Labelled = TypeVar("Labelled", bound=TrainSettings)
 LOGGER: Any = Logger  # abstract, and none is made of it
 ALLOWED = ("fancnn", "torch.nn", "torch.optim", "pytorch_lightning")
 
@@ -128,16 +133,71 @@ def preprocess(data: ImageSettings) -> Preprocess:
         return Preprocess(**{item.name: getattr(data, item.name) for item in fields(PreprocessSettings)})
 
 
+def images_root(data: DataSettings) -> Path:
+    """Return the folder of the images; a sample is rendered where it is asked for the first time.
+
+    Raises:
+        UserError: If the configuration names none.
+    """
+    if data.root is not None:
+        return Path(data.root).expanduser()
+    if data.fans is not None:
+        return cached_fans(data.fans)
+    if data.surfaces is not None:
+        return cached_surfaces(data.surfaces)
+    raise UserError("data.root says where your images are: a folder of class folders, e.g. data.root=/photos")
+
+
+def with_native_size(settings: Labelled) -> Labelled:
+    """Return the settings with the image size that `data.reduce` comes to on their images, if it is given.
+
+    Raises:
+        UserError: If the images cannot be listed, or are too large for a network.
+    """
+    data = settings.data
+    if data.reduce is None:
+        return settings
+    size = _native_size(data, list_images(images_root(data), data.go_class), settings.image_limits)
+    network = _of_size(settings.model.network, data.image_size, size)
+    return replace(
+        settings,
+        data=replace(data, image_size=size, resize=Resize.pad),
+        model=replace(settings.model, network=network),
+    )
+
+
+def with_native_size_unlabelled(settings: PretrainSettings) -> PretrainSettings:
+    """Return, as `with_native_size`, the settings of a training without labels."""
+    data = settings.data
+    if data.reduce is None:
+        return settings
+    size = _native_size(data, list_unlabelled(data.root), settings.image_limits)
+    network = _of_size(settings.model.network, data.image_size, size)
+    return replace(
+        settings,
+        data=replace(data, image_size=size, resize=Resize.pad),
+        model=replace(settings.model, network=network),
+    )
+
+
+def _native_size(data: ImageSettings, listing: Listing, limits: ImageLimits) -> list[int]:
+    files = [listing.root / image.path for image in listing.images]
+    try:
+        size = list(common_size(files, data.reduce or 1, ImageGate(limits)))
+        validate_image_size(size)
+    except ValueError as error:
+        raise UserError(f"data.reduce={data.reduce} of the images under {listing.root}: {error}") from error
+    return size
+
+
+def _of_size(network: Mapping[str, Any], before: Sequence[int], size: list[int]) -> dict[str, Any]:
+    """Return the network's description for images of that size, where it was for that of the configuration."""
+    return {**network, "image_size": size} if network.get("image_size") == before else {**network}
+
+
 def read_images(settings: TrainSettings) -> ImageDataModule:
     """Return the images that the configuration names, read and split."""
-    if settings.data.root is not None:
-        root = Path(settings.data.root).expanduser()
-    elif settings.data.fans is not None:
-        root = cached_fans(settings.data.fans)
-    elif settings.data.surfaces is not None:
-        root = cached_surfaces(settings.data.surfaces)
-    else:
-        raise UserError("data.root says where your images are: a folder of class folders, e.g. data.root=/photos")
+    root = images_root(settings.data)
     windows = None if settings.windows is None else WindowPlan(settings.windows.side, settings.windows.repeat)
     data = datamodule(
         *(settings.data, root, settings.seed, settings.model.labels),

@@ -50,6 +50,8 @@ class BenchmarkSettings(TrainSettings):
                 check(partial(self._validate_count, name, most))
             check(self._validate_size)
             check(self._validate_scale)
+            if self.data.reduce is not None:
+                raise UserError("data.reduce: here sizes are given, size=[h,w] of files and data.image_size=[h,w]")
             if Measured.serving in self.parts and self.exported is None:
                 raise UserError("parts=[serving] needs exported=FILE.onnx: a file that `python -m fancnn.export` wrote")
 

@@ -49,7 +49,7 @@ def crossval(settings: CrossvalSettings) -> float | None:
         UserError: As training, or if the images cannot be divided so, or differ from those of finished folds.
     """
     run = Path(settings.output_dir)
-    data = read_images(settings)
+    data = read_images(assembly.with_native_size(settings))
     pool = [image for image in data.images if image.split != "test"]
     if left := len(data.images) - len(pool):
         say(f"{left} images of the test split are left alone")

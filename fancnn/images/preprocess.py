@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fancnn.images.letterbox import placed
 from fancnn.settings.choices import Background, Normalization, Resize
-from fancnn.settings.validation import validate_image_size, validate_normalisation
+from fancnn.settings.validation import validate_image_size, validate_normalisation, validate_reduce
 
 STRIP = 2**20  # pixels of an image that are floats at once
 FLOOR = 2 / 255  # of a deviation: less is noise of the camera
@@ -35,6 +35,8 @@ class Preprocess(nn.Module):
             mean from it and divides all of them by their common deviation; `local` does so in a window around each
             pixel, see `local_contrast`.
         normalize_window: Side of that window, pixels.
+        reduce: With `pad`: every image is made that much smaller, 1 leaves it as it is, so that a pixel is as large on
+            all of them; what is too large even so is made to fit. None makes each as large as fits.
 
     Shape:
         - Input: `(batch, 3, any height, any width)`, uint8, RGB.
@@ -60,14 +62,16 @@ class Preprocess(nn.Module):
         std: Sequence[float] = (1.0, 1.0, 1.0),
         normalize: str = "none",
         normalize_window: int = 51,
+        reduce: int | None = None,
     ) -> None:
         super().__init__()
         validate_image_size(image_size)
+        validate_reduce(reduce)
         self.normalize = Normalization.of("normalize", normalize).value
         validate_normalisation(mean, std, normalize, normalize_window)
         self.normalize_window = normalize_window
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self.resize = Resize.of("resize", resize).value
+        self.resize, self.reduce = Resize.of("resize", resize).value, reduce
         self.background = Background.of("background", background).value
         self.plain = all(value == 0 for value in mean) and all(value == 1 for value in std)
         self.register_buffer("mean", torch.tensor(list(mean)).view(1, 3, 1, 1), persistent=False)
@@ -104,6 +108,7 @@ class Preprocess(nn.Module):
             "std": self.std.flatten().tolist(),
             "normalize": self.normalize,
             "normalize_window": self.normalize_window,
+            "reduce": self.reduce,
         }
 
     def fit(self, images: Tensor) -> Tensor:
@@ -138,7 +143,7 @@ class Preprocess(nn.Module):
         """
         if self.resize == "squash":
             return 0, 0, *self.image_size
-        return placed((height, width), self.image_size)
+        return placed((height, width), self.image_size, self.reduce)
 
 
 def in_unit_range(images: Tensor) -> Tensor:

@@ -59,6 +59,13 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_ON_ITS_SIDE = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+)
+
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # a TIFF tag, and its value in negatives
 
 Work = Callable[[int, int], int]  # height and width to the bytes that something takes besides the pixels
@@ -169,6 +176,18 @@ def opened(
         image = Image.open(io.BytesIO(content), formats=tuple(formats))
     validate_size(*image.size, limits, _memory(image, work))
     return image
+
+
+def upright_size(path: str | os.PathLike[str], gate: ImageGate = DEFAULT_GATE) -> tuple[int, int]:
+    """Return height and width of an image file as it is meant to be seen; no pixel is decoded.
+
+    Raises:
+        UnreadableImage: As `read_image`, as far as that can be known without the pixels.
+    """
+    with gate.content(path) as content:
+        image = opened(content, gate.limits)
+        size = image.height, image.width
+        return size[::-1] if _UPRIGHT.get(_orientation(image)) in _ON_ITS_SIDE else size
 
 
 def as_rgb(

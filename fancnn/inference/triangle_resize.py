@@ -19,7 +19,7 @@ class TriangleResize(nn.Module):
     grey levels may be rounded to the other one.
 
     Args:
-        preprocess: Whose resize it is: `image_size`, `resize` and `background`.
+        preprocess: Whose resize it is: `image_size`, `resize`, `reduce` and `background`.
 
     Shape:
         - Input: `(batch, any height, any width, 3)`, uint8, RGB.
@@ -33,6 +33,7 @@ class TriangleResize(nn.Module):
     def __init__(self, preprocess: Preprocess) -> None:
         super().__init__()
         self.size, self.pads = preprocess.image_size, preprocess.resize == "pad"
+        self.reduce = preprocess.reduce
         self.level = float(GREY_LEVELS[preprocess.background])
 
     def forward(self, images: Tensor) -> Tensor:
@@ -57,6 +58,12 @@ class TriangleResize(nn.Module):
         wide = out[0] * width >= out[1] * height  # the width is what limits it
         inner_height = torch.where(wide, _half_to_even(height * self.size[1], width), out[0])
         inner_width = torch.where(wide, out[1], _half_to_even(width * self.size[0], height))
+        if self.reduce is not None:
+            reduced = [_half_to_even(side, torch.full_like(side, self.reduce)).clamp(min=1) for side in (height, width)]
+            before = (height == out[0]) & (width == out[1])  # one of the size of the input was reduced before
+            fits = (reduced[0] <= out[0]) & (reduced[1] <= out[1]) & ~before
+            inner_height = torch.where(fits, reduced[0], inner_height)
+            inner_width = torch.where(fits, reduced[1], inner_width)
         return inner_height.clamp(1, self.size[0]), inner_width.clamp(1, self.size[1])
 
 

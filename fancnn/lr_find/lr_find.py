@@ -35,6 +35,7 @@ def find_rate(settings: LrFindSettings) -> float:
     keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
+    settings = assembly.with_native_size(settings)
     origin = find_origin(settings)
     data = read_images(settings)
     counts = data.class_counts()

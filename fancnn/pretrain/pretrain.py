@@ -60,6 +60,7 @@ def pretrain(settings: PretrainSettings) -> float:
     keep_freed_memory()
     quiet_lightning()
     check(settings)  # before images are read: a mistake is reported at once
+    settings = assembly.with_native_size_unlabelled(settings)
     task = build_task(settings)
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.images)

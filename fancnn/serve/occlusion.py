@@ -28,7 +28,8 @@ def occlusion_heat(model: ExportedModel, image: NDArray[np.uint8]) -> NDArray[np
     Returns:
         `(h, w)`, 0 and above: for each pixel that the network sees of the image, the mean over the squares there.
     """
-    seen = without_border(model.seen(image), (image.shape[0], image.shape[1]), model.facts.preprocess["resize"])
+    fit = model.facts.preprocess
+    seen = without_border(model.seen(image), (image.shape[0], image.shape[1]), fit["resize"], fit["reduce"])
     height, width = seen.shape[:2]
     window = max(2, min(height, width) // 8)
     corners = [(top, left) for top in _starts(height, window) for left in _starts(width, window)]
@@ -46,13 +47,16 @@ def occlusion_heat(model: ExportedModel, image: NDArray[np.uint8]) -> NDArray[np
     return (fall / times).clip(min=0)
 
 
-def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) -> NDArray[np.uint8]:
+def without_border(
+    seen: NDArray[np.uint8], size: tuple[int, int], resize: str, reduce: int | None = None
+) -> NDArray[np.uint8]:
     """Return what the network sees of an image, without the border that `pad` puts around it.
 
     Args:
         seen: `(h, w, 3)`, the network's input.
         size: Height and width of the image.
         resize: `squash` or `pad`.
+        reduce: As of `fancnn.images.letterbox.placed`.
 
     Example:
         >>> without_border(np.zeros((80, 80, 3), np.uint8), (200, 100), "pad").shape
@@ -60,7 +64,7 @@ def without_border(seen: NDArray[np.uint8], size: tuple[int, int], resize: str) 
     """
     if resize == "squash":
         return seen
-    top, left, height, width = placed(size, (seen.shape[0], seen.shape[1]))
+    top, left, height, width = placed(size, (seen.shape[0], seen.shape[1]), reduce)
     return seen[top : top + height, left : left + width]
 
 

@@ -45,6 +45,7 @@ from fancnn.settings.validation import (
     validate_named,
     validate_normalisation,
     validate_parts_per_shift,
+    validate_reduce,
     validate_share,
     validate_shifts_per_month,
     validate_thresholds,
@@ -122,13 +123,15 @@ class PreprocessSettings(ImageSizeSettings):
     background: Background
     mean: list[float]
     std: list[float]
-    normalize: Normalization = Normalization.none  # absent from models that were kept before, as `normalize_window`
+    normalize: Normalization = Normalization.none  # absent from models that were kept before, as what follows
     normalize_window: int = 51
+    reduce: int | None = None
 
     def __post_init__(self) -> None:
         with collected() as check:
             check(super().__post_init__)
             check(lambda: validate_choices(self))
+            check(lambda: validate_reduce(self.reduce))
             check(lambda: validate_normalisation(self.mean, self.std, self.normalize, self.normalize_window))
 
 

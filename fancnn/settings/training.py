@@ -69,6 +69,7 @@ class TrainSettings:
             check(lambda: validate_seed(self.seed))
             check(self._validate_preview)
             check(self._validate_windows)
+            check(self._validate_one_size)
             check(self._validate_until_epoch)
             check(lambda: validate_named("callbacks", self.callbacks))
             check(lambda: validate_named("logger", self.logger))
@@ -90,6 +91,14 @@ class TrainSettings:
             raise UserError(
                 "windows: as long as it does not know where defects are, a network learns from windows of good images "
                 "with planted ones. Say plant=default, too, or windows=none"
+            )
+
+    def _validate_one_size(self) -> None:
+        sizes = [item for item in self.overrides if item.startswith("data.image_size=")]
+        if sizes and self.data.reduce is not None and self.ckpt is None:
+            raise UserError(
+                f"{sizes[-1]} and data.reduce={self.data.reduce} both say how large images are. Say "
+                "data.reduce=null, too, and it is the first"
             )
 
     def _validate_until_epoch(self) -> None:

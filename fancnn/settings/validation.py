@@ -25,6 +25,7 @@ MOST_EPOCHS, MOST_IN_BATCH = 1_000_000, 65_536
 MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**12, 10**6, 10_000
 MOST_SIDE = 4096  # pixels of a network's input
 LEAST_WINDOW = 3
+MOST_REDUCED = 64
 TINY = 1e-6  # a bound below it is written as 0
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
@@ -212,6 +213,14 @@ def validate_image_size(image_size: Sequence[int]) -> None:
         raise UserError(
             f"image_size={list(image_size)} should be two whole numbers from 1 to {MOST_SIDE}, height and width, e.g. "
             "[80,80]"
+        )
+
+
+def validate_reduce(reduce: int | None) -> None:
+    if reduce is not None and (not is_count(reduce) or reduce > MOST_REDUCED):
+        raise UserError(
+            f"reduce={reduce!r} should be a whole number from 1, the images' own size, to {MOST_REDUCED}, or null: "
+            "image_size says it"
         )
 
 

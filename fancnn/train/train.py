@@ -100,6 +100,7 @@ def train(
     keep_freed_memory()
     quiet_lightning()
     assembly.check(settings)
+    settings = assembly.with_native_size(settings)
     origin = find_origin(settings)
     data = assembly.read_images(settings)
     validate_images(settings.decision, data.images)

@@ -37,7 +37,11 @@ CHOSEN = [(group, option) for group, option in OPTIONS if group not in OF_OTHERS
 
 
 def override(group: str, option: str, root: Path) -> list[str]:
-    return [f"{group}={option}", *([f"data.root={root}"] if option == "folder" else [])]
+    """Return the option, with what it takes beside it."""
+    more = [f"data.root={root}"] if option == "folder" else []
+    if (group, option) == ("windows", "default"):
+        more = ["model=patches", "plant=default"]
+    return [f"{group}={option}", *more]
 
 
 def chosen() -> list[Any]:

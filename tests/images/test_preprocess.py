@@ -33,9 +33,16 @@ def test_squash_is_the_antialiased_triangle_filter_rounded_to_8_bits(height: int
     assert np.abs(found - exact).max() <= 0.5 + 1e-3  # half a grey level: the rounding, and float32
 
 
-@given(height=sizes, width=sizes, resize=st.sampled_from(["squash", "pad"]), seed=st.integers(0, 99))
-def test_pixels_that_were_fitted_before_pass_unchanged(height: int, width: int, resize: str, seed: int) -> None:
-    preprocess = Preprocess((24, 32), resize)  # type: ignore[arg-type]
+@given(
+    height=sizes,
+    width=sizes,
+    how=st.sampled_from([("squash", None), ("pad", None), ("pad", 2)]),
+    seed=st.integers(0, 99),
+)
+def test_pixels_that_were_fitted_before_pass_unchanged(
+    height: int, width: int, how: tuple[str, int | None], seed: int
+) -> None:
+    preprocess = Preprocess((24, 32), how[0], reduce=how[1])
     image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (1, 3, height, width), dtype=np.uint8))
     fitted = preprocess.fit(image)
     assert fitted.shape == (1, 3, 24, 32)
@@ -154,3 +161,24 @@ def test_without_the_filter_fine_texture_would_come_out_wrong() -> None:
 def test_arguments_out_of_range_are_refused_by_their_name(arguments: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         Preprocess(**arguments)  # type: ignore[arg-type]
+
+
+@given(height=sizes, width=sizes, reduce=st.integers(1, 4), seed=st.integers(0, 99))
+def test_a_reduced_image_has_one_scale_whatever_its_size_and_lies_in_the_middle(
+    height: int, width: int, reduce: int, seed: int
+) -> None:
+    image = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (1, 3, height, width), dtype=np.uint8))
+    expected = [max(round(Fraction(side, reduce)), 1) for side in (height, width)]
+    preprocess = Preprocess((80, 90), "pad", "black", reduce=reduce)
+    top, left = (80 - expected[0]) // 2, (90 - expected[1]) // 2
+    assert preprocess.place(height, width) == (top, left, *expected)
+    found = preprocess.fit(image)
+    alone = Preprocess(expected).fit(image)
+    assert torch.equal(found[..., top : top + expected[0], left : left + expected[1]], alone)
+    assert int(found.sum()) == int(alone.sum())
+
+
+@pytest.mark.parametrize("reduce", [0, -1, 65, 1.5])
+def test_what_cannot_reduce_is_refused(reduce: int) -> None:
+    with pytest.raises(ValueError, match="should be a whole number from 1, the images' own size, to 64, or null"):
+        Preprocess((80, 80), "pad", reduce=reduce)

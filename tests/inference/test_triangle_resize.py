@@ -18,11 +18,15 @@ def resized_both_ways(
     return house, TriangleResize(preprocess)(image).numpy()
 
 
-@given(height=st.integers(1, 300), width=st.integers(1, 300), resize=st.sampled_from(["squash", "pad"]))
+@given(
+    height=st.integers(1, 300),
+    width=st.integers(1, 300),
+    how=st.sampled_from([("squash", None), ("pad", None), ("pad", 1), ("pad", 3)]),
+)
 def test_grey_levels_are_those_of_training_but_where_they_lie_halfway_between_two(
-    height: int, width: int, resize: str
+    height: int, width: int, how: tuple[str, int | None]
 ) -> None:
-    preprocess = Preprocess((24, 32), resize)  # type: ignore[arg-type]
+    preprocess = Preprocess((24, 32), how[0], reduce=how[1])
     house, ours = resized_both_ways(preprocess, height, width, height * width)
     top, left, inner_height, inner_width = preprocess.place(height, width)
     assume(inner_width > 1)  # or torch's own is no oracle: the next test
@@ -44,10 +48,14 @@ def test_a_part_of_one_column_has_in_training_the_grey_levels_of_the_line(size: 
     assert np.abs(house - ours).max() <= 1
 
 
-@given(height=st.integers(1, 3000), width=st.integers(1, 3000))
-def test_a_padded_image_lies_where_training_puts_it(height: int, width: int) -> None:
+@given(
+    height=st.integers(1, 3000) | st.just(100),
+    width=st.integers(1, 3000) | st.just(60),
+    reduce=st.sampled_from([None, 1, 2, 7]),
+)
+def test_a_padded_image_lies_where_training_puts_it(height: int, width: int, reduce: int | None) -> None:
     """Whatever is black in it: only the place of the image on white is compared."""
-    preprocess = Preprocess((100, 60), "pad", "white")
+    preprocess = Preprocess((100, 60), "pad", "white", reduce=reduce)
     top, left, inner_height, inner_width = preprocess.place(height, width)
     black = torch.zeros(1, 1, 1, 3, dtype=torch.uint8).expand(1, height, width, 3)
     if height * width > 200_000:  # the place alone decides; large ones are slow

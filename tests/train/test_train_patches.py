@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from samples import compose_train
+from PIL import Image
+from samples import compose_train, write_images
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.metrics.predictions import read_predictions
 from fancnn.networks import PatchNet
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
@@ -86,3 +88,24 @@ def test_windows_take_a_network_that_judges_by_cells_and_planted_defects(
         train(train_settings("plant=default", *WINDOWS))
     with pytest.raises(UserError, match="Say plant=default, too, or windows=none"):
         train(compose_train(tmp_path / "run", *PATCHES, "plant=none", *WINDOWS, f"data.root={image_folder}"))
+
+
+def test_images_of_several_sizes_are_taken_at_one_scale(tmp_path: Path) -> None:
+    images = write_images(tmp_path / "images", {"GO": 12, "NG": 12})
+    for path in sorted(images.rglob("*.png"))[::5]:
+        with Image.open(path) as image:
+            larger = image.resize((61, 50))
+        larger.save(path)
+    given = [item for item in PATCHES if not item.startswith("data.image_size")]
+    settings = compose_train(tmp_path / "run", *given, f"data.root={images}", "data.reduce=2", "trainer.max_epochs=1")
+    train(settings)
+    model = fancnn.load(tmp_path / "run")
+    assert (model.preprocess.image_size, model.preprocess.resize, model.preprocess.reduce) == ((25, 30), "pad", 2)
+    table = {row.path: row.probability for row in read_predictions(tmp_path / "run/predictions.csv")}
+    again = model.predict([images / path for path in table]).probabilities
+    assert again.tolist() == pytest.approx(list(table.values()), abs=1e-6)
+
+
+def test_two_sizes_at_once_are_refused(image_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="data.image_size=.24,20. and data.reduce=2 both say how large images are"):
+        train(compose_train(tmp_path / "run", *PATCHES, f"data.root={image_folder}", "data.reduce=2"))
