@@ -203,6 +203,7 @@ def read_images(settings: TrainSettings) -> ImageDataModule:
         *(settings.data, root, settings.seed, settings.model.labels),
         image_limits=settings.image_limits,
         windows=windows,
+        masks=settings.data.masks,
     )
     data.setup()
     return data
@@ -217,6 +218,7 @@ def datamodule(
     labelled: bool = True,
     image_limits: ImageLimits | None = None,
     windows: WindowPlan | None = None,
+    masks: str | None = None,
 ) -> ImageDataModule:
     """Return the images under `root`, not read yet."""
     fit = preprocess(data)
@@ -244,6 +246,7 @@ def datamodule(
             labelled=labelled,
             image_limits=image_limits,
             windows=windows,
+            masks=masks,
         )
 
 
@@ -343,6 +346,8 @@ def classifier(
         optimizer, schedule = check(lambda: makers(settings.model.optimizer, settings.schedule, fresh)) or (None, None)
         criterion = check(lambda: _loss(loss, len(fresh.outputs)))
         changes = check(lambda: augment(settings.augment))
+        if changes is not None and changes.mixing and settings.data.masks is not None:
+            raise UserError("data.masks: images that augment mixes have no mask. Leave mixing out, or data.masks=null")
         planted = check(lambda: plant(settings.plant))
     assert optimizer is not None  # else the block has ended with the mistake
     assert criterion is not None
@@ -481,12 +486,23 @@ def _model(settings: TrainSettings) -> Model | None:
         return None
     made = model(settings, ())
     validate_network(made.network, settings.data.image_size, len(made.outputs))
-    if settings.windows is not None and not isinstance(made.network, PatchNet):
-        raise UserError(
-            f"windows: {type(made.network).__name__} judges an image as a whole, and what it would learn from windows "
-            "is not known. Take a network that judges cell by cell, model=patches, or windows=none"
-        )
+    if not isinstance(made.network, PatchNet):
+        _refuse_for_whole_images(settings, type(made.network).__name__)
     return made
+
+
+def _refuse_for_whole_images(settings: TrainSettings, name: str) -> None:
+    """Refuse what takes a network that judges cell by cell."""
+    if settings.windows is not None:
+        raise UserError(
+            f"windows: {name} judges an image as a whole, and what it would learn from windows is not known. Take a "
+            "network that judges cell by cell, model=patches, or windows=none"
+        )
+    if settings.data.masks is not None:
+        raise UserError(
+            f"data.masks: {name} judges an image as a whole, and masks teach it nothing. Take one that judges cell "
+            "by cell, model=patches, or data.masks=null"
+        )
 
 
 def _refuse_processes_in_a_sweep(made: Trainer) -> None:

@@ -10,6 +10,8 @@ from fancnn.augmentation.color import apply_color_matrices, compose_color_matric
 from fancnn.augmentation.grid_sampling import Border, grid_sample_affine, permute_pixels
 from fancnn.settings.validation import validate_border
 
+COVERED = 0.3  # a pixel that has been moved belongs to a mask that covers it by more
+
 
 @runtime_checkable
 class GeometricTransform(Protocol):
@@ -83,19 +85,35 @@ class Augment(nn.Module):
         self.noise = [item for item in transforms if isinstance(item, NoiseTransform)]
         self.mixing = [item for item in transforms if isinstance(item, MixingTransform)]
 
-    @torch.no_grad()
     def forward(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        pixels, labels, _ = self.with_masks(images, labels, None)
+        return pixels, labels
+
+    @torch.no_grad()
+    def with_masks(self, images: Tensor, labels: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return, as `forward`, images and labels, and masks that were moved along with their images.
+
+        Args:
+            images: `(batch, 3, height, width)` floats in [0, 1].
+            labels: `(batch,)`, or shares `(batch, k)`.
+            masks: `(batch, height, width)` booleans, or None. Where images are mixed they are of the first of each.
+        """
         if not self.training:
-            return images, labels
+            return images, labels, masks
         with torch.autocast(images.device.type, enabled=False):  # bfloat16 has 256 coordinates between 128 and 256
-            pixels = self._apply_color(self._apply_geometric(images))
+            if masks is None:
+                moved = self._apply_geometric(images)
+            else:
+                both = self._apply_geometric(torch.cat([images, masks[:, None].to(images.dtype)], 1))
+                moved, masks = both[:, :3].contiguous(), both[:, 3] > COVERED
+            pixels = self._apply_color(moved)
             for noise in self.noise:
                 pixels = noise.transform_pixels(pixels)
             for mixing in self.mixing:
                 pixels, labels = mixing.mix(pixels, labels)
         # one pass clamps and brings them into the order that convolutions are fastest in
         result = torch.empty_like(pixels, memory_format=torch.channels_last)
-        return torch.clamp(pixels, 0, 1, out=result), labels
+        return torch.clamp(pixels, 0, 1, out=result), labels, masks
 
     def _apply_geometric(self, images: Tensor) -> Tensor:
         if not self.geometric:

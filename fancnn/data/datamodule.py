@@ -15,8 +15,9 @@ from torch.utils.data import DataLoader
 
 from fancnn.data.cache_index import Line
 from fancnn.data.class_weights import ClassCounts
-from fancnn.data.datasets import Batch, FileDataset, InOrder, PixelDataset, loader
+from fancnn.data.datasets import Batch, FileDataset, InOrder, MaskedDataset, PixelDataset, loader
 from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
+from fancnn.data.defect_masks import DefectMasks, find_masks, read_mask
 from fancnn.data.folders import Listing, list_images, list_unlabelled, validate_for_training
 from fancnn.data.label_modes import FRESH, output_index, output_names
 from fancnn.data.labeled_images import LabeledImage
@@ -64,9 +65,11 @@ class ImageDataModule(pl.LightningDataModule):
         labelled: Whether folders say what images are; otherwise all below `root` count, and each label is 0.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
         windows: Which windows training images are cut into; None takes them whole.
+        masks: Folder with masks of defects, of some of the training images; see `fancnn.data.defect_masks`.
 
     Attributes:
         outputs: After `setup`, what outputs of a network that tells these apart are called.
+        masks: After `setup`, those of training images by their number in the split; None if there are none.
 
     Raises:
         UserError: In `setup`, if the folder cannot be trained on (see `folders` and `split_rules`), or files
@@ -90,6 +93,7 @@ class ImageDataModule(pl.LightningDataModule):
         labelled: bool = True,
         image_limits: ImageLimits | None = None,
         windows: WindowPlan | None = None,
+        masks: str | None = None,
     ) -> None:
         super().__init__()
         self.gate = ImageGate(image_limits or ImageLimits())
@@ -104,7 +108,8 @@ class ImageDataModule(pl.LightningDataModule):
         )
         self.on_bad_file, self.batch_size, self.eval_batch_size = on_bad_file, batch_size, eval_batch_size
         self.cache, self.seed, self.sampler, self.labels, self.labelled = cache, seed, sampler, labels, labelled
-        self.windows = windows
+        self.windows, self.masks_folder = windows, masks
+        self.masks: DefectMasks | None = None
         self.classes: tuple[str, ...] = ()
         self.outputs = FRESH[labels]
         self.images: list[LabeledImage] = []
@@ -130,6 +135,10 @@ class ImageDataModule(pl.LightningDataModule):
         self.outputs = output_names(self.labels, self.images_of("train"), self.classes)
         self._labels = torch.tensor([float(output_index(item, self.classes, self.outputs)) for item in assigned])
         self.ignored, self.left_out = listing.ignored, len(images) - len(assigned)
+        if self.masks_folder is not None:
+            self.masks = self._read_masks(self.masks_folder)
+            if self.windows is not None:
+                self.windows.marked = self.masks.points
 
     def undecoded(self) -> "ImageDataModule":
         """Return the same images in the same splits, each decoded whenever it is asked for."""
@@ -144,10 +153,11 @@ class ImageDataModule(pl.LightningDataModule):
         decodes, pinned = isinstance(dataset, FileDataset), device.type == "cuda" and not _is_on(dataset, device)
         if self.windows is None:
             batches = SeededBatchSampler(draw, self.batch_size, self.seed, rank, world_size)
-            return loader(dataset, batches, decodes=decodes, pinned=pinned)
+            given = dataset if self.masks is None else MaskedDataset(dataset, self.masks)
+            return loader(given, batches, decodes=decodes, pinned=pinned)
         labels, size = self._labels_of("train").clamp(max=1), self.preprocess.image_size
         windows = WindowSampler(draw, labels, size, self.windows, self.batch_size, self.seed, rank, world_size)
-        return loader(WindowDataset(dataset, windows.window), windows, decodes=decodes, pinned=pinned)
+        return loader(WindowDataset(dataset, windows.window, self.masks), windows, decodes=decodes, pinned=pinned)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         # every process scores the whole split: shared out, padding would count some images twice
@@ -174,6 +184,15 @@ class ImageDataModule(pl.LightningDataModule):
             files = [self.root / image.path for image in self.images_of(split)]
             return FileDataset(files, self._labels[chosen], self.preprocess, self.gate)
         return PixelDataset(self._pixels, self._rows[chosen], self._labels[chosen])
+
+    def _read_masks(self, folder: str) -> DefectMasks:
+        files, masks = find_masks(folder, self.images), DefectMasks(self.preprocess.image_size)
+        for index, image in enumerate(self.images_of("train")):
+            if (file := files.get(image.path)) is not None:
+                masks.add(index, read_mask(file, self.root / image.path, self.gate), self.preprocess)
+        if not masks.points:
+            raise UserError(f"data.masks={folder} has {plural(len(files), 'mask')}, none of a training image")
+        return masks
 
     def _rows_of(self, split: str) -> Tensor:
         return torch.tensor([image.split == split for image in self.images])

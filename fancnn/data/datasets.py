@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fancnn.data.defect_masks import DefectMasks
 from fancnn.errors import UserError
 from fancnn.images.decoding import decode_file
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]  # (batch, 3, h, w) uint8, and (batch,) float32: 0 GO, 1 NG; of types 1, 2, ...
+MaskedBatch = Batch | tuple[Tensor, Tensor, Tensor]  # the third: (batch, h, w) booleans, where defects are known to be
 
 
 class PixelDataset(Dataset[Batch]):
@@ -81,6 +83,20 @@ class FileDataset(Dataset[Batch]):
         return PixelDataset(images, torch.arange(len(images)), labels).cut(torch.arange(len(images)), corners, window)
 
 
+class MaskedDataset(Dataset[MaskedBatch]):
+    """Images of `dataset` with their masks."""
+
+    def __init__(self, dataset: PixelDataset | FileDataset, masks: DefectMasks) -> None:
+        self.dataset, self.masks = dataset, masks
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, indices: Tensor) -> MaskedBatch:
+        pixels, labels = self.dataset[indices]
+        return pixels, labels, self.masks.of(indices).to(pixels.device)
+
+
 class InOrder(Sampler[Tensor]):
     """Batches of indices from the first to the last."""
 
@@ -94,7 +110,7 @@ class InOrder(Sampler[Tensor]):
         return len(self.batches)
 
 
-def loader(dataset: Dataset[Batch], batches: Sampler[Any], *, decodes: bool, pinned: bool = False) -> DataLoader[Batch]:
+def loader(dataset: Dataset[Any], batches: Sampler[Any], *, decodes: bool, pinned: bool = False) -> DataLoader[Any]:
     """Return a loader of the batches of `dataset`; it starts processes only where images must be decoded."""
     workers = os.cpu_count() or 1 if decodes else 0
     return DataLoader(

@@ -4,15 +4,16 @@ A network that judges cell by cell learns from a window what it would learn from
 time; so it sees many more, and those that matter: around where it is surest that a defect is, rightly (NG) or not (GO).
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset, Sampler
 
-from fancnn.data.datasets import Batch, FileDataset, PixelDataset
+from fancnn.data.datasets import FileDataset, MaskedBatch, PixelDataset
+from fancnn.data.defect_masks import DefectMasks
 from fancnn.data.samplers import Draw, SeededBatchSampler, epoch_seed
 
 AT_PLACE = 0.5  # share of windows of good images that are where the network is surest of a defect
@@ -28,11 +29,13 @@ class WindowPlan:
         repeat: Windows of each image in an epoch.
         places: `(n, 2)` row and column, pixels: where each training image is likeliest to have a defect; None as long
             as nobody knows.
+        marked: Of training images with a mask, by number: `(k, 2)` row and column of pixels that are defective.
     """
 
     side: int
     repeat: int
     places: Tensor | None = None
+    marked: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 class Windows(NamedTuple):
@@ -52,7 +55,7 @@ class WindowSampler(Sampler[Windows]):
 
     As long as nobody knows where the defects of NG images are, windows of good images are drawn in their place, all of
     them anywhere. Then a window of an NG image is about the place that is likeliest to be its defect, and half of those
-    of good images are, too: there the network is wrong.
+    of good images are, too: there the network is wrong. Of an image with a mask it is about a defect from the start.
 
     Args:
         draw: Which images an epoch has; `SeededBatchSampler` shares them out.
@@ -102,28 +105,43 @@ class WindowSampler(Sampler[Windows]):
         anywhere = (torch.rand(len(indices), 2, generator=generator) * (last + 1)).long()
         aside = (torch.rand(len(indices), 2, generator=generator) - 0.5) * ASIDE * window
         at_place = self.ng[indices] | (torch.rand(len(indices), generator=generator) < AT_PLACE)
-        if self.plan.places is None:
-            return anywhere
-        around = (self.plan.places[indices] + aside - window / 2).round().long()
+        places = self.plan.places[indices] if self.plan.places is not None else anywhere + window / 2 - aside
+        for row, index in enumerate(indices.tolist()):
+            if (points := self.plan.marked.get(index)) is not None:
+                places[row] = points[int(torch.randint(len(points), (), generator=generator))] + 0.5
+        around = (places + aside - window / 2).round().long()
         return torch.where(at_place[:, None], torch.minimum(around.clamp(min=0), last), anywhere)
 
     def _indices(self, draw: Draw, generator: Generator) -> Tensor:
         drawn = torch.cat([draw.indices(generator) for _ in range(self.plan.repeat)])
         if self.plan.places is not None:
             return drawn
+        unknown = self.ng.clone()
+        unknown[list(self.plan.marked)] = False
         good = torch.nonzero(~self.ng).flatten()
         instead = good[torch.randint(len(good), (len(drawn),), generator=generator)]
-        return torch.where(self.ng[drawn], instead, drawn)
+        return torch.where(unknown[drawn], instead, drawn)
 
 
-class WindowDataset(Dataset[Batch]):
-    """Windows of the images of `dataset`, all of one size `window`, pixels."""
+class WindowDataset(Dataset[MaskedBatch]):
+    """Windows of the images of `dataset`, all of one size, with their masks if there are some.
 
-    def __init__(self, dataset: PixelDataset | FileDataset, window: tuple[int, int]) -> None:
-        self.dataset, self.window = dataset, window
+    Args:
+        dataset: Whole images.
+        window: Height and width of a window, pixels.
+        masks: Of defects, of some of the images.
+    """
+
+    def __init__(
+        self, dataset: PixelDataset | FileDataset, window: tuple[int, int], masks: DefectMasks | None = None
+    ) -> None:
+        self.dataset, self.window, self.masks = dataset, window, masks
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, windows: Windows) -> Batch:
-        return self.dataset.cut(windows.indices, windows.corners, self.window)
+    def __getitem__(self, windows: Windows) -> MaskedBatch:
+        pixels, labels = self.dataset.cut(windows.indices, windows.corners, self.window)
+        if self.masks is None:
+            return pixels, labels
+        return pixels, labels, self.masks.cut(windows.indices, windows.corners, self.window).to(pixels.device)

@@ -80,6 +80,7 @@ def read_run(run: str, device: str, image_limits: ImageLimits, *, unfinished: bo
         root=model.metadata.root,
         split_file=str(Run(folder).split),
         fans=None,
+        masks=None,  # what they taught is in the weights
         cache=None if trained.data.cache is None else "auto",  # where a file says to write, nothing is written
     )
     settings = replace(trained, data=own, ckpt=None, image_limits=image_limits)

@@ -185,6 +185,7 @@ class DataSettings(ImageSettings):
     sampler: Sampler
     fans: FansSettings | None
     surfaces: SurfacesSettings | None = None
+    masks: str | None = None
 
     def __post_init__(self) -> None:
         with collected() as check:
@@ -197,6 +198,7 @@ class DataSettings(ImageSettings):
         with collected() as check:
             check(super().validate_paths)
             check(lambda: validate_file("split_file", self.split_file, "the split.csv of an earlier run"))
+            check(lambda: validate_folder("masks", self.masks, "one with masks of defects, named like their images"))
             check(
                 lambda: validate_folder("root", self.root, f"a folder of class folders, e.g. {self.go_class}/ and NG/")
             )

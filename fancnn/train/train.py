@@ -38,6 +38,7 @@ from fancnn.files.run import Run
 from fancnn.files.tables import table_writer
 from fancnn.metrics.predictions import Prediction, TypeGuess, write_predictions
 from fancnn.model import Model
+from fancnn.plurals import plural
 from fancnn.runs import checkpoints
 from fancnn.runs.init_run import (
     earlier_origin,
@@ -122,6 +123,8 @@ def train(
         run_folders.begin(run, part_of[0] if part_of else "train", part=part_of is not None)
         leave_data(data, run)
         print_data(data)
+        if data.masks is not None:
+            say(f"masks of defects: of {plural(len(data.masks.points), 'training image')}")
         carried = init["layers"] if init else ()
         if origin is not None:
             print_start(origin, fresh, carried, settings)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fancnn.augmentation import Augment, Plant
-from fancnn.data.datasets import Batch
+from fancnn.data.datasets import Batch, MaskedBatch
 from fancnn.images.preprocess import in_unit_range
 from fancnn.model import Model
 from fancnn.networks import PatchNet
@@ -67,13 +67,14 @@ class Classifier(TrainingModule):
         self.criteria: list[Tensor] | None = [] if more or not is_plain else None
         self.scores = {"train": EpochScores(), "val": EpochScores()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: MaskedBatch, batch_idx: int) -> Tensor:
         pixels, labels = in_unit_range(batch[0]), self._targets(batch[1])  # of the network's size, or windows of that
-        masks = None
+        masks = batch[2] if len(batch) > 2 else None
         if self.augment is not None:
-            pixels, labels = self.augment(pixels, labels)
+            pixels, labels, masks = self.augment.with_masks(pixels, labels, masks)
         if self.plant is not None:
-            pixels, labels, masks = self.plant(pixels, labels)
+            pixels, labels, planted = self.plant(pixels, labels)
+            masks = planted if masks is None else masks | planted
         outputs, cells = self._judged(self.model.preprocess.normalised(pixels))
         outputs = outputs.float()  # the loss in float32 where the network ran in bfloat16
         self.scores["train"].update(logit_of_ng(outputs), probability_of_ng(labels))

@@ -150,3 +150,23 @@ def test_a_gpu_gives_images_like_these() -> None:
     assert one.device == mixed.device == images.device
     assert torch.equal(one, again)
     assert one.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("transforms", [[HorizontalFlip(), DihedralSymmetry()], [Rotation(), Translate()]])
+def test_masks_move_along_with_their_images_and_change_no_pixel(transforms: list[object]) -> None:
+    images, labels = batch(40)
+    masks = torch.zeros(40, 24, 24, dtype=torch.bool)
+    masks[:, 4:9, 6:16] = True
+    shown = masks[:, None].float().repeat(1, 3, 1, 1)
+    augment = Augment(transforms, border=0.0)
+    torch.manual_seed(3)
+    _, _, moved = augment.with_masks(shown, labels, masks)
+    assert moved is not None
+    torch.manual_seed(3)
+    drawn, _ = augment(shown, labels)
+    assert torch.equal(moved, drawn[:, 0] > 0.3)
+    assert len({mask.numpy().tobytes() for mask in moved}) > 2
+    torch.manual_seed(3)
+    with_masks, _, _ = augment.with_masks(images, labels, masks)
+    torch.manual_seed(3)
+    torch.testing.assert_close(augment(images, labels)[0], with_masks)

@@ -8,6 +8,7 @@ from samples import write_images
 from torch import Tensor
 
 from fancnn.data.datasets import FileDataset, PixelDataset
+from fancnn.data.defect_masks import DefectMasks
 from fancnn.data.samplers import SAMPLERS
 from fancnn.data.windows import WindowDataset, WindowPlan, Windows, WindowSampler
 from fancnn.images.image_gate import ImageGate
@@ -69,6 +70,20 @@ def test_a_window_of_an_ng_image_has_its_place_within(side: int, epoch: int, see
     assert ((inside >= -0.5) & (inside <= window + 0.5))[of_ng].all()
 
 
+@given(side=sides, epoch=epochs, known=st.booleans())
+def test_a_window_of_a_marked_image_is_about_its_defect_from_the_start(side: int, epoch: int, known: bool) -> None:
+    points = torch.tensor([[3, 50], [4, 50], [30, 2]])
+    plan = WindowPlan(side, 2, places_of(1) if known else None, {8: points})
+    indices, corners = joined(drawn(plan, epoch))
+    of_it = corners[indices == 8]
+    assert len(of_it) == 2
+    window = torch.tensor([min(side, SIZE[0]), min(side, SIZE[1])])
+    inside = points[None] - of_it[:, None]
+    assert ((inside >= 0) & (inside < window)).all(2).any(1).all()
+    if not known:
+        assert set(indices[LABELS[indices] == 1].tolist()) == {8}
+
+
 def test_windows_of_good_images_are_half_at_their_place_and_half_anywhere() -> None:
     places = torch.full((len(LABELS), 2), 20.0)
     indices, corners = joined([batch for epoch in range(40) for batch in drawn(WindowPlan(16, 5, places), epoch)])
@@ -86,7 +101,13 @@ def test_a_cut_has_the_pixels_of_the_image_from_memory_and_from_a_file(tmp_path:
     in_memory = PixelDataset(whole, torch.arange(5), labels)
     windows = Windows(torch.tensor([4, 0, 4]), torch.tensor([[0, 0], [14, 4], [3, 2]]))
     expected = torch.stack([whole[4, :, :16, :16], whole[0, :, 14:, 4:], whole[4, :, 3:19, 2:18]])
+    masks, marked = DefectMasks((30, 20)), torch.zeros(30, 20, dtype=torch.bool)
+    marked[5:7, 3:9] = True
+    masks.add(4, marked, preprocess)
     for dataset in (by_file, in_memory):
+        assert torch.equal(WindowDataset(dataset, (16, 16), masks)[windows][0], expected)
+        of_windows = WindowDataset(dataset, (16, 16), masks)[windows][-1]
+        assert torch.equal(of_windows, torch.stack([marked[:16, :16], torch.zeros(16, 16) > 0, marked[3:19, 2:18]]))
         pixels, of_labels = WindowDataset(dataset, (16, 16))[windows]
         assert torch.equal(pixels, expected)
         assert of_labels.tolist() == [1, 0, 1]

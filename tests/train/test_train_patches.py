@@ -106,6 +106,47 @@ def test_images_of_several_sizes_are_taken_at_one_scale(tmp_path: Path) -> None:
     assert again.tolist() == pytest.approx(list(table.values()), abs=1e-6)
 
 
+def masks_for(images: Path, folder: Path, count: int) -> Path:
+    for path in sorted((images / "NG").rglob("*.png"))[:count]:
+        with Image.open(path) as image:
+            mask = Image.new("L", image.size)
+        mask.paste(255, (5, 5, 12, 11))
+        (folder / path.relative_to(images)).parent.mkdir(parents=True, exist_ok=True)
+        mask.save(folder / path.relative_to(images))
+    return folder
+
+
+@pytest.mark.parametrize("more", [["augment=surface"], [*WINDOWS]])
+def test_a_training_with_masks_goes_on_as_one_that_was_not_stopped(
+    more: list[str], image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    masks = masks_for(image_folder, tmp_path / "masks", 12)
+    given = [*PATCHES, *more, f"data.root={image_folder}", f"data.masks={masks}"]
+    train(compose_train(tmp_path / "whole", *given, "trainer.max_epochs=2"))
+    assert "masks of defects: of " in capsys.readouterr().out
+    train(compose_train(tmp_path / "half", *given, "trainer.max_epochs=1"))
+    train(compose_train(tmp_path / "rest", *given, "trainer.max_epochs=2", f"ckpt={tmp_path / 'half'}"))
+    without = [item for item in given if not item.startswith("data.masks")]
+    train(compose_train(tmp_path / "without", *without, "trainer.max_epochs=2"))
+    whole, rest, other = (
+        torch.load(tmp_path / name / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("whole", "rest", "without")
+    )
+    torch.testing.assert_close(rest, whole, rtol=0, atol=0)
+    assert any(not torch.equal(whole[key], other[key]) for key in whole)
+
+
+def test_masks_take_a_network_that_judges_by_cells_and_no_mixed_images(
+    train_settings: Settings, image_folder: Path, tmp_path: Path
+) -> None:
+    masks = masks_for(image_folder, tmp_path / "masks", 12)
+    with pytest.raises(UserError, match="data.masks: ConvNet judges an image as a whole, and masks teach it nothing"):
+        train(train_settings(f"data.masks={masks}"))
+    mixing = ["augment=strong", "+augment.transforms.mix={_target_: fancnn.augmentation.MixUp}"]
+    with pytest.raises(UserError, match="images that augment mixes have no mask"):
+        train(compose_train(tmp_path / "r", *PATCHES, *mixing, f"data.root={image_folder}", f"data.masks={masks}"))
+
+
 def test_two_sizes_at_once_are_refused(image_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="data.image_size=.24,20. and data.reduce=2 both say how large images are"):
         train(compose_train(tmp_path / "run", *PATCHES, f"data.root={image_folder}", "data.reduce=2"))
