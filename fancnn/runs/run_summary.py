@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fancnn.data.datamodule import ImageDataModule
@@ -9,9 +10,15 @@ from fancnn.data.folders import kinds_in_words
 from fancnn.data.labeled_images import LabeledImage, copies_across_splits
 from fancnn.errors import argument
 from fancnn.files.run import Run
+from fancnn.images.reading import upright_size
+from fancnn.images.unreadable import UnreadableImage
 from fancnn.plurals import plural
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
+
+LOOKED_AT = 20  # images, to know how large they are
+MUCH_REDUCED = 6.0  # times, from which on small defects are gone
+LEAST_SEEN = 3  # pixels of a defect's width that a network needs
 
 
 def print_data(data: ImageDataModule) -> None:
@@ -44,7 +51,30 @@ def data_warnings(data: ImageDataModule) -> list[str]:
         )
     if twice := _in_two_classes(data.images):
         warnings.append(f"{twice} images have a copy of the same pixels with the other label: one of them is wrong")
+    if small := _what_is_too_small(data):
+        warnings.append(small)
     return warnings
+
+
+def _what_is_too_small(data: ImageDataModule) -> str:
+    """Say how large a defect must be to be seen where images are reduced much; empty where they are not."""
+    images = data.images_of("train")
+    sizes = []
+    for image in images[:: -(-len(images) // LOOKED_AT)]:
+        with suppress(UnreadableImage):
+            sizes.append(upright_size(data.root / image.path, data.gate))
+    if not sizes:
+        return ""
+    height, width = sorted(sizes)[len(sizes) // 2]
+    _, _, inner_height, inner_width = data.preprocess.place(height, width)
+    times = max(height / inner_height, width / inner_width)
+    if times <= MUCH_REDUCED:
+        return ""
+    return (
+        f"images of {width}x{height} pixels become {inner_width}x{inner_height}: a defect {LEAST_SEEN * times:.0f} "
+        f"pixels wide is {LEAST_SEEN} wide then, and smaller ones can hardly be seen. If yours are, take "
+        "experiment=patches, or a larger data.image_size"
+    )
 
 
 def print_next(run: Path, seconds: float | None, *, can_be_loaded: bool, has_board: bool) -> None:
