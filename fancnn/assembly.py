@@ -29,6 +29,8 @@ from fancnn.data.image_sizes import common_size
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
 from fancnn.data.windows import WindowPlan
+from fancnn.decisions.backbone import Backbone, kept_preprocess
+from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError, collected, under
 from fancnn.fans.fans import cached_fans
 from fancnn.files.trusted_classes import trusted
@@ -128,7 +130,7 @@ def _a(kind: type) -> str:
 
 
 def preprocess(data: ImageSettings) -> Preprocess:
-    """Return the preprocessing of the model and of its data."""
+    """Return the preprocessing of the data, and of a model that has learnt nothing elsewhere."""
     with under("data"):
         return Preprocess(**{item.name: getattr(data, item.name) for item in fields(PreprocessSettings)})
 
@@ -193,6 +195,21 @@ def _native_size(data: ImageSettings, listing: Listing, limits: ImageLimits) -> 
 def _of_size(network: Mapping[str, Any], before: Sequence[int], size: list[int]) -> dict[str, Any]:
     """Return the network's description for images of that size, where it was for that of the configuration."""
     return {**network, "image_size": size} if network.get("image_size") == before else {**network}
+
+
+def prepared(network: nn.Module, data: ImageSettings) -> tuple[Preprocess, list[dict[str, Any]] | None]:
+    """Return the preprocessing of a fresh network, and its backbones as files keep them.
+
+    Images are normalised as the weights have learnt to see them, if they have learnt elsewhere.
+
+    Raises:
+        UserError: If `data` says something else.
+    """
+    backbone: Backbone | None = getattr(network, "backbone", None)
+    if backbone is None:
+        return preprocess(data), None
+    kept = [backbone.seen_through(data).to_dict()]
+    return Preprocess(**kept_preprocess(data, kept)), kept
 
 
 def read_images(settings: TrainSettings) -> ImageDataModule:
@@ -321,13 +338,15 @@ def model(
     fresh = network(settings.model.network, len(names))
     if settings.model.output_bias is not None:
         set_output_bias(fresh, log_priors(counts or equal_counts(names)))
+    fit, backbones = prepared(fresh, settings.data)
     return Model(
         fresh,
-        preprocess(settings.data),
+        fit,
         classes=tuple(classes),
         go_class=settings.data.go_class,
         outputs=names,
         thresholds=thresholds(settings.decision),
+        metadata=CheckpointMetadata(backbones=backbones),
     )
 
 
@@ -361,6 +380,7 @@ def classifier(
         penalty=KernelPenalty(strength.l1, strength.l2) if strength.l1 or strength.l2 else None,
         seed=settings.seed,
         description=description,
+        layer_decay=settings.model.optimizer.get("layer_decay"),
     )
 
 
@@ -369,9 +389,10 @@ def makers(
 ) -> tuple[Callable[..., Optimizer], Callable[..., LRScheduler] | None]:
     """Return what makes the optimizer of `network`, and its schedule if there is one; both were tried."""
     with collected() as check:
-        made = check(lambda: build(optimizer, "model.optimizer", later=True))
+        described = {name: value for name, value in optimizer.items() if name != "layer_decay"}
+        made = check(lambda: build(described, "model.optimizer", later=True))
         of_rate = check(lambda: None if schedule is None else build(schedule, "schedule", later=True))
-        check(lambda: validate_makers(made, of_rate, network))
+        check(lambda: validate_makers(made, of_rate, network, optimizer.get("layer_decay")))
     assert made is not None  # else the block has ended with the mistake
     return made, of_rate
 

@@ -63,7 +63,7 @@ def bare_epoch(settings: TrainSettings, data: ImageDataModule, precision: str) -
     model = assembly.model(settings, data.classes)
     device = _device(settings)
     model.to(device).train()
-    optimizer = assembly.build(settings.model.optimizer, "model.optimizer", later=True)(model.parameters())
+    optimizer = assembly.makers(settings.model.optimizer, None, model)[0](model.parameters())
     dataset = data.dataset("train")
     assert isinstance(dataset, PixelDataset), "the benchmark's images fit into memory"
     dataset, loss = dataset.on(device), nn.BCEWithLogitsLoss()

@@ -320,6 +320,7 @@ def model_facts(model: Model) -> dict[str, Any]:
         "go_class": model.go_class,
         "classes": list(model.classes),
         "outputs": list(model.outputs),
+        "backbones": model.metadata.backbones,
     }
 
 

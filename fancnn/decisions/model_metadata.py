@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Annotated, Any
 
+from fancnn.decisions.backbone import BACKBONES
 from fancnn.files.plain_data import (
     Kind,
     Mismatch,
@@ -116,6 +117,8 @@ class ModelMetadata:
         split_sha256: Which split it was trained on.
         weights_sha256: Of the weights.
         versions: Of the packages that decide numbers.
+        backbones: Where weights come from that learnt elsewhere, by the keys of `Backbone`, those of all members of an
+            ensemble; None where none did, and before that was recorded.
     """
 
     classes: Annotated[list[str], CLASSES] = field(default_factory=list)
@@ -130,6 +133,7 @@ class ModelMetadata:
     split_sha256: str | None = None
     weights_sha256: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    backbones: Annotated[Sequence[Mapping[str, Any]] | None, optional(BACKBONES)] = None
 
 
 def whole_preprocess(kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from fancnn import assembly
+from fancnn.decisions.backbone import Backbone
 from fancnn.describe.settings import DescribeSettings
 from fancnn.networks import TimmNet
 from fancnn.networks.receptive_field import Field
@@ -29,6 +30,9 @@ def describe(settings: DescribeSettings) -> NetworkFacts:
     network_facts = facts(inner, (height, width))
     name = " ".join(filter(None, (type(network).__name__, settings.model.network.get("name"))))
     say(f"{name} for images of {height}x{width}\n")
+    backbone: Backbone | None = getattr(network, "backbone", None)
+    if backbone is not None:
+        say(f"weights: {backbone.in_words()}\n")
     _print_rows(LAYERS, [_layer_row(layer) for layer in network_facts.layers], left=2)
     say("\nMFLOP   millions of multiplications and additions, for one image")
     say("sees    pixels of the image, a side, that a unit depends on")

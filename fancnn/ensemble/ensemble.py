@@ -157,12 +157,18 @@ def _joined(models: Sequence[Model]) -> Model:
         go_class=first.go_class,
         outputs=names,
         calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
-        metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None),
+        metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None, backbones=_backbones(models)),
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
         ),  # their thresholds are gone
     )
     return joined.eval()
+
+
+def _backbones(models: Sequence[Model]) -> list[Mapping[str, Any]] | None:
+    """Return each backbone of the members once; None where none has one."""
+    given = [backbone for model in models for backbone in model.metadata.backbones or ()]
+    return [backbone for place, backbone in enumerate(given) if backbone not in given[:place]] or None
 
 
 def _mean_rate(models: Sequence[Model]) -> float | None:

@@ -44,7 +44,7 @@ def first_network(metadata: CheckpointMetadata, seed: int | None = None) -> tupl
     """
     settings = metadata.settings
     if settings["model"]["network"].get("weights") and seed is None:
-        return None, "its first weights came from a file, which the run does not keep"
+        return None, "its first weights learnt elsewhere, and the run does not keep them as they were"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings["seed"] if seed is None else seed)
         return network_from_dict(metadata.network).eval(), ""

@@ -30,5 +30,8 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
         opset=OPSET if format == "onnx" else None,
         seen=model.seen_images.to_dict(),
         sealed=True,
-        **{name: getattr(metadata, name) for name in ("decision", "decision_split", "line", "epoch", "runs")},
+        **{
+            name: getattr(metadata, name)
+            for name in ("decision", "decision_split", "line", "epoch", "runs", "backbones")
+        },
     )

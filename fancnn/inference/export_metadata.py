@@ -17,6 +17,7 @@ format version 2:
 | weights_sha256 | of the network's weights, as `weights_hash` makes it |
 | checkpoint_sha256 | of the checkpoint file that it was exported from |
 | split_sha256 | which split it was trained on |
+| backbones | where weights come from that learnt elsewhere, by the keys of `Backbone`; null where none, absent before |
 | seen | which images the model has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | opset | of ONNX; null in other formats |
 | versions | of fancnn and torch, and of what wrote the file |

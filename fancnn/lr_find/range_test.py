@@ -36,7 +36,7 @@ class RangeTest(pl.LightningModule):
         self.losses: list[float] = []
 
     def configure_optimizers(self) -> Optimizer:
-        return optimizer_of(self.classifier.model, self.classifier.make_optimizer)
+        return optimizer_of(self.classifier.model, self.classifier.make_optimizer, self.classifier.layer_decay)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if batch_idx == 0:  # as in training
@@ -51,6 +51,10 @@ class RangeTest(pl.LightningModule):
             self.trainer.should_stop = True
         self.advance(1)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        for group in optimizer.param_groups:  # the tuner has just given all of them the rate that is tried
+            group["lr"] *= group.get("lr_scale", 1.0)
 
     def on_train_epoch_end(self) -> None:
         self.classifier.scores["train"].take()

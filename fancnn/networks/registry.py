@@ -48,6 +48,8 @@ def network_from_dict(description: Any, outputs: int = 1) -> nn.Module:
         ValueError: If an argument is anything else than plain data, or the network refuses it.
     """
     arguments = _checked(description)
+    if arguments.get("weights") is not None and str(description["_target_"]) not in trusted():
+        arguments["weights"] = None  # what a file names is neither read nor downloaded: it has weights of its own
     if outputs > 1:
         arguments["outputs"] = outputs
     made = _class_of(description)

@@ -2,9 +2,7 @@
 
 import difflib
 import importlib
-import pickle
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,21 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fancnn.files.seals import validate_archive
+from fancnn.decisions.backbone import Backbone
 from fancnn.networks.layers import too_small, validate_widths
+from fancnn.networks.pretrained_weights import PRETRAINED, downloaded, fill, last_layers, read_weights
 
 
 class TimmNet(nn.Module):
     r"""A network of timm (PyTorch Image Models, Wightman 2019) with one logit per image.
 
-    Nothing is ever downloaded: weights are random as timm draws them, or read from a file.
+    Weights are random as timm draws them, read from a file, or those that timm knows, which alone are downloaded.
 
     Args:
         image_size: Height and width of the images, pixels.
-        name: As in `timm.list_models()`.
-        weights: A file of weights (`.safetensors`, or a torch file of plain tensors) for that network; a last layer
-            for another number of classes in it is passed over. None starts at random.
+        name: As in `timm.list_models()`, or with a tag as in `timm.list_pretrained()`.
+        weights: A `.safetensors` file of weights for that network, or `pretrained` for those that timm has of it, from
+            the cache or the Hugging Face hub; a last layer for another number of classes is passed over. None
+            starts at random.
         outputs: Logits for each image.
+
+    Attributes:
+        backbone: Where the weights come from, and what they have learnt with; None where they are random.
 
     Shape:
         - Input: `(batch, 3, height, width)`, float, as `Preprocess` returns it.
@@ -34,7 +37,7 @@ class TimmNet(nn.Module):
 
     Raises:
         ValueError: If timm is not installed or has no such network, if images of that size do not go through it,
-            or if the weights cannot be read or belong to another network.
+            or if the weights cannot be had or read, or belong to another network.
     """
 
     def __init__(
@@ -45,12 +48,28 @@ class TimmNet(nn.Module):
         self.network = _created(_timm(), name, image_size, outputs)
         self.outputs = outputs
         _validate_passes(self.network, name, image_size)
-        if weights is not None:
-            _fill(self.network, name, Path(weights).expanduser())
+        self.backbone = None if weights is None else _taught(self.network, name, weights)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images)
         return logits.squeeze(1) if self.outputs == 1 else logits
+
+    @property
+    def last_layers(self) -> tuple[str, ...]:
+        """Return how the names of the layers begin that give the logits."""
+        return tuple(f"network.{name}" for name in last_layers(self.network))
+
+    def layer_depths(self) -> dict[str, int]:
+        """Return how deep each weight lies, by its name: 0 in the stem, one more a block, most in the last layer.
+
+        As timm groups them for rates by layer; empty where it does not say.
+        """
+        matcher: Any = getattr(self.network, "group_matcher", None)
+        if matcher is None:
+            return {}
+        group: Any = importlib.import_module("timm.models").group_parameters
+        depths: dict[str, int] = group(self.network, matcher(coarse=False), reverse=True)
+        return {f"network.{name}": depth for name, depth in depths.items()}
 
     def feature_map(self, images: Tensor) -> Tensor:
         """Return timm's `forward_features`, `(batch, channels, rows, columns)`; pretraining learns these layers.
@@ -86,6 +105,11 @@ def _created(timm: ModuleType, name: str, image_size: Sequence[int], outputs: in
         if "img_size" not in str(error):
             raise
         network = timm.create_model(name, **options)
+    except RuntimeError as error:
+        if "pretrained tag" not in str(error):
+            raise
+        tags = ", ".join(timm.list_pretrained(f"{name.partition('.')[0]}.*")) or "none"
+        raise ValueError(f"name={name!r} has a tag that timm does not know. It knows: {tags}") from error
     except AssertionError as error:
         raise ValueError(f"{name} takes no images of data.image_size={list(image_size)}: {error}") from error
     return network
@@ -113,53 +137,18 @@ def _validate_passes(network: nn.Module, name: str, image_size: Sequence[int]) -
         network.train(was_training)
 
 
-def _fill(network: nn.Module, name: str, path: Path) -> None:
-    """Read weights; all but those of the last layer must be there and fit."""
-    given, own = _read(path), network.state_dict()
-    last = _last_layer(network)
-    fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
-    wrong = [key for key in {*given, *own} - set(fitting) if not key.startswith(last)]
-    if wrong:
-        raise ValueError(
-            f"weights={str(path)!r} are of another network than {name}: {len(wrong)} of its {len(own)} tensors are "
-            f"missing, unknown or of another shape, first {min(wrong)}"
-        )
-    network.load_state_dict(fitting, strict=False)
-
-
-def _last_layer(network: nn.Module) -> tuple[str, ...]:
-    """Return the names of the layers that give the logits, with their dot."""
-    names = getattr(network, "default_cfg", {}).get("classifier") or ()
-    return tuple(f"{name}." for name in ((names,) if isinstance(names, str) else names))
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            state: Any = importlib.import_module("safetensors.torch").load_file(path)
-        else:
-            if zipfile.is_zipfile(path):  # else an older kind of torch file, which has no checksums
-                with path.open("rb") as file:
-                    validate_archive(file)
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-        ImportError,
-    ) as error:
-        what = "is no file" if not path.is_file() else f"cannot be read: {str(error).splitlines()[0]}"
-        raise ValueError(f"weights={str(path)!r} {what}. Expected .safetensors or a torch file of tensors") from error
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "safetensors":
-            raise
-        raise ValueError(f"weights={str(path)!r} is no sound .safetensors file: {error}") from error
-    for key in ("state_dict", "model"):  # how trainings wrap it
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"weights={str(path)!r} holds no mapping of names to tensors")
-    return state
+def _taught(network: nn.Module, name: str, weights: str) -> Backbone:
+    """Give a network the weights of a file, or timm's, and say where they come from."""
+    config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
+    if weights == PRETRAINED:
+        path, origin = downloaded(name, config)
+        license, key = config.get("license"), f"weights={PRETRAINED}"
+    else:
+        path = Path(weights).expanduser()
+        origin, license, key = path.name, None, f"weights={weights!r}"
+    state, sha256 = read_weights(path, network)
+    fill(network, name, state, key)
+    tag = config.get("tag")
+    full = f"{name}.{tag}" if weights == PRETRAINED and tag and "." not in name else name
+    mean, std = (list(map(float, config.get(of) or plain)) for of, plain in (("mean", (0, 0, 0)), ("std", (1, 1, 1))))
+    return Backbone(full, origin, sha256, license, mean, std)

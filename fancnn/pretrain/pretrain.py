@@ -6,7 +6,8 @@ TensorBoard events, and of an autoencoder `reconstructions.png`.
 
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,20 @@ from torch import Tensor, nn
 from fancnn import assembly
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import split_hash
+from fancnn.decisions.backbone import kept_preprocess
 from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError, collected
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
 from fancnn.files.run import Run
 from fancnn.images.contact_sheet import contact_sheet
+from fancnn.images.preprocess import Preprocess
 from fancnn.plurals import plural
 from fancnn.pretrain.pretext_tasks import Autoencoder, Rotation
 from fancnn.pretrain.pretraining_module import Pretraining
 from fancnn.runs import checkpoints
-from fancnn.runs.resume import EarlierTraining, earlier_training
+from fancnn.runs.init_run import print_backbones
+from fancnn.runs.resume import EarlierTraining, earlier_training, to_build
 from fancnn.runs.run_summary import print_interrupted
 from fancnn.settings.groups import SPLIT_NAMES, DataSettings
 from fancnn.settings.pretraining import PretrainSettings
@@ -59,13 +63,18 @@ def pretrain(settings: PretrainSettings) -> float:
     started, run = time.perf_counter(), Path(settings.output_dir)
     keep_freed_memory()
     quiet_lightning()
-    check(settings)  # before images are read: a mistake is reported at once
+    check(to_build(settings))  # before images are read: a mistake is reported at once
     settings = assembly.with_native_size_unlabelled(settings)
-    task = build_task(settings)
+    task = build_task(to_build(settings))
     data = read_unlabelled(settings)
     seen = checkpoints.seen_in_training(data.images)
     metadata = checkpoints.describe_pretraining(settings, data.root, split_hash(data.images), seen)
     earlier = earlier_training(settings.ckpt, metadata, "pretrain") if settings.ckpt else None
+    backbones: Sequence[Mapping[str, Any]] | None = assembly.prepared(task.network, settings.data)[1]
+    if earlier is not None:
+        backbones = checkpoints.read(earlier.path).metadata.backbones
+        task.preprocess = Preprocess(**kept_preprocess(settings.data, backbones))
+    metadata = replace(metadata, backbones=backbones, preprocess=kept_preprocess(settings.data, backbones))
     trainer = assembly.trainer(settings)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]  # set by its constructor
         if isinstance(callback, EpochCsvLogger):
@@ -75,6 +84,7 @@ def pretrain(settings: PretrainSettings) -> float:
         run_folders.begin(run, "pretrain")
         leave_data(data, run)
         _print_images(data)
+        print_backbones(backbones, metadata.preprocess)
         say("precision: {} ({})".format(*assembly.precision(settings)))
     _fit(trainer, module, data, earlier, run)
     if trainer.is_global_zero:
@@ -124,7 +134,7 @@ def build_task(settings: PretrainSettings) -> Autoencoder | Rotation:
     torch.manual_seed(settings.seed)
     network = assembly.network(settings.model.network)
     try:
-        task: Any = make(network, assembly.preprocess(settings.data))
+        task: Any = make(network, assembly.prepared(network, settings.data)[0])
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"task: {error}") from error
     if not isinstance(task, Autoencoder | Rotation):
@@ -148,7 +158,15 @@ def read_unlabelled(settings: PretrainSettings) -> ImageDataModule:
 def _module(settings: PretrainSettings, task: Autoencoder | Rotation, metadata: CheckpointMetadata) -> Pretraining:
     optimizer, schedule = assembly.makers(settings.model.optimizer, settings.schedule, task)
     augment = assembly.augment(settings.augment)
-    return Pretraining(task, optimizer, schedule, augment=augment, seed=settings.seed, description=metadata.to_dict())
+    return Pretraining(
+        task,
+        optimizer,
+        schedule,
+        augment=augment,
+        seed=settings.seed,
+        description=metadata.to_dict(),
+        layer_decay=settings.model.optimizer.get("layer_decay"),
+    )
 
 
 def _fit(

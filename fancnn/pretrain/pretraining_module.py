@@ -28,6 +28,7 @@ class Pretraining(TrainingModule):
         augment: As in `TrainingModule`.
         seed: As in `TrainingModule`.
         description: As in `TrainingModule`.
+        layer_decay: As in `TrainingModule`.
 
     Raises:
         UserError: In `fit`, if the loss stops being a number.
@@ -44,10 +45,11 @@ class Pretraining(TrainingModule):
         augment: Augment | None = None,
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
+        layer_decay: float | None = None,
     ) -> None:
         learnt = learnt_layers(task.network, task.preprocess)
         description = {**description, "learnt": learnt} if description else {}
-        super().__init__(task, optimizer, schedule, augment, seed, description)
+        super().__init__(task, optimizer, schedule, augment, seed, description, layer_decay)
         for name, layer in task.network.named_modules():
             if name not in learnt:
                 for weight in layer.parameters(recurse=False):

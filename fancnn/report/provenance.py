@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from fancnn.decisions.backbone import Backbone
 from fancnn.decisions.calibration import Calibration
 from fancnn.decisions.model_metadata import ABSENT
 from fancnn.pages.formatting import percent
@@ -22,6 +23,7 @@ KEYS = (
     ("Loss", "model.loss._target_"),
     ("Optimiser", "model.optimizer._target_"),
     ("Learning rate", "model.optimizer.lr"),
+    ("Its decay by layer", "model.optimizer.layer_decay"),
     ("Batch size", "data.batch_size"),
     ("Epochs at most", "trainer.max_epochs"),
     ("Precision", "trainer.precision"),
@@ -50,6 +52,8 @@ def _facts(material: ReportData) -> Iterator[tuple[str, str]]:
     yield "Calibration", _calibration(known.calibration)
     for name, key in KEYS:
         yield name, _shown(setting(material, key))
+    for plain in known.backbones or ():
+        yield "Weights began as", Backbone(**plain).in_words()
     yield "Threshold rule", _rule(material)
     yield "Versions", ", ".join(f"{name} {version}" for name, version in known.versions.items())
     yield "Looks", material.looks.in_words() if material.looks else ""

@@ -19,6 +19,7 @@ A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resu
 | runs | in an ensemble: the run folders of its members |
 | seen | which images it has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
 | init | where its first weights came from: path, epoch and task of that run, layers, SHA-256 of their weights |
+| backbones | where weights come from that learnt elsewhere, by the keys of `Backbone`; absent where none, and before |
 | task, learnt | in a pretraining: what was learnt, and the layers that it taught; no classes nor decisions |
 | root, split_sha256 | where the images were, and which split of them |
 | settings | the configuration it was trained with |
@@ -34,7 +35,7 @@ again. Whoever loads it verifies the seal, the checksum of every member of the a
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from torch import Tensor, nn
 import fancnn
 from fancnn.data.labeled_images import LabeledImage, read_split, split_hash
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decisions.backbone import kept_preprocess
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
 from fancnn.decisions.model_metadata import (
     CHECKPOINT_FORMAT,
@@ -67,7 +69,7 @@ from fancnn.networks.weights import weights_hash, weights_of
 from fancnn.runs.metrics_file import validate_weights
 from fancnn.settings.choices import to_dict
 from fancnn.settings.earlier_names import metadata_by_present_names, settings_by_present_names
-from fancnn.settings.groups import SPLIT_NAMES, ImageLimits, PreprocessSettings
+from fancnn.settings.groups import SPLIT_NAMES, ImageLimits
 from fancnn.settings.pretraining import PretrainSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
@@ -76,7 +78,6 @@ from fancnn.training.checkpointing import AtomicCheckpointIO
 
 FORMAT, VERSION = CHECKPOINT_FORMAT, CHECKPOINT_VERSION
 STATES_WEIGHTS = 5  # the first version whose description has their hash
-PREPROCESS_KEYS = tuple(item.name for item in fields(PreprocessSettings))
 MOST_BYTES = 16 * 2**30  # of a file: some networks of timm have 8 GB with the state of their optimizer
 
 
@@ -100,9 +101,10 @@ def describe(
     kept, count = to_dict(settings), len(model.outputs)
     return CheckpointMetadata(
         complete=False,
-        network=_without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
+        network=without_file(settings.model.network) | ({"outputs": count} if count > 1 else {}),
         outputs=list(model.outputs),
-        preprocess={name: kept["data"][name] for name in PREPROCESS_KEYS},
+        preprocess=kept_preprocess(settings.data, model.metadata.backbones),
+        backbones=model.metadata.backbones,
         classes=list(model.classes),
         go_class=model.go_class,
         thresholds=astuple(model.thresholds),
@@ -123,8 +125,8 @@ def describe_pretraining(
     return CheckpointMetadata(
         complete=False,
         task=str(settings.task["_target_"]).rpartition(".")[2].lower(),
-        network=_without_file(settings.model.network),
-        preprocess={name: kept["data"][name] for name in PREPROCESS_KEYS},
+        network=without_file(settings.model.network),
+        preprocess=kept_preprocess(settings.data, None),
         root=str(root.resolve()),
         split_sha256=split_sha256,
         seen=seen.to_dict(),
@@ -162,10 +164,11 @@ def seen_by(path: Path, metadata: CheckpointMetadata) -> SeenImages:
     return SeenImages(own.by_role, complete=False)
 
 
-def _without_file(network: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a network's configuration without the file it started from: its weights are in the checkpoint.
+def without_file(network: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a network's configuration without the weights it started from: those it has now are in the checkpoint.
 
-    Where the checkpoint is loaded, that file need not be there.
+    Where the checkpoint is loaded, or a training goes on with it, that file need not be there, and nothing is
+    downloaded.
     """
     return {**network, "weights": None} if "weights" in network else dict(network)
 

@@ -1,7 +1,7 @@
 """What `init=RUN` does: find that run's weights, give the network those that fit, say which, and which are frozen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ from torch import Tensor, nn
 
 from fancnn.data.class_weights import ClassCounts, log_priors
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
+from fancnn.decisions.backbone import Backbone, kept_preprocess
 from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.run import BEST, LAST
+from fancnn.images.preprocess import Preprocess
 from fancnn.model import Model
 from fancnn.runs import checkpoints
+from fancnn.settings.groups import PreprocessSettings
 from fancnn.settings.training import TrainSettings
 from fancnn.system.console import say
 from fancnn.training.layer_freezing import LayerFreezing
@@ -40,6 +43,11 @@ def find_origin(settings: TrainSettings) -> Origin | None:
     """
     if settings.init is None or settings.ckpt is not None:
         return None
+    if (weights := settings.model.network.get("weights")) is not None:
+        raise UserError(
+            f"init={settings.init} and model.network.weights={weights} both say what the weights start as: take one. "
+            "What a run has of weights that learnt elsewhere comes with init"
+        )
     path = checkpoints.find(settings.init, (BEST, LAST))
     checkpoint = checkpoints.read(path)
     metadata, state = checkpoint.metadata, checkpoint.content["state_dict"]
@@ -79,6 +87,7 @@ def start_from(
         raise UserError(f"init={settings.init}: {error}") from error
     if settings.model.output_bias is not None:
         set_output_bias(network, log_priors(counts))
+    take_backbones(fresh, settings.data, origin.metadata.backbones)
     return {
         "path": str(origin.path.resolve()),
         "epoch": origin.metadata.epoch,
@@ -91,6 +100,29 @@ def start_from(
 def earlier_origin(earlier: Path | None) -> Mapping[str, Any] | None:
     """Return what an earlier run, which goes on, says of where it came from."""
     return None if earlier is None else checkpoints.read(earlier).metadata.init
+
+
+def take_backbones(model: Model, data: PreprocessSettings, backbones: Sequence[Mapping[str, Any]] | None) -> None:
+    """Say where weights of `model` come from that learnt elsewhere, and normalise its images as these have learnt.
+
+    Args:
+        model: Has weights of theirs, by way of another run or of an earlier part of this one.
+        data: How images are prepared, which counts where it says how to normalise.
+        backbones: As the checkpoint of that run says; nothing changes where there are none.
+    """
+    if backbones:
+        model.preprocess = Preprocess(**kept_preprocess(data, backbones))
+        model.metadata = replace(model.metadata, backbones=backbones)
+
+
+def print_backbones(backbones: Sequence[Mapping[str, Any]] | None, preprocess: Mapping[str, Any]) -> None:
+    """Print whose weights a training starts with, under which licence, and how its images are normalised for them."""
+    for plain in backbones or ():
+        backbone = Backbone(**plain)
+        say(f"weights: {backbone.in_words()}")
+        say(f"  images are normalised: mean={preprocess['mean']} std={preprocess['std']}")
+        if warning := backbone.license_warning():
+            say(f"warning: {warning}")
 
 
 def inherited(seen: SeenImages) -> SeenImages:
@@ -126,8 +158,8 @@ def print_start(origin: Origin, fresh: Model, layers: Sequence[str], settings: T
         say(
             f"  {layers_in_words(behind, names)} would fit, but come after a fresh layer, whose output they do not know"
         )
-    there, data = origin.metadata.preprocess, settings.data
-    pairs = [(name, value, getattr(data, name)) for name, value in there.items()]
+    there, used = origin.metadata.preprocess, kept_preprocess(settings.data, fresh.metadata.backbones)
+    pairs = [(name, value, used[name]) for name, value in there.items()]
     if differing := [f"{name} {value} there, {here} here" for name, value, here in pairs if value != here]:
         say(f"  images are prepared otherwise than there: {'; '.join(differing)}")
     if not fresh.seen_images.complete:
@@ -151,7 +183,10 @@ def print_frozen(model: Model, settings: TrainSettings, carried: Sequence[str]) 
     until = "to the end" if freeze.until_epoch is None else f"in the first {_epochs(freeze.until_epoch)}, then learn"
     say(f"freeze: {layers_in_words(of_frozen, names)} stay as they start {until}")
     kernels = [name for name, layer in of_frozen.items() if any(weight.ndim > 1 for weight in layer.parameters(False))]
-    taught = [*carried, *([names[0]] if options.get("first_layer") else []), *(names if options.get("weights") else [])]
+    taught = [*carried, *([names[0]] if options.get("first_layer") else [])]
+    if options.get("weights"):
+        last: tuple[str, ...] = getattr(model.network, "last_layers", ())
+        taught += [name for name in names if not f"{name}.".startswith(last)]
     if untaught := [name for name in kernels if name not in taught]:
         say(
             f"warning: freeze: {layers_in_words(untaught, names)} start at random, and frozen they stay so: nothing "

@@ -14,6 +14,7 @@ Format version 4:
 | decided_again | whether thresholds were chosen again after test images had been scored; absent before and at first |
 | calibration | how logits became probabilities, as `Calibration.to_dict` gives it |
 | go_class, classes, outputs | as in the model (`outputs` absent before fancnn had several) |
+| backbones | where weights come from that learnt elsewhere, by the keys of `Backbone`; absent where none, and before |
 | root | where the images were |
 | split_sha256 | which split the run was trained on |
 | scored_by | where several models scored the images, each its own: that in words; else absent or null |
@@ -226,7 +227,7 @@ class RunMetrics(ModelMetadata):
         """Return what a file keeps: null for what is not known, and no key for what came later and is absent."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         absent = {"decided_again", "seen_complete", "warnings", "folds", "mean"}
-        absent |= {"checkpoint_sha256", "predictions_sha256"}
+        absent |= {"checkpoint_sha256", "predictions_sha256", "backbones"}
         return {
             name: None if value in ("", [], {}) and name not in ("splits", "warnings") else value
             for name, value in values.items()

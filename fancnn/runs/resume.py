@@ -1,15 +1,17 @@
 """Go on with an interrupted run: the same images, the same model, the same settings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.runs import checkpoints
 from fancnn.settings.groups import DataSettings
+from fancnn.settings.pretraining import PretrainSettings
+from fancnn.settings.training import TrainSettings
 
 # what may differ from the run that goes on: where things go, how long, on what machine, and how it is decided
 FREE = (
@@ -36,6 +38,21 @@ BEFORE = {  # keys that came later, as trainings without them went
 }
 RENAMED = {"fancnn.training.losses.BinaryCrossEntropy": "fancnn.training.losses.CrossEntropy"}
 MAY_MOVE = ("data.root", "data.cache", "data.split_file")  # the split's hash tells whether the images are the same
+
+
+S = TypeVar("S", TrainSettings, PretrainSettings)
+
+
+def to_build(settings: S) -> S:
+    """Return the settings that a model is built with.
+
+    Where a training goes on, the weights that it started from are not needed any more: a file may be gone, and nothing
+    is downloaded.
+    """
+    if settings.ckpt is None:
+        return settings
+    network = checkpoints.without_file(settings.model.network)
+    return replace(settings, model=replace(settings.model, network=network))
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from fancnn.settings.validation import (
     validate_grouping,
     validate_image_size,
     validate_largest_group,
+    validate_layer_decay,
     validate_named,
     validate_normalisation,
     validate_parts_per_shift,
@@ -304,6 +305,7 @@ class ModelSettings:
                 raise UserError(
                     f"network.outputs={count}: say model.labels=binary, softmax or defect_types; the number follows"
                 )
+            check(lambda: validate_layer_decay(self.optimizer))
 
 
 @dataclass

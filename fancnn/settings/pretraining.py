@@ -6,7 +6,14 @@ from typing import Any
 
 from fancnn.errors import UserError, collected, under
 from fancnn.settings.groups import AugmentSettings, ImageLimits, UnlabelledSettings
-from fancnn.settings.validation import is_number, validate_earlier, validate_named, validate_seed, validate_trainer
+from fancnn.settings.validation import (
+    is_number,
+    validate_earlier,
+    validate_layer_decay,
+    validate_named,
+    validate_seed,
+    validate_trainer,
+)
 
 TURNING = ("DihedralSymmetry", "VerticalFlip", "Rotation")  # transforms after which an image's own turn is not known
 PRETRAIN_MONITORABLE = ("val/loss", "train/loss")
@@ -18,6 +25,9 @@ class LearntSettings:
 
     network: dict[str, Any]
     optimizer: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        validate_layer_decay(self.optimizer)
 
 
 @dataclass

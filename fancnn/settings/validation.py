@@ -26,6 +26,7 @@ MOST_PARTS, MOST_SHIFTS, MOST_COST, MOST_LOOKS, MOST_STEPS = 10**9, 10**6, 10**1
 MOST_SIDE = 4096  # pixels of a network's input
 LEAST_WINDOW = 3
 MOST_REDUCED = 64
+LEAST_DECAY = 0.01  # of the rate from one layer to the one before it: less is frozen
 TINY = 1e-6  # a bound below it is written as 0
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
@@ -238,6 +239,16 @@ def validate_normalisation(
         raise UserError(
             f"normalize_window={window!r} should be a side in pixels from {LEAST_WINDOW} to {MOST_SIDE:,}, some times "
             "that of a defect, e.g. 51"
+        )
+
+
+def validate_layer_decay(optimizer: Mapping[str, Any]) -> None:
+    """Refuse an optimizer whose rates by layer would fall to nothing, or rise."""
+    decay = optimizer.get("layer_decay")
+    if decay is not None and (isinstance(decay, bool) or not is_number(decay) or not LEAST_DECAY <= decay <= 1):
+        raise UserError(
+            f"optimizer.layer_decay={decay!r} should be from {LEAST_DECAY} to 1: by what the rate falls from each "
+            "layer to the one before it, e.g. 0.7; null for one rate of all"
         )
 
 

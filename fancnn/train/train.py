@@ -31,6 +31,7 @@ from fancnn.decide.decide import (
     print_decision,
     validate_images,
 )
+from fancnn.decisions.backbone import kept_preprocess
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
@@ -44,16 +45,18 @@ from fancnn.runs.init_run import (
     earlier_origin,
     find_origin,
     inherited,
+    print_backbones,
     print_frozen,
     print_start,
     seen_by_earlier,
     seen_by_origin,
     start_from,
+    take_backbones,
 )
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import RunMetrics, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
-from fancnn.runs.resume import EarlierTraining, earlier_training, flat
+from fancnn.runs.resume import EarlierTraining, earlier_training, flat, to_build
 from fancnn.runs.run_summary import print_data, print_interrupted, print_next
 from fancnn.runs.scoring import print_scores
 from fancnn.settings.choices import to_dict
@@ -100,23 +103,28 @@ def train(
     started, run = time.perf_counter(), Path(settings.output_dir)
     keep_freed_memory()
     quiet_lightning()
-    assembly.check(settings)
+    assembly.check(to_build(settings))
     settings = assembly.with_native_size(settings)
+    built = to_build(settings)
     origin = find_origin(settings)
     data = assembly.read_images(settings)
     validate_images(settings.decision, data.images)
     batch = min(settings.data.batch_size, len(data.images_of("train")))
     assembly.validate_memory(settings.model.network, len(data.outputs), batch)
-    fresh = assembly.model(settings, data.classes, data.class_counts(), data.outputs)
+    fresh = assembly.model(built, data.classes, data.class_counts(), data.outputs)
     if weights is not None:
         fresh.network.load_state_dict(weights)
     metadata = checkpoints.describe(settings, fresh, data.root, split_hash(data.images))
     earlier = earlier_training(settings.ckpt, metadata) if settings.ckpt else None
     before = earlier.path if earlier else None
     init = start_from(origin, fresh, settings, data.class_counts()) or earlier_origin(before)
+    if before is not None:
+        take_backbones(fresh, settings.data, checkpoints.read(before).metadata.backbones)
     own = SeenImages(checkpoints.seen_in_training(data.images).by_role, not settings.model.network.get("weights"))
     fresh.seen_images = own.merged(inherited(descends_from), seen_by_origin(origin), seen_by_earlier(before))
-    metadata = replace(metadata, init=init, seen=fresh.seen_images.to_dict())
+    backbones = fresh.metadata.backbones
+    metadata = replace(metadata, init=init, seen=fresh.seen_images.to_dict(), backbones=backbones)
+    metadata = replace(metadata, preprocess=kept_preprocess(settings.data, backbones))
     trainer = assembly.trainer(settings)
     classifier = assembly.classifier(settings, fresh, metadata.to_dict(), data.class_counts())
     if trainer.is_global_zero:
@@ -128,6 +136,7 @@ def train(
         carried = init["layers"] if init else ()
         if origin is not None:
             print_start(origin, fresh, carried, settings)
+        print_backbones(backbones, metadata.preprocess)
         print_frozen(fresh, settings, carried)
         say("precision: {} ({})".format(*assembly.precision(settings)))
         if settings.augment_preview:

@@ -40,6 +40,7 @@ class Classifier(TrainingModule):
         penalty: Takes the network, gives what is added to the loss of training.
         seed: As in `TrainingModule`.
         description: As in `TrainingModule`.
+        layer_decay: As in `TrainingModule`.
 
     Raises:
         UserError: In `fit`, if the loss stops being a number.
@@ -59,8 +60,9 @@ class Classifier(TrainingModule):
         penalty: Callable[[nn.Module], Tensor] | None = None,
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
+        layer_decay: float | None = None,
     ) -> None:
-        super().__init__(model, optimizer, schedule, augment, seed, description)
+        super().__init__(model, optimizer, schedule, augment, seed, description, layer_decay)
         self.loss, self.penalty, self.plant = loss, penalty, plant
         is_plain = getattr(loss, "is_plain", False) and not model.has_types  # of two outputs it is that of one
         more = penalty is not None or isinstance(model.network, PatchNet)

@@ -18,13 +18,14 @@ T = TypeVar("T")
 ARGUMENTS_REFUSED = (TypeError, ValueError, RuntimeError, AttributeError, IndexError, KeyError, ArithmeticError)
 
 
-def validate_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
+def validate_makers(optimizer: Any, schedule: Any, network: nn.Module, layer_decay: float | None = None) -> None:
     """Make both once, for nothing, and let the optimizer take a step.
 
     Args:
         optimizer: Makes the optimizer; None where that is known to be wrong.
         schedule: Makes the schedule; None where there is none.
         network: What the optimizer acts on.
+        layer_decay: As in `optimizer_of`.
 
     Raises:
         UserError: If one of them cannot be called, refuses its arguments or gives something else, naming its key.
@@ -32,13 +33,13 @@ def validate_makers(optimizer: Any, schedule: Any, network: nn.Module) -> None:
     sgd = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
     with collected() as check:
         if optimizer is not None:
-            check(lambda: _validate_optimizer(optimizer, network))
+            check(lambda: _validate_optimizer(optimizer, network, layer_decay))
         if schedule is not None:
             check(lambda: _tried("schedule", schedule, lambda: _validate_schedule(schedule, sgd)))
 
 
-def _validate_optimizer(make: Any, network: nn.Module) -> None:
-    _tried("model.optimizer", make, lambda: optimizer_of(network, make))
+def _validate_optimizer(make: Any, network: nn.Module, layer_decay: float | None) -> None:
+    _tried("model.optimizer", make, lambda: optimizer_of(network, make, layer_decay))
     made = _tried("model.optimizer", make, lambda: _stepped(make))
     if made is not None and not bool(made.isfinite().all()):
         raise UserError("model.optimizer: its first step is no number. Lower model.optimizer.lr")

@@ -72,7 +72,8 @@ def first_layers(network: nn.Module, count: int | str) -> list[nn.Module]:
 
     Args:
         network: Of any kind.
-        count: How many layers with kernels (convolutions, linear layers), or `all_but_last`.
+        count: How many layers with kernels (convolutions, linear layers), or `all_but_last`; which is the last a
+            network may say itself, as those of timm do, some of which define it before others.
 
     Raises:
         UserError: If that would be all of them.
@@ -82,6 +83,12 @@ def first_layers(network: nn.Module, count: int | str) -> list[nn.Module]:
         >>> [type(layer).__name__ for layer in first_layers(chain, 1)]
         ['Conv2d', 'BatchNorm2d']
     """
+    if count == ALL_BUT_LAST and (last := getattr(network, "last_layers", ())):
+        return [
+            layer
+            for name, layer in network.named_modules()
+            if not f"{name}.".startswith(last) and any(True for _ in layer.parameters(recurse=False))
+        ]
     layers = [layer for layer in network.modules() if any(True for _ in layer.parameters(recurse=False))]
     kernels = [place for place, layer in enumerate(layers) if _has_kernel(layer)]
     wanted = len(kernels) - 1 if count == ALL_BUT_LAST else int(count)

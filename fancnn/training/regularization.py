@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from fancnn.training.layer_rates import rate_factors
+
 
 def kernels(network: nn.Module) -> Iterator[nn.Parameter]:
     """Return weights that are learnt and multiply, which have two axes or more; biases, scales and shifts have one."""
@@ -37,19 +39,36 @@ class KernelPenalty:
         return torch.stack(terms).sum() if terms else torch.zeros(())
 
 
-def optimizer_of(network: nn.Module, make: Callable[..., Optimizer]) -> Optimizer:
+def optimizer_of(network: nn.Module, make: Callable[..., Optimizer], layer_decay: float | None = None) -> Optimizer:
     """Return the optimizer of what is learnt; its weight decay, if it has one, acts on kernels alone.
 
     Args:
         network: What is trained.
         make: Takes parameters, or groups of them, gives the optimizer.
+        layer_decay: By what the rate falls from each layer to the one before it, see `rate_factors`; None for one rate
+            of all. The first group has the highest rate, and each says its factor as `lr_scale`.
     """
     learnt = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = make(learnt)
-    if not optimizer.defaults.get("weight_decay"):
+    decays = bool(optimizer.defaults.get("weight_decay"))
+    if layer_decay is not None:
+        return make(_groups_by_rate(network, layer_decay, optimizer.defaults["lr"], decays))
+    if not decays:
         return optimizer
     groups: Sequence[dict[str, Any]] = [
         {"params": list(kernels(network))},
         {"params": [weight for weight in learnt if weight.ndim <= 1], "weight_decay": 0.0},
     ]
     return make([group for group in groups if group["params"]])
+
+
+def _groups_by_rate(network: nn.Module, layer_decay: float, rate: float, decays: bool) -> list[dict[str, Any]]:
+    """Return a group for each rate, or two where weight decay acts on some of its weights, the highest rate first."""
+    factors, groups = rate_factors(network, layer_decay), dict[tuple[float, bool], list[nn.Parameter]]()
+    for name, weight in network.named_parameters():
+        if name in factors:
+            groups.setdefault((factors[name], not decays or weight.ndim > 1), []).append(weight)
+    return [
+        {"params": weights, "lr": rate * factor, "lr_scale": factor} | ({} if as_given else {"weight_decay": 0.0})
+        for (factor, as_given), weights in sorted(groups.items(), key=lambda group: group[0], reverse=True)
+    ]

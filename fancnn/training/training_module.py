@@ -38,6 +38,7 @@ class TrainingModule(pl.LightningModule):
         augment: Takes images scaled to [0, 1] and labels, gives both; only in training.
         seed: With the epoch, decides whatever is random inside it (dropout, augmentation).
         description: Plain data that makes a checkpoint explain itself; see `fancnn.runs.checkpoints`.
+        layer_decay: By what the rate falls from each layer to the one before it; None for one rate of all.
     """
 
     def __init__(
@@ -48,11 +49,12 @@ class TrainingModule(pl.LightningModule):
         augment: Augment | None,
         seed: int,
         description: Mapping[str, Any],
+        layer_decay: float | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.make_optimizer, self.make_schedule = optimizer, schedule
-        self.augment = augment
+        self.augment, self.layer_decay = augment, layer_decay
         self.seed, self.description = seed, dict(description)
         self.epoch_lr = 0.0  # learning rate of the first step of the epoch under way
 
@@ -69,7 +71,7 @@ class TrainingModule(pl.LightningModule):
         return outputs
 
     def configure_optimizers(self) -> Any:
-        optimizer = optimizer_of(self.model, self.make_optimizer)
+        optimizer = optimizer_of(self.model, self.make_optimizer, self.layer_decay)
         if self.make_schedule is None:
             return optimizer
         schedule = scheduled(self.make_schedule, optimizer, lambda: self.trainer.estimated_stepping_batches)

@@ -59,7 +59,7 @@ def test_the_losses_are_those_of_training_steps_at_those_rates(image_folder: Pat
     find_rate(settings)
     data = read_images(settings)
     model = assembly.model(settings, data.classes)
-    optimizer = assembly.build(settings.model.optimizer, "model.optimizer", later=True)(model.parameters())
+    optimizer = assembly.makers(settings.model.optimizer, None, model)[0](model.parameters())
     loss = torch.nn.BCEWithLogitsLoss()
     for row, (images, labels) in zip(rows_of(tmp_path)[:5], data.train_dataloader(), strict=False):
         optimizer.param_groups[0]["lr"] = float(row["lr"])
