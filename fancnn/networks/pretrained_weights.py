@@ -164,8 +164,12 @@ def downloaded(name: str, config: Mapping[str, Any]) -> tuple[Path, str]:
         raise ValueError(f"{key}: timm has no weights of {name} as .safetensors. {near}: model.network.name=...")
     hub = _package("huggingface_hub")
     repository, _, revision = repository.partition("@")
+    wanted = {"repo_id": repository, "filename": _file_name(config), "revision": revision or None}
     try:
-        path = hub.hf_hub_download(repository, _file_name(config), revision=revision or None, library_name="timm")
+        try:  # what is there is taken as it is, without asking: the same weights in each run of a sweep
+            path = hub.hf_hub_download(**wanted, local_files_only=True)
+        except hub.errors.LocalEntryNotFoundError:
+            path = hub.hf_hub_download(**wanted, library_name="timm")
     except (OSError, ValueError, hub.errors.EntryNotFoundError) as error:
         raise ValueError(_why_not_there(error, hub, repository, key)) from error
     return Path(path), repository

@@ -124,13 +124,15 @@ def test_what_is_no_file_or_far_too_large_is_refused_unread(tmp_path: Path, monk
 
 
 def hub(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[tuple[str, str]]:
-    """Let the Hugging Face hub answer so; what was asked for is in the list."""
+    """Let the Hugging Face hub answer so, with nothing in its cache; what was asked for is in the list."""
     import huggingface_hub
 
     asked = []
 
-    def download(repository: str, name: str, **more: Any) -> str:
-        asked.append((repository, name))
+    def download(repo_id: str, filename: str, local_files_only: bool = False, **more: Any) -> str:
+        if local_files_only:
+            raise huggingface_hub.errors.LocalEntryNotFoundError("not in the cache")
+        asked.append((repo_id, filename))
         if isinstance(answer, Exception):
             raise answer
         return str(answer)
@@ -164,6 +166,22 @@ def test_without_a_network_it_says_where_to_get_the_file(tmp_path: Path, monkeyp
     assert "timm/test_resnet.r160_in1k is not in the cache, and there is no network to download it from" in said
     assert "Download model.safetensors of https://huggingface.co/timm/test_resnet.r160_in1k on another" in said
     assert "model.network.weights=FILE.safetensors" in said
+
+
+def test_what_is_in_the_cache_is_taken_without_asking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache as the hub lays it out, and a network that nobody may use."""
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("a connection was made"))
+    kept = tmp_path / "models--timm--test_resnet.r160_in1k"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs/main").write_text("a" * 40)
+    (kept / "snapshots" / ("a" * 40)).mkdir(parents=True)
+    state = state_of()
+    write(state, kept / "snapshots" / ("a" * 40) / "model.safetensors")
+    net = TimmNet((80, 80), NAME, "pretrained")
+    assert torch.equal(net.network.conv1[0].weight, state["conv1.0.weight"])
 
 
 def test_a_network_that_breaks_off_is_told_apart_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
