@@ -1,9 +1,11 @@
+import importlib.util
+
 import pytest
 import torch
 from torch import nn
 
 from fancnn.errors import UserError
-from fancnn.networks import ConvNet, ResidualNet
+from fancnn.networks import ConvNet, ResidualNet, TimmNet
 from fancnn.training.layer_freezing import LayerFreezing, first_layers, set_frozen
 
 
@@ -47,3 +49,12 @@ def test_a_layer_that_the_network_itself_keeps_is_not_let_go() -> None:
     set_frozen(frozen, False)
     assert not network.blocks[0][0].weight.requires_grad
     assert network.blocks[1][0].weight.requires_grad
+
+
+@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs timm")
+def test_all_but_the_last_of_a_network_of_timm_is_all_but_what_timm_calls_its_classifiers() -> None:
+    """Two of them, the first of which it defines before the other."""
+    net = TimmNet((64, 64), "deit_tiny_distilled_patch16_224")
+    frozen = {id(weight) for layer in first_layers(net, "all_but_last") for weight in layer.parameters(recurse=False)}
+    learnt = {name for name, weight in net.named_parameters() if id(weight) not in frozen}
+    assert learnt == {f"network.{head}.{kind}" for head in ("head", "head_dist") for kind in ("weight", "bias")}
