@@ -90,6 +90,7 @@ def test_a_run_says_where_its_weights_come_from_and_needs_their_file_no_more(
     assert shown["Weights began as"].startswith("test_efficientnet of taught.safetensors")
 
 
+@pytest.mark.slow
 def test_its_features_are_those_of_timm_on_the_pixels_that_timm_would_get(
     settings: Settings, file: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_its_features_are_those_of_timm_on_the_pixels_that_timm_would_get(
     np.testing.assert_allclose(found.probabilities, loaded.probabilities(images), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_frozen_layers_stay_as_the_file_has_them_statistics_of_norms_among_them(
     settings: Settings, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +140,7 @@ def test_frozen_layers_stay_as_the_file_has_them_statistics_of_norms_among_them(
     assert not torch.equal(end["network.classifier.weight"], first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_a_run_goes_on_exactly_without_the_file(optimizer: str, settings: Settings, file: Path, tmp_path: Path) -> None:
     more = [f"optimizer={optimizer}", "model.optimizer.layer_decay=0.6", "augment=light"]
@@ -178,6 +181,7 @@ def test_a_mean_of_ones_own_is_taken_for_a_file(settings: Settings, tmp_path: Pa
     assert (model.metadata.backbones or ())[0]["std"] == [0.5] * 3
 
 
+@pytest.mark.slow
 def test_layers_of_a_run_bring_normalisation_and_licence_along(
     settings: Settings, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,6 +203,7 @@ def test_layers_of_a_run_bring_normalisation_and_licence_along(
     assert (fresh.preprocess.normalize, fresh.preprocess.plain) == ("local", True)
 
 
+@pytest.mark.slow
 def test_a_pretraining_goes_on_from_weights_and_hands_them_down(
     file: Path, image_folder: Path, settings: Settings, tmp_path: Path
 ) -> None:
@@ -221,6 +226,7 @@ def test_a_pretraining_goes_on_from_weights_and_hands_them_down(
     assert (model.metadata.backbones or ())[0]["origin"] == "taught.safetensors"
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_folds_names_a_backbone_once(
     file: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,6 +240,7 @@ def test_an_ensemble_of_folds_names_a_backbone_once(
     assert model.metadata.preprocess["std"] == STD
 
 
+@pytest.mark.slow
 def test_a_rate_is_found_with_weights_and_rates_by_layer(
     file: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
