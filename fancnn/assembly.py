@@ -208,7 +208,8 @@ def prepared(network: nn.Module, data: ImageSettings) -> tuple[Preprocess, list[
     backbone: Backbone | None = getattr(network, "backbone", None)
     if backbone is None:
         return preprocess(data), None
-    kept = [backbone.seen_through(data).to_dict()]
+    backbone.validate_preprocess(data)
+    kept = [backbone.to_dict()]
     return Preprocess(**kept_preprocess(data, kept)), kept
 
 

@@ -1,7 +1,7 @@
 """Where weights come from that another program has taught: origin, licence, and how their images were normalised."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fancnn.errors import UserError
@@ -46,12 +46,11 @@ class Backbone:
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
-    def seen_through(self, data: PreprocessSettings) -> "Backbone":
-        """Return it with the mean and deviation that its images get, which are its own where `data` says none.
+    def validate_preprocess(self, data: PreprocessSettings) -> None:
+        """Refuse `data` that prepares images otherwise than it has learnt to see them.
 
         Raises:
-            UserError: If `data` prepares images otherwise than it has learnt to see them. Of a file the user knows
-                better, whose mean and deviation are then taken.
+            UserError: Saying what to leave out.
         """
         if data.normalize != "none":
             raise UserError(
@@ -60,14 +59,17 @@ class Backbone:
                 "normalised like that, or train without model.network.weights"
             )
         stated = list(data.mean), list(data.std)
-        if stated in ((PLAIN_MEAN, PLAIN_STD), (list(self.mean), list(self.std))):
-            return self
-        if not self.is_file:
+        if stated not in ((PLAIN_MEAN, PLAIN_STD), (list(self.mean), list(self.std))):
+            otherwise = (
+                f". Where they have learnt with others: model.network.mean={stated[0]} model.network.std={stated[1]}"
+                if self.is_file
+                else ""
+            )
             raise UserError(
                 f"data.mean={stated[0]} data.std={stated[1]}: the weights of {self.origin} have learnt with "
-                f"mean={list(self.mean)} std={list(self.std)}, which are taken: leave data.mean and data.std out"
+                f"mean={list(self.mean)} std={list(self.std)}, which are taken: leave data.mean and data.std "
+                f"out{otherwise}"
             )
-        return replace(self, mean=stated[0], std=stated[1])
 
     def in_words(self) -> str:
         known = self.license or ("that of the file" if self.is_file else "not stated")
@@ -84,7 +86,7 @@ class Backbone:
 def kept_preprocess(data: PreprocessSettings, backbones: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
     """Return the arguments of `Preprocess`, as files keep them: those of `data`, normalised as a backbone has learnt.
 
-    Where `data` itself says how to normalise, that counts: `Backbone.seen_through` has asked whether it may.
+    Where `data` itself says how to normalise, that counts: `Backbone.validate_preprocess` has asked whether it may.
     """
     kept = to_dict(data)
     own = {name: kept[name] for name in PreprocessSettings.__dataclass_fields__}

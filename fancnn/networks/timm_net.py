@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fancnn.decisions.backbone import Backbone
+from fancnn.decisions.backbone import PLAIN_MEAN, PLAIN_STD, Backbone
 from fancnn.networks.layers import too_small, validate_widths
 from fancnn.networks.pretrained_weights import PRETRAINED, downloaded, fill, last_layers, read_weights
+from fancnn.settings.validation import validate_normalisation
 
 
 class TimmNet(nn.Module):
@@ -26,6 +27,9 @@ class TimmNet(nn.Module):
         weights: A `.safetensors` file of weights for that network, or `pretrained` for those that timm has of it, from
             the cache or the Hugging Face hub; a last layer for another number of classes is passed over. None
             starts at random.
+        mean: That was subtracted from the images which a file has learnt from, scaled to [0, 1]; None where that is
+            what timm says of the name.
+        std: That they were divided by, likewise.
         outputs: Logits for each image.
 
     Attributes:
@@ -41,14 +45,22 @@ class TimmNet(nn.Module):
     """
 
     def __init__(
-        self, image_size: Sequence[int], name: str = "resnet18", weights: str | None = None, *, outputs: int = 1
+        self,
+        image_size: Sequence[int],
+        name: str = "resnet18",
+        weights: str | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        *,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
+        _validate_stated(weights, mean, std)
         validate_widths(outputs=[outputs])
         self.network = _created(_timm(), name, image_size, outputs)
         self.outputs = outputs
         _validate_passes(self.network, name, image_size)
-        self.backbone = None if weights is None else _taught(self.network, name, weights)
+        self.backbone = None if weights is None else _taught(self.network, name, weights, mean, std)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images)
@@ -137,7 +149,20 @@ def _validate_passes(network: nn.Module, name: str, image_size: Sequence[int]) -
         network.train(was_training)
 
 
-def _taught(network: nn.Module, name: str, weights: str) -> Backbone:
+def _validate_stated(weights: str | None, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
+    if mean is None and std is None:
+        return
+    if weights is None or weights == PRETRAINED:
+        of = "timm says those of its own weights" if weights else "they are of the images that weights have learnt from"
+        raise ValueError(f"mean={mean} std={std} are for weights=FILE.safetensors: {of}. Leave them out")
+    if mean is None or std is None:
+        raise ValueError(f"mean={mean} std={std}: say both, three numbers each, or none")
+    validate_normalisation(mean, std)
+
+
+def _taught(
+    network: nn.Module, name: str, weights: str, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> Backbone:
     """Give a network the weights of a file, or timm's, and say where they come from."""
     config: dict[str, Any] = getattr(network, "pretrained_cfg", {})
     if weights == PRETRAINED:
@@ -150,5 +175,5 @@ def _taught(network: nn.Module, name: str, weights: str) -> Backbone:
     fill(network, name, state, key)
     tag = config.get("tag")
     full = f"{name}.{tag}" if weights == PRETRAINED and tag and "." not in name else name
-    mean, std = (list(map(float, config.get(of) or plain)) for of, plain in (("mean", (0, 0, 0)), ("std", (1, 1, 1))))
-    return Backbone(full, origin, sha256, license, mean, std)
+    mean, std = mean or config.get("mean", PLAIN_MEAN), std or config.get("std", PLAIN_STD)
+    return Backbone(full, origin, sha256, license, [float(value) for value in mean], [float(value) for value in std])

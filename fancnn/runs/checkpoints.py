@@ -170,7 +170,8 @@ def without_file(network: Mapping[str, Any]) -> dict[str, Any]:
     Where the checkpoint is loaded, or a training goes on with it, that file need not be there, and nothing is
     downloaded.
     """
-    return {**network, "weights": None} if "weights" in network else dict(network)
+    gone = ("weights", "mean", "std") if "weights" in network else ()  # what they have learnt with stays in `backbones`
+    return {name: None if name in gone else value for name, value in network.items()}
 
 
 def load(

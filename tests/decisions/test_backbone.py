@@ -23,7 +23,7 @@ def data(**changed: Any) -> PreprocessSettings:
 @pytest.mark.parametrize("backbone", [HUB, FILE])
 def test_its_own_normalisation_is_taken_where_none_or_the_same_is_said(backbone: Backbone) -> None:
     for said in (data(), data(mean=MEAN, std=STD)):
-        assert backbone.seen_through(said) == backbone
+        backbone.validate_preprocess(said)
         kept = kept_preprocess(said, [backbone.to_dict()])
         assert (kept["mean"], kept["std"]) == (MEAN, STD)
     assert kept_preprocess(data(), None)["mean"] == [0.0] * 3
@@ -33,17 +33,17 @@ def test_its_own_normalisation_is_taken_where_none_or_the_same_is_said(backbone:
 @pytest.mark.parametrize("normalize", ["image", "local"])
 def test_another_normalisation_of_each_image_is_refused(normalize: str, backbone: Backbone) -> None:
     with pytest.raises(UserError) as refused:
-        backbone.seen_through(data(normalize=normalize))
+        backbone.validate_preprocess(data(normalize=normalize))
     said = str(refused.value)
     assert said.startswith(f"data.normalize={normalize} with the weights of {backbone.origin}, which have learnt from")
     assert "leave data.normalize=none" in said
 
 
-def test_another_mean_is_refused_for_published_weights_and_taken_for_a_file() -> None:
+def test_another_mean_of_the_data_is_refused_and_for_a_file_the_key_is_named() -> None:
     half = data(mean=[0.5] * 3, std=[0.5] * 3)
-    with pytest.raises(UserError, match=r"data.mean=\[0.5, 0.5, 0.5\] .* leave data.mean and data.std out"):
-        HUB.seen_through(half)
-    assert FILE.seen_through(half) == replace(FILE, mean=[0.5] * 3, std=[0.5] * 3)
+    for backbone, ending in ((HUB, "data.std out"), (FILE, r"model.network.std=\[0.5, 0.5, 0.5\]")):
+        with pytest.raises(UserError, match=rf"data.mean=\[0.5, 0.5, 0.5\] .* leave data.mean and .*{ending}$"):
+            backbone.validate_preprocess(half)
 
 
 def test_words_and_warnings_name_the_licence() -> None:

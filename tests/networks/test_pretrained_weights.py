@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fancnn.errors import UserError
 from fancnn.networks import TimmNet
 from fancnn.networks.pretrained_weights import downloaded, read_weights
 from fancnn.networks.registry import network_from_dict
@@ -207,6 +208,26 @@ def test_what_a_file_says_of_a_network_reads_and_downloads_no_weights(monkeypatc
         assert isinstance(made, TimmNet)
         assert made.backbone is None
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "mean", "std", "why"),
+    [
+        (
+            None,
+            [0.5] * 3,
+            [0.5] * 3,
+            "are for weights=FILE.safetensors: they are of the images",
+        ),
+        ("pretrained", [0.5] * 3, [0.5] * 3, "are for weights=FILE.safetensors: timm says those of its own weights"),
+        ("w.safetensors", [0.5] * 3, None, "std=None: say both"),
+        ("w.safetensors", [0.5] * 3, [0.0] * 3, "three numbers each, those of std above 0"),
+        ("w.safetensors", [0.5], [0.5], "three numbers each, those of std above 0"),
+    ],
+)
+def test_a_mean_and_deviation_are_those_of_a_file(weights: Any, mean: Any, std: Any, why: str) -> None:
+    with pytest.raises((ValueError, UserError), match=why):
+        TimmNet((80, 80), NAME, weights, mean, std)
 
 
 def test_without_safetensors_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,12 +173,16 @@ def test_a_normalisation_that_the_weights_do_not_know_is_refused_before_images_a
         train(settings(f"data.normalize={normalize}", "data.on_bad_file=skip"))
 
 
-def test_a_mean_of_ones_own_is_taken_for_a_file(settings: Settings, tmp_path: Path) -> None:
-    train(settings("data.mean=[0.5,0.5,0.5]", "data.std=[0.5,0.5,0.5]", "trainer.max_epochs=1"))
+@pytest.mark.parametrize(("mean", "std"), [(0.5, 0.25), (0.0, 1.0)])
+def test_what_a_file_has_learnt_with_may_be_said(mean: float, std: float, settings: Settings, tmp_path: Path) -> None:
+    said = [f"model.network.mean=[{mean},{mean},{mean}]", f"model.network.std=[{std},{std},{std}]"]
+    train(settings(*said, "trainer.max_epochs=1", output=tmp_path / "first"))
+    train(settings(*said, "trainer.max_epochs=2", f"ckpt={tmp_path / 'first'}"))
     model = fancnn.load(tmp_path / "run")
-    assert model.metadata.preprocess["mean"] == [0.5] * 3
-    assert model.preprocess.mean.flatten().tolist() == [0.5] * 3
-    assert (model.metadata.backbones or ())[0]["std"] == [0.5] * 3
+    assert model.metadata.preprocess["mean"] == [mean] * 3
+    assert model.preprocess.std.flatten().tolist() == [std] * 3
+    assert (model.metadata.backbones or ())[0]["std"] == [std] * 3
+    assert model.metadata.network["mean"] is None
 
 
 @pytest.mark.slow
