@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from fancnn.errors import UserError
 from fancnn.explain.settings import Baseline, HeatMethod
-from fancnn.networks import PatchNet
+from fancnn.networks.cell_network import cell_network
 
 Score = Callable[[Tensor], Tensor]
 STEPS = 32  # points of the path that integrated gradients follow
@@ -109,30 +109,31 @@ def occlusion(score: Score, pixels: Tensor, baseline: Tensor, window: int, strid
     return attributed.float().mean(1)  # the same for the three colours, which are covered together
 
 
-def cell_probabilities(score: Score, cell: nn.Module, pixels: Tensor) -> Tensor:
+def cell_probabilities(score: Score, network: nn.Module, pixels: Tensor) -> Tensor:
     """Return P(NG) of each cell of a network that judges an image by its cells.
 
     Args:
-        score: Of images.
-        cell: Runs once in `score` and gives `(batch, 1, rows, columns)` logits.
+        score: Of images; it runs `network` once.
+        network: That judges by cells.
         pixels: `(batch, 3, height, width)`, in [0, 1].
 
     Returns:
         `(batch, height, width)`, from 0 to 1; between the middles of cells bilinear.
     """
-    logits: list[Tensor] = []
-    with cell.register_forward_hook(lambda _, inputs, output: logits.append(output)), torch.no_grad():
+    inputs: list[Tensor] = []
+    by_cells = cell_network(network)
+    assert by_cells is not None  # as `methods_of` has seen to
+    with network.register_forward_pre_hook(lambda _, given: inputs.append(given[0])), torch.no_grad():
         score(pixels)
-    return F.interpolate(logits[0].float().sigmoid(), size=pixels.shape[-2:], mode="bilinear", align_corners=False)[
-        :, 0
-    ]
+        cells = by_cells.logits_and_cells(inputs[0]).cells.float().sigmoid()
+    return F.interpolate(cells[:, None], size=pixels.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
 
 
 def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseline: str = "mean") -> Tensor:
     """Return a `HeatMethod` as heat: what speaks for the score, `(batch, height, width)`, 0 and above.
 
-    Grad-CAM takes the maps of `layer`, `cells` its logits. Squares of `occlusion` have an eighth of the shorter side,
-    and move by half of that.
+    Grad-CAM takes the maps of `layer`; `cells` takes the network itself. Squares of `occlusion` have an eighth of
+    the shorter side, and move by half of that.
 
     Raises:
         UserError: If captum is missing, or `method` or `baseline` is unknown.
@@ -150,8 +151,8 @@ def heat_map(method: str, score: Score, layer: nn.Module, pixels: Tensor, baseli
 
 
 def layer_of(method: str, network: nn.Module, layer: str) -> nn.Module:
-    """Return the module that a heat map reads: that of the cells, or the layer of that name."""
-    return network.cell if method == "cells" and isinstance(network, PatchNet) else network.get_submodule(layer)
+    """Return the module that a heat map reads: the network itself for its cells, else the layer of that name."""
+    return network if method == "cells" else network.get_submodule(layer)
 
 
 def methods_of(chosen: Sequence[HeatMethod] | None, network: nn.Module) -> list[HeatMethod]:
@@ -160,7 +161,7 @@ def methods_of(chosen: Sequence[HeatMethod] | None, network: nn.Module) -> list[
     Raises:
         UserError: If the cells of a network are asked for that has none.
     """
-    has_cells = isinstance(network, PatchNet)
+    has_cells = cell_network(network) is not None
     if chosen is None:
         methods = [HeatMethod.grad_cam, HeatMethod.occlusion, HeatMethod.integrated_gradients]
         return [HeatMethod.cells, HeatMethod.grad_cam] if has_cells else methods

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fancnn.decisions.calibration import Calibration
+from fancnn.networks.cell_network import CellLogits, cell_network
 from fancnn.networks.outputs import logit_of_ng
 
 
@@ -48,8 +49,32 @@ class Ensemble(nn.Module):
         self.members = nn.ModuleList(members)
         self.calibrations = nn.ModuleList(Calibrate(Calibration.from_dict(plain)) for plain in calibrations)
 
+    @property
+    def has_cells(self) -> bool:
+        """Return whether all members judge by cells."""
+        return all(cell_network(member) is not None for member in self.members)
+
     def forward(self, images: Tensor) -> Tensor:
-        outputs = [member(images) for member in self.members]
+        return self._joined([member(images) for member in self.members])
+
+    def logits_and_cells(self, images: Tensor) -> CellLogits:
+        """Return the logits of the images, as `forward`, and those of the mean probability of each cell.
+
+        Members may have cells of other sizes: then each of the finest takes what the coarser ones say there.
+
+        Raises:
+            ValueError: If a member has no cells.
+        """
+        networks = [network for member in self.members if (network := cell_network(member)) is not None]
+        if len(networks) < len(self.members):
+            raise ValueError("a member of the ensemble has no cells")
+        judged = [network.logits_and_cells(images) for network in networks]
+        rows, columns = (max(of_member.cells.shape[side] for of_member in judged) for side in (1, 2))
+        cells = torch.stack([_as_fine(of_member.cells, rows, columns) for of_member in judged])
+        mean = torch.logsumexp(_log_sigmoid(cells), 0) - torch.logsumexp(_log_sigmoid(-cells), 0)
+        return CellLogits(self._joined([of_member.logits for of_member in judged]), mean)
+
+    def _joined(self, outputs: Sequence[Tensor]) -> Tensor:
         pairs = zip(outputs, self.calibrations, strict=True)
         logits = torch.stack([calibrate(logit_of_ng(of_member)) for of_member, calibrate in pairs])  # (members, batch)
         # log of p / (1 - p) for the mean p, in logarithms: certain members do not round to certainty
@@ -59,6 +84,12 @@ class Ensemble(nn.Module):
         shares = torch.stack([F.log_softmax(of_member[:, 1:], 1) for of_member in outputs])  # given NG
         kinds = torch.logsumexp(ng[..., None] + shares, 0)  # (batch, k - 1)
         return torch.cat([go[:, None], kinds], 1) - log(len(outputs))
+
+
+def _as_fine(cells: Tensor, rows: int, columns: int) -> Tensor:
+    if tuple(cells.shape[1:]) == (rows, columns):
+        return cells
+    return F.interpolate(cells[:, None], size=(rows, columns), mode="nearest")[:, 0]
 
 
 def _log_sigmoid(logits: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from fancnn.networks.cell_network import CellLogits
 from fancnn.networks.initializers import Start, initialize
 from fancnn.networks.layers import (
     activation_layer,
@@ -22,18 +22,6 @@ from fancnn.networks.layers import (
 POOLS = ("head", "max", "top_k", "log_sum_exp")
 STRIDES = (2, 4, 8, 16)
 SURE = -4.0  # logit of a fresh cell: nearly all cells of all images are good
-
-
-class CellLogits(NamedTuple):
-    """What a network makes of images.
-
-    Attributes:
-        logits: `(batch,)`, of the images.
-        cells: `(batch, rows, columns)`, of their cells.
-    """
-
-    logits: Tensor
-    cells: Tensor
 
 
 class CellPool(nn.Module):

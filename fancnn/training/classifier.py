@@ -14,7 +14,7 @@ from fancnn.augmentation import Augment, Plant
 from fancnn.data.datasets import Batch, MaskedBatch
 from fancnn.images.preprocess import in_unit_range
 from fancnn.model import Model
-from fancnn.networks import PatchNet
+from fancnn.networks.cell_network import cell_network, judged
 from fancnn.networks.outputs import logit_of_ng, probability_of_ng
 from fancnn.training.cell_loss import cell_loss
 from fancnn.training.divergence import validate_finite
@@ -65,7 +65,7 @@ class Classifier(TrainingModule):
         super().__init__(model, optimizer, schedule, augment, seed, description, layer_decay)
         self.loss, self.penalty, self.plant = loss, penalty, plant
         is_plain = getattr(loss, "is_plain", False) and not model.has_types  # of two outputs it is that of one
-        more = penalty is not None or isinstance(model.network, PatchNet)
+        more = penalty is not None or cell_network(model.network) is not None
         self.criteria: list[Tensor] | None = [] if more or not is_plain else None
         self.scores = {"train": EpochScores(), "val": EpochScores()}
 
@@ -77,7 +77,7 @@ class Classifier(TrainingModule):
         if self.plant is not None:
             pixels, labels, planted = self.plant(pixels, labels)
             masks = planted if masks is None else masks | planted
-        outputs, cells = self._judged(self.model.preprocess.normalised(pixels))
+        outputs, cells = judged(self.model.network, self.model.preprocess.normalised(pixels))
         outputs = outputs.float()  # the loss in float32 where the network ran in bfloat16
         self.scores["train"].update(logit_of_ng(outputs), probability_of_ng(labels))
         loss: Tensor = self.loss(outputs, labels)
@@ -89,12 +89,6 @@ class Classifier(TrainingModule):
         if self.criteria is not None:
             self.criteria.append(loss.detach())
         return loss
-
-    def _judged(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the network's outputs, and the logits of its cells if it has some."""
-        if isinstance(self.model.network, PatchNet):
-            return self.model.network.logits_and_cells(pixels)
-        return self.model.network(pixels), None
 
     def _targets(self, classes: Tensor) -> Tensor:
         """Return what the loss compares outputs with: of one output the label, of several the share of each class."""
