@@ -348,6 +348,8 @@ def model(
         outputs=names,
         thresholds=thresholds(settings.decision),
         metadata=CheckpointMetadata(backbones=backbones),
+        cell_threshold=settings.decision.cell_threshold,
+        mm_per_pixel=settings.data.mm_per_pixel,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,15 +17,18 @@ from fancnn.data.label_modes import ONE, known_type
 from fancnn.data.labeled_images import LabeledImage as ListedImage
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decisions.calibration import UNCALIBRATED, Calibration
+from fancnn.decisions.defect_boxes import CELL_THRESHOLD, located
 from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.images.decoding import Decoded, decode, decode_file, torch_parallel_map
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 from fancnn.images.reading import as_rgb
+from fancnn.metrics.defect_regions import DefectRegion
 from fancnn.metrics.defect_types import guessed
 from fancnn.metrics.predictions import FileScore, TypeGuess
 from fancnn.metrics.thresholds import Decision, Thresholds
+from fancnn.networks.cell_network import cell_network, judged
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 from fancnn.networks.weights import weights_hash
@@ -47,11 +50,48 @@ class Predictions:
     """What a model says of some images, in their order: P(NG), `(n,)` float64, and `GO`, `RECHECK` or `NG`.
 
     `types` has the likeliest type of each that is not GO; empty for GO, and throughout where a model has no types.
+    `cells` has P(NG) of each cell, `(n, rows, columns)`, and `regions` where the defect is, in pixels of each image as
+    it was given (a file as it is stored, upright): the hottest first, none where it is GO. Both are None where the
+    network has no cells.
     """
 
     probabilities: NDArray[np.float64]
     decisions: list[Decision]
     types: list[str]
+    cells: NDArray[np.float32] | None = None
+    regions: list[tuple[DefectRegion, ...]] | None = None
+
+
+class _Outputs(NamedTuple):
+    """What the network says of a batch; where it is not finite, numbers that say nothing.
+
+    Attributes:
+        logits: `(n,)`, of NG.
+        guesses: The likeliest type of each, were it NG.
+        finite: Which images have finite outputs.
+        cells: `(n, rows, columns)`, P(NG) of each cell; None where the network has none.
+    """
+
+    logits: NDArray[np.float64]
+    guesses: list[TypeGuess]
+    finite: NDArray[np.bool_]
+    cells: NDArray[np.float32] | None
+
+
+class _Score(NamedTuple):
+    """What the model says of one image; P(NG) is None, and nothing else known, where an output is not finite."""
+
+    probability: float | None
+    guess: TypeGuess = TypeGuess()
+    cells: NDArray[np.float32] | None = None
+    regions: tuple[DefectRegion, ...] | None = None
+
+
+class _Fitted(NamedTuple):
+    """An image `(3, *image_size)`, uint8, and the height and width that it had before."""
+
+    pixels: Tensor
+    size: tuple[int, int]
 
 
 class Model(nn.Module):
@@ -69,6 +109,8 @@ class Model(nn.Module):
         metadata: Where it comes from: epoch, configuration, versions, as its checkpoint says.
         seen_images: Which images it has seen, in which role.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
+        cell_threshold: Above it a cell is part of a region of the defect, where the network judges by cells.
+        mm_per_pixel: Millimetres of the part that a pixel of the stored images shows; None where not known.
 
     Attributes:
         gate: Lets images in that are within the limits, and no more at once than there is room for.
@@ -91,8 +133,11 @@ class Model(nn.Module):
         metadata: CheckpointMetadata = CheckpointMetadata(),  # noqa: B008  # frozen
         seen_images: SeenImages = NOTHING_SEEN,
         image_limits: ImageLimits | None = None,
+        cell_threshold: float = CELL_THRESHOLD,
+        mm_per_pixel: float | None = None,
     ) -> None:
         super().__init__()
+        self.cell_threshold, self.mm_per_pixel = cell_threshold, mm_per_pixel
         self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the images
         self.preprocess = preprocess
         self.classes = tuple(classes)
@@ -116,6 +161,11 @@ class Model(nn.Module):
     def has_types(self) -> bool:
         """Return whether it tells kinds of NG apart."""
         return len(self.outputs) > 2
+
+    @property
+    def has_cells(self) -> bool:
+        """Return whether its network judges by cells, so that it says where the defect is."""
+        return cell_network(self.network) is not None
 
     @property
     def calibration_ng_rate(self) -> float | None:
@@ -153,27 +203,30 @@ class Model(nn.Module):
         Raises:
             NotFiniteError: If an output of the network is NaN or infinite.
         """
-        logits, guesses, finite = self._outputs(images)
-        if not finite.all():
+        outputs = self._outputs(images)
+        if not (finite := outputs.finite).all():
             raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
-        return logits, guesses
+        return outputs.logits, outputs.guesses
 
     @torch.inference_mode()
-    def _outputs(self, images: Tensor) -> tuple[NDArray[np.float64], list[TypeGuess], NDArray[np.bool_]]:
-        """Return logits, likeliest types, and which images have finite outputs; the others have a logit of 0.
+    def _outputs(self, images: Tensor) -> _Outputs:
+        """Return what the network says of uint8 images `(batch, 3, h, w)`; logits that are not finite as 0.
 
         Always in float32, whatever training used, so that a decision does not depend on the processor.
         """
         was_training = self.training
         self.eval()
         with torch.autocast(self.device.type, enabled=False), full_float32(self.device.type):
-            outputs: Tensor = self.network(self.preprocess(images.to(self.device)))
+            outputs, cells = judged(self.network, self.preprocess(images.to(self.device)))
             finite = torch.isfinite(outputs).flatten(1).all(1) if outputs.ndim > 1 else torch.isfinite(outputs)
+            if cells is not None:
+                finite = finite & torch.isfinite(cells).flatten(1).all(1)
             outputs = torch.where(finite[:, None] if outputs.ndim > 1 else finite, outputs, 0.0)
             logits = logit_of_ng(outputs).double().cpu().numpy()
         self.train(was_training)
         guesses = guessed(outputs.cpu().numpy(), self.outputs) if self.has_types else [TypeGuess()] * len(logits)
-        return logits, guesses, finite.cpu().numpy()
+        heat = None if cells is None else cells.sigmoid().cpu().numpy()
+        return _Outputs(logits, guesses, finite.cpu().numpy(), heat)
 
     def probabilities(self, images: Tensor) -> NDArray[np.float64]:
         """Return P(NG) of uint8 images `(batch, 3, h, w)`: `(batch,)`, calibrated, computed in float64.
@@ -209,22 +262,21 @@ class Model(nn.Module):
         from_files = iter(scores)
         others = (item for item in items if not isinstance(item, str | os.PathLike))
         from_pixels = iter(self._score_pixels(self._pixels(item) for item in others))
-        scored = [
-            (score.probability, score.guess)
-            if isinstance(item, str | os.PathLike) and (score := next(from_files))
-            else next(from_pixels)
-            for item in items
+        scored: list[_Score | FileScore] = [
+            next(from_files) if isinstance(item, str | os.PathLike) else next(from_pixels) for item in items
         ]
         if undecided := [
             str(item) if isinstance(item, str | os.PathLike) else place
-            for place, (item, (probability, _)) in enumerate(zip(items, scored, strict=True))
-            if probability is None
+            for place, (item, score) in enumerate(zip(items, scored, strict=True))
+            if score.probability is None
         ]:
             raise NotFiniteError(undecided, len(items))
-        probabilities = np.array([probability for probability, _ in scored], dtype=np.float64)
+        probabilities = np.array([score.probability for score in scored], dtype=np.float64)
         decisions = [self.thresholds.decide(probability) for probability in probabilities]
-        types = ["" if name == "GO" else guess.name for name, (_, guess) in zip(decisions, scored, strict=True)]
-        return Predictions(probabilities, decisions, types)
+        types = ["" if name == "GO" else score.guess.name for name, score in zip(decisions, scored, strict=True)]
+        cells = [score.cells for score in scored if score.cells is not None]
+        regions = [score.regions or () for score in scored] if self.has_cells else None
+        return Predictions(probabilities, decisions, types, np.stack(cells) if cells else None, regions)
 
     def score_files(self, paths: Iterable[Path], workers: int | None = None) -> Iterator[FileScore]:
         """Score files in order, on all processors; memory does not grow with their number.
@@ -248,27 +300,38 @@ class Model(nn.Module):
 
     def _score(self, files: Iterable[Decoded]) -> list[FileScore]:
         batch = list(files)
-        scores = self._score_pixels(item.pixels for item in batch if item.pixels is not None)
-        scored = [(None, TypeGuess()) if item.pixels is None else next(scores) for item in batch]
+        scores = self._score_pixels(_Fitted(item.pixels, item.size) for item in batch if item.pixels is not None)
+        scored = [_Score(None) if item.pixels is None else next(scores) for item in batch]
         errors = [
-            NOT_FINITE if item.pixels is not None and probability is None else item.error
-            for item, (probability, _) in zip(batch, scored, strict=True)
+            NOT_FINITE if item.pixels is not None and score.probability is None else item.error
+            for item, score in zip(batch, scored, strict=True)
         ]
         return [
-            FileScore(item.path, item.sha256, probability, error, guess, item.pixel_sha256)
-            for item, (probability, guess), error in zip(batch, scored, errors, strict=True)
+            FileScore(
+                *(item.path, item.sha256, score.probability, error, score.guess, item.pixel_sha256),
+                cells=score.cells,
+                regions=score.regions,
+            )
+            for item, score, error in zip(batch, scored, errors, strict=True)
         ]
 
-    def _score_pixels(self, images: Iterable[Tensor]) -> Iterator[tuple[float | None, TypeGuess]]:
-        """Yield P(NG) and the likeliest type of each; None and no type where the network's output is not finite."""
+    def _score_pixels(self, images: Iterable[_Fitted]) -> Iterator[_Score]:
         for batch in _in_batches(images):
-            logits, guesses, finite = self._outputs(torch.stack(batch))
-            probabilities = self.calibration.probabilities(logits).tolist()
-            for probability, guess, is_finite in zip(probabilities, guesses, finite, strict=True):
-                yield (probability, guess) if is_finite else (None, TypeGuess())
+            outputs = self._outputs(torch.stack([item.pixels for item in batch]))
+            probabilities = self.calibration.probabilities(outputs.logits).tolist()
+            for row, (item, probability) in enumerate(zip(batch, probabilities, strict=True)):
+                if not outputs.finite[row]:
+                    yield _Score(None)
+                    continue
+                cells = None if outputs.cells is None else outputs.cells[row]
+                regions = located(
+                    *(cells, self.thresholds.decide(probability), item.size, self.preprocess.image_size),
+                    *(self.preprocess.resize, self.cell_threshold),
+                )
+                yield _Score(probability, outputs.guesses[row], cells, regions)
 
-    def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> Tensor:
-        """Return one image as `(3, *image_size)` uint8."""
+    def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> _Fitted:
+        """Return one image as the network gets it, before it is scaled."""
         if isinstance(image, Image.Image):
             image = as_rgb(image, self.preprocess.background, self.gate.limits)
         if isinstance(image, np.ndarray):
@@ -280,7 +343,8 @@ class Model(nn.Module):
             raise UserError(f"{FORMS}; got {type(image).__name__}")
         if tensor.ndim != 3 or tensor.shape[0] != 3 or tensor.dtype != torch.uint8 or tensor.numel() == 0:
             raise UserError(f"{FORMS}; got {type(image).__name__} {tuple(image.shape)} {image.dtype}")
-        return self.preprocess.fit(tensor[None].cpu())[0]
+        size = (int(tensor.shape[1]), int(tensor.shape[2]))
+        return _Fitted(self.preprocess.fit(tensor[None].cpu())[0], size)
 
 
 def _in_batches(items: Iterable[T]) -> Iterator[list[T]]:

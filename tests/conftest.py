@@ -94,6 +94,33 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "inspector.onnx"
 
 
+CELLS = (
+    *("model=patches", "model.network.widths=[8,16]", "model.network.stride=4", "data.image_size=[24,20]"),
+    *("model.optimizer.lr=0.01", "trainer.max_epochs=6", "trainer.accelerator=cpu", "data.test_fraction=0.2"),
+    *("data.mm_per_pixel=0.1", "report=false"),
+)
+
+
+@pytest.fixture(scope="session")
+def cell_run(tmp_path_factory: pytest.TempPathFactory, image_folder: Path) -> Path:
+    """A finished run on `images` whose network judges by cells of 4 pixels; tests leave it as it is."""
+    from fancnn.train.train import train
+
+    output = tmp_path_factory.mktemp("cells") / "run"
+    train(compose_train(output, *CELLS, f"data.root={image_folder}"))
+    return output
+
+
+@pytest.fixture(scope="session")
+def cell_exported(cell_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`cell_run` as an ONNX file."""
+    from fancnn.export.export import export
+
+    folder = tmp_path_factory.mktemp("cells_exported")
+    assert export(compose_command("export", ExportSettings, f"run={cell_run}", f"output_dir={folder}"))
+    return folder / "inspector.onnx"
+
+
 @pytest.fixture
 def export_takes_exported(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`export` of `trained_run` takes the file that there is: where it goes is tested, not how it is written."""

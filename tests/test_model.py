@@ -8,6 +8,7 @@ from PIL import Image
 import fancnn
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import read_predictions
+from fancnn.metrics.thresholds import Thresholds
 
 
 @pytest.fixture
@@ -45,6 +46,29 @@ def test_a_batch_of_arrays_or_tensors_is_many_images(model: fancnn.Model) -> Non
     assert len(model.predict(np.zeros((5, 9, 9, 3), np.uint8)).decisions) == 5
     assert len(model.predict(torch.zeros(4, 3, 9, 9, dtype=torch.uint8)).decisions) == 4
     assert len(model.predict(np.zeros((9, 9), np.uint8)).decisions) == 1
+
+
+def test_a_network_with_cells_says_where_in_pixels_of_the_image_as_it_came(cell_run: Path, image_folder: Path) -> None:
+    """What is twice as large or padded has its defect at the same place of itself."""
+    model = fancnn.load(cell_run)
+    model.thresholds = Thresholds.single(0.0)  # all are NG
+    image = Image.open(image_folder / "NG/scratch/000.png")
+    large = image.resize((5 * image.width, 3 * image.height), Image.Resampling.NEAREST)
+    found = model.predict([image_folder / "NG/scratch/000.png", image, np.asarray(large)])
+    assert found.cells is not None
+    assert found.cells.shape == (3, 6, 5)
+    assert found.regions is not None
+    stored, small, big = found.regions
+    assert stored == small
+    assert small[0].probability == pytest.approx(found.cells[1].max(), abs=1e-6)
+    assert [one.box for one in big] == [(5 * one.left, 3 * one.top, 5 * one.right, 3 * one.bottom) for one in small]
+    model.thresholds = Thresholds.single(1.0)
+    assert model.predict(image).regions == [()]
+
+
+def test_a_network_without_cells_says_nothing_of_where(model: fancnn.Model) -> None:
+    found = model.predict(np.zeros((9, 9, 3), np.uint8))
+    assert (model.has_cells, found.cells, found.regions) == (False, None, None)
 
 
 def test_no_images_give_no_predictions(model: fancnn.Model) -> None:

@@ -24,7 +24,7 @@ from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.run import Run
-from fancnn.metrics.predictions import Prediction, write_predictions
+from fancnn.metrics.predictions import Prediction, decided, write_predictions
 from fancnn.metrics.score_registry import SCORES
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_split, read_metrics, read_run_predictions, split_metrics, write_metrics
@@ -115,9 +115,7 @@ def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256:
     chosen = _chosen_together(settings, rows)
     split = None if chosen.reason.startswith("fixed") else "test"
     thresholds = chosen.thresholds
-    rows = [
-        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
-    ]
+    rows = [decided(row, thresholds) for row in rows]
     write_predictions(rows, Run(run).predictions)
     splits = {"test": split_metrics(rows, thresholds, *line_of(settings.line), searched=split == "test")}
     means = {

@@ -1,6 +1,7 @@
 """The row of the prediction table that a labelled image gets."""
 
 from fancnn.data.labeled_images import LabeledImage
+from fancnn.metrics.defect_regions import DefectRegion
 from fancnn.metrics.predictions import Prediction, TypeGuess
 from fancnn.metrics.thresholds import Thresholds
 
@@ -15,6 +16,8 @@ def predicted(
     guess: TypeGuess = TypeGuess(),  # noqa: B008  # a tuple
     seen: str = "",
     weights_sha256: str = "",
+    regions: tuple[DefectRegion, ...] | None = None,
+    mm_per_pixel: float | None = None,
 ) -> Prediction:
     """Return the row of an image whose truth is known; `seen` as `SeenImages.column` gives it."""
     return Prediction(
@@ -34,4 +37,6 @@ def predicted(
         pixel_sha256=image.pixel_sha256,
         seen=seen,
         weights_sha256=weights_sha256,
+        regions=regions,
+        mm_per_pixel=mm_per_pixel,
     )

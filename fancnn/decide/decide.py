@@ -25,7 +25,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import remove, write_atomically
 from fancnn.files.run import BEST, Run
 from fancnn.files.run_folders import DECIDING, at_work
-from fancnn.metrics.predictions import Prediction, columns, with_truth, write_predictions
+from fancnn.metrics.predictions import Prediction, columns, decided, with_truth, write_predictions
 from fancnn.metrics.prior_shift import mix_in_words
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
@@ -34,6 +34,7 @@ from fancnn.runs.known_line import costs_of, known_line, line_of
 from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_metrics, write_metrics
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.scoring import print_scores
+from fancnn.runs.stored_regions import with_regions
 from fancnn.settings.choices import DecisionRule, to_dict
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings, validate_costs, validate_promise
 from fancnn.system.console import say
@@ -104,6 +105,8 @@ def _kept(
     checkpoint, metrics = checkpoints.find(run, (BEST,)), read_metrics(Run(run).metrics, deciding=True)
     model = checkpoints.load(checkpoint, deciding=True)
     model.thresholds = chosen.thresholds
+    other_cells = rule is not None and rule.cell_threshold != model.cell_threshold
+    model.cell_threshold = model.cell_threshold if rule is None else rule.cell_threshold
     known = line or known_line(NO_LINE, metrics.line)
     facts = decision_facts(chosen.reason, split, known, rule)
     rows = _with_hashes(read_run_predictions(Run(run).predictions, deciding=True), run)
@@ -112,9 +115,11 @@ def _kept(
     with _deciding(run):
         checkpoints.store_decision(checkpoint, model, facts)
     rows = [
-        replace(row, seen=seen, decision=_decision_of(row, chosen.thresholds))
+        decided(replace(row, seen=seen, regions=None if other_cells else row.regions), chosen.thresholds)
         for row, seen in zip(rows, model.seen_images.column(rows), strict=True)
     ]
+    if not metrics.scored_by:  # else each image was judged by a model of its own, and so was where its defect is
+        rows = with_regions(model, rows, Path(metrics.root or ""))
     write_predictions(rows, Run(run).predictions)
     splits = {
         name: split_metrics(
@@ -144,10 +149,6 @@ def _deciding(run: Path) -> Iterator[None]:
         if not was_cut_short:
             remove(run / DECIDING)
         raise
-
-
-def _decision_of(row: Prediction, thresholds: Thresholds) -> str:
-    return row.decision if row.probability is None else thresholds.decide(row.probability)
 
 
 def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:

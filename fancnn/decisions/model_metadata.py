@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 from fancnn.decisions.backbone import BACKBONES
+from fancnn.decisions.defect_boxes import CELL_THRESHOLD
 from fancnn.files.plain_data import (
     Kind,
     Mismatch,
@@ -24,6 +25,7 @@ from fancnn.files.plain_data import (
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.choices import to_dict
 from fancnn.settings.groups import DecisionSettings, LineSettings, PreprocessSettings
+from fancnn.settings.validation import LEAST_MM, MOST_MM
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
 MOST_CLASSES = 100_000
@@ -149,11 +151,15 @@ class StoredModelMetadata(ModelMetadata):
         preprocess: By the keys of `PreprocessSettings`; those that an earlier version did not know have its values.
         runs: In an ensemble, the run folders of its members.
         seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
+        cell_threshold: Above it a cell is part of a region of the defect, where the network has cells.
+        mm_per_pixel: Of the stored images; None where not known.
     """
 
     preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
     runs: list[str] | None = None
     seen: Annotated[Mapping[str, Any] | None, anything] = None  # read by `SeenImages.from_dict`
+    cell_threshold: Annotated[float, number_between(0, 1)] = CELL_THRESHOLD
+    mm_per_pixel: Annotated[float | None, optional(number_between(LEAST_MM, MOST_MM))] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +204,10 @@ class CheckpointMetadata(StoredModelMetadata):
     def to_dict(self) -> dict[str, Any]:
         """Return what a checkpoint keeps: keys that say nothing stay away, but for those whose null says something."""
         null_says_something = ("epoch", "decision_split", "decision_rule")
-        of_an_inspector = ("classes", "go_class", "outputs", "thresholds", "calibration", "decision_split")
+        of_an_inspector = (
+            *("classes", "go_class", "outputs", "thresholds", "calibration", "decision_split"),
+            *("cell_threshold", "mm_per_pixel"),
+        )
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             name: value

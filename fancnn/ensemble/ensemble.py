@@ -26,7 +26,7 @@ from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.run import BEST, LAST, Run
-from fancnn.metrics.predictions import Prediction, columns, write_predictions
+from fancnn.metrics.predictions import Prediction, columns, decided, write_predictions
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
 from fancnn.runs import checkpoints
@@ -35,6 +35,7 @@ from fancnn.runs.metrics_file import RunMetrics, read_metrics, read_run_predicti
 from fancnn.runs.recorded_looks import record_look
 from fancnn.runs.run_summary import print_next
 from fancnn.runs.scoring import print_scores
+from fancnn.runs.stored_regions import with_regions
 from fancnn.settings.groups import SPLIT_NAMES, validate_costs
 from fancnn.system.console import say
 from fancnn.system.installation import versions
@@ -66,16 +67,15 @@ def ensemble(settings: EnsembleSettings) -> Path:
     chosen = choose_on(settings.decision, line, [row for row in rows if row.split == looked_at])
     if not one_split and settings.decision.rule != "fixed":
         chosen = not_measured(chosen, "the ensemble")
-    joined.thresholds = chosen.thresholds
+    joined.thresholds, joined.cell_threshold = chosen.thresholds, settings.decision.cell_threshold
     if chosen_split(settings.decision):
         chosen_on = [row for row in rows if row.split == looked_at]
         joined.seen_images = joined.seen_images.merged(SeenImages.of(thresholds=chosen_on))
     if one_split:  # each row has the mean of all members; elsewhere that of one, which had not seen it
         rows = [replace(row, seen=seen) for row, seen in zip(rows, joined.seen_images.column(rows), strict=True)]
-    rows = [
-        row if row.probability is None else replace(row, decision=chosen.thresholds.decide(row.probability))
-        for row in rows
-    ]
+    rows = [decided(row, chosen.thresholds) for row in rows]
+    if one_split:
+        rows = with_regions(joined, rows, Path(models[0].metadata.root))
     split = looked_at if chosen_split(settings.decision) else None
     facts = decision_facts(chosen.reason, split, line, settings.decision)
     print_decision(chosen, split)
@@ -158,6 +158,7 @@ def _joined(models: Sequence[Model]) -> Model:
         outputs=names,
         calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
         metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None, backbones=_backbones(models)),
+        mm_per_pixel=first.mm_per_pixel if len({model.mm_per_pixel for model in models}) == 1 else None,
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
         ),  # their thresholds are gone
@@ -200,10 +201,10 @@ def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
         raise UserError(
             f"{unknown[0]} has no probability in the predictions.csv of one of the runs: nothing to average"
         )
-    # what the mean's likeliest type is the tables do not say: the likeliest type of each is all they have
-    untyped: dict[str, Any] = {"true_type": "", "found_type": "", "type_share": None}
+    # what the mean's likeliest type is, and its cells, the tables do not say: they have the outcome of each member
+    own: dict[str, Any] = {"true_type": "", "found_type": "", "type_share": None, "regions": None}
     return [
-        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path])), **untyped)
+        replace(row, probability=float(np.mean([table[row.path].probability for table in by_path])), **own)
         for row in shared
     ]
 
@@ -228,6 +229,8 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         version=checkpoints.VERSION,
         complete=True,
         thresholds=astuple(model.thresholds),
+        cell_threshold=model.cell_threshold,
+        mm_per_pixel=model.mm_per_pixel,
         calibration=model.calibration.to_dict(),
         seen=model.seen_images.to_dict(),
         versions=versions(),

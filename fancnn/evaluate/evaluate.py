@@ -51,7 +51,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     own = not elsewhere or (settings.split is not None and not has_splits(root))
     images = _own_split(known, settings.split) if own else _other_images(root, model, settings)
     files = model.score_files(root / image.path for image in images)
-    scores = list(track(files, "scoring images", len(images)))
+    scores = [replace(score, cells=None) for score in track(files, "scoring images", len(images))]  # maps are large
     if own:
         _validate_unchanged(root, images, scores)
     else:
@@ -75,6 +75,8 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
             guess=score.guess,
             seen=seen,
             weights_sha256=weights,
+            regions=score.regions,
+            mm_per_pixel=model.mm_per_pixel if model.has_cells else None,
         )
         for image, score, seen in zip(images, scores, model.seen_images.column(images), strict=True)
     ]

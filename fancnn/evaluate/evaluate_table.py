@@ -8,7 +8,7 @@ from typing import Any
 from fancnn.errors import UserError
 from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import Run
-from fancnn.metrics.predictions import Prediction, validate_each_once, with_truth, write_predictions
+from fancnn.metrics.predictions import Prediction, decided, validate_each_once, with_truth, write_predictions
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import RunMetrics, read_run_predictions, split_metrics, write_metrics
@@ -47,11 +47,9 @@ def evaluate_table(settings: EvaluateSettings) -> Evaluated:
         split = f" of the split {settings.split}" if settings.split else ""
         raise UserError(f"{settings.table} has no row{split} with a label and a probability: nothing can be scored")
     thresholds = asked_thresholds(settings, Thresholds.single(0.5))
-    decided = [
-        row if row.probability is None else replace(row, decision=thresholds.decide(row.probability)) for row in rows
-    ]
+    rows = [decided(row, thresholds) for row in rows]
     metrics = RunMetrics(**given_thresholds() if said_thresholds(settings) else {})
-    return state(settings, str(settings.table), decided, thresholds, settings.line, metrics)
+    return state(settings, str(settings.table), rows, thresholds, settings.line, metrics)
 
 
 def said_thresholds(settings: EvaluateSettings) -> bool:

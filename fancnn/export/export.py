@@ -39,6 +39,8 @@ def export(settings: ExportSettings) -> bool:
         )
     checkpoint = checkpoints.find(settings.run, (BEST, LAST))
     model = checkpoints.load(checkpoint, image_limits=settings.image_limits)
+    if settings.mm_per_pixel is not None:
+        model.mm_per_pixel = settings.mm_per_pixel
     facts = described(model, checkpoint, settings.format)
     if settings.input:
         what, images = images_in(settings.input, model)

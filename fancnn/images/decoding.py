@@ -24,7 +24,8 @@ B = TypeVar("B")
 class Decoded:
     """One file after reading: `pixels` `(3, height, width)` uint8, or None and the reason in `error`.
 
-    `pixel_sha256` is of the pixels as decoded, before the resize; `too_large` says that the limits alone keep it out.
+    `pixel_sha256` is of the pixels as decoded, before the resize, and `size` their height and width; `too_large` says
+    that the limits alone keep it out.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Decoded:
     error: str = ""
     pixel_sha256: str = ""
     too_large: bool = False
+    size: tuple[int, int] = (0, 0)
 
 
 def decode(
@@ -85,6 +87,7 @@ def decode_file(path: Path, preprocess: Preprocess, gate: ImageGate = DEFAULT_GA
             with decoded(content, preprocess.background, gate, work=preprocess.fitting_bytes) as image:
                 images = torch.from_numpy(image).permute(2, 0, 1)[None]  # (1, 3, height, width)
                 pixels = preprocess.fit(images)[0].contiguous()
-                return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(image))
+                size = (image.shape[0], image.shape[1])
+                return Decoded(path, sha256, pixels, pixel_sha256=pixel_hash(image), size=size)
     except UnreadableImage as error:
         return Decoded(path, sha256, None, str(error), too_large=error.too_large)

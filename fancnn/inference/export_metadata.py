@@ -19,13 +19,16 @@ format version 2:
 | split_sha256 | which split it was trained on |
 | backbones | where weights come from that learnt elsewhere, by the keys of `Backbone`; null where none, absent before |
 | seen | which images the model has seen, in which role, as `SeenImages.to_dict` gives it; absent before |
+| has_cells | whether the network judges by cells, so that the file gives their map; absent before, which is false |
+| cell_threshold | P(NG) above which cells are boxed as the defect; absent before |
+| mm_per_pixel | millimetres of the part that a pixel of the stored images shows; null where not known, absent before |
 | opset | of ONNX; null in other formats |
 | versions | of fancnn and torch, and of what wrote the file |
 | sealed | true: the file has a seal (see `fancnn.files.seals`), without which it is damaged; absent before |
 
 Version 1 called `decision_split` `decision_part`, and its tensor of images `pictures`.
 
-The file takes one tensor and gives three or four:
+The file takes one tensor and gives three to five:
 
 | tensor | meaning |
 | --- | --- |
@@ -34,6 +37,9 @@ The file takes one tensor and gives three or four:
 | logit | `(batch,)`, float32: of NG as the network has it, not calibrated |
 | pixels | `(batch, 3, *image_size)`, float32: whole grey levels from 0 to 255, after the resize |
 | type_shares | `(batch, types)`, float32, where there are types: the share of P(NG) of each, as in `outputs[1:]` |
+| cells | `(batch, rows, columns)`, float32, with has_cells: P(NG) of each cell; together they cover `pixels` evenly |
+
+What boxes follow from `cells`: see `fancnn.decisions.defect_boxes`.
 """
 
 import json
@@ -58,11 +64,13 @@ class ExportMetadata(StoredModelMetadata):
 
     Attributes:
         checkpoint_sha256: Of the checkpoint file that it was exported from.
+        has_cells: Whether it gives P(NG) of each cell, too.
         opset: Of ONNX; None in other formats.
         sealed: Whether the file has a seal.
     """
 
     checkpoint_sha256: str = ""
+    has_cells: bool = False
     opset: Annotated[int | None, optional(whole(1))] = None
     sealed: bool = False
 
@@ -91,7 +99,8 @@ class ExportMetadata(StoredModelMetadata):
     @property
     def tensors(self) -> list[str]:
         """Return the names of what it gives, in order."""
-        return ["probability", "logit", "pixels", *(["type_shares"] if self.types else [])]
+        optional = {"type_shares": bool(self.types), "cells": self.has_cells}
+        return ["probability", "logit", "pixels", *(name for name, there in optional.items() if there)]
 
     def as_text(self) -> str:
         return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, ensure_ascii=False)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fancnn.inference.triangle_resize import TriangleResize
 from fancnn.model import Model
+from fancnn.networks.cell_network import judged
 from fancnn.networks.ensemble_network import Calibrate
 from fancnn.networks.outputs import logit_of_ng
 
@@ -19,8 +20,8 @@ class ExportModule(nn.Module):
 
     Shape:
         - Input: `(batch, any height, any width, 3)`, uint8, RGB: as cameras and decoders give images.
-        - Output: as `fancnn.inference.export_metadata` lists them: probability, logit, pixels and, with types,
-          type_shares.
+        - Output: as `fancnn.inference.export_metadata` lists them: probability, logit, pixels, with types type_shares,
+          and cells where the network judges by them.
     """
 
     def __init__(self, model: Model) -> None:
@@ -33,7 +34,9 @@ class ExportModule(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         pixels = self.resize(images)
-        outputs = self.network(self.preprocess.normalised(pixels / 255))
+        outputs, cells = judged(self.network, self.preprocess.normalised(pixels / 255))
         logit = logit_of_ng(outputs)
-        tensors = (torch.sigmoid(self.calibrate(logit)), logit, pixels)
-        return (*tensors, torch.softmax(outputs[:, 1:], 1)) if self.has_types else tensors
+        tensors: tuple[Tensor, ...] = (torch.sigmoid(self.calibrate(logit)), logit, pixels)
+        if self.has_types:
+            tensors += (torch.softmax(outputs[:, 1:], 1),)
+        return tensors if cells is None else (*tensors, torch.sigmoid(cells))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fancnn.decisions.defect_boxes import located
 from fancnn.errors import NOT_FINITE, NotFiniteError, UserError
 from fancnn.files.regular_files import read_regular
 from fancnn.files.seals import Content, NotAsWrittenError, is_sealed
@@ -21,9 +22,11 @@ from fancnn.images.image_headers import validate_size
 from fancnn.images.parallel_map import parallel_map
 from fancnn.images.reading import FORMATS, UnreadableImage, decoded, pixel_hash, read_image
 from fancnn.inference.export_metadata import INPUT, INPUT_BEFORE, KEY, ExportMetadata
+from fancnn.metrics.defect_regions import DefectRegion
 from fancnn.metrics.predictions import FileScore, TypeGuess
 from fancnn.metrics.thresholds import Decision, Thresholds
 from fancnn.settings.groups import ImageLimits
+from fancnn.settings.validation import MOST_SIDE, is_count
 
 BATCH_SIZE = 8
 MOST_BYTES = 2 * 2**30  # of a file: an ONNX file cannot be larger
@@ -43,12 +46,25 @@ class Found:
         decisions: `GO`, `RECHECK` or `NG` at the file's thresholds.
         type_shares: `(n, types)`, float64: the share of P(NG) that each type has; `(n, 0)` where there are no types.
         guesses: The likeliest type of each image, were it NG, and its share; without a name where there are no types.
+        cells: `(n, rows, columns)`, float32: P(NG) of each cell; None where the network has none.
+        regions: Where the defect is, in pixels of each image: the hottest first, none where it is GO; None as `cells`.
     """
 
     probabilities: NDArray[np.float64]
     decisions: list[Decision]
     type_shares: NDArray[np.float64]
     guesses: list[TypeGuess]
+    cells: NDArray[np.float32] | None = None
+    regions: list[tuple[DefectRegion, ...]] | None = None
+
+
+class _Outputs(NamedTuple):
+    """What the file gives for images: `(n,)`, `(n, types)`, `(n, rows, columns)`, and for which all of it is finite."""
+
+    probabilities: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    cells: NDArray[np.float32] | None
+    finite: NDArray[np.bool_]
 
 
 class ExportedModel:
@@ -86,11 +102,12 @@ class ExportedModel:
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
         self.facts = ExportMetadata.from_text(text, str(self.path), sealed=sealed)
         self._input = _validated_input(self._session, self.facts, self.path)
+        self._grid = _validated_grid(self._session, self.facts, self.path)
         self.thresholds = Thresholds(*self.facts.thresholds)
         self.seen_images = self.facts.seen_images
         self._giving_back = onnx_runtime().RunOptions()
         self._giving_back.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-        self._wanted = ["probability", "logit", *(["type_shares"] if self.facts.types else [])]
+        self._wanted = [name for name in self.facts.tensors if name != "pixels"]
 
     @property
     def classes(self) -> list[str]:
@@ -120,6 +137,16 @@ class ExportedModel:
         """Return whether it tells kinds of NG apart."""
         return bool(self.facts.types)
 
+    @property
+    def has_cells(self) -> bool:
+        """Return whether its network judges by cells, so that it says where the defect is."""
+        return self.facts.has_cells
+
+    @property
+    def mm_per_pixel(self) -> float | None:
+        """Return the millimetres of the part that a pixel of the stored images shows; None where not known."""
+        return self.facts.mm_per_pixel
+
     def score(self, images: Sequence[NDArray[np.uint8]]) -> Found:
         """Return P(NG) and decisions for decoded images.
 
@@ -131,14 +158,17 @@ class ExportedModel:
             UserError: If one is not of that form, or larger than the limits allow.
             NotFiniteError: If what the file gives for one is NaN or infinite: then there is no decision on any.
         """
-        probabilities, shares, finite = self._outputs(images)
-        if not finite.all():
+        outputs = self._outputs(images)
+        if not (finite := outputs.finite).all():
             raise NotFiniteError(np.flatnonzero(~finite).tolist(), len(finite))
+        regions = [self._regions(outputs, row, image) for row, image in enumerate(images)]
         return Found(
-            probabilities,
-            [self.thresholds.decide(probability) for probability in probabilities],
-            shares,
-            self._guessed(shares),
+            outputs.probabilities,
+            [self.thresholds.decide(probability) for probability in outputs.probabilities],
+            outputs.shares,
+            self._guessed(outputs.shares),
+            outputs.cells,
+            [of_image or () for of_image in regions] if self.has_cells else None,
         )
 
     def validate_finite(self) -> None:
@@ -227,37 +257,52 @@ class ExportedModel:
         return [*scores, *self._scored(waiting)]
 
     def _scored(self, files: Sequence[tuple[Path, str, NDArray[np.uint8]]]) -> list[FileScore]:
-        probabilities, shares, finite = self._outputs([image for _, _, image in files])
-        guesses = self._guessed(shares)
+        outputs = self._outputs([image for _, _, image in files])
+        guesses = self._guessed(outputs.shares)
         return [
-            FileScore(path, sha256, float(probability), "", guess, pixel_hash(image))
-            if is_finite
-            else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(image))
-            for (path, sha256, image), probability, guess, is_finite in zip(
-                files, probabilities, guesses, finite, strict=True
+            FileScore(
+                *(path, sha256, float(outputs.probabilities[row]), "", guesses[row], pixel_hash(image)),
+                cells=None if outputs.cells is None else outputs.cells[row],
+                regions=self._regions(outputs, row, image),
             )
+            if outputs.finite[row]
+            else FileScore(path, sha256, None, NOT_FINITE, pixel_sha256=pixel_hash(image))
+            for row, (path, sha256, image) in enumerate(files)
         ]
 
-    def _outputs(
-        self, images: Sequence[NDArray[np.uint8]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Return P(NG) `(n,)`, shares of types `(n, types)`, and for which images all that the file gives is finite."""
+    def _regions(self, outputs: _Outputs, row: int, image: NDArray[np.uint8]) -> tuple[DefectRegion, ...] | None:
+        """Return where the defect of one image is, as the file's thresholds decide it."""
+        cells, preprocess = None if outputs.cells is None else outputs.cells[row], self.facts.preprocess
+        decision = self.thresholds.decide(float(outputs.probabilities[row]))
+        size = (image.shape[0], image.shape[1])
+        return located(
+            *(cells, decision, size, preprocess["image_size"], preprocess["resize"], self.facts.cell_threshold)
+        )
+
+    def _outputs(self, images: Sequence[NDArray[np.uint8]]) -> _Outputs:
         for image in images:
             validate_image(image)
             validate_size(image.shape[1], image.shape[0], self.gate.limits)
         parts = [self._of_one_size(batch) for batch in batches(images)]
-        probabilities = np.concatenate([np.zeros(0), *(part[0] for part in parts)])
-        logits = np.concatenate([np.zeros(0), *(part[1] for part in parts)])
-        shares = np.zeros((len(probabilities), 0))
-        if count := len(self.facts.types):
-            shares = np.concatenate([np.zeros((0, count)), *(part[2] for part in parts)])
+        none = {"type_shares": np.zeros((0, len(self.facts.types))), "cells": np.zeros((0, *self._grid), np.float32)}
+        probabilities, logits, shares, cells = (
+            np.concatenate([none.get(name, np.zeros(0)), *(part[name] for part in parts if name in part)])
+            for name in ("probability", "logit", "type_shares", "cells")
+        )
+        if not self.facts.types:
+            shares = np.zeros((len(probabilities), 0))
         finite = np.isfinite(probabilities) & np.isfinite(logits) & np.isfinite(shares).all(axis=1)
-        return probabilities, shares, finite
+        if self.has_cells:
+            finite &= np.isfinite(cells).all(axis=(1, 2))
+        return _Outputs(probabilities, shares, cells if self.has_cells else None, finite)
 
-    def _of_one_size(self, batch: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
+    def _of_one_size(self, batch: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         options = self._giving_back if batch.size > MOST_KEPT else None
         tensors = self._session.run(self._wanted, {self._input: batch}, options)
-        return [values.astype(np.float64) for values in tensors]
+        return {
+            name: values if name == "cells" else values.astype(np.float64)
+            for name, values in zip(self._wanted, tensors, strict=True)
+        }
 
     def _guessed(self, shares: NDArray[np.float64]) -> list[TypeGuess]:
         if not self.facts.types:
@@ -323,6 +368,16 @@ def _validated_input(session: Any, facts: ExportMetadata, path: Path) -> str:
         raise UserError(f"{path} is damaged: expected a share for each of the types {', '.join(facts.types)}")
     name: str = taken[0].name
     return name
+
+
+def _validated_grid(session: Any, facts: ExportMetadata, path: Path) -> tuple[int, int]:
+    """Return how many rows and columns of cells the file gives; none where its network has none."""
+    if not facts.has_cells:
+        return 0, 0
+    (shape,) = [output.shape for output in session.get_outputs() if output.name == "cells"]
+    if len(shape) != 3 or not all(is_count(side) and side <= MOST_SIDE for side in shape[1:]):
+        raise UserError(f"{path} is damaged: expected P(NG) of rows and columns of cells, got the shape {shape}")
+    return shape[1], shape[2]
 
 
 def session_of(content: bytes, path: Path, threads: int) -> Any:

@@ -17,6 +17,13 @@ images (see `fancnn.metrics.prior_shift`); the column is there only if `predict`
 | true_type | what the model calls the type of an NG image; empty where that is not known, or no type of the model |
 | found_type | the likeliest type, were the image NG; `predict` leaves it out where it decides GO |
 | type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
+| regions | how many places of the image hold a defect, 0 where it is decided GO; empty where that is not known |
+| region_x, region_y | middle of the hottest of them, pixels of the stored image from its upper left corner |
+| region_width, region_height | size of its box, pixels |
+| region_probability | P(NG) of its hottest cell |
+| region_boxes | all of them, the hottest first: `left,top to right,bottom at x,y: probability`, between them `; ` |
+| region_x_mm, region_y_mm, region_width_mm, region_height_mm | the same four in millimetres |
+| mm_per_pixel | of the stored image, as the model or the command line has it |
 | error | why an image could not be read, or has no decision; empty otherwise |
 | sha256, pixel_sha256 | of the file's bytes and of its decoded pixels, as in `split.csv`; empty where not known |
 | seen | the roles in which the model has seen the image, separated by blanks: `weights`, `epoch`, `calibration`,
@@ -25,7 +32,9 @@ images (see `fancnn.metrics.prior_shift`); the column is there only if `predict`
 exported files and of other programs |
 | version | 1 |
 
-The three columns of types are there only if the model has types (`model.labels=defect_types`).
+The three columns of types are there only if the model has types (`model.labels=defect_types`), those of regions only if
+its network judges by cells (`model=patches`), see `fancnn.decisions.defect_boxes`, and those in millimetres only if
+`mm_per_pixel` is known. Tables of before have none of them.
 
 A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
@@ -34,7 +43,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +53,7 @@ from numpy.typing import NDArray
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.files.tables import read_table, table_writer
 from fancnn.metrics.confusion import ConfusionCounts
+from fancnn.metrics.defect_regions import DefectRegion, as_text, regions_from_text
 from fancnn.metrics.score_registry import score
 from fancnn.metrics.thresholds import Thresholds
 
@@ -55,12 +65,20 @@ COLUMNS = (
     *("sha256", "pixel_sha256", "seen", "weights_sha256"),
 )
 TYPE_COLUMNS = ("true_type", "found_type", "type_share")
+REGION_COLUMNS = (
+    *("regions", "region_x", "region_y", "region_width", "region_height", "region_probability", "region_boxes"),
+)
+MM_COLUMNS = ("region_x_mm", "region_y_mm", "region_width_mm", "region_height_mm", "mm_per_pixel")
 LINE_COLUMN = "line_probability"
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row of the table; `label` and `probability` are None where not known."""
+    """One row of the table; `label` and `probability` are None where not known.
+
+    `regions` has the places of the defect, the hottest first, none where the image is GO; None where they are not
+    known.
+    """
 
     path: str
     probability: float | None
@@ -79,6 +97,8 @@ class Prediction:
     seen: str = ""
     weights_sha256: str = ""
     line_probability: float | None = None
+    regions: tuple[DefectRegion, ...] | None = None
+    mm_per_pixel: float | None = None
 
     @property
     def content(self) -> str:
@@ -95,7 +115,20 @@ class Prediction:
             "class": self.class_name,
             **{name: getattr(self, name) for name in (*COLUMNS, *TYPE_COLUMNS, LINE_COLUMN) if name != "class"},
         }
+        values |= self._region_values()
         return {name: "" if value is None else value for name, value in values.items()}
+
+    def _region_values(self) -> dict[str, object]:
+        if self.regions is None:
+            return {}
+        values: dict[str, object] = {"regions": len(self.regions), "mm_per_pixel": self.mm_per_pixel}
+        if self.regions:
+            hottest, scale = self.regions[0], self.mm_per_pixel
+            for name in ("x", "y", "width", "height"):
+                values[f"region_{name}"] = getattr(hottest, name)
+                values[f"region_{name}_mm"] = None if scale is None else round(getattr(hottest, name) * scale, 6)
+            values |= {"region_probability": hottest.probability, "region_boxes": as_text(self.regions)}
+        return values
 
 
 class TypeGuess(NamedTuple):
@@ -107,7 +140,11 @@ class TypeGuess(NamedTuple):
 
 @dataclass(frozen=True)
 class FileScore:
-    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why there is no decision."""
+    """What a model says of one file: P(NG) and the likeliest type, or None and the reason why there is no decision.
+
+    `cells` has P(NG) of each cell, `(rows, columns)`, and `regions` the places of the defect at the model's thresholds;
+    both are None where the network has no cells.
+    """
 
     path: Path
     sha256: str
@@ -115,6 +152,8 @@ class FileScore:
     error: str
     guess: TypeGuess = TypeGuess()  # noqa: RUF009  # a tuple
     pixel_sha256: str = ""
+    cells: NDArray[np.float32] | None = field(default=None, compare=False)
+    regions: tuple[DefectRegion, ...] | None = None
 
     @property
     def not_finite(self) -> bool:
@@ -123,15 +162,20 @@ class FileScore:
 
 
 @contextmanager
-def prediction_writer(path: Path, *, types: bool = False, line: bool = False) -> Iterator[Callable[[Prediction], None]]:
+def prediction_writer(
+    path: Path, *, types: bool = False, line: bool = False, regions: bool = False, mm: bool = False
+) -> Iterator[Callable[[Prediction], None]]:
     """Give a function that adds a row to a table that appears whole, at the end.
 
     Args:
         path: Of the table.
         types: Whether it has the columns of types.
         line: Whether it has `line_probability`.
+        regions: Whether it has the columns of regions.
+        mm: Whether it has those in millimetres.
     """
-    columns = (*COLUMNS, *(TYPE_COLUMNS if types else ()), *((LINE_COLUMN,) if line else ()))
+    optional = ((TYPE_COLUMNS, types), (REGION_COLUMNS, regions), (MM_COLUMNS, mm), ((LINE_COLUMN,), line))
+    columns = (*COLUMNS, *(name for names, there in optional if there for name in names))
     with table_writer(path, columns, VERSION) as add:
         yield lambda prediction: add({name: value for name, value in prediction.row().items() if name in columns})
 
@@ -139,9 +183,23 @@ def prediction_writer(path: Path, *, types: bool = False, line: bool = False) ->
 def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
     rows = list(predictions)
     types = any(row.true_type or row.found_type for row in rows)
-    with prediction_writer(path, types=types, line=any(row.line_probability is not None for row in rows)) as add:
+    line = any(row.line_probability is not None for row in rows)
+    regions = any(row.regions is not None for row in rows)
+    mm = any(row.regions is not None and row.mm_per_pixel is not None for row in rows)
+    with prediction_writer(path, types=types, line=line, regions=regions, mm=mm) as add:
         for row in rows:
             add(row)
+
+
+def decided(row: Prediction, thresholds: Thresholds) -> Prediction:
+    """Return a row as other thresholds decide it; one that now is not GO has regions only if these are known."""
+    if row.probability is None:
+        return row
+    decision = thresholds.decide(row.probability)
+    regions = row.regions
+    if regions is not None:
+        regions = () if decision == "GO" else regions or None
+    return replace(row, decision=decision, regions=regions)
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -169,6 +227,8 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
         label=LABELS[label.lower()],
         type_share=_share(row, "type_share", place),
         line_probability=_share(row, LINE_COLUMN, place),
+        regions=_regions(row, place),
+        mm_per_pixel=_mm_per_pixel(row, place),
         **{name: row.get(name, "") for name in optional},
     )
 
@@ -179,6 +239,24 @@ def _share(row: Mapping[str, str], column: str, place: str) -> float | None:
     if share is not None and not 0 <= share <= 1:
         raise UserError(f"{place}: {column}={cell[:40]!r} should be a number in [0, 1] or empty")
     return share
+
+
+def _regions(row: Mapping[str, str], place: str) -> tuple[DefectRegion, ...] | None:
+    """Return the regions of a row; a table of another program may call something else so, and has no boxes."""
+    if "region_boxes" not in row or not row.get("regions", "").strip():
+        return None
+    try:
+        return regions_from_text(row["region_boxes"])
+    except ValueError as error:
+        raise UserError(f"{place}: region_boxes={error}") from error
+
+
+def _mm_per_pixel(row: Mapping[str, str], place: str) -> float | None:
+    cell = row.get("mm_per_pixel", "").strip() if "region_boxes" in row else ""
+    size = None if not cell else float(cell.replace(",", ".")) if _NUMBER.fullmatch(cell) else float("nan")
+    if size is not None and not 0 < size < float("inf"):
+        raise UserError(f"{place}: mm_per_pixel={cell[:40]!r} should be a number above 0 or empty")
+    return size
 
 
 def validate_each_once(predictions: Iterable[Prediction]) -> None:

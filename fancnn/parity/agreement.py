@@ -26,11 +26,12 @@ class Agreement:
         flips: Images that it decides otherwise.
         not_finite: Images for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
         probability_gap: The largest, of P(NG) and of shares of types.
+        map_gap: The largest, of P(NG) of cells; None where the network, or a file of before, has no cells.
         logit_gap: The largest, of logits before calibration.
         level_gap: The largest, in grey levels after the resize.
         values_apart: How many of the values after the resize differ.
         values: Of how many.
-        worst: The image with the largest gap of P(NG), `(h, w, 3)`.
+        worst: The image with the largest gap of P(NG), its own or of a cell, `(h, w, 3)`.
         worst_name: What it is called.
     """
 
@@ -40,6 +41,7 @@ class Agreement:
     flips: list[str] = field(default_factory=list)
     not_finite: list[str] = field(default_factory=list)
     probability_gap: float = 0.0
+    map_gap: float | None = None
     logit_gap: float = 0.0
     level_gap: float = 0.0
     values_apart: int = 0
@@ -49,8 +51,9 @@ class Agreement:
 
     @property
     def within(self) -> bool:
-        """Return no decision differs or is missing, and no probability by more than arithmetic explains."""
-        return not self.flips and not self.not_finite and self.probability_gap <= TOLERANCE
+        """Return whether no decision differs or is missing, and no probability by more than arithmetic explains."""
+        gap = max(self.probability_gap, self.map_gap or 0.0)
+        return not self.flips and not self.not_finite and gap <= TOLERANCE
 
 
 def agreements(
@@ -107,8 +110,13 @@ def _add(
     decisions = zip(names, own.ranks(expected["probability"]), thresholds.ranks(got["probability"]), strict=True)
     agreement.flips += [name for name, a, b in decisions if a != b]
     probability_gaps = np.abs(got["probability"].astype(np.float64) - expected["probability"])
-    if not agreement.not_finite and (agreement.worst is None or probability_gaps.max() > agreement.probability_gap):
-        place = int(probability_gaps.argmax())
+    gaps, before = probability_gaps, max(agreement.probability_gap, agreement.map_gap or 0.0)
+    if "cells" in expected and "cells" in got:
+        map_gaps = np.abs(got["cells"] - expected["cells"]).max(axis=(1, 2))
+        agreement.map_gap = max(agreement.map_gap or 0.0, float(map_gaps.max()))
+        gaps = np.maximum(gaps, map_gaps)
+    if not agreement.not_finite and (agreement.worst is None or gaps.max() > before):
+        place = int(gaps.argmax())
         agreement.worst, agreement.worst_name = batch[place], names[place]
     shares = gap(expected, got, "type_shares") if "type_shares" in expected else 0.0
     agreement.probability_gap = max(agreement.probability_gap, float(probability_gaps.max()), shares)

@@ -55,7 +55,10 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
         NotFiniteError: If the run gives NaN or infinity for an image, naming it.
         UserError: If a runtime does that, or no image could be read.
     """
-    runtimes, thresholds = runtimes_of(path), Thresholds(*facts_of(path).thresholds)
+    facts = facts_of(path)
+    runtimes, thresholds = runtimes_of(path), Thresholds(*facts.thresholds)
+    if model.has_cells and not facts.has_cells:
+        say(f"note: {path.name} does not say where the defect is, as the run does: export it again")
     results = agreements(model, runtimes, thresholds, images)
     if not results[0].images:
         raise UserError("no image could be read: there is nothing to compare on")
@@ -101,15 +104,16 @@ def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
-COLUMNS = ("runtime", "flips", "P(NG)", "logit", "levels", "of them")
+COLUMNS = ("runtime", "flips", "P(NG)", "map", "logit", "levels", "of them")
 
 
 def _row(agreement: Agreement) -> list[str]:
     if agreement.not_finite:  # a gap of the other images alone would be read as one of all
-        return [agreement.name, str(len(agreement.flips)), *["not finite"] * 3, "-"]
+        return [agreement.name, str(len(agreement.flips)), *["not finite"] * 4, "-"]
     share = 100 * agreement.values_apart / agreement.values
-    gaps = (agreement.probability_gap, agreement.logit_gap, agreement.level_gap)
-    return [agreement.name, str(len(agreement.flips)), *(f"{gap:.2g}" for gap in gaps), f"{share:.2g}%"]
+    gaps = (agreement.probability_gap, agreement.map_gap, agreement.logit_gap, agreement.level_gap)
+    shown = ("-" if gap is None else f"{gap:.2g}" for gap in gaps)
+    return [agreement.name, str(len(agreement.flips)), *shown, f"{share:.2g}%"]
 
 
 def _parting(model: Model, path: Path, runtime: Runtime, image: NDArray[np.uint8]) -> str:
@@ -134,7 +138,8 @@ def _print_runtimes(path: Path, results: Sequence[Agreement]) -> None:
         say('OpenVINO is not installed, and was not compared: pip install "fancnn[openvino]"')
     for agreement in results:
         if agreement.counts and not agreement.flips and not agreement.not_finite and not agreement.within:
-            say(f"{agreement.name}: no decision differs here, but P(NG) does by more than {TOLERANCE}: others may")
+            which = "P(NG) does" if agreement.probability_gap > TOLERANCE else "the map of cells does"
+            say(f"{agreement.name}: no decision differs here, but {which} by more than {TOLERANCE}: others may")
 
 
 def _validate_alike(model: Model, facts: ExportMetadata, path: Path) -> None:

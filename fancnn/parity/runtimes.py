@@ -23,6 +23,7 @@ from fancnn.inference.export_formats import FORMATS, needed
 from fancnn.inference.export_metadata import KEY, ExportMetadata
 from fancnn.inference.exported_model import checked_seal, content_of, session_of
 from fancnn.model import Model
+from fancnn.networks.cell_network import judged
 from fancnn.networks.full_float32 import full_float32
 from fancnn.networks.outputs import logit_of_ng
 
@@ -53,7 +54,7 @@ def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
     model.eval()
     pixels = model.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.autocast(model.device.type, enabled=False), full_float32(model.device.type):
-        outputs = model.network(model.preprocess(pixels.to(model.device)))
+        outputs, cells = judged(model.network, model.preprocess(pixels.to(model.device)))
     model.train(was_training)
     logits = logit_of_ng(outputs).double().cpu().numpy()
     tensors = {
@@ -61,7 +62,9 @@ def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
         "logit": logits,
         "probability": model.calibration.probabilities(logits),
     }
-    return tensors | ({"type_shares": torch.softmax(outputs[:, 1:], 1).cpu().numpy()} if model.has_types else {})
+    if model.has_types:
+        tensors["type_shares"] = torch.softmax(outputs[:, 1:], 1).cpu().numpy()
+    return tensors if cells is None else tensors | {"cells": cells.sigmoid().cpu().numpy()}
 
 
 def format_of(path: Path) -> str:

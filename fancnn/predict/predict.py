@@ -12,10 +12,12 @@ from fancnn.data.seen_images import SeenImages
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.files.run import Run
 from fancnn.images.image_files import MOST_FILES, iter_image_files, matching_image_files
+from fancnn.images.image_gate import ImageGate
 from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
 from fancnn.plurals import plural
+from fancnn.predict.drawn_images import DrawnImages
 from fancnn.predict.settings import PredictSettings
 from fancnn.system.console import say, track
 from fancnn.system.memory import keep_freed_memory
@@ -26,6 +28,7 @@ LONGEST_PATH = 8192  # characters of a line on standard input; Linux itself take
 class Inspector(Protocol):
     """What decides on files: a run's model, or an exported file."""
 
+    gate: ImageGate
     thresholds: Thresholds
     seen_images: SeenImages
 
@@ -34,6 +37,12 @@ class Inspector(Protocol):
 
     @property
     def has_types(self) -> bool: ...
+
+    @property
+    def has_cells(self) -> bool: ...
+
+    @property
+    def mm_per_pixel(self) -> float | None: ...
 
     @property
     def calibration_ng_rate(self) -> float | None: ...
@@ -58,8 +67,8 @@ def predict(settings: PredictSettings) -> Counts:
     """Score every image that `settings.input` means; the table appears when all are done.
 
     Raises:
-        UserError: If the run, the exported file or the input cannot be found, the input holds no images, or the
-            table would take the place of one that a run keeps.
+        UserError: If the run, the exported file or the input cannot be found, the input holds no images, the table
+            would take the place of one that a run keeps, or boxes are asked of a model without cells.
     """
     settings.validate_paths()
     if settings.file is None:  # a runtime has its own memory; what large images leave goes back to the system
@@ -69,10 +78,16 @@ def predict(settings: PredictSettings) -> Counts:
         raise UserError(f"output={settings.output} is a table that the run there keeps: name another file")
     model = _inspector(settings)
     rates = _rates(model, settings.line.ng_rate)
+    _validate_cells(settings, model)
+    scale = settings.mm_per_pixel or model.mm_per_pixel if model.has_cells else None
     paths, weights = input_files(settings.input), model.weights_sha256
-    with prediction_writer(output, types=model.has_types, line=rates is not None) as add:
+    drawn = DrawnImages(settings.drawn, paths, model.gate) if settings.drawn else None
+    columns = {"types": model.has_types, "regions": model.has_cells, "mm": scale is not None}
+    with prediction_writer(output, **columns, line=rates is not None) as add:
         for score in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(replace(_counted(model, score, counts, rates), weights_sha256=weights))
+            add(replace(_counted(model, score, counts, rates), weights_sha256=weights, mm_per_pixel=scale))
+            if drawn is not None and score.regions:
+                drawn.add(score.path, score.regions, scale)
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
@@ -87,8 +102,20 @@ def predict(settings: PredictSettings) -> Counts:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
     if rates is not None:
         say(f"{mix_in_words(*rates)} (line_probability)")
+    if drawn is not None:
+        say(f"drawn: {plural(drawn.count, 'image')} with boxes in {drawn.folder}")
     say(f"predictions: {output}")
     return counts
+
+
+def _validate_cells(settings: PredictSettings, model: Inspector) -> None:
+    """Refuse to say where a defect is, or how large, for a model that does not know."""
+    for key, value in (("drawn", settings.drawn), ("mm_per_pixel", settings.mm_per_pixel)):
+        if value is not None and not model.has_cells:
+            raise UserError(
+                f"{key}={value}: the model does not say where a defect is. Leave it out, or train one whose network "
+                "judges by cells: experiment=patches"
+            )
 
 
 def _rates(model: Inspector, line_rate: float | None) -> tuple[float, float] | None:
@@ -191,4 +218,5 @@ def _counted(model: Inspector, score: FileScore, counts: Counts, rates: tuple[fl
         pixel_sha256=score.pixel_sha256,
         seen=model.seen_images.column([score])[0],
         line_probability=None if rates is None else float(at_prior(score.probability, *rates)),
+        regions=score.regions,
     )

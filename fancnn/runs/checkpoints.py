@@ -12,6 +12,7 @@ A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resu
 | preprocess | the keys of `PreprocessSettings`; those of normalize may be absent |
 | classes, go_class | as in `Model` |
 | thresholds | lower and upper (version 1 had one `threshold`) |
+| cell_threshold, mm_per_pixel | P(NG) above which cells are boxed as the defect, and a pixel's size; may be absent |
 | calibration | as `Calibration.to_dict` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
 | decision, decision_split, line | what the thresholds were chosen for, on which split, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
@@ -108,6 +109,8 @@ def describe(
         classes=list(model.classes),
         go_class=model.go_class,
         thresholds=astuple(model.thresholds),
+        cell_threshold=model.cell_threshold,
+        mm_per_pixel=model.mm_per_pixel,
         calibration=model.calibration.to_dict(),
         root=str(root.resolve()),
         split_sha256=split_sha256,
@@ -225,6 +228,8 @@ def load(
             outputs=metadata.outputs,
             thresholds=Thresholds(*metadata.thresholds),
             calibration=Calibration.from_dict(metadata.calibration) if metadata.calibration else UNCALIBRATED,
+            cell_threshold=metadata.cell_threshold,
+            mm_per_pixel=metadata.mm_per_pixel,
             metadata=metadata,
             seen_images=seen_by(path, metadata),
             image_limits=image_limits,
@@ -326,6 +331,7 @@ def store_decision(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
     _rewrite(
         path,
         thresholds=astuple(model.thresholds),
+        cell_threshold=model.cell_threshold,
         calibration=model.calibration.to_dict(),
         seen=model.seen_images.to_dict(),
         **facts,

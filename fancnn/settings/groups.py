@@ -35,6 +35,7 @@ from fancnn.settings.validation import (
     place_of,
     validate_batch_sizes,
     validate_border,
+    validate_cell_threshold,
     validate_cost,
     validate_file,
     validate_folder,
@@ -43,6 +44,7 @@ from fancnn.settings.validation import (
     validate_image_size,
     validate_largest_group,
     validate_layer_decay,
+    validate_mm_per_pixel,
     validate_named,
     validate_normalisation,
     validate_parts_per_shift,
@@ -187,6 +189,7 @@ class DataSettings(ImageSettings):
     fans: FansSettings | None
     surfaces: SurfacesSettings | None = None
     masks: str | None = None
+    mm_per_pixel: float | None = None  # absent from models that were kept before, as `masks`
 
     def __post_init__(self) -> None:
         with collected() as check:
@@ -194,6 +197,7 @@ class DataSettings(ImageSettings):
             check(lambda: self._validate_fraction("val_fraction", "0.2"))
             check(lambda: self._validate_fraction("test_fraction", "0.1"))
             check(lambda: validate_grouping(self.split_method, self.group))
+            check(lambda: validate_mm_per_pixel(self.mm_per_pixel))
 
     def validate_paths(self) -> None:
         with collected() as check:
@@ -350,6 +354,7 @@ class DecisionSettings:
     confidence: float
     unit: ClaimUnit | None = None  # absent from rules that were kept before, as `largest_group`
     largest_group: int | None = None
+    cell_threshold: float = 0.5  # likewise
 
     def __post_init__(self) -> None:
         with collected() as check:
@@ -358,6 +363,7 @@ class DecisionSettings:
             check(lambda: validate_share("escape_rate", self.escape_rate))
             check(lambda: validate_share("confidence", self.confidence))
             check(lambda: validate_largest_group(self.largest_group))
+            check(lambda: validate_cell_threshold(self.cell_threshold))
             check(self._validate_of_rule)
             check(self._validate_most_rechecked)
 

@@ -27,6 +27,7 @@ MOST_SIDE = 4096  # pixels of a network's input
 LEAST_WINDOW = 3
 MOST_REDUCED = 64
 LEAST_DECAY = 0.01  # of the rate from one layer to the one before it: less is frozen
+LEAST_MM, MOST_MM = 1e-6, 1e4  # of a pixel
 TINY = 1e-6  # a bound below it is written as 0
 BORDERS = ("reflection", "edge")
 OWN_TRAINER = {  # arguments of Lightning's Trainer that are decided here, and why
@@ -178,6 +179,20 @@ def validate_thresholds(threshold: float | None, recheck: float | None = None) -
             raise UserError(f"{key}={value} should be in [0, 1]: it is compared with P(NG)")
     if threshold is not None and recheck is not None and recheck > threshold:
         raise UserError(f"recheck={recheck} should be from 0 to threshold={threshold}")
+
+
+def validate_cell_threshold(threshold: object) -> None:
+    if not is_number(threshold) or not 0 <= threshold <= 1:
+        raise UserError(f"cell_threshold={threshold!r} should be in [0, 1]: it is compared with P(NG) of each cell")
+
+
+def validate_mm_per_pixel(size: object) -> None:
+    """Validate how large a pixel of the stored images is; None where that is not known."""
+    if size is not None and (not is_number(size) or not LEAST_MM <= size <= MOST_MM):
+        raise UserError(
+            f"mm_per_pixel={size!r} is out of range: expected the millimetres of the part that one pixel of the stored "
+            f"images shows, from {LEAST_MM:g} to {MOST_MM:g}, e.g. 0.05"
+        )
 
 
 def validate_share(key: str, value: object) -> None:

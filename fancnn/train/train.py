@@ -59,6 +59,7 @@ from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.resume import EarlierTraining, earlier_training, flat, to_build
 from fancnn.runs.run_summary import print_data, print_interrupted, print_next
 from fancnn.runs.scoring import print_scores
+from fancnn.runs.stored_regions import with_regions
 from fancnn.settings.choices import to_dict
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.settings.training import TrainSettings
@@ -246,7 +247,10 @@ def _judge(
     if best.is_file():
         checkpoints.store_decision(best, model, facts)
     weights = model.weights_sha256
-    predictions = {split: _predictions(model, weights, data.images_of(split), *outputs[split]) for split in names}
+    predictions = {
+        split: with_regions(model, _predictions(model, weights, data.images_of(split), *outputs[split]), data.root)
+        for split in names
+    }
     write_predictions([row for rows in predictions.values() for row in rows], Run(run).predictions)
     looks = None
     if command != "crossval":  # a fold's own test split is not what is kept for the last look

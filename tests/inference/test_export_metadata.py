@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,14 @@ def test_a_file_of_before_images_were_normalized_says_what_was_done_then() -> No
     assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").preprocess["normalize"] == "none"
 
 
+def test_a_file_of_before_maps_were_in_it_gives_none() -> None:
+    plain = json.loads(FACTS.as_text())
+    del plain["has_cells"], plain["cell_threshold"], plain["mm_per_pixel"]
+    found = ExportMetadata.from_text(json.dumps(plain), "x.onnx")
+    assert (found.has_cells, found.mm_per_pixel, "cells" in found.tensors) == (False, None, False)
+    assert replace(FACTS, has_cells=True).tensors == ["probability", "logit", "pixels", "type_shares", "cells"]
+
+
 def test_keys_of_a_later_fancnn_with_the_same_format_are_passed_over() -> None:
     later = json.dumps({**json.loads(FACTS.as_text()), "mood": "good"})
     assert ExportMetadata.from_text(later, "x.onnx").classes == FACTS.classes
@@ -50,6 +59,9 @@ def test_a_file_of_another_program_is_refused(text: str | None) -> None:
         ({"version": 99}, "x.onnx has export format 99; this fancnn reads up to 2. It was written by fancnn 9.9"),
         ({"thresholds": [0.7, 0.2]}, "x.onnx is damaged: thresholds: thresholds 0.7 and 0.2"),
         ({"thresholds": None}, "x.onnx is damaged"),
+        ({"cell_threshold": 2}, "x.onnx is damaged: cell_threshold: expected a number from 0 to 1, got 2"),
+        ({"mm_per_pixel": 0}, "x.onnx is damaged: mm_per_pixel: expected a number from 1e-06 to 10000, got 0"),
+        ({"has_cells": "yes"}, "x.onnx is damaged: has_cells: expected true or false, got 'yes'"),
     ],
 )
 def test_facts_that_cannot_be_used_are_told(change: dict[str, object], text: str) -> None:

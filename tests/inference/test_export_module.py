@@ -17,6 +17,7 @@ from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, PatchNet
 from fancnn.networks.ensemble_network import Ensemble
+from fancnn.networks.patch_net import POOLS
 from fancnn.parity.runtimes import of_onnx_runtime, of_openvino, reference
 
 TEMPERATURE = Calibration((0.0,), (0.0,), 0.6, "temperature")
@@ -33,6 +34,11 @@ def network(outputs: int = 1) -> nn.Module:
 def ensemble(outputs: int) -> nn.Module:
     plain = [calibration.to_dict() for calibration in (ISOTONIC, TEMPERATURE)]
     return Ensemble([network(outputs), network(outputs)], plain, outputs=outputs)
+
+
+def ensemble_of_cells() -> nn.Module:
+    members = [PatchNet(SIZE, (4, 6), stride=stride, outputs=4) for stride in (2, 4)]
+    return Ensemble(members, [calibration.to_dict() for calibration in (ISOTONIC, TEMPERATURE)], outputs=4)
 
 
 def made(
@@ -63,6 +69,7 @@ KINDS = {
     "normalized locally": lambda: made(network(), normalize="local", normalize_window=13),
     "cells": lambda: made(PatchNet(SIZE, (4, 6), stride=4)),
     "the mean of the hottest cells": lambda: made(PatchNet(SIZE, (4, 6), stride=4, pool="top_k")),
+    "cells of several members, with types": lambda: made(ensemble_of_cells(), TYPES, ISOTONIC),
     "isotonic": lambda: made(network(), calibration=ISOTONIC),
     "platt": lambda: made(network(), calibration=PLATT),
     "two logits": lambda: made(network(2), ("GO", "NG"), TEMPERATURE),
@@ -84,7 +91,7 @@ def test_the_graph_says_what_the_model_says(kind: str) -> None:
         expected = reference(model, image[None])
         with torch.inference_mode():
             found = deployed(torch.from_numpy(image[None]))
-        names = ("probability", "logit", "pixels", "type_shares")[: len(found)]
+        names = [name for name in ("probability", "logit", "pixels", "type_shares", "cells") if name in expected]
         assert set(names) == set(expected)
         for name, values in zip(names, found, strict=True):
             np.testing.assert_allclose(values, expected[name], atol=1.0 if name == "pixels" else 1e-4, err_msg=name)
@@ -133,11 +140,19 @@ def test_everything_at_once_is_written_and_two_runtimes_agree_with_the_model(nor
     np.testing.assert_allclose(found.type_shares.sum(1), 1, atol=1e-5)
 
 
+OF_CELLS = {
+    **{pool: lambda pool=pool: PatchNet(SIZE, (4, 6), stride=4, pool=pool) for pool in POOLS},
+    "ensemble": ensemble_of_cells,
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("pool", ["head", "max", "top_k", "log_sum_exp"])
-def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(pool: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", OF_CELLS)
+def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(kind: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = made(PatchNet(SIZE, (4, 6), stride=4, pool=pool), normalize="local", normalize_window=9)
+    outputs = TYPES if kind == "ensemble" else ("NG",)
+    model = made(OF_CELLS[kind](), outputs, normalize="local", normalize_window=9)
+    model.cell_threshold, model.mm_per_pixel = 0.02, 0.5
     checkpoint, path = tmp_path / "a.ckpt", tmp_path / "a.onnx"
     checkpoint.write_bytes(b"weights")
     write(model, described(model, checkpoint, "onnx"), path, "onnx")
@@ -146,6 +161,18 @@ def test_a_network_that_judges_by_cells_is_the_same_on_two_runtimes(pool: str, t
             expected, found = reference(model, image[None]), score(image[None])
             apart = np.abs(found["pixels"] - expected["pixels"])
             np.testing.assert_allclose(found["logit"], expected["logit"], atol=5e-2 if apart.any() else 1e-4)
+            np.testing.assert_allclose(found["cells"], expected["cells"], atol=2e-2 if apart.any() else 1e-5)
+    inspector, whole = ExportedModel(path), model.predict(images())
+    found = inspector.score(images())
+    assert found.cells is not None
+    assert whole.cells is not None
+    assert found.cells.shape == whole.cells.shape
+    assert (inspector.facts.has_cells, inspector.facts.cell_threshold, inspector.mm_per_pixel) == (True, 0.02, 0.5)
+    same = [place for place, image in enumerate(images()) if image.shape[:2] == SIZE]  # no grey level is apart there
+    for place in same:
+        ours, theirs = (of.regions[place] for of in (whole, found) if of.regions is not None)
+        assert [one.box for one in theirs] == [one.box for one in ours]
+        assert theirs == () or theirs[0].probability == pytest.approx(ours[0].probability, abs=1e-5)
 
 
 @pytest.mark.slow

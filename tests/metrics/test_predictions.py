@@ -1,3 +1,5 @@
+import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,10 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
-from fancnn.metrics.predictions import Prediction, read_predictions, scored, validate_each_once, write_predictions
+from fancnn.metrics.defect_regions import DefectRegion
+from fancnn.metrics.predictions import (
+    Prediction,
+    decided,
+    read_predictions,
+    scored,
+    validate_each_once,
+    write_predictions,
+)
 from fancnn.metrics.thresholds import Thresholds
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+sides = st.tuples(st.integers(0, 9999), st.integers(1, 999))
+places = st.integers(0, 99999).map(lambda tenth: tenth / 10)
+regions = st.builds(
+    lambda across, down, x, y, millionths: DefectRegion(
+        across[0], down[0], sum(across), sum(down), x, y, millionths / 10**6
+    ),
+    *(sides, sides, places, places, st.integers(0, 10**6)),
+)
 rows = st.builds(
     Prediction,
     path=texts,
@@ -23,6 +41,7 @@ rows = st.builds(
     true_type=texts,
     found_type=texts,
     type_share=st.none(),
+    regions=st.none() | st.lists(regions, max_size=3).map(tuple),
 )
 
 
@@ -42,6 +61,53 @@ def test_columns_of_types_are_there_only_where_a_model_has_types(tmp_path: Path)
         header = (tmp_path / "t.csv").read_text().splitlines()[0]
         assert sum("type" in name for name in header.split(",")) == columns + 1  # defect_type
         assert read_predictions(tmp_path / "t.csv") == rows
+
+
+def test_columns_of_regions_are_there_only_where_a_network_has_cells(tmp_path: Path) -> None:
+    region = DefectRegion(8, 16, 24, 24, 15.2, 20.0, 0.93)
+    plain, good = Prediction("a", 0.5), Prediction("c", 0.1, regions=())
+    bad = Prediction("b", 0.5, regions=(region, replace(region, left=0, probability=0.6)))
+    for rows, columns in (([plain], 0), ([good, bad], 7), ([good, replace(bad, mm_per_pixel=0.05)], 12)):
+        write_predictions(rows, tmp_path / "t.csv")
+        header = (tmp_path / "t.csv").read_text().splitlines()[0].split(",")
+        assert sum("region" in name or name == "mm_per_pixel" for name in header) == columns
+        assert read_predictions(tmp_path / "t.csv") == rows
+    first, second = csv.DictReader((tmp_path / "t.csv").read_text().splitlines())
+    assert (first["regions"], first["region_x"], first["region_boxes"]) == ("0", "", "")
+    assert [second[f"region_{name}"] for name in ("x", "y", "width", "height")] == ["15.2", "20.0", "16", "8"]
+    assert [second[f"region_{name}_mm"] for name in ("x", "y", "width", "height")] == ["0.76", "1.0", "0.8", "0.4"]
+    assert second["region_boxes"] == "8,16 to 24,24 at 15.2,20: 0.93; 0,16 to 24,24 at 15.2,20: 0.6"
+
+
+def test_regions_of_another_program_are_its_own_business(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label,probability,regions,mm_per_pixel\na,1,0.9,north,?\n")
+    (row,) = read_predictions(tmp_path / "t.csv")
+    assert (row.regions, row.mm_per_pixel) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("1,over there,", "line 2: region_boxes='over there' is none: expected left,top to right,bottom at x,y"),
+        ("1,'8,8 to 8,9 at 8,8: 0.5',", "line 2: region_boxes='8,8 to 8,9 at 8,8: 0.5' is empty"),
+        ("0,,thin", "line 2: mm_per_pixel='thin' should be a number above 0"),
+        ("0,,0", "line 2: mm_per_pixel='0' should be a number"),
+    ],
+)
+def test_regions_that_make_no_sense_are_told_with_their_line(line: str, text: str, tmp_path: Path) -> None:
+    quoted = line.replace("'", '"')
+    (tmp_path / "t.csv").write_text(f"path,label,probability,regions,region_boxes,mm_per_pixel\na,1,0.9,{quoted}\n")
+    with pytest.raises(UserError, match=text):
+        read_predictions(tmp_path / "t.csv")
+
+
+def test_other_thresholds_leave_no_region_to_go_and_know_none_of_what_was_go() -> None:
+    region = DefectRegion(8, 16, 24, 24, 15.2, 20.0, 0.93)
+    rows = [Prediction("a", 0.6, "NG", regions=(region,)), Prediction("b", 0.3, "GO", regions=())]
+    strict, lenient = ([decided(row, Thresholds.single(at)) for row in rows] for at in (0.2, 0.7))
+    assert [(row.decision, row.regions) for row in strict] == [("NG", (region,)), ("NG", None)]
+    assert [(row.decision, row.regions) for row in lenient] == [("GO", ()), ("GO", ())]
+    assert decided(Prediction("c", None), Thresholds.single(0.5)) == Prediction("c", None)
 
 
 def test_a_table_of_another_program_needs_three_columns(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from fancnn.export.run_metadata import described
 from fancnn.export.writing import write
 from fancnn.images.preprocess import Preprocess
 from fancnn.inference import export_module as graph
+from fancnn.inference.export_formats import FORMATS
 from fancnn.inference.export_metadata import ExportMetadata
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.parity import runtimes
@@ -125,6 +127,54 @@ def test_where_nothing_differs_no_step_is_blamed(model: fancnn.Model, exported: 
     layers = layers_of(exported, runtime.name, image)
     assert set(layer_outputs(model, torch.zeros(1, 3, 16, 16))) & set(layers), "layers are found by their names"
     assert parting(model, runtime.score(image[None]), layers, image).startswith("no single step")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["onnx", "openvino", "torch"])
+def test_the_map_is_that_of_the_run_in_every_format(format: str, cell_run: Path, tmp_path: Path) -> None:
+    model, path = fancnn.load(cell_run), tmp_path / f"a{FORMATS[format].suffix}"
+    write(model, described(model, cell_run / "checkpoints/best.ckpt", format), path, format)
+    random = np.random.default_rng(0)  # of the network's own size, where no grey level is halfway between two
+    images = [(str(number), random.integers(0, 256, (24, 20, 3), dtype=np.uint8)) for number in range(8)]
+    found = agreements(model, runtimes_of(path), model.thresholds, images)
+    assert len(found) >= 1 + (format == "onnx")
+    for agreement in found:
+        if agreement.counts:
+            assert (agreement.flips, agreement.within) == ([], True)
+            assert agreement.map_gap is not None
+            assert 0 <= agreement.map_gap <= TOLERANCE
+    facts = facts_of(path)
+    assert (facts.has_cells, facts.cell_threshold, facts.mm_per_pixel) == (True, 0.5, 0.1)
+
+
+def test_a_map_that_is_not_the_runs_is_told_though_no_decision_differs(
+    cell_run: Path, cell_exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, (same, *_) = fancnn.load(cell_run), runtimes_of(cell_exported)
+
+    def off(images: np.ndarray) -> dict[str, np.ndarray]:
+        return (found := dict(same.score(images))) | {"cells": found["cells"] + np.float32(0.01)}
+
+    monkeypatch.setattr("fancnn.parity.parity.runtimes_of", lambda path: [Runtime("ONNX Runtime", off)])
+    assert compared(model, cell_exported, textures())
+    told = capsys.readouterr().out
+    assert "ONNX Runtime: no decision differs here, but the map of cells does by more than 0.0001: others may" in told
+
+
+def test_a_file_of_before_maps_were_in_it_is_compared_by_its_decisions(
+    cell_run: Path, cell_exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, (same, *_) = fancnn.load(cell_run), runtimes_of(cell_exported)
+    before = Runtime("same", lambda images: {name: of for name, of in same.score(images).items() if name != "cells"})
+    (agreement,) = agreements(model, [before], model.thresholds, textures())
+    assert (agreement.map_gap, agreement.flips) == (None, [])
+    monkeypatch.setattr("fancnn.parity.parity.runtimes_of", lambda path: [before])
+    facts = replace(facts_of(cell_exported), has_cells=False)
+    monkeypatch.setattr("fancnn.parity.parity.facts_of", lambda path: facts)
+    assert compared(model, cell_exported, textures())
+    assert "note: inspector.onnx does not say where the defect is, as the run does: export it again" in (
+        capsys.readouterr().out
+    )
 
 
 @pytest.mark.slow

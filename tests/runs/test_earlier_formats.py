@@ -23,8 +23,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("images"), {"GO": 12, "NG/scratch": 6, "NG/stain": 6}, (16, 16))
 
 
-def probabilities(version: int) -> dict[str, float]:
-    with (FORMATS / f"{version}/probabilities.csv").open(newline="") as file:
+def probabilities(version: int, table: str = "probabilities.csv") -> dict[str, float]:
+    with (FORMATS / f"{version}/{table}").open(newline="") as file:
         return {row["path"]: float(row["probability"]) for row in csv.DictReader(file)}
 
 
@@ -40,6 +40,14 @@ def test_an_exported_file_decides_as_its_run_did(version: int, images: Path) -> 
     model, before = ExportedModel(FORMATS / f"{version}/inspector.onnx"), probabilities(version)
     found = [score.probability for score in model.score_files([images / name for name in before])]
     assert found == pytest.approx(list(before.values()), abs=1e-5)
+
+
+def test_an_exported_file_of_before_maps_were_in_it_decides_and_says_nothing_of_where(images: Path) -> None:
+    model, before = ExportedModel(FORMATS / "6/cells.onnx"), probabilities(6, "cells.csv")
+    scores = list(model.score_files([images / name for name in before]))
+    assert [score.probability for score in scores] == pytest.approx(list(before.values()), abs=1e-5)
+    assert model.has_cells is False
+    assert {(score.cells, score.regions) for score in scores} == {(None, None)}
 
 
 def test_a_training_goes_on_and_a_pruning_begins_with_classes_that_have_moved(images: Path, tmp_path: Path) -> None:
