@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from fancnn.errors import NotFiniteError
 from fancnn.inference.exported_model import ExportedModel
+from fancnn.metrics.defect_regions import DefectRegion
 from fancnn.metrics.prior_shift import at_prior
 from fancnn.plurals import plural
 from fancnn.serve.occlusion import heat_png, occlusion_heat
 from fancnn.serve.request_validation import Refused, admitted, size_of
-from fancnn.serve.schemas import Heatmap, ImageAnswer
+from fancnn.serve.schemas import Heatmap, ImageAnswer, Region
 
 
 class File(NamedTuple):
@@ -93,7 +94,30 @@ class Inspector:
             "type_share": guess.share if suspect else None,
             "width": image.shape[1],
             "height": image.shape[0],
+            "regions": None if predicted.regions is None else list(map(self._region, predicted.regions[0])),
             "heatmap": self._heatmap(image) if heatmap else None,
+        }
+
+    def _region(self, found: DefectRegion) -> Region:
+        scale = self.model.mm_per_pixel
+        return {
+            "left": found.left,
+            "top": found.top,
+            "right": found.right,
+            "bottom": found.bottom,
+            "x": found.x,
+            "y": found.y,
+            "width": found.width,
+            "height": found.height,
+            "probability": found.probability,
+            "millimetres": None
+            if scale is None
+            else {
+                "x": found.x * scale,
+                "y": found.y * scale,
+                "width": found.width * scale,
+                "height": found.height * scale,
+            },
         }
 
     def _heatmap(self, image: NDArray[np.uint8]) -> Heatmap:

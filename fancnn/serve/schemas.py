@@ -29,8 +29,39 @@ class Heatmap(TypedDict):
     greatest_fall: float
 
 
+class Millimetres(TypedDict):
+    """Middle and size of a region on the part, from the upper left corner of the image."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Region(TypedDict):
+    """A place of the image that holds a defect, in pixels of the upright image from its upper left corner.
+
+    `x` and `y` are its middle, each cell weighted by its probability, `probability` is P(NG) of its hottest cell, and
+    `millimetres` is null unless the file knows the size of a pixel.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    x: float
+    y: float
+    width: int
+    height: int
+    probability: float
+    millimetres: Millimetres | None
+
+
 class ImageAnswer(TypedDict):
     """The decision on one image. `type` and `type_share` are null unless it is not GO and the model knows types.
+
+    `regions` says where the defect is, the hottest first: at least one where the decision is not GO, none where it is,
+    and null where the model's network does not judge by cells.
 
     `probability` is for parts mixed as the validation images were; `line_probability` is for the line that the model
     was trained or decided for, null unless the file knows both shares of NG. Decisions are made of `probability`.
@@ -44,6 +75,7 @@ class ImageAnswer(TypedDict):
     type_share: float | None
     width: int
     height: int
+    regions: list[Region] | None
     heatmap: Heatmap | None
 
 
@@ -86,6 +118,9 @@ class ModelFacts(TypedDict):
     calibration_ng_rate: float | None
     line_ng_rate: float | None
     image_size: list[int]
+    has_cells: bool
+    cell_threshold: float
+    mm_per_pixel: float | None
     weights_sha256: str
     checkpoint_sha256: str
     versions: dict[str, str]

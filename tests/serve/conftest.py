@@ -108,6 +108,13 @@ def start(exported: Path) -> Callable[..., AbstractContextManager[tuple[str, "su
 
 
 @pytest.fixture(scope="session")
+def cell_address(cell_exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a server listens whose model says where the defect is."""
+    with serving(cell_exported, tmp_path_factory.mktemp("no_torch_either")) as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="session")
 def address(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a server listens."""
     with serving(exported, tmp_path_factory.mktemp("no_torch")) as (found, _):

@@ -24,6 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+import fancnn
 from fancnn.errors import NotFiniteError
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.prior_shift import at_prior
@@ -68,6 +69,34 @@ def test_an_image_is_decided_as_the_checkpoint_decides_it(client: Make, inspecto
         raw = service.post("/predict", content=path.read_bytes(), headers=PNG).json()
         assert raw["images"][0]["probability"] == pytest.approx(chance, abs=1e-6)
         assert raw["model_sha256"] == answer["model_sha256"] == service.get("/model").json()["sha256"]
+
+
+def test_where_the_defect_is_comes_with_the_decision_as_the_run_has_it(
+    cell_run: Path, cell_exported: Path, image_folder: Path, client: Make
+) -> None:
+    files = sorted(image_folder.rglob("*.png"))[::9]
+    expected = fancnn.load(cell_run).predict(files)
+    assert expected.regions is not None
+    settings = compose_command("serve", ServeSettings, f"file={cell_exported}", "workers=1", "limits.seconds=600")
+    with TestClient(application(ExportedModel(cell_exported), settings), "http://127.0.0.1") as server:
+        form = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
+        answers = server.post("/predict", files=form).json()["images"]
+        facts = server.get("/model").json()
+        document = server.get("/openapi.json").json()["components"]["schemas"]
+    assert [len(one["regions"]) for one in answers] == [len(regions) for regions in expected.regions]
+    assert {one["decision"] == "GO": one["regions"] == [] for one in answers} == {True: True, False: False}
+    for answer, regions in zip(answers, expected.regions, strict=True):
+        for found, region in zip(answer["regions"], regions, strict=True):
+            assert [found[side] for side in ("left", "top", "right", "bottom")] == list(region.box)
+            assert (found["width"], found["height"]) == (region.width, region.height)
+            assert [found["x"], found["y"]] == pytest.approx([region.x, region.y], abs=0.11)
+            assert found["probability"] == pytest.approx(region.probability, abs=1e-4)
+            scaled = {name: pytest.approx(0.1 * found[name]) for name in ("x", "y", "width", "height")}
+            assert found["millimetres"] == scaled
+    assert (facts["has_cells"], facts["cell_threshold"], facts["mm_per_pixel"]) == (True, 0.5, 0.1)
+    assert set(document["Region"]["required"]) >= {"left", "top", "right", "bottom", "probability", "millimetres"}
+    (plain,) = client().post("/predict", content=encoded(), headers=PNG).json()["images"]
+    assert plain["regions"] is None
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [

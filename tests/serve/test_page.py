@@ -5,12 +5,15 @@ import csv
 import io
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Dialog, FilePayload, Page, Route, sync_playwright
 
+import fancnn
+from fancnn.metrics.defect_regions import regions_from_text
 from fancnn.model import Model
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -31,6 +34,19 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """The page, on a phone; whatever it asks of another origin fails the test."""
+    with opened(browser, address) as made:
+        yield made
+
+
+@pytest.fixture
+def cell_page(browser: Browser, cell_address: str) -> Iterator[Page]:
+    """The same of a model that says where the defect is."""
+    with opened(browser, cell_address) as made:
+        yield made
+
+
+@contextmanager
+def opened(browser: Browser, address: str) -> Iterator[Page]:
     made = browser.new_page(viewport={"width": 390, "height": 780})
     made.set_default_timeout(300_000)  # a slow machine is no fault
     asked: list[str] = []
@@ -193,6 +209,42 @@ def test_a_heat_map_is_asked_for_only_where_it_is_wanted(page: Page, chosen: dic
     page.locator("#heated").uncheck()
     page.reload()
     assert not page.locator("#heated").is_checked()
+
+
+def test_boxes_lie_around_the_defect_at_no_extra_request(
+    cell_page: Page, cell_run: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    bad = image_folder / "NG/scratch/000.png"
+    large = tmp_path / "large.png"
+    with Image.open(bad) as image:
+        image.resize((10 * image.width, 10 * image.height), Image.Resampling.NEAREST).save(large)
+    ((first, *_),) = fancnn.load(cell_run).predict(large).regions or [()]
+    asked: list[str] = []
+    cell_page.on("request", lambda request: asked.append(request.url) if "predict" in request.url else None)
+    cell_page.locator("#model").filter(has_text="inspector.onnx").wait_for()
+    cell_page.locator("#files").set_input_files(large)
+    counted(cell_page, "1 image: 1 NG")
+    image_box, box = (cell_page.locator(at).bounding_box() for at in ("#shown", "#boxes b:last-child"))
+    assert image_box and box  # noqa: PT018  # for the types
+    scale = image_box["width"] / 200
+    inner = [box["x"] - image_box["x"] + 3, box["y"] - image_box["y"] + 3, box["width"] - 6, box["height"] - 6]
+    assert inner == pytest.approx([scale * side for side in (first.left, first.top, first.width, first.height)], abs=2)
+    assert f"{first.width}x{first.height} px, {first.width / 10:.3g}x{first.height / 10:.3g} mm" in (
+        cell_page.locator("#facts").inner_text()
+    )
+    assert ["heatmap" in url for url in asked] == [False]
+    (row,) = downloaded(cell_page)
+    assert (row["region_width"], float(row["region_width_mm"])) == (str(first.width), first.width / 10)
+    assert regions_from_text(row["region_boxes"])[0].box == first.box
+
+
+def test_a_good_part_has_no_box(cell_page: Page, cell_run: Path, image_folder: Path) -> None:
+    files = sorted((image_folder / "GO").iterdir())
+    decisions = fancnn.load(cell_run).predict(files).decisions
+    cell_page.locator("#files").set_input_files(files[decisions.index("GO")])
+    counted(cell_page, "1 image: 1 GO")
+    assert cell_page.locator("#boxes b").count() == 0
+    assert "defect at" not in cell_page.locator("#facts").inner_text()
 
 
 def test_the_probability_on_the_line_is_shown_where_there_is_one(page: Page, chosen: dict[str, Path]) -> None:

@@ -1,7 +1,7 @@
 // The page of `python -m fancnn.serve`: images in, decisions out, and a history that stays in this tab.
 
 import { prepareCamera } from "./camera.js";
-import { capital, MARKS, meaning, NONE, summary, table, worst } from "./session.js";
+import { capital, inWords, MARKS, meaning, NAMED, NONE, summary, table, worst } from "./session.js";
 
 const KEPT = 100; // images that can be shown again; decisions are kept all
 const AGAIN = 10000; // ms until a server that was not ready is asked again
@@ -48,6 +48,7 @@ async function introduce() {
   try {
     const model = await ask("model");
     at("access").hidden = true;
+    if (model.has_cells && !sessionStorage.getItem("heated")) at("heated").checked = false; // boxes say where, and cost nothing
     at("model").textContent = `${model.file} ${model.sha256.slice(0, 12)}: ${model.thresholds_in_words}`;
   } catch (error) {
     at("model").textContent = `The model is not known: ${error.message}`;
@@ -112,6 +113,7 @@ function show(entry, entries = [entry]) {
   at("heat").hidden = true;
   at("shown").src = entry.url;
   at("shown").alt = `Inspected: ${entry.name}`;
+  at("boxes").replaceChildren(...(entry.regions ?? []).map((region, place) => box(entry, region, place)).reverse());
   at("measured").hidden = Boolean(entry.error);
   const facts = entry.error ? [] : measured(entry);
   at("facts").replaceChildren(...[["image", entry.name], ...facts].flatMap(([key, value]) => [element("dt", key), element("dd", value)]));
@@ -128,9 +130,22 @@ function measured(entry) {
   const type = entry.type ? [["likeliest defect", `${entry.type} (${Math.round(100 * entry.type_share)} %)`]] : [];
   const line = entry.line_probability === null ? [] : [["on the line",
     `P(NG) ${digits(entry.line_probability)} among its parts; the decision is made of ${digits(entry.probability)}`]];
-  return [...line, ["size", `${entry.width}x${entry.height}`], ...type,
+  const where = entry.regions?.length ? [["defect at", inWords(entry.regions)]] : [];
+  return [...where, ...line, ["size", `${entry.width}x${entry.height}`], ...type,
     ["time", `${entry.milliseconds.toFixed(0)} ms${entry.heated ? " with its heat map" : ""}`],
     ["model", `${entry.model} ${entry.model_sha256.slice(0, 12)}`]];
+}
+
+function box(entry, region, place) { // around what it holds, which stays as it is; numbered as in the words beside the image
+  const made = element("b", "");
+  const shares = { left: region.left / entry.width, top: region.top / entry.height,
+    width: region.width / entry.width, height: region.height / entry.height };
+  for (const [side, share] of Object.entries(shares)) made.style[side] = `${100 * share}%`;
+  made.classList.toggle("first", shares.left < 0.1);
+  made.classList.toggle("top", shares.top < 0.1);
+  made.title = inWords([region]);
+  if (entry.regions.length > 1 && place < NAMED) made.append(element("i", place + 1));
+  return made;
 }
 
 function fit(event) { // the image has come, or no browser can draw it

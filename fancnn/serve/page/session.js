@@ -5,8 +5,11 @@ export const NONE = "not decided";
 export const WORST_FIRST = ["NG", NONE, "RECHECK", "GO"];
 export const MARKS = { GO: "✓", RECHECK: "?", NG: "✕", [NONE]: "!" };
 const MEANINGS = { GO: "The part passes.", RECHECK: "A person should look.", NG: "The part is rejected." };
-const COLUMNS = ["time", "path", "decision", "probability", "line_probability", "lower", "upper", "found_type", "model_sha256",
-  "milliseconds", "error"];
+export const NAMED = 5; // regions that are described in words, and numbered; all have a box
+const PLACE = ["x", "y", "width", "height"];
+const COLUMNS = ["time", "path", "decision", "probability", "line_probability", "lower", "upper", "found_type", "regions",
+  ...PLACE.map((name) => `region_${name}`), "region_probability", "region_boxes", ...PLACE.map((name) => `region_${name}_mm`),
+  "model_sha256", "milliseconds", "error"];
 
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const meaning = (entry) => MEANINGS[entry.decision] ?? `Nothing was decided: ${entry.error}`;
@@ -22,10 +25,31 @@ export function summary(entries) {
   return `${entries.length} ${entries.length === 1 ? "image" : "images"}: ${counts.join(", ")}`;
 }
 
+export function inWords(regions) {
+  const millimetres = (of) => (of ? `, ${rounded(of.width)}x${rounded(of.height)} mm` : "");
+  const words = regions.slice(0, NAMED).map((one, place) => `${regions.length > 1 ? `${place + 1}: ` : ""}${Math.round(one.x)}, `
+    + `${Math.round(one.y)}; ${one.width}x${one.height} px${millimetres(one.millimetres)}; P(NG) ${one.probability.toFixed(2)}`);
+  const more = regions.length - words.length;
+  return words.join("\n") + (more > 0 ? `\nand ${more} more` : "");
+}
+
+const rounded = (length) => String(Number(length.toPrecision(3)));
+
+function places(regions) { // as `predict` has them
+  if (!regions) return {};
+  const boxes = regions.map((one) => `${one.left},${one.top} to ${one.right},${one.bottom} at ${one.x},${one.y}: ${one.probability}`);
+  const values = { regions: regions.length, region_boxes: boxes.join("; "), region_probability: regions[0]?.probability };
+  for (const name of PLACE) {
+    values[`region_${name}`] = regions[0]?.[name];
+    values[`region_${name}_mm`] = regions[0]?.millimetres && Number(regions[0].millimetres[name].toPrecision(9));
+  }
+  return values;
+}
+
 export function table(entries) { // columns as in the predictions.csv of `predict`
   const lines = entries.map((entry) => {
     const [lower, upper] = entry.thresholds ?? [];
-    const values = { ...entry, time: entry.time.toISOString(), path: entry.name, lower, upper, found_type: entry.type,
+    const values = { ...entry, ...places(entry.regions), time: entry.time.toISOString(), path: entry.name, lower, upper, found_type: entry.type,
       decision: entry.error ? "" : entry.decision };
     return COLUMNS.map((column) => values[column] ?? "");
   });
