@@ -4,19 +4,23 @@ import base64
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from fancnn.data.labeled_images import LabeledImage
+from fancnn.images.drawn_boxes import Box, with_boxes
 from fancnn.images.image_gate import DEFAULT_GATE
 from fancnn.images.reading import UnreadableImage, read_image
+from fancnn.metrics.defect_regions import place_in_words
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 
 SIDE = 168  # pixels, of the longer side
 SHOWN = 12  # of each kind
+BOXES = 20  # on an image, the hottest
 QUALITY = 80
 CHANGED = "changed since: this is not the image that was scored"
 NO_HASHES: Mapping[str, str] = {}
@@ -24,7 +28,10 @@ NO_HASHES: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An image, or in `missing` why it cannot be shown; `source` is a `data:` address."""
+    """An image, or in `missing` why it cannot be shown; `source` is a `data:` address.
+
+    `where` says where its defect is, which has a box then; empty where it is GO or that is not known.
+    """
 
     path: str
     kind: str
@@ -32,6 +39,7 @@ class Thumbnail:
     missing: str
     probability: float | None = None
     decision: str = ""
+    where: str = ""
 
     @property
     def changed(self) -> bool:
@@ -80,6 +88,13 @@ def gallery_sections(
     ]
     if thresholds.has_recheck:
         kinds.append(("recheck", "RECHECK", "A person looks at these; the likeliest bad ones first.", rechecked))
+    if any(row.regions is not None for row in rows):
+        found = [row for row in rows if row.label == 1 and _probability(row) > upper and row.regions]
+        found.sort(key=_probability, reverse=True)
+        says = "Bad parts that are rejected, the surest first; size and middle are those of the hottest box."
+        kinds.append(("found", "Found, and where", says, found))
+        rows_shown |= {row.path for row in found[:SHOWN]}
+        unsure = [row for row in unsure if row.path not in rows_shown]
     kept = [GallerySection(name, title, says, tuple(map(look, of[:SHOWN])), len(of)) for name, title, says, of in kinds]
     says = "Nearest to a threshold and not shown above: the next to change if anything does."
     return [
@@ -123,26 +138,33 @@ def _looker(root: Path, thresholds: Thresholds, hashes: Mapping[str, str]) -> Ca
         kind = kind_of(row.class_name, row.defect_type) or {0: "GO", 1: "NG"}.get(row.label or 0, "")
         probability = row.probability
         decision = "" if probability is None else thresholds.decide(probability)
-        return _thumbnail(row.path, kind, root, hashes.get(row.path, ""), probability, decision)
+        regions = (row.regions or ()) if decision not in ("", "GO") else ()
+        where = place_in_words(regions, row.mm_per_pixel)
+        shown = _thumbnail(row.path, kind, root, hashes.get(row.path, ""), [one.box for one in regions[:BOXES]])
+        return replace(shown, probability=probability, decision=decision, where=where)
 
     return look
 
 
-def _thumbnail(
-    path: str, kind: str, root: Path, sha256: str, probability: float | None = None, decision: str = ""
-) -> Thumbnail:
+def _thumbnail(path: str, kind: str, root: Path, sha256: str, boxes: Sequence[Box] = ()) -> Thumbnail:
     try:
         with DEFAULT_GATE.content(root.expanduser() / path) as content:
             changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
-            source, missing = ("", CHANGED) if changed else (_address(content), "")
+            source, missing = ("", CHANGED) if changed else (_address(content, boxes), "")
     except UnreadableImage as error:
         source, missing = "", str(error)
-    return Thumbnail(path, kind, source, missing, probability, decision)
+    return Thumbnail(path, kind, source, missing)
 
 
-def _address(file: bytes) -> str:
+def _address(file: bytes, boxes: Sequence[Box]) -> str:
+    """Return a small image; one with boxes is twice as large, since what is in them is small."""
     image = Image.fromarray(read_image(file))
-    image.thumbnail((SIDE, SIDE), reducing_gap=2.0)
+    whole, side = image.width, 2 * SIDE if boxes else SIDE
+    image.thumbnail((side, side), reducing_gap=2.0)
+    if boxes:
+        scale = image.width / whole
+        small = [(left * scale, top * scale, right * scale, bottom * scale) for left, top, right, bottom in boxes]
+        image = Image.fromarray(with_boxes(np.asarray(image), small))
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

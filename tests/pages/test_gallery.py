@@ -1,12 +1,16 @@
 import base64
 import io
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
 from made_up import rows_of, write_files
 from PIL import Image
 from samples import write_images
 
 from fancnn.data.labeled_images import LabeledImage
+from fancnn.metrics.defect_regions import DefectRegion
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.pages.gallery import SHOWN, SIDE, Thumbnail, gallery_sections, samples, thumbnails
@@ -35,6 +39,35 @@ def test_a_thumbnail_is_small_keeps_its_shape_and_is_never_enlarged(tmp_path: Pa
     large, small = map(opened, thumbnails(rows, tmp_path, Thresholds.single(0.5)))
     assert large.size == (SIDE, SIDE // 2)
     assert small.size == (20, 24)
+
+
+REGION = DefectRegion(300, 100, 340, 120, 320.0, 110.0, 0.9)
+
+
+def test_a_thumbnail_has_boxes_around_its_defects_unless_it_is_go(tmp_path: Path) -> None:
+    Image.new("RGB", (800, 400), (60, 60, 60)).save(tmp_path / "a.png")
+    row = Prediction("a.png", 0.6, label=1, regions=(REGION, REGION), mm_per_pixel=0.05)
+    (boxed,), (plain,) = (thumbnails([row], tmp_path, Thresholds.single(at)) for at in (0.5, 0.7))
+    assert (boxed.where, plain.where) == ("40x20 px, 2x1 mm at 320, 110, and 1 more", "")
+    image = np.asarray(opened(boxed).convert("RGB")).astype(int)
+    assert image.shape == (SIDE, 2 * SIDE, 3), "twice as large: a defect is small"
+    red = image[..., 0] - image[..., 2] > 60
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    scale = 2 * SIDE / 800
+    expected = [scale * side for side in (100, 120, 300, 340)]
+    assert [rows[0], rows[-1], columns[0], columns[-1]] == pytest.approx(expected, abs=3)
+    assert np.ptp(np.asarray(opened(plain))) < 20, "nothing is drawn on it"
+
+
+def test_what_was_found_is_shown_with_its_place_where_the_network_says_it(tmp_path: Path) -> None:
+    rows = [replace(row, regions=(REGION,) if (row.probability or 0) > 0.6 else ()) for row in rows_of(200, shift=1)]
+    found = {section.name: section for section in gallery_sections(rows, Thresholds(0.3, 0.6), tmp_path)}
+    assert list(found) == ["escapes", "overkills", "recheck", "found", "unsure"]
+    right = sorted((row.probability for row in rows if row.label and row.regions), reverse=True)
+    assert [item.probability for item in found["found"].images] == right[:SHOWN]
+    assert found["found"].total == len(right)
+    paths = [item.path for section in found.values() for item in section.images]
+    assert len(paths) == len(set(paths))
 
 
 def test_a_damaged_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
