@@ -354,7 +354,7 @@ class DecisionSettings:
     confidence: float
     unit: ClaimUnit | None = None  # absent from rules that were kept before, as `largest_group`
     largest_group: int | None = None
-    cell_threshold: float = 0.5  # likewise
+    cell_threshold: float = 0.9  # likewise
 
     def __post_init__(self) -> None:
         with collected() as check:

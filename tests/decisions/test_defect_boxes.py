@@ -20,7 +20,7 @@ SIDES = st.tuples(st.integers(1, 300), st.integers(1, 300))
 @given(MAPS, st.integers(1, 7))
 def test_regions_are_those_that_scipy_labels(cells: np.ndarray, scale: int) -> None:
     height, width = cells.shape
-    found = defect_regions(cells, (height * scale, width * scale), (height * 8, width * 8))
+    found = defect_regions(cells, (height * scale, width * scale), (height * 8, width * 8), threshold=0.5)
     labels, count = ndimage.label(cells > 0.5, structure=TOUCHING)
     expected = []
     for number, (down, right) in enumerate(ndimage.find_objects(labels), start=1):
@@ -46,7 +46,7 @@ def test_where_no_cell_is_above_the_threshold_the_hottest_is_the_region(cells: n
 def test_boxes_lie_on_the_image_and_hold_their_middle(
     cells: np.ndarray, size: tuple[int, int], input_size: tuple[int, int], resize: str
 ) -> None:
-    for one in defect_regions(cells, size, input_size, resize=resize):
+    for one in defect_regions(cells, size, input_size, resize=resize, threshold=0.5):
         assert 0 <= one.left < one.right <= size[1]
         assert 0 <= one.top < one.bottom <= size[0]
         assert one.left - 0.05 <= one.x <= one.right + 0.05
@@ -71,14 +71,14 @@ def test_cells_on_the_border_that_pad_makes_are_none_of_the_image() -> None:
     cells = np.full((8, 8), 0.2)
     cells[:, 0] = 0.99  # of an upright image in the middle
     cells[3, 4] = 0.7
-    (found,) = defect_regions(cells, (200, 100), (64, 64), resize="pad")
+    (found,) = defect_regions(cells, (200, 100), (64, 64), resize="pad", threshold=0.5)
     assert (found.probability, found.box) == (0.7, (50, 75, 75, 100))
 
 
 def test_a_map_of_noise_has_the_hottest_regions_alone() -> None:
     cells = np.zeros((50, 50))
     cells[::2, ::2] = np.linspace(0.51, 0.99, 625).reshape(25, 25)
-    found = defect_regions(cells, (400, 400), (400, 400))
+    found = defect_regions(cells, (400, 400), (400, 400), threshold=0.5)
     assert len(found) == MOST_REGIONS
     assert found[0].probability == 0.99
     assert found[-1].probability > 0.9
@@ -93,5 +93,5 @@ def test_a_go_image_has_no_region_and_a_network_without_cells_says_nothing() -> 
 
 @given(MAPS, SIDES)
 def test_regions_come_back_from_a_table(cells: np.ndarray, size: tuple[int, int]) -> None:
-    found = defect_regions(cells, size, (64, 64))
+    found = defect_regions(cells, size, (64, 64), threshold=0.5)
     assert regions_from_text(as_text(found)) == found

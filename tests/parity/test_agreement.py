@@ -144,7 +144,7 @@ def test_the_map_is_that_of_the_run_in_every_format(format: str, cell_run: Path,
             assert agreement.map_gap is not None
             assert 0 <= agreement.map_gap <= TOLERANCE
     facts = facts_of(path)
-    assert (facts.has_cells, facts.cell_threshold, facts.mm_per_pixel) == (True, 0.5, 0.1)
+    assert (facts.has_cells, facts.cell_threshold, facts.mm_per_pixel) == (True, 0.9, 0.1)
 
 
 def test_a_map_that_is_not_the_runs_is_told_though_no_decision_differs(

@@ -93,7 +93,7 @@ def test_where_the_defect_is_comes_with_the_decision_as_the_run_has_it(
             assert found["probability"] == pytest.approx(region.probability, abs=1e-4)
             scaled = {name: pytest.approx(0.1 * found[name]) for name in ("x", "y", "width", "height")}
             assert found["millimetres"] == scaled
-    assert (facts["has_cells"], facts["cell_threshold"], facts["mm_per_pixel"]) == (True, 0.5, 0.1)
+    assert (facts["has_cells"], facts["cell_threshold"], facts["mm_per_pixel"]) == (True, 0.9, 0.1)
     assert set(document["Region"]["required"]) >= {"left", "top", "right", "bottom", "probability", "millimetres"}
     (plain,) = client().post("/predict", content=encoded(), headers=PNG).json()["images"]
     assert plain["regions"] is None
