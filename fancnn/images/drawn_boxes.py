@@ -28,7 +28,7 @@ def with_boxes(image: NDArray[np.uint8], boxes: Sequence[Box], captions: Sequenc
             frame = (left - out, top - out, max(right + out, left + 1) - 1, max(bottom + out, top + 1) - 1)
             canvas.rectangle(frame, outline=color, width=width)
     font = ImageFont.load_default(max(10, longest // 45))
-    for box, caption in zip(boxes, captions, strict=False):
+    for box, caption in reversed([*zip(boxes, captions, strict=False)]):
         _caption(canvas, drawn.size, box, caption, font, 3 * thick)
     return np.asarray(drawn)
 

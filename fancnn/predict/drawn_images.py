@@ -14,7 +14,7 @@ from fancnn.images.image_gate import ImageGate
 from fancnn.images.reading import UnreadableImage, read_image
 from fancnn.metrics.defect_regions import DefectRegion, size_in_words
 
-CAPTIONS = 5  # of the hottest regions: more would cover the image
+CAPTIONS = 3  # of the hottest regions: more would cover the image
 QUALITY = 92
 
 
