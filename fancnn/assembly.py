@@ -39,6 +39,7 @@ from fancnn.images.preprocess import Preprocess
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
 from fancnn.networks import ConvNet, PatchNet, ResidualNet
+from fancnn.networks.cell_network import cell_network
 from fancnn.networks.sizes import is_small, training_bytes
 from fancnn.settings.choices import Resize
 from fancnn.settings.groups import (
@@ -510,7 +511,7 @@ def _model(settings: TrainSettings) -> Model | None:
         return None
     made = model(settings, ())
     validate_network(made.network, settings.data.image_size, len(made.outputs))
-    if not isinstance(made.network, PatchNet):
+    if cell_network(made.network) is None:
         _refuse_for_whole_images(settings, type(made.network).__name__)
     return made
 

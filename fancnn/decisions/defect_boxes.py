@@ -45,9 +45,9 @@ def defect_regions(
 
     Example:
         >>> cells = np.zeros((4, 4))
-        >>> cells[1, 2] = cells[1, 3] = 0.9
+        >>> cells[1, 2] = cells[1, 3] = 0.95
         >>> defect_regions(cells, (100, 200), (32, 32))
-        (DefectRegion(left=100, top=25, right=200, bottom=50, x=150.0, y=37.5, probability=0.9),)
+        (DefectRegion(left=100, top=25, right=200, bottom=50, x=150.0, y=37.5, probability=0.95),)
     """
     top, left, height, width = placed(size, input_size) if resize == "pad" else (0, 0, *input_size)
     rows = _Axis.of(cells.shape[0], input_size[0], top, height, size[0])

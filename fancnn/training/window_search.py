@@ -8,7 +8,7 @@ from torch import Tensor
 
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.model import Model
-from fancnn.networks import PatchNet
+from fancnn.networks.cell_network import cell_network
 
 
 class WindowSearch(pl.Callback):
@@ -55,11 +55,12 @@ def hottest_places(model: Model, data: ImageDataModule) -> Tensor:
         model: In evaluation mode, with a network that judges cell by cell.
         data: After `setup`.
     """
-    assert isinstance(model.network, PatchNet)
+    network = cell_network(model.network)
+    assert network is not None  # as the configuration's check has seen to
     places = []
     with torch.autocast(model.device.type, enabled=False):
         for images, _ in data.in_order("train"):
-            _, cells = model.network.logits_and_cells(model.preprocess(images.to(model.device)))
+            _, cells = network.logits_and_cells(model.preprocess(images.to(model.device)))
             rows, columns = cells.shape[1:]
             hottest = cells.flatten(1).argmax(1).cpu()
             middle = torch.stack([hottest // columns, hottest % columns], 1) + 0.5
