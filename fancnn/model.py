@@ -316,6 +316,7 @@ class Model(nn.Module):
         ]
 
     def _score_pixels(self, images: Iterable[_Fitted]) -> Iterator[_Score]:
+        fit = self.preprocess.to_dict()
         for batch in _in_batches(images):
             outputs = self._outputs(torch.stack([item.pixels for item in batch]))
             probabilities = self.calibration.probabilities(outputs.logits).tolist()
@@ -324,10 +325,8 @@ class Model(nn.Module):
                     yield _Score(None)
                     continue
                 cells = None if outputs.cells is None else outputs.cells[row]
-                regions = located(
-                    *(cells, self.thresholds.decide(probability), item.size, self.preprocess.image_size),
-                    *(self.preprocess.resize, self.cell_threshold),
-                )
+                decision = self.thresholds.decide(probability)
+                regions = located(cells, decision, item.size, fit, self.cell_threshold)
                 yield _Score(probability, outputs.guesses[row], cells, regions)
 
     def _pixels(self, image: Image.Image | NDArray[np.uint8] | Tensor) -> _Fitted:

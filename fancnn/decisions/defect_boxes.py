@@ -3,8 +3,9 @@
 Plain arithmetic on numpy arrays, since a line's computer that runs an exported file has neither torch nor scipy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ def defect_regions(
     size: tuple[int, int],
     input_size: tuple[int, int],
     *,
-    resize: str = "squash",
+    place: tuple[int, int, int, int] | None = None,
     threshold: float = CELL_THRESHOLD,
 ) -> tuple[DefectRegion, ...]:
     """Return the regions of an image that is not GO, the hottest first: cells above the threshold that touch.
@@ -36,8 +37,8 @@ def defect_regions(
         cells: `(rows, columns)`, P(NG) of each; together they cover the network's input evenly.
         size: Height and width of the stored image, pixels.
         input_size: Of the network's input.
-        resize: How the one became the other, `squash` or `pad`; cells on the border that `pad` makes are none of the
-            image.
+        place: Top, left, height and width of the image in the input, as `Preprocess.place` has them; cells beside it
+            are none of the image. None where it fills the input.
         threshold: A cell is hot above it.
 
     Returns:
@@ -49,7 +50,7 @@ def defect_regions(
         >>> defect_regions(cells, (100, 200), (32, 32))
         (DefectRegion(left=100, top=25, right=200, bottom=50, x=150.0, y=37.5, probability=0.95),)
     """
-    top, left, height, width = placed(size, input_size) if resize == "pad" else (0, 0, *input_size)
+    top, left, height, width = place or (0, 0, *input_size)
     rows = _Axis.of(cells.shape[0], input_size[0], top, height, size[0])
     columns = _Axis.of(cells.shape[1], input_size[1], left, width, size[1])
     inside = np.where(rows.inside[:, None] & columns.inside, cells.astype(np.float64), -1.0)
@@ -62,14 +63,24 @@ def located(
     cells: NDArray[np.floating] | None,
     decision: Decision,
     size: tuple[int, int],
-    input_size: Sequence[int],
-    resize: str,
+    preprocess: Mapping[str, Any],
     threshold: float,
 ) -> tuple[DefectRegion, ...] | None:
-    """Return the regions of a decided image: none where it is GO, and None where the network has no cells."""
+    """Return the regions of a decided image: none where it is GO, and None where the network has no cells.
+
+    Args:
+        cells: As in `defect_regions`; None where the network has none.
+        decision: On the image.
+        size: Likewise.
+        preprocess: The keys of `PreprocessSettings`: how the image became the network's input.
+        threshold: Likewise.
+    """
     if cells is None or decision == "GO":
         return None if cells is None else ()
-    return defect_regions(cells, size, (input_size[0], input_size[1]), resize=resize, threshold=threshold)
+    height, width = preprocess["image_size"]
+    pads = preprocess["resize"] == "pad"
+    place = placed(size, (height, width), preprocess["reduce"]) if pads else None
+    return defect_regions(cells, size, (height, width), place=place, threshold=threshold)
 
 
 @dataclass(frozen=True)

@@ -272,12 +272,10 @@ class ExportedModel:
 
     def _regions(self, outputs: _Outputs, row: int, image: NDArray[np.uint8]) -> tuple[DefectRegion, ...] | None:
         """Return where the defect of one image is, as the file's thresholds decide it."""
-        cells, preprocess = None if outputs.cells is None else outputs.cells[row], self.facts.preprocess
+        cells = None if outputs.cells is None else outputs.cells[row]
         decision = self.thresholds.decide(float(outputs.probabilities[row]))
         size = (image.shape[0], image.shape[1])
-        return located(
-            *(cells, decision, size, preprocess["image_size"], preprocess["resize"], self.facts.cell_threshold)
-        )
+        return located(cells, decision, size, self.facts.preprocess, self.facts.cell_threshold)
 
     def _outputs(self, images: Sequence[NDArray[np.uint8]]) -> _Outputs:
         for image in images:

@@ -46,23 +46,26 @@ def test_where_no_cell_is_above_the_threshold_the_hottest_is_the_region(cells: n
 def test_boxes_lie_on_the_image_and_hold_their_middle(
     cells: np.ndarray, size: tuple[int, int], input_size: tuple[int, int], resize: str
 ) -> None:
-    for one in defect_regions(cells, size, input_size, resize=resize, threshold=0.5):
+    place = Preprocess(input_size, resize=resize).place(*size)
+    for one in defect_regions(cells, size, input_size, place=place, threshold=0.5):
         assert 0 <= one.left < one.right <= size[1]
         assert 0 <= one.top < one.bottom <= size[0]
         assert one.left - 0.05 <= one.x <= one.right + 0.05
         assert one.top - 0.05 <= one.y <= one.bottom + 0.05
 
 
-@given(SIDES, st.integers(0, 299), st.integers(0, 299), st.sampled_from(["squash", "pad"]))
+@given(SIDES, st.integers(0, 299), st.integers(0, 299), st.sampled_from(["squash", "pad", "reduce"]))
 def test_a_box_holds_the_place_that_made_its_cell_hot(
     size: tuple[int, int], down: int, right: int, resize: str
 ) -> None:
     """A point of the stored image goes the way of `Preprocess.place` to a cell, whose box must hold it again."""
+    how = {"resize": "pad", "reduce": 4} if resize == "reduce" else {"resize": resize}
+    preprocess = Preprocess((64, 96), **how)  # type: ignore[arg-type]
     y, x = down % size[0] + 0.5, right % size[1] + 0.5
-    top, left, height, width = Preprocess((64, 96), resize=resize).place(*size)
+    top, left, height, width = preprocess.place(*size)
     cells = np.zeros((8, 12))
     cells[int((top + y * height / size[0]) // 8), int((left + x * width / size[1]) // 8)] = 0.9
-    (found,) = defect_regions(cells, size, (64, 96), resize=resize)
+    (found,) = located(cells, "NG", size, preprocess.to_dict(), 0.5) or ()
     assert found.left <= x <= found.right
     assert found.top <= y <= found.bottom
 
@@ -71,7 +74,7 @@ def test_cells_on_the_border_that_pad_makes_are_none_of_the_image() -> None:
     cells = np.full((8, 8), 0.2)
     cells[:, 0] = 0.99  # of an upright image in the middle
     cells[3, 4] = 0.7
-    (found,) = defect_regions(cells, (200, 100), (64, 64), resize="pad", threshold=0.5)
+    (found,) = located(cells, "NG", (200, 100), Preprocess((64, 64), resize="pad").to_dict(), 0.5) or ()
     assert (found.probability, found.box) == (0.7, (50, 75, 75, 100))
 
 
@@ -86,9 +89,10 @@ def test_a_map_of_noise_has_the_hottest_regions_alone() -> None:
 
 def test_a_go_image_has_no_region_and_a_network_without_cells_says_nothing() -> None:
     cells = np.full((2, 2), 0.9)
-    assert located(cells, "GO", (16, 16), [16, 16], "squash", 0.5) == ()
-    assert located(None, "NG", (16, 16), [16, 16], "squash", 0.5) is None
-    assert len(located(cells, "RECHECK", (16, 16), [16, 16], "squash", 0.5) or ()) == 1
+    fit = Preprocess((16, 16)).to_dict()
+    assert located(cells, "GO", (16, 16), fit, 0.5) == ()
+    assert located(None, "NG", (16, 16), fit, 0.5) is None
+    assert len(located(cells, "RECHECK", (16, 16), fit, 0.5) or ()) == 1
 
 
 @given(MAPS, SIDES)
