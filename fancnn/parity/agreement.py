@@ -4,13 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from fancnn.errors import NotFiniteError
 from fancnn.inference.exported_model import batches
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import Model
-from fancnn.parity.runtimes import Runtime, Tensors, reference
+from fancnn.parity.runtimes import Runtime, Tensors, reference, reference_of_pixels
 
 TOLERANCE = 1e-4  # of probabilities: the last bits of float32 sums, and grey levels halfway between two
 
@@ -26,7 +27,9 @@ class Agreement:
         flips: Images that it decides otherwise.
         not_finite: Images for which it gives NaN or infinity: it has no decision on them, and they are in no gap.
         probability_gap: The largest, of P(NG) and of shares of types.
-        map_gap: The largest, of P(NG) of cells; None where the network, or a file of before, has no cells.
+        map_gap: The largest, of P(NG) of cells; None where the network, or a file of before, has no cells. Of the
+            runtime's own pixels: a grey level that was halfway between two weighs much in a local contrast, and is
+            counted below.
         logit_gap: The largest, of logits before calibration.
         level_gap: The largest, in grey levels after the resize.
         values_apart: How many of the values after the resize differ.
@@ -88,6 +91,9 @@ def agreements(
             agreement.not_finite += [names[row] for row in missing]
             if kept.size:
                 ours, theirs = ({name: values[kept] for name, values in of.items()} for of in (expected, got))
+                if "cells" in ours and "cells" in theirs and (ours["pixels"] != theirs["pixels"]).any():
+                    same = torch.from_numpy(theirs["pixels"].clip(0, 255).astype(np.uint8))
+                    ours["cells"] = reference_of_pixels(model, same)["cells"]
                 _add(agreement, model.thresholds, thresholds, ours, theirs, [names[row] for row in kept], batch[kept])
     return results
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fancnn.errors import UserError
 from fancnn.files.seals import contents_of, validate_archive
@@ -47,12 +48,16 @@ class Runtime:
     counts: bool = True
 
 
-@torch.inference_mode()
 def reference(model: Model, images: NDArray[np.uint8]) -> Tensors:
     """Return what the run says of images `(n, h, w, 3)`: with its own resize, and its calibration in float64."""
+    return reference_of_pixels(model, model.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2)))
+
+
+@torch.inference_mode()
+def reference_of_pixels(model: Model, pixels: Tensor) -> Tensors:
+    """Return the same of images after a resize, `(n, 3, *image_size)` uint8."""
     was_training = model.training
     model.eval()
-    pixels = model.preprocess.fit(torch.from_numpy(images).permute(0, 3, 1, 2))
     with torch.autocast(model.device.type, enabled=False), full_float32(model.device.type):
         outputs, cells = judged(model.network, model.preprocess(pixels.to(model.device)))
     model.train(was_training)
