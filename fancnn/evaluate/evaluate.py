@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fancnn.data.defect_masks import find_masks, read_mask
 from fancnn.data.folders import has_splits, list_images
 from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
@@ -16,7 +17,8 @@ from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import BEST, LAST, Run
-from fancnn.metrics.predictions import FileScore
+from fancnn.metrics.found_defects import FoundDefects, found_defects
+from fancnn.metrics.predictions import FileScore, Prediction
 from fancnn.model import Model
 from fancnn.plurals import plural
 from fancnn.runs import checkpoints
@@ -88,7 +90,29 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     metrics = _metrics(settings, model, root)
     if model.thresholds != own_thresholds:
         metrics = replace(metrics, **given_thresholds())
+    if settings.data.masks is not None:
+        found = _found(model, root, rows, settings.data.masks)
+        say(found.in_words())
+        metrics = replace(metrics, masks=found.to_dict())
     return state(settings, title, rows, model.thresholds, line, metrics)
+
+
+def _found(model: Model, root: Path, rows: Sequence[Prediction], folder: str) -> FoundDefects:
+    """Hold the regions of NG images against their masks.
+
+    Raises:
+        UserError: If the model has no cells, or a mask is not as it should be.
+    """
+    if not model.has_cells:
+        raise UserError(
+            "data.masks: this model judges images as wholes, and says of none where its defect is. Train one with "
+            "experiment=patches; python -m fancnn.explain holds heat maps against masks"
+        )
+    masks = find_masks(folder, [LabeledImage(row.path, row.class_name, int(row.label or 0)) for row in rows])
+    known = [row for row in rows if row.path in masks and not row.error]
+    return found_defects(
+        (row.regions or (), read_mask(masks[row.path], root / row.path, model.gate).numpy()) for row in known
+    )
 
 
 def _own_split(known: Sequence[LabeledImage], split: str | None) -> list[LabeledImage]:

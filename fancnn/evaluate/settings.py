@@ -22,6 +22,7 @@ class OtherData:
 
     root: str | None
     class_names: dict[Any, str] | None  # a folder may be called 100, which Hydra reads as a number
+    masks: str | None = None
 
 
 @dataclass
@@ -46,9 +47,12 @@ class EvaluateSettings:
             check(lambda: validate_thresholds(self.threshold, self.recheck))
             if (self.run is None) == (self.table is None):
                 raise UserError("give either run=outputs/train/<stamp>, or table=predictions.csv of any model")
+            if self.data.masks is not None and self.run is None:
+                raise UserError("data.masks needs run=outputs/train/<stamp>: the size of its images is not in a table")
 
     def validate_paths(self) -> None:
         with collected() as check:
             check(lambda: validate_folder("data.root", self.data.root, "a folder of class folders"))
+            check(lambda: validate_folder("data.masks", self.data.masks, "one with masks, named like their images"))
             check(lambda: validate_earlier("run", self.run))
             check(lambda: validate_file("table", self.table, TABLE_EXPECTED))

@@ -23,6 +23,7 @@ Format version 4:
 | predictions_sha256 | likewise, of `predictions.csv` beside it |
 | seen_complete | whether the record of the images that the model has seen is complete; absent before |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
+| masks | whether regions lie on known defects: the fields of `FoundDefects`; absent where no masks were given |
 | unread | how many files could not be read, or have no decision since the network's output was not finite |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
@@ -170,6 +171,13 @@ _SPLIT = record(
         "forecast": optional(map_of(optional(list_of(number, 3, 3)))),
     }
 )
+_MASKS = record(
+    {
+        **dict.fromkeys(("images", "pointed", "defects", "found"), _COUNT),
+        **dict.fromkeys(("pointed_interval", "found_interval"), _INTERVAL),
+        "pointed_by_chance": number_between(0, 1),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +198,7 @@ class RunMetrics(ModelMetadata):
         predictions_sha256: Of the prediction table.
         seen_complete: Whether the record of the images that the model has seen is complete; None before.
         looks: At the test images.
+        masks: Whether regions lie on known defects; None where no masks were given.
         unread: How many files have no decision.
         warnings: What the training says went wrong; None where that is not known.
         splits: Counts, scores and intervals by split.
@@ -212,6 +221,7 @@ class RunMetrics(ModelMetadata):
     predictions_sha256: str | None = None
     seen_complete: bool | None = None
     looks: Annotated[Mapping[str, Any] | None, LOOKS] = None
+    masks: Annotated[Mapping[str, Any] | None, _MASKS] = None
     unread: Annotated[int | None, whole(0)] = None
     warnings: list[str] | None = None
     splits: Annotated[Mapping[str, Mapping[str, Any]], map_of(_SPLIT)] = field(default_factory=dict)
@@ -227,7 +237,7 @@ class RunMetrics(ModelMetadata):
         """Return what a file keeps: null for what is not known, and no key for what came later and is absent."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         absent = {"decided_again", "seen_complete", "warnings", "folds", "mean"}
-        absent |= {"checkpoint_sha256", "predictions_sha256", "backbones"}
+        absent |= {"checkpoint_sha256", "predictions_sha256", "backbones", "masks"}
         return {
             name: None if value in ("", [], {}) and name not in ("splits", "warnings") else value
             for name, value in values.items()

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from samples import compose_command, write_images
 
 from fancnn.decide.decide import decide
@@ -16,6 +18,7 @@ from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import read_predictions
 from fancnn.report.report import report
 from fancnn.report.settings import ReportSettings
+from fancnn.runs.metrics_file import read_metrics
 
 Evaluate = Callable[..., dict[str, dict[str, Any]]]
 
@@ -244,3 +247,26 @@ def test_a_run_can_be_scored_at_other_thresholds(run_evaluate: Evaluate) -> None
     assert run_evaluate("threshold=1")["test"]["ng_found"] == 0
     with pytest.raises(UserError, match="^recheck=0.9 should be from 0 to threshold=0.5"):
         run_evaluate("recheck=0.9")
+
+
+def test_what_is_found_is_held_against_masks(
+    cell_run: Path, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_images(tmp_path / "other", {"GO": 8, "NG": 12}, seed=5)
+    for path in sorted((root / "NG").iterdir()):
+        with Image.open(path) as image:
+            bright = np.asarray(image).min(2) == 250
+        (tmp_path / "masks/NG").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(bright.astype(np.uint8) * 255).save(tmp_path / "masks/NG" / path.name)
+    given = [f"data.root={root}", f"data.masks={tmp_path / 'masks'}", "device=cpu", f"output_dir={tmp_path / 'out'}"]
+    evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={cell_run}", *given))
+    masks = read_metrics(tmp_path / "out/metrics.json").masks
+    assert masks is not None
+    assert (masks["images"], masks["defects"]) == (12, 12)
+    assert masks["pointed"] >= 10  # squares are bright, and nothing else is
+    assert masks["pointed_by_chance"] < 0.7
+    assert f"masks: the hottest region lies on the defect in {masks['pointed']} of 12 images" in capsys.readouterr().out
+    with pytest.raises(UserError, match="this model judges images as wholes, and says of none where its defect is"):
+        evaluate_run(compose_command("evaluate", EvaluateSettings, f"run={trained_run}", *given))
+    with pytest.raises(UserError, match="data.masks needs run="):
+        compose_command("evaluate", EvaluateSettings, f"table={tmp_path / 'out/predictions.csv'}", *given)
