@@ -14,12 +14,14 @@ from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.seen_images import SeenImages
 from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.calibration import Calibration, fit
-from fancnn.decisions.escape_claims import claim_unit, ng_evidence
+from fancnn.decisions.escape_claims import claim_unit, natural_unit, ng_evidence
 from fancnn.decisions.threshold_choice import (
     ThresholdChoice,
+    few_for_overkill_rate,
     max_f1_threshold,
     min_cost_threshold,
     threshold_for_escape_rate,
+    threshold_for_overkill_rate,
 )
 from fancnn.errors import UserError
 from fancnn.files.atomic_files import remove, write_atomically
@@ -212,6 +214,11 @@ def choose(
             go_probabilities=scores[~truth],
             key=KEY,
         )
+    if decision.rule == "overkill":
+        good, scores = np.asarray(labels) == 0, np.asarray(probabilities, np.float64)
+        unit = natural_unit(groups)
+        highest = _highest_of_each(scores, good, groups if unit == "group" else contents or [""] * len(scores))
+        return threshold_for_overkill_rate(highest, decision.overkill_rate, decision.confidence, unit=unit, key=KEY)
     return ThresholdChoice(assembly.thresholds(decision), "fixed")
 
 
@@ -223,6 +230,17 @@ def _lowest_of_copies(scores: NDArray[np.float64], truth: NDArray[np.bool_], con
         if name not in lowest or scores[place] < scores[lowest[name]]:
             lowest[name] = place
     return list(lowest.values())
+
+
+def _highest_of_each(
+    scores: NDArray[np.float64], chosen: NDArray[np.bool_], names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Return the highest of the chosen scores for each name; one without a name stands for itself."""
+    highest: dict[str | int, float] = {}
+    for place in np.flatnonzero(chosen).tolist():
+        name = names[place] or place
+        highest[name] = max(float(scores[place]), highest.get(name, 0.0))
+    return np.array([*highest.values()])
 
 
 def not_measured(chosen: ThresholdChoice, on: str) -> ThresholdChoice:
@@ -260,6 +278,11 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
     ng = [image for image in split if image.label == 1]
     if decision.rule in ("f1", "cost") and len(ng) in (0, len(split)):
         raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.split}")
+    if decision.rule == "overkill":
+        good, natural = [image for image in split if image.label == 0], natural_unit([image.group for image in split])
+        units = {image.group if natural == "group" else image.content or image.path for image in good}
+        if few := few_for_overkill_rate(len(units), decision.overkill_rate, natural, KEY):
+            raise UserError(f"decision.rule=overkill: in {decision.split} {few}, or data.val_fraction=0.3")
     if decision.rule != "escape":
         return
     unit = claim_unit([image.group for image in split], decision.unit, decision.largest_group, KEY)  # type: ignore[arg-type]  # checked

@@ -1,8 +1,9 @@
-"""Where to put the thresholds: by F1, by what mistakes cost on the line, or by the escapes that may happen.
+"""Where to put the thresholds: by F1, by what mistakes cost on the line, or by the mistakes that may happen.
 
 A rule reads labels and probabilities of images that were not trained on, and gives `Thresholds` with the reason.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from fancnn.decisions.escape_claims import Unit, ng_evidence
 from fancnn.decisions.line_costs import Costs
 from fancnn.errors import UserError
+from fancnn.metrics.intervals import upper_bound
+from fancnn.metrics.rounding import percent, percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
+from fancnn.plurals import plural
 
+ROUNDING = 1e-9  # 0.29 * 100 is 28.999999999999996, which is meant to be 29
 MARGIN = 1e-4  # at least so far below a score that must not pass: runtimes differ by up to 2e-5 in a probability
 
 
@@ -135,6 +140,74 @@ def threshold_for_escape_rate(
     lower = halfway_below(claim.stopped, np.concatenate([evidence.probabilities, np.asarray(go_probabilities, float)]))
     reason = f"{evidence.claim(claim.bound, confidence)} ({evidence.seen(lower)})"
     return ThresholdChoice(Thresholds.single(lower), reason)
+
+
+def threshold_for_overkill_rate(
+    go_probabilities: ArrayLike, overkill_rate: float, confidence: float = 0.95, *, unit: Unit = "part", key: str = ""
+) -> ThresholdChoice:
+    """Return the lowest threshold at which at most `overkill_rate` of good parts are rejected; it takes no NG part.
+
+    That is the r-th largest of the n scores, for the largest r with `r / (n + 1) <= overkill_rate`. Where scores are
+    continuous the share of all good parts above it is Beta(r, n - r + 1), whatever their distribution (order
+    statistics: Wilks 1941; David and Nagaraja 2003, section 2.5): so its mean is at most `overkill_rate`, and its
+    quantile at `confidence`, which is Clopper and Pearson's bound for r - 1 of n, is stated. To reject as large a share
+    of these n would promise less: it would be exceeded on new parts more often than not. Equal scores pass together,
+    which is safe.
+
+    The threshold lies a little above that score (1e-4 in the middle, less near 0 and 1, as a difference of logits comes
+    to), so that a runtime that computes a little differently decides the same.
+
+    Args:
+        go_probabilities: P(NG) of good parts `(n,)` drawn as the line's are, none of them used for training; of
+            groups of parts the highest of each.
+        overkill_rate: Share of good parts, in (0, 1).
+        confidence: Of the bound, in (0, 1).
+        unit: What the scores are of.
+        key: What the keys of the configuration begin with, for texts.
+
+    Raises:
+        UserError: If there are too few parts or groups for that rate, saying how many are needed.
+
+    Example:
+        >>> threshold_for_overkill_rate([0.1, 0.2, 0.3, 0.4], 0.4).reason
+        'overkill rate of parts <= 40 % expected (1 of 4 GO parts rejected); <= 75.2 % at 95 % confidence'
+    """
+    scores = np.sort(np.asarray(go_probabilities, dtype=np.float64))[::-1]
+    count = len(scores)
+    if (place := _place_of_overkills(count, overkill_rate)) < 1:
+        raise UserError(few_for_overkill_rate(count, overkill_rate, unit, key))
+    score = float(scores[place - 1])
+    upper = score + 4 * MARGIN * score * (1 - score)
+    rejected, bound = int(np.sum(scores > upper)), upper_bound(place - 1, count, confidence)
+    of = "GO parts rejected" if unit == "part" else "groups have a GO part that is rejected"
+    reason = (
+        f"overkill rate of {unit}s <= {percent(overkill_rate)} expected ({rejected:,} of {count:,} {of}); "
+        f"<= {percent_at_most(bound)} at {percent_exactly(confidence)} confidence"
+    )
+    return ThresholdChoice(Thresholds.single(upper), reason)
+
+
+def few_for_overkill_rate(count: int, overkill_rate: float, unit: Unit = "part", key: str = "") -> str:
+    """Return why so many good parts or groups cannot carry an overkill rate; empty where they can.
+
+    Example:
+        >>> few_for_overkill_rate(98, 0.01)[:72], few_for_overkill_rate(99, 0.01)
+        ('98 GO parts cannot carry an overkill rate of parts <= 1 %: 99 are needed', '')
+    """
+    if _place_of_overkills(count, overkill_rate) >= 1:
+        return ""
+    of = plural(count, "GO part") if unit == "part" else f"{plural(count, 'group')} with GO parts"
+    needed = math.ceil(1 / overkill_rate - ROUNDING) - 1
+    way_out = f"{key}overkill_rate={math.ceil(1000 / (count + 1)) / 1000:g}" if count else f"{key}rule=fixed"
+    return (
+        f"{of} cannot carry an overkill rate of {unit}s <= {percent(overkill_rate)}: {needed:,} are needed. Collect "
+        f"more, or ask for more: {way_out}"
+    )
+
+
+def _place_of_overkills(count: int, overkill_rate: float) -> int:
+    """Return which of so many scores, from the largest on, the threshold is to be at; 0 where it is beyond all."""
+    return math.floor(overkill_rate * (count + 1) + ROUNDING)
 
 
 def halfway_below(score: float, known: ArrayLike) -> float:

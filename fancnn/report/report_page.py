@@ -23,6 +23,7 @@ from fancnn.report.breakdown import by_group, by_type
 from fancnn.report.report_data import ReportData
 from fancnn.report.report_figures import Figures
 from fancnn.report.report_warnings import ENOUGH, independent_ng, ng_groups, proof, rests_on, warnings
+from fancnn.settings.choices import DecisionRule
 from fancnn.settings.groups import ALL, SPLIT_NAMES
 
 FORECAST = {
@@ -56,6 +57,7 @@ def report_page(material: ReportData, figures: Figures) -> str:
         if independent_ng(material) >= ENOUGH
         else "",  # else a warning
         certificate=certificate(material),
+        promise=promise(material),
         warnings=warnings(material, (item for of in (*sections, *sampled) for item in of.images)),
         splits=[SPLIT_TITLES.get(split, split) for split in material.splits],
         scores=score_rows(material.splits, recheck=material.thresholds.has_recheck),
@@ -89,6 +91,14 @@ def certificate(material: ReportData) -> str:
     reason = material.known.decision or ""
     ours = material.own_thresholds and material.images  # evaluate's folder may be about other thresholds
     return reason.removeprefix(CERTIFIED) if ours and reason.startswith(CERTIFIED) else ""
+
+
+def promise(material: ReportData) -> str:
+    """Return what `decision.rule=overkill` promised of the run's thresholds; empty where another rule chose them."""
+    rule, ours = material.known.decision_rule, material.own_thresholds and bool(material.metrics)
+    kept = ours and isinstance(rule, Mapping) and rule.get("rule") == DecisionRule.overkill
+    reason = (material.known.decision or "") if kept else ""
+    return reason if reason.startswith("overkill rate") else ""  # else the rule could not choose
 
 
 def claims(counts: ConfusionCounts, intervals: Mapping[str, Interval | None], *, recheck: bool) -> list[words.Claim]:

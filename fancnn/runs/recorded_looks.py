@@ -10,6 +10,7 @@ from fancnn.files.run import Run
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.runs.looks import NOT_KNOWN, Ledger, Looks, Question, scores_hash
 from fancnn.runs.metrics_file import read_metrics
+from fancnn.settings.choices import DecisionRule
 from fancnn.settings.groups import DecisionSettings
 from fancnn.system.console import say
 
@@ -67,7 +68,8 @@ def weights_of(place: Path) -> str | None:
 
 def choice(decision: DecisionSettings) -> str:
     """Return the claim of choosing thresholds on test images."""
-    return ", ".join(f"{name}={value}" for name, value in asdict(decision).items())
+    of_others = set() if decision.rule == DecisionRule.overkill else {"overkill_rate"}  # which ledgers of before lack
+    return ", ".join(f"{name}={value}" for name, value in asdict(decision).items() if name not in of_others)
 
 
 def _test_images(predictions: Iterable[Prediction]) -> list[Prediction]:

@@ -105,6 +105,7 @@ class DecisionRule(Choice):
     f1 = "f1"
     cost = "cost"
     escape = "escape"
+    overkill = "overkill"
 
 
 class ImageFormat(Choice):

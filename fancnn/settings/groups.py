@@ -352,15 +352,17 @@ class DecisionSettings:
     most_rechecked: float
     escape_rate: float
     confidence: float
-    unit: ClaimUnit | None = None  # absent from rules that were kept before, as `largest_group`
+    unit: ClaimUnit | None = None  # absent from rules that were kept before, as what follows
     largest_group: int | None = None
-    cell_threshold: float = 0.9  # likewise
+    cell_threshold: float = 0.9
+    overkill_rate: float = 0.01
 
     def __post_init__(self) -> None:
         with collected() as check:
             check(lambda: validate_choices(self))
             check(lambda: validate_thresholds(self.threshold, self.recheck))
             check(lambda: validate_share("escape_rate", self.escape_rate))
+            check(lambda: validate_share("overkill_rate", self.overkill_rate))
             check(lambda: validate_share("confidence", self.confidence))
             check(lambda: validate_largest_group(self.largest_group))
             check(lambda: validate_cell_threshold(self.cell_threshold))

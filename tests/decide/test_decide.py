@@ -14,9 +14,9 @@ from samples import compose_command
 import fancnn
 from fancnn.certify.certify import certify
 from fancnn.certify.settings import CertifySettings
-from fancnn.decide.decide import decide, rule_of
+from fancnn.decide.decide import choose, decide, rule_of
 from fancnn.decide.settings import DecideSettings
-from fancnn.decisions.threshold_choice import max_f1_threshold, threshold_for_escape_rate
+from fancnn.decisions.threshold_choice import MARGIN, ThresholdChoice, max_f1_threshold, threshold_for_escape_rate
 from fancnn.errors import UserError
 from fancnn.evaluate.evaluate import evaluate_run
 from fancnn.evaluate.settings import EvaluateSettings
@@ -239,3 +239,40 @@ def test_too_few_images_for_isotonic_calibration_are_said(
 ) -> None:
     train(train_settings("calibration=isotonic"))
     assert "warning: calibration: isotonic needs 1000 images" in capsys.readouterr().out
+
+
+def test_an_overkill_rate_counts_copies_once_and_groups_by_their_worst_part(run: Path) -> None:
+    settings = compose_command(
+        "decide", DecideSettings, f"run={run}", "decision.rule=overkill", "decision.overkill_rate=0.5"
+    )
+    scores, labels = [0.1, 0.2, 0.3, 0.9], [0, 0, 0, 1]
+
+    def chosen(groups: list[str], contents: list[str]) -> ThresholdChoice:
+        return choose(settings.decision, settings.line, labels, scores, groups, contents)
+
+    alone, copied = chosen([""] * 4, [*"abcd"]), chosen([""] * 4, [*"abbd"])
+    assert alone.thresholds.upper == pytest.approx(0.2, abs=2 * MARGIN)  # the second of three: 2 / 4
+    assert copied.thresholds.upper == pytest.approx(0.3, abs=2 * MARGIN)  # the first of two: 1 / 3
+    assert "overkill rate of parts <= 50 % expected (1 of 3 GO parts rejected)" in alone.reason
+    grouped = chosen(["lot1", "lot2", "lot2", "lot3"], [*"abcd"])
+    assert grouped.thresholds.upper == pytest.approx(0.3, abs=2 * MARGIN)
+    assert "overkill rate of groups <= 50 % expected (0 of 2 groups have a GO part" in grouped.reason
+
+
+def test_an_overkill_rate_is_chosen_by_a_training_and_again_by_decide(train_settings: Settings, tmp_path: Path) -> None:
+    train(train_settings("decision.rule=overkill", "decision.overkill_rate=0.2", "data.val_fraction=0.5"))
+    run = tmp_path / "run"
+    first = fancnn.load(run).thresholds
+    rows = [row for row in read_predictions(run / "predictions.csv") if row.split == "val" and row.label == 0]
+    assert len(rows) == 20
+    assert sum(row.decision == "NG" for row in rows) == 3  # the fourth of 20: 4 / 21
+    again = decided(run, "decision.rule=overkill", "decision.overkill_rate=0.1")
+    assert again.upper > first.upper
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["decision"].startswith("overkill rate of parts <= 10 % expected (1 of 20 GO parts rejected); <= ")
+    assert metrics["decision_rule"]["overkill_rate"] == 0.1
+
+
+def test_too_few_good_images_for_an_overkill_rate_are_refused_before_the_training(train_settings: Settings) -> None:
+    with pytest.raises(UserError, match="in val 8 GO parts cannot carry .* <= 5 %: 19 are needed.*data.val_fraction"):
+        train(train_settings("decision.rule=overkill", "decision.overkill_rate=0.05"))

@@ -16,6 +16,7 @@ from fancnn.decisions.threshold_choice import (
     max_f1_threshold,
     min_cost_threshold,
     threshold_for_escape_rate,
+    threshold_for_overkill_rate,
 )
 from fancnn.errors import UserError
 from fancnn.metrics.thresholds import Thresholds
@@ -172,3 +173,46 @@ def test_expected_cost_counts_looks() -> None:
     labels, probabilities = [1, 1, 0, 0], [0.2, 0.5, 0.5, 0.9]
     cost = expected_cost(labels, probabilities, Thresholds(0.3, 0.7), Costs(100, 10, 1), 0.1)
     assert cost == pytest.approx(0.1 * (0.5 * 100 + 0.5 * 1) + 0.9 * (0.5 * 10 + 0.5 * 1))
+
+
+# Overkills
+
+
+@pytest.mark.parametrize(("count", "rate", "place"), [(19, 0.05, 1), (38, 0.05, 1), (39, 0.05, 2), (200, 0.1, 20)])
+def test_new_good_parts_are_rejected_as_often_as_order_statistics_say(count: int, rate: float, place: int) -> None:
+    """Of uniform scores the share above a threshold is known: it is Beta(r, n - r + 1), whatever the distribution."""
+    random, confidence = np.random.default_rng(0), 0.9
+    chosen = [threshold_for_overkill_rate(random.random(count), rate, confidence) for _ in range(4000)]
+    shares = np.array([1 - item.thresholds.upper for item in chosen])
+    assert stats.kstest(shares, stats.beta(place, count - place + 1).cdf).pvalue > 0.001
+    assert shares.mean() == pytest.approx(place / (count + 1), rel=0.05)
+    assert place / (count + 1) <= rate + 1e-12 < (place + 1) / (count + 1)
+    bound = stats.beta.ppf(confidence, place, count - place + 1)
+    assert np.mean(shares > bound) == pytest.approx(1 - confidence, abs=0.02)
+    stated = float(chosen[0].reason.split("; <= ")[1].split(" %")[0]) / 100
+    assert bound <= stated <= bound + 0.001 + 0.01 * bound
+
+
+@given(st.lists(probabilities_of, min_size=1, max_size=60), st.floats(0.02, 0.9))
+def test_no_lower_threshold_keeps_the_overkill_rate_and_equal_scores_pass_together(
+    scores: list[float], rate: float
+) -> None:
+    try:
+        upper = threshold_for_overkill_rate(scores, rate).thresholds.upper
+    except UserError:
+        assert 1 / (len(scores) + 1) > rate
+        return
+    values = np.array(scores)
+    assert np.sum(values > upper) <= rate * len(scores)
+    lower = [score for score in scores if score < upper - 2 * MARGIN]
+    assert all((np.sum(values > score) + 1) / (len(scores) + 1) > rate for score in lower if score < max(scores))
+
+
+def test_too_few_good_parts_for_an_overkill_rate_are_refused_with_the_number_it_takes() -> None:
+    with pytest.raises(UserError, match="18 GO parts cannot carry .* <= 5 %: 19 are needed.*overkill_rate=0.053"):
+        threshold_for_overkill_rate([0.5] * 18, 0.05)
+    with pytest.raises(UserError, match="3 groups with GO parts .* of groups <= 10 %: 9 are needed"):
+        threshold_for_overkill_rate([0.5] * 3, 0.1, unit="group")
+    threshold_for_overkill_rate([0.5] * 18, 0.053)
+    with pytest.raises(UserError, match="0 GO parts cannot carry .*rule=fixed"):
+        threshold_for_overkill_rate([], 0.05)
