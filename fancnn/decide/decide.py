@@ -14,7 +14,7 @@ from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.seen_images import SeenImages
 from fancnn.decide.settings import DecideSettings
 from fancnn.decisions.calibration import Calibration, fit
-from fancnn.decisions.escape_claims import claim_unit, natural_unit, ng_evidence
+from fancnn.decisions.escape_claims import Unit, claim_unit, natural_unit, ng_evidence
 from fancnn.decisions.threshold_choice import (
     ThresholdChoice,
     few_for_overkill_rate,
@@ -37,7 +37,7 @@ from fancnn.runs.metrics_file import read_metrics, read_run_predictions, split_m
 from fancnn.runs.recorded_looks import choice, record_look
 from fancnn.runs.scoring import print_scores
 from fancnn.runs.stored_regions import with_regions
-from fancnn.settings.choices import DecisionRule, to_dict
+from fancnn.settings.choices import ClaimUnit, DecisionRule, to_dict
 from fancnn.settings.groups import CostSettings, DecisionSettings, LineSettings, validate_costs, validate_promise
 from fancnn.system.console import say
 
@@ -216,9 +216,16 @@ def choose(
         )
     if decision.rule == "overkill":
         good, scores = np.asarray(labels) == 0, np.asarray(probabilities, np.float64)
-        unit = natural_unit(groups)
+        unit = _unit_of_overkills(decision, groups)
         highest = _highest_of_each(scores, good, groups if unit == "group" else contents or [""] * len(scores))
-        return threshold_for_overkill_rate(highest, decision.overkill_rate, decision.confidence, unit=unit, key=KEY)
+        return threshold_for_overkill_rate(
+            highest,
+            decision.overkill_rate,
+            decision.confidence,
+            unit=unit,
+            independent=unit == natural_unit(groups) or unit == "group",
+            key=KEY,
+        )
     return ThresholdChoice(assembly.thresholds(decision), "fixed")
 
 
@@ -230,6 +237,13 @@ def _lowest_of_copies(scores: NDArray[np.float64], truth: NDArray[np.bool_], con
         if name not in lowest or scores[place] < scores[lowest[name]]:
             lowest[name] = place
     return list(lowest.values())
+
+
+def _unit_of_overkills(decision: DecisionSettings, groups: Sequence[str]) -> Unit:
+    """Return what an overkill rate counts; of parts in groups it can be seen, though no bound can be stated."""
+    if decision.unit is None:
+        return natural_unit(groups)
+    return claim_unit(groups, "group", None, KEY) if decision.unit == ClaimUnit.group else "part"
 
 
 def _highest_of_each(
@@ -279,9 +293,10 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
     if decision.rule in ("f1", "cost") and len(ng) in (0, len(split)):
         raise UserError(f"decision.rule={decision.rule} needs GO and NG images in {decision.split}")
     if decision.rule == "overkill":
-        good, natural = [image for image in split if image.label == 0], natural_unit([image.group for image in split])
-        units = {image.group if natural == "group" else image.content or image.path for image in good}
-        if few := few_for_overkill_rate(len(units), decision.overkill_rate, natural, KEY):
+        counted = _unit_of_overkills(decision, [image.group for image in split])
+        good = [image for image in split if image.label == 0]
+        units = {image.group if counted == "group" else image.content or image.path for image in good}
+        if few := few_for_overkill_rate(len(units), decision.overkill_rate, counted, KEY):
             raise UserError(f"decision.rule=overkill: in {decision.split} {few}, or data.val_fraction=0.3")
     if decision.rule != "escape":
         return

@@ -143,7 +143,13 @@ def threshold_for_escape_rate(
 
 
 def threshold_for_overkill_rate(
-    go_probabilities: ArrayLike, overkill_rate: float, confidence: float = 0.95, *, unit: Unit = "part", key: str = ""
+    go_probabilities: ArrayLike,
+    overkill_rate: float,
+    confidence: float = 0.95,
+    *,
+    unit: Unit = "part",
+    independent: bool = True,
+    key: str = "",
 ) -> ThresholdChoice:
     """Return the lowest threshold at which at most `overkill_rate` of good parts are rejected; it takes no NG part.
 
@@ -163,6 +169,7 @@ def threshold_for_overkill_rate(
         overkill_rate: Share of good parts, in (0, 1).
         confidence: Of the bound, in (0, 1).
         unit: What the scores are of.
+        independent: Whether these are independent draws; parts of some groups are not, and no bound is stated.
         key: What the keys of the configuration begin with, for texts.
 
     Raises:
@@ -180,9 +187,10 @@ def threshold_for_overkill_rate(
     upper = score + 4 * MARGIN * score * (1 - score)
     rejected, bound = int(np.sum(scores > upper)), upper_bound(place - 1, count, confidence)
     of = "GO parts rejected" if unit == "part" else "groups have a GO part that is rejected"
+    stated = f"<= {percent_at_most(bound)} at {percent_exactly(confidence)} confidence"
     reason = (
         f"overkill rate of {unit}s <= {percent(overkill_rate)} expected ({rejected:,} of {count:,} {of}); "
-        f"<= {percent_at_most(bound)} at {percent_exactly(confidence)} confidence"
+        f"{stated if independent else 'parts of one group are alike, so that no bound is stated'}"
     )
     return ThresholdChoice(Thresholds.single(upper), reason)
 
@@ -199,9 +207,10 @@ def few_for_overkill_rate(count: int, overkill_rate: float, unit: Unit = "part",
     of = plural(count, "GO part") if unit == "part" else f"{plural(count, 'group')} with GO parts"
     needed = math.ceil(1 / overkill_rate - ROUNDING) - 1
     way_out = f"{key}overkill_rate={math.ceil(1000 / (count + 1)) / 1000:g}" if count else f"{key}rule=fixed"
+    by_part = f", or count parts, without a bound: {key}unit=part" if unit == "group" else ""
     return (
         f"{of} cannot carry an overkill rate of {unit}s <= {percent(overkill_rate)}: {needed:,} are needed. Collect "
-        f"more, or ask for more: {way_out}"
+        f"more, or ask for more: {way_out}{by_part}"
     )
 
 

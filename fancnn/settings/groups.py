@@ -376,9 +376,10 @@ class DecisionSettings:
                 f"recheck={self.recheck} is for decision.rule=fixed. With decision.rule=cost, line.costs.look=... lets "
                 "the costs say where RECHECK begins"
             )
-        for name in ("unit", "largest_group"):
-            if self.rule != DecisionRule.escape and (value := getattr(self, name)) is not None:
-                raise UserError(f"{name}={value} is for decision.rule=escape: leave it out")
+        if self.unit is not None and self.rule not in (DecisionRule.escape, DecisionRule.overkill):
+            raise UserError(f"unit={self.unit} is for decision.rule=escape or overkill: leave it out")
+        if self.largest_group is not None and self.rule != DecisionRule.escape:
+            raise UserError(f"largest_group={self.largest_group} is for decision.rule=escape: leave it out")
 
     def _validate_most_rechecked(self) -> None:
         if not 0 <= self.most_rechecked <= 1:

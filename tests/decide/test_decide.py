@@ -22,6 +22,7 @@ from fancnn.evaluate.evaluate import evaluate_run
 from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.metrics.predictions import Prediction, columns, read_predictions, write_predictions
 from fancnn.metrics.thresholds import Thresholds
+from fancnn.settings.choices import ClaimUnit
 from fancnn.settings.training import TrainSettings
 from fancnn.train.train import train
 
@@ -257,6 +258,12 @@ def test_an_overkill_rate_counts_copies_once_and_groups_by_their_worst_part(run:
     grouped = chosen(["lot1", "lot2", "lot2", "lot3"], [*"abcd"])
     assert grouped.thresholds.upper == pytest.approx(0.3, abs=2 * MARGIN)
     assert "overkill rate of groups <= 50 % expected (0 of 2 groups have a GO part" in grouped.reason
+    settings.decision.unit = ClaimUnit.part
+    by_part = chosen(["lot1", "lot2", "lot2", "lot3"], [*"abcd"])
+    assert by_part.thresholds == alone.thresholds
+    assert by_part.reason.endswith(
+        "(1 of 3 GO parts rejected); parts of one group are alike, so that no bound is stated"
+    )
 
 
 def test_an_overkill_rate_is_chosen_by_a_training_and_again_by_decide(train_settings: Settings, tmp_path: Path) -> None:
