@@ -62,7 +62,10 @@ def compared(model: Model, path: Path, images: Iterable[Named]) -> bool:
     results = agreements(model, runtimes, thresholds, images)
     if not results[0].images:
         raise UserError("no image could be read: there is nothing to compare on")
-    print_table(f"{path.name} against the run, {results[0].images} images: largest gaps", COLUMNS, map(_row, results))
+    rows = [_row(agreement) for agreement in results]
+    columns = max(rows, key=len)
+    cells = [[row.get(name, "-") for name in columns] for row in rows]
+    print_table(f"{path.name} against the run, {results[0].images} images: largest gaps", list(columns), cells)
     flips = _flips(results)
     for agreement, runtime in zip(results, runtimes, strict=True):
         if agreement.worst is None or agreement.within or not (agreement.counts or set(agreement.flips) - set(flips)):
@@ -104,16 +107,19 @@ def _listed(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
 
-COLUMNS = ("runtime", "flips", "P(NG)", "map", "logit", "levels", "of them")
-
-
-def _row(agreement: Agreement) -> list[str]:
-    if agreement.not_finite:  # a gap of the other images alone would be read as one of all
-        return [agreement.name, str(len(agreement.flips)), *["not finite"] * 4, "-"]
-    share = 100 * agreement.values_apart / agreement.values
-    gaps = (agreement.probability_gap, agreement.map_gap, agreement.logit_gap, agreement.level_gap)
-    shown = ("-" if gap is None else f"{gap:.2g}" for gap in gaps)
-    return [agreement.name, str(len(agreement.flips)), *shown, f"{share:.2g}%"]
+def _row(agreement: Agreement) -> dict[str, str]:
+    """Return what is printed of a runtime, by column; a map is only where the network has cells."""
+    gaps = {
+        "P(NG)": agreement.probability_gap,
+        "map": agreement.map_gap,
+        "logit": agreement.logit_gap,
+        "levels": agreement.level_gap,
+    }
+    known = {name: gap for name, gap in gaps.items() if gap is not None}
+    # a gap of the other images alone would be read as one of all
+    shown = {name: "not finite" if agreement.not_finite else f"{gap:.2g}" for name, gap in known.items()}
+    last = "-" if agreement.not_finite else f"{100 * agreement.values_apart / agreement.values:.2g}%"
+    return {"runtime": agreement.name, "flips": str(len(agreement.flips)), **shown, "of them": last}
 
 
 def _parting(model: Model, path: Path, runtime: Runtime, image: NDArray[np.uint8]) -> str:

@@ -156,11 +156,11 @@ def test_fans_are_checked_against_their_masks_with_verdicts_in_words(fans_run: P
 
 def test_first_weights_from_a_file_are_not_guessed(trained_run: Path) -> None:
     metadata = checkpoints.load(trained_run).metadata
-    network = {**metadata.settings["model"]["network"], "weights": "pretrained.pth"}
+    network = {**metadata.settings["model"]["network"], "weights": "pretrained.safetensors"}
     from_file = replace(metadata, settings={**metadata.settings, "model": {"network": network}})
     fresh, reason = first_network(from_file)
     assert fresh is None
-    assert "came from a file" in reason
+    assert "learnt elsewhere" in reason
     assert first_network(from_file, seed=1)[0] is not None, "random weights can always be drawn"
 
 

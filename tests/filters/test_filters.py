@@ -87,7 +87,7 @@ def test_performance_is_the_loss_on_validation_of_a_model_whose_next_layer_ignor
         if channel is not None:
             kernel = model.network.get_submodule("hidden.1.0").weight.data
             kernel.view(16, 8, -1)[:, channel] = 0
-        pixels = torch.stack([model._pixels(Image.open(path)) for path in files])
+        pixels = torch.stack([model._pixels(Image.open(path)).pixels for path in files])
         logits = torch.from_numpy(model.logits(pixels))
         losses.append(torch.nn.functional.binary_cross_entropy_with_logits(logits, labels.double()).item())
     assert found["performance"][5] == pytest.approx(losses[1] - losses[0], abs=1e-6)

@@ -19,7 +19,7 @@ from fancnn.serve.occlusion import heat_png, occlusion_heat, without_border
 class BrightSpot:
     """A model whose evidence for NG is the brightness of one place, `[16:24, 32:40]` of 40x40."""
 
-    facts: Any = field(default_factory=lambda: SimpleNamespace(preprocess={"resize": "squash"}))
+    facts: Any = field(default_factory=lambda: SimpleNamespace(preprocess={"resize": "squash", "reduce": None}))
 
     def seen(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return image
