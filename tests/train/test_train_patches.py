@@ -26,6 +26,7 @@ PATCHES = (
 WINDOWS = ("windows=default", "windows.side=16", "windows.repeat=2", "windows.warm_up=1", "windows.every=1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -116,6 +117,7 @@ def masks_for(images: Path, folder: Path, count: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["augment=surface"], [*WINDOWS]])
 def test_a_training_with_masks_goes_on_as_one_that_was_not_stopped(
     more: list[str], image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
