@@ -27,7 +27,8 @@ class Classifier(TrainingModule):
 
     `train/loss` and `val/loss` are both the plain cross-entropy, whatever training makes small: so they can be
     compared. What it makes small, if that is more (a weighted or smoothed loss, a penalty), is `train/criterion`.
-    `lr` is the rate of the epoch's first step.
+    `lr` is the rate of the epoch's first step. Where training images are cut into windows, `train/...` is of these, and
+    `val/...` of whole images all the same.
 
     Args:
         model: What is trained; after `fit` it holds the last weights.
