@@ -26,6 +26,7 @@ def run_from_fork_server(command: list[str], *, cwd: Path, **_: object) -> "subp
     return subprocess.run([command[0], "-c", "pass"], check=True, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_every_part_is_measured_and_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(start_up, "subprocess", SimpleNamespace(run=run_from_fork_server))
     quick = ["large=4", "scale=[8]", "epochs=1"]

@@ -163,6 +163,7 @@ def test_torch_and_torchvision_that_do_not_fit_are_explained(tmp_path: Path) -> 
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.slow
 def test_predict_tells_by_its_exit_code_whether_all_were_read(
     trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
@@ -174,6 +175,7 @@ def test_predict_tells_by_its_exit_code_whether_all_were_read(
     assert [row.path for row in read_predictions(tmp_path / "table.csv")] == [str(bad)]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_by_its_name_alone(image_folder: Path, tmp_path: Path) -> None:
     begun = [*SMALL, f"data.root={image_folder}", "trainer.max_epochs=1", "report=false"]
     first = run_command("fancnn.train", *begun, cwd=tmp_path)
@@ -186,6 +188,7 @@ def test_an_interrupted_run_goes_on_by_its_name_alone(image_folder: Path, tmp_pa
         assert "epoch  1/2" not in answer.stdout
 
 
+@pytest.mark.slow
 def test_a_sweep_can_be_compared_in_tensorboards_table(image_folder: Path, tmp_path: Path) -> None:
     sweep = ["model.optimizer.lr=1e-2,1e-3", f"data.root={image_folder}", "trainer.max_epochs=1", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
@@ -202,6 +205,7 @@ def test_a_sweep_can_be_compared_in_tensorboards_table(image_folder: Path, tmp_p
     assert all(0 <= value <= 1 for value in found.values())
 
 
+@pytest.mark.slow
 def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(image_folder: Path, tmp_path: Path) -> None:
     sweep = [f"data.root={image_folder}", "trainer.max_epochs=1", "model.optimizer.lr=-1,1e-3", "report=false"]
     answer = run_command("fancnn.train", "-m", *SMALL, *sweep, cwd=tmp_path)
@@ -241,6 +245,7 @@ def test_a_command_leaves_at_once_with_its_output_and_its_code(tmp_path: Path) -
         assert last.startswith(("predictions.csv and metrics.json: ", "certificate: "))
 
 
+@pytest.mark.slow
 def test_a_program_that_calls_a_command_goes_on_after_it(tmp_path: Path) -> None:
     (tmp_path / "caller.py").write_text(
         "import atexit, sys\nfrom fancnn.cache.__main__ import main\natexit.register(print, 'last words')\n"

@@ -49,6 +49,7 @@ def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs
     assert again.splits["test"]["auroc"] == json.loads((run / "metrics.json").read_text())["splits"]["test"]["auroc"]
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_cross_validation_become_one_model(image_folder: Path, tmp_path: Path) -> None:
     given = [
         *SMALL,

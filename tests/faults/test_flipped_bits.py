@@ -110,6 +110,7 @@ def test_an_archive_that_holds_more_than_its_size_is_refused(checkpoint: Path, t
         fancnn.load(tmp_path / "a.ckpt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "suffix"), [("onnx", ".onnx"), ("openvino", ".xml"), ("openvino", ".bin"), ("torch", ".pt2")]
 )

@@ -115,6 +115,7 @@ for count in (1, 1, 4):  # the first makes what the runtime keeps
 """
 
 
+@pytest.mark.slow
 def test_many_large_files_take_no_more_memory_than_one(exported: Path, tmp_path: Path) -> None:
     image = tmp_path / "large.png"
     Image.new("RGBA", (6_000, 4_000), (90, 120, 60, 40)).save(image, compress_level=1)

@@ -70,6 +70,7 @@ def test_the_losses_are_those_of_training_steps_at_those_rates(image_folder: Pat
         optimizer.step()
 
 
+@pytest.mark.slow
 def test_the_weights_are_afterwards_what_they_were_and_the_command_can_be_repeated(
     image_folder: Path, tmp_path: Path
 ) -> None:

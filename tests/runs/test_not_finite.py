@@ -133,6 +133,7 @@ def test_no_training_begins_with_damaged_weights(
         train(again)
 
 
+@pytest.mark.slow
 def test_predict_writes_the_reason_and_ends_with_2(overflowing: Path, image_folder: Path, tmp_path: Path) -> None:
     answer = run_command(
         "fancnn.predict", f"run={overflowing}", f"input={image_folder / 'GO'}", "output=found.csv", "device=cpu",

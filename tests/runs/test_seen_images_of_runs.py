@@ -126,6 +126,7 @@ def test_an_ensemble_of_folds_has_seen_every_image(
     assert "70 of these 70 images trained the weights" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_a_pruned_model_has_seen_what_its_original_had(
     train_settings: Settings, image_folder: Path, tmp_path: Path
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_model_is_asked_where_a_table_does_not_say_what_it_has_seen(
     assert (asked.granted, asked.refusal) == (False, "seen")
 
 
+@pytest.mark.slow
 def test_seen_images_are_said_on_console_page_and_in_metrics_alike(
     train_settings: Settings, trained_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +229,7 @@ def test_seen_images_are_said_on_console_page_and_in_metrics_alike(
     assert sentence in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_what_is_not_recorded_is_said_in_certificates(
     train_settings: Settings, trained_run: Path, tmp_path: Path
 ) -> None:

@@ -171,6 +171,7 @@ def complete_or_refused(run: Path, expected: dict[str, Any]) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_any_step_of_its_end_is_completed_as_if_it_had_not_been(
     trained_not_judged: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_decision_killed_at_any_step_is_made_again(
             assert facts(run) == expected
 
 
+@pytest.mark.slow
 def test_an_ensemble_killed_at_any_step_is_refused(
     trained_not_judged: Path, image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +224,7 @@ def test_an_ensemble_killed_at_any_step_is_refused(
             assert "Make it again: python -m fancnn.ensemble" in run_folders.why_incomplete(run)
 
 
+@pytest.mark.slow
 def test_a_cross_validation_killed_as_its_folds_come_together_goes_on(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

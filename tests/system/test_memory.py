@@ -19,6 +19,7 @@ print(sum(faults(64) for _ in range(4)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
 def test_a_large_block_is_mapped_once_and_then_reused() -> None:
     faults = []

@@ -42,6 +42,7 @@ def test_a_network_that_stopped_learning_is_told_while_it_trains_and_only_then(
     assert len(json.loads((tmp_path / "run/metrics.json").read_text())["warnings"]) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["augment=strong"], ["averaging=ema"]], ids=str)
 def test_looking_inside_changes_no_training_and_goes_on_with_it(
     more: list[str], train_settings: Settings, tmp_path: Path

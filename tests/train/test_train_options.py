@@ -55,7 +55,13 @@ GOING_ON = {
 }
 
 
-@pytest.mark.parametrize("options", GOING_ON.values(), ids=GOING_ON)
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(options, id=name, marks=[pytest.mark.slow] * (number > 0))
+        for number, (name, options) in enumerate(GOING_ON.items())
+    ],
+)
 def test_a_run_stopped_in_its_fourth_epoch_goes_on_exactly(
     options: list[str], train_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

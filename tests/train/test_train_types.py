@@ -161,6 +161,7 @@ GOING_ON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", GOING_ON.values(), ids=GOING_ON)
 def test_a_run_stopped_in_its_second_epoch_goes_on_exactly(
     options: list[str], train_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
