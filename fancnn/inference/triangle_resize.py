@@ -1,13 +1,18 @@
-"""The one resize as plain arithmetic that every runtime does alike: two matrix products and a rounding.
+"""The one resize as plain arithmetic that every runtime does alike: matrix products and a rounding.
 
 Runtimes disagree on their own resize (OpenVINO passes over `antialias`), and on nothing here. The weights come from the
-size of the image while the file runs, so that any size can come.
+size of the image while the file runs, so that any size can come. An output looks at few inputs, so the outputs go in
+blocks, each with the window of inputs that it looks at: a product with all inputs would mostly multiply by 0.
 """
 
 import torch
 from torch import Tensor, nn
 
 from fancnn.images.preprocess import GREY_LEVELS, Preprocess
+
+Length = int | torch.SymInt  # in a graph that is made for images of any size, it is computed with
+
+BLOCK = 8  # outputs that share a window: more of them multiply more zeros, fewer copy more inputs twice
 
 
 class TriangleResize(nn.Module):
@@ -39,15 +44,16 @@ class TriangleResize(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[1:3]
         inner_height, inner_width = self._inner_size(images)
-        rows, filled_rows = _weights(height, self.size[0], inner_height)
-        columns, filled_columns = _weights(width, self.size[1], inner_width)
-        planes = images.permute(0, 3, 1, 2).to(torch.float32)  # (batch, 3, height, width)
-        exact = rows @ (planes @ columns.T)  # along the rows first, as torch does
+        least_height, least_width = self._least_inner_size(height, width)
+        # (batch, 3, height, width) in two steps, and the reshapes keep them two: in one it takes nine times as long
+        planes = images.reshape(-1, height * width, 3).transpose(1, 2).reshape(-1, 3, height, width)
+        columns, filled_columns = _resize(planes.transpose(2, 3), self.size[1], inner_width, least_width)
+        # (batch, 3, out width, height): along the rows first, as torch does
+        exact, filled_rows = _resize(columns.transpose(2, 3), self.size[0], inner_height, least_height)
         levels = exact.round().clamp(0, 255)  # half to even
         if not self.pads:
             return levels
-        filled = filled_rows[:, None] * filled_columns
-        return levels * filled + self.level * (1 - filled)
+        return torch.where(filled_rows[:, None] & filled_columns, levels, self.level)
 
     def _inner_size(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return height and width of the image in the output, as `Preprocess.place` does, by whole numbers alone."""
@@ -66,6 +72,27 @@ class TriangleResize(nn.Module):
             inner_width = torch.where(fits, reduced[1], inner_width)
         return inner_height.clamp(1, self.size[0]), inner_width.clamp(1, self.size[1])
 
+    def _least_inner_size(self, height: Length, width: Length) -> tuple[Length, Length]:
+        """Return what the inner height and width are at least.
+
+        Lengths inside a graph can come from the size of the images, and not from what a tensor holds.
+        """
+        if not self.pads:
+            return self.size
+        least: list[Length] = [
+            _rounded_at_least(height * self.size[1], width),
+            _rounded_at_least(width * self.size[0], height),
+        ]
+        if self.reduce is not None:
+            reduced = [_rounded_at_least(side, self.reduce) for side in (height, width)]
+            least = [torch.sym_min(*sides) for sides in zip(least, reduced, strict=True)]
+        return torch.sym_min(least[0], self.size[0]), torch.sym_min(least[1], self.size[1])
+
+
+def _rounded_at_least(numerator: Length, denominator: Length) -> Length:
+    """Return a whole number, 1 or more, that the rounded ratio of two positive ones is not below."""
+    return torch.sym_max((2 * numerator - denominator) // (2 * denominator), 1)
+
 
 def _half_to_even(numerator: Tensor, denominator: Tensor) -> Tensor:
     """Return the whole number nearest to a ratio of positive ones, exactly."""
@@ -76,20 +103,32 @@ def _half_to_even(numerator: Tensor, denominator: Tensor) -> Tensor:
     return whole + up.to(torch.int64)
 
 
-def _weights(size: int, out: int, inner: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the filter's weights `(out, size)` and a mask `(out,)` of which outputs it fills.
+def _resize(images: Tensor, out: int, inner: Tensor, least: Length) -> tuple[Tensor, Tensor]:
+    """Resize the third axis of images from its size to `inner`, in the middle of `out`; `inner` is at least `least`.
 
-    It resizes from `size` to `inner` in the middle of `out`.
+    Returns:
+        The images `(batch, 3, out, last)`, float32, and a mask `(out,)` of where they are filled.
     """
-    first = torch.div(out - inner, 2, rounding_mode="floor")
-    places = torch.arange(out, dtype=torch.int64) - first
+    size, last = images.shape[2:]
+    block = min(BLOCK, out)
+    blocks = -(-out // block)
+    places = torch.arange(blocks * block, dtype=torch.int64) - torch.div(out - inner, 2, rounding_mode="floor")
     inside = (places >= 0) & (places < inner)
+    one = torch.ones(())
     scale = torch.full((), size, dtype=torch.int64).to(torch.float32) / inner.to(torch.float32)
-    sharpness = torch.where(scale >= 1, torch.ones(()) / scale, torch.ones(()))  # no reciprocal: some approximate it
-    centres = scale * (places.to(torch.float32) + 0.5)
-    distances = (torch.arange(size, dtype=torch.int64).to(torch.float32) - centres[:, None] + 0.5) * sharpness
-    raw = (1 - distances.abs()).clamp(min=0)
-    filled = inside.to(torch.float32)
-    total = raw.cumsum(1)[:, -1:]  # one after the other, as torch adds them: a sum in another order has other last bits
-    # outside, no weight is above 0: a sum of 0 must not be divided by
-    return raw / total.clamp(min=1e-12) * filled[:, None], filled
+    sharpness = torch.where(scale >= 1, one / scale, one)  # no reciprocal: some runtimes approximate it
+    centres = (scale * (places.to(torch.float32) + 0.5)).reshape(blocks, block, 1)
+
+    starts = (centres[:, 0] - torch.maximum(scale, one)).floor().to(torch.int64) - 1  # (blocks, 1)
+    length = (block - 1) * size // least + 2 * (size // least) + 6
+    window = starts + torch.arange(length, dtype=torch.int64)  # (blocks, length)
+    exists = ((window >= 0) & (window < size)).to(torch.float32)
+    distances = (window.to(torch.float32)[:, None] - centres + 0.5) * sharpness
+    raw = (1 - distances.abs()).clamp(min=0) * exists[:, None]  # (blocks, block, length)
+    # one after the other, as torch adds them: a sum in another order has other last bits
+    total = raw.cumsum(2)[:, :, -1:]
+    weights = raw / total.clamp(min=1e-12)  # outside, no weight is above 0: a sum of 0 must not be divided by
+
+    windows = images.index_select(2, window.clamp(0, size - 1).flatten()).to(torch.float32)
+    resized = weights @ windows.reshape(-1, 3, blocks, length, last)
+    return resized.reshape(-1, 3, blocks * block, last)[:, :, :out], inside[:out]
