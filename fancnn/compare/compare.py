@@ -79,10 +79,28 @@ PRINTED = 10  # parts that are not compared, on the terminal; compare.json has a
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison came to: its page and its verdict."""
+    """What a comparison came to.
+
+    Attributes:
+        page: `compare.html`.
+        candidates: The models, the first one in use.
+        common: Their decisions on the same images.
+        scores: Of each model on these, by letter.
+        comparisons: The first with each of the others.
+        looked: By letter, how often the images have been looked at, in words.
+    """
 
     page: Path
-    verdict: Verdict
+    candidates: tuple[Candidate, ...]
+    common: CommonImages
+    scores: Mapping[str, Mapping[str, Any]]
+    comparisons: tuple[PairwiseComparison, ...]
+    looked: Mapping[str, str]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the worst of all verdicts."""
+        return overall(self.comparisons)
 
     @property
     def passes(self) -> bool:
@@ -96,6 +114,14 @@ def compare(settings: CompareSettings) -> Compared:
     Raises:
         UserError: If one cannot be read, no images are common to all, or a margin is no share.
     """
+    compared = compare_silently(settings)
+    _print(compared)
+    say(f"\ncompare.html, flips.csv and compare.json: {compared.page.parent}")
+    return compared
+
+
+def compare_silently(settings: CompareSettings) -> Compared:
+    """Do what `compare` does, and print nothing."""
     settings.validate_paths()
     places = [Path(run).expanduser() for run in settings.runs]
     named = zip(places, letters(len(places)), strict=True)
@@ -129,11 +155,14 @@ def compare(settings: CompareSettings) -> Compared:
     for item in candidates:
         plain["models"][item.letter]["weights_sha256"] = weights_of(item.place)
     write_json(output / "compare.json", plain)
-    _print(candidates, common, scores, comparisons)
-    for letter, sentence in looked.items():
-        say(f"{letter}: {sentence}")
-    say(f"\ncompare.html, flips.csv and compare.json: {output}")
-    return Compared(output / "compare.html", overall(comparisons))
+    return Compared(
+        page=output / "compare.html",
+        candidates=tuple(candidates),
+        common=common,
+        scores=scores,
+        comparisons=tuple(comparisons),
+        looked=looked,
+    )
 
 
 def _write_flips(path: Path, comparisons: Sequence[PairwiseComparison]) -> None:
@@ -209,21 +238,17 @@ def _verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
     return {"verdict": verdict, "passes": verdict == "passes"}
 
 
-def _print(
-    candidates: Sequence[Candidate],
-    common: CommonImages,
-    scores: Mapping[str, Mapping[str, Any]],
-    comparisons: Sequence[PairwiseComparison],
-) -> None:
+def _print(compared: Compared) -> None:
+    candidates, common = compared.candidates, compared.common
     for item in candidates:
         say(f"{item.letter}: {item.place} ({item.thresholds.in_words()})")
     recheck = any(item.thresholds.has_recheck for item in candidates)
     rows = [
         [name, *(f"{value} ({interval})" if interval else value for value, interval in cells)]
-        for name, _, cells in score_rows(scores, recheck=recheck, on_comparison_console=True)
+        for name, _, cells in score_rows(compared.scores, recheck=recheck, on_comparison_console=True)
     ]
-    print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *scores], rows)
-    for comparison in comparisons:
+    print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *compared.scores], rows)
+    for comparison in compared.comparisons:
         differences = [list(row) for row in difference_rows(comparison)]
         less = f"{comparison.second} less {comparison.first} ({interval_title(comparison)})"
         print_table(less, ["", "difference", "between"], differences)
@@ -233,8 +258,10 @@ def _print(
         say(mcnemar_words(comparison))
     for note in common.notes:
         say(f"warning: {note}")
-    for comparison in comparisons:
+    for comparison in compared.comparisons:
         _print_conclusion(comparison)
+    for letter, sentence in compared.looked.items():
+        say(f"{letter}: {sentence}")
 
 
 def _print_conclusion(comparison: PairwiseComparison) -> None:

@@ -10,7 +10,6 @@ from fancnn.compare.candidates import Candidate, CommonImages, Excluded
 from fancnn.compare.conclusions import (
     ESCAPE_COLUMNS,
     conclusion_sentences,
-    differs,
     equal_note,
     escape_rows,
     interval_title,
@@ -47,7 +46,7 @@ class Pair:
     excluded: tuple[Excluded, ...]
     conclusion: list[str]
     mcnemar: str
-    differs: bool
+    mistakes_differ: bool
     threshold_note: str
     equal_note: str
     escapes: list[list[str]]
@@ -111,7 +110,7 @@ def _pair(comparison: PairwiseComparison, first: Candidate, root: Path) -> Pair:
         excluded=comparison.excluded[:LISTED],
         conclusion=conclusion_sentences(comparison),
         mcnemar=mcnemar_words(comparison),
-        differs=differs(comparison),
+        mistakes_differ=comparison.mistakes_differ,
         threshold_note=threshold_note(comparison),
         equal_note=equal_note(comparison),
         escapes=escape_rows(comparison),

@@ -55,11 +55,6 @@ def mcnemar_words(comparison: PairwiseComparison) -> str:
     return text
 
 
-def differs(comparison: PairwiseComparison) -> bool:
-    """Return whether mistakes differ by more than chance, at the comparison's confidence."""
-    return comparison.mcnemar_adjusted < 1 - comparison.confidence
-
-
 def interval_title(comparison: PairwiseComparison) -> str:
     """Return what the intervals of differences are.
 

@@ -102,6 +102,18 @@ class PairwiseComparison:
             trained_on=self.trained_on,
         )
 
+    @property
+    def mistakes_differ(self) -> bool:
+        """Return whether mistakes differ by more than chance, at the comparison's confidence."""
+        return self.mcnemar_adjusted < 1 - self.confidence
+
+    @property
+    def second_is_worse(self) -> bool:
+        """Return whether the second ranks parts worse, or makes more mistakes, by more than chance explains."""
+        accuracy, auroc = self.differences["accuracy"].value, self.differences["auroc"].interval
+        more_mistakes = self.mistakes_differ and accuracy is not None and accuracy < 0
+        return more_mistakes or (auroc is not None and auroc.high < 0)
+
 
 def pairwise_comparisons(
     candidates: Sequence[Candidate],

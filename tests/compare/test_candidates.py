@@ -307,6 +307,21 @@ def test_a_model_that_rejects_every_good_part_is_no_success(tmp_path: Path) -> N
         assert "4 new overkills among 4 GO parts" in conclusion(found)
 
 
+def test_a_model_is_worse_only_by_more_than_chance_explains(tmp_path: Path) -> None:
+    rows = sure(rows_of(80))
+    blind = [replace(row, probability=0.3) for row in rows]  # every NG part passes, and none ranks above a good one
+    one_less = [replace(row, probability=0.3) if number == 1 else row for number, row in enumerate(rows)]
+    worse, same = against_first(tmp_path, rows, blind, one_less)
+    assert (worse.second_is_worse, same.second_is_worse) == (True, False)
+    (better,) = against_first(tmp_path, blind, rows)
+    assert better.mistakes_differ
+    assert not better.second_is_worse
+    shifted = [replace(row, probability=0.6 + 0.3 * (row.probability or 0)) for row in rows]  # ranks as before
+    (overkill,) = against_first(tmp_path, rows, shifted)
+    assert overkill.differences["auroc"].value == 0
+    assert overkill.second_is_worse
+
+
 def test_what_goes_to_a_person_is_said(tmp_path: Path) -> None:
     first = read_candidate(write_run(tmp_path / "a", sure(rows_of(40))), "A", 0.5)
     second = replace(first, letter="B", thresholds=Thresholds(0.0, 1.0))
