@@ -28,8 +28,9 @@ from fancnn.metrics.predictions import Prediction, decided, write_predictions
 from fancnn.metrics.score_registry import SCORES
 from fancnn.runs.known_line import line_of
 from fancnn.runs.metrics_file import metrics_of_split, read_metrics, read_run_predictions, split_metrics, write_metrics
+from fancnn.runs.resume import checkpoint_to_resume, is_finished
 from fancnn.runs.scoring import console_scores, print_scores
-from fancnn.settings.training import TrainSettings
+from fancnn.settings.training import TrainSettings, in_folder
 from fancnn.system.console import print_table, say
 from fancnn.train.train import train
 
@@ -63,8 +64,8 @@ def crossval(settings: CrossvalSettings) -> float | None:
     for folder, images in zip(folders, plans, strict=True):
         _keep_split(folder, images)
     for number, folder in enumerate(folders, start=1):
-        say(f"\nfold {number} of {len(folders)}" + (": finished before" if _is_finished(folder) else ""))
-        if not _is_finished(folder):
+        say(f"\nfold {number} of {len(folders)}" + (": finished before" if is_finished(folder) else ""))
+        if not is_finished(folder):
             train(_of_fold(settings, data.root, folder), part_of=("crossval", settings.output_dir))
     return _together(settings, folders, split_hash(pool))
 
@@ -78,30 +79,14 @@ def _keep_split(folder: Path, images: Sequence[LabeledImage]) -> None:
         raise UserError(f"{table} has other images or other folds than now: start again, without ckpt=...")
 
 
-def _is_finished(folder: Path) -> bool:
-    return Run(folder).metrics.is_file() and not run_folders.why_incomplete(folder)
-
-
 def _of_fold(settings: CrossvalSettings, root: Path, folder: Path) -> TrainSettings:
     """Return the settings of one training, everything it writes in its own folder; begun before, it goes on."""
-    here = {name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__}
-    last = Run(folder).last
     return replace(
-        TrainSettings(**here),
+        in_folder(settings, folder),
         data=replace(settings.data, root=str(root), split_file=str(Run(folder).split), fans=None),
-        callbacks=moved(settings.callbacks, settings.output_dir, str(folder)),
-        logger=moved(settings.logger, settings.output_dir, str(folder)),
-        output_dir=str(folder),
         score_test=True,  # a fold's own test split is what it is for
-        ckpt=str(last) if last.is_file() else None,
+        ckpt=checkpoint_to_resume(folder),
     )
-
-
-def moved(config: Any, old: str, new: str) -> Any:
-    """Return a configuration with what lies in the folder `old` in the folder `new`."""
-    if isinstance(config, Mapping):
-        return {key: moved(value, old, new) for key, value in config.items()}
-    return new + config[len(old) :] if isinstance(config, str) and config.startswith(old) else config
 
 
 def _together(settings: CrossvalSettings, folders: Sequence[Path], split_sha256: str) -> float | None:

@@ -22,7 +22,6 @@ from fancnn.cli.command import in_sweep, leave_settings
 from fancnn.cli.kept_settings import validate_places
 from fancnn.compare.compare import compare
 from fancnn.compare.settings import ComparedSplit, CompareSettings
-from fancnn.crossval.crossval import moved
 from fancnn.decide.decide import NO_LINE, choose, rule_of
 from fancnn.errors import UserError
 from fancnn.files import run_folders
@@ -37,10 +36,11 @@ from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import EarlierRun, read_run
 from fancnn.runs.known_line import known_line
 from fancnn.runs.metrics_file import metrics_of_split
+from fancnn.runs.resume import checkpoint_to_resume, is_finished
 from fancnn.runs.run_summary import print_next
 from fancnn.settings.choices import SplitName
 from fancnn.settings.groups import FreezeSettings
-from fancnn.settings.training import TrainSettings
+from fancnn.settings.training import TrainSettings, in_folder
 from fancnn.system.console import say
 from fancnn.system.memory import keep_freed_memory
 from fancnn.train.train import train
@@ -181,7 +181,7 @@ def _logits(source: EarlierRun, model: Model, split: str) -> tuple[NDArray[np.fl
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:
     """Train what is left, unless that was finished before; begun before, it goes on."""
-    if Run(folder).metrics.is_file() and not run_folders.why_incomplete(folder):
+    if is_finished(folder):
         say("finished before")
         return
     tuning = _tuning(settings, source.settings, smaller, folder, alone=alone)
@@ -194,15 +194,14 @@ def _tuning(
 ) -> TrainSettings:
     """Return the settings of the run's own training, shorter and at a lower rate, everything it writes in `folder`."""
     rate = trained.model.optimizer["lr"] * settings.lr_factor
-    last = Run(folder).last
-    callbacks = moved(trained.callbacks, trained.output_dir, str(folder))
-    logger = moved(trained.logger, trained.output_dir, str(folder))
-    for config in (callbacks, logger, trained.trainer):
+    moved = in_folder(trained, folder)
+    callbacks = moved.callbacks
+    for config in (callbacks, moved.logger, trained.trainer):
         validate_places(config, folder, settings.run)
     if "start_epoch" in (averaging := callbacks.get("averaging") or {}):
         callbacks["averaging"] = {**averaging, "start_epoch": min(averaging["start_epoch"], settings.epochs)}
     return replace(
-        trained,
+        moved,
         model=replace(
             trained.model,
             network=smaller.network,
@@ -214,11 +213,9 @@ def _tuning(
         # alone: other processes would start the whole pruning again
         trainer={**trained.trainer, "max_epochs": settings.epochs, "devices": 1, "strategy": "auto"},
         callbacks=callbacks,
-        logger=logger,
-        output_dir=str(folder),
         score_test=trained.score_test is not False and alone,
         augment_preview=False,
-        ckpt=str(last) if last.is_file() else None,
+        ckpt=checkpoint_to_resume(folder),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from fancnn.decisions.model_metadata import CheckpointMetadata
 from fancnn.errors import UserError
+from fancnn.files import run_folders
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.runs import checkpoints
 from fancnn.settings.groups import DataSettings
@@ -53,6 +54,17 @@ def to_build(settings: S) -> S:
         return settings
     network = checkpoints.without_file(settings.model.network)
     return replace(settings, model=replace(settings.model, network=network))
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a folder holds a training that was judged and completed."""
+    return Run(folder).metrics.is_file() and not run_folders.why_incomplete(folder)
+
+
+def checkpoint_to_resume(folder: Path) -> str | None:
+    """Return the checkpoint that a training begun in a folder goes on from; None where there is none yet."""
+    last = Run(folder).last
+    return str(last) if last.is_file() else None
 
 
 @dataclass(frozen=True)

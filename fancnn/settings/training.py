@@ -1,6 +1,8 @@
 """Settings of a training: the keys of `conf/train.yaml`; the YAML has the values."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from fancnn.errors import UserError, collected, under
@@ -110,3 +112,18 @@ class TrainSettings:
                 f"freeze.until_epoch={until} should be from 1 to below trainer.max_epochs={last}, the epochs before "
                 "all layers learn; null keeps them frozen to the end"
             )
+
+
+def in_folder(settings: TrainSettings, folder: Path) -> TrainSettings:
+    """Return the settings of one training of a command that makes several, all it writes in a folder of its own."""
+    training = TrainSettings(**{name: getattr(settings, name) for name in TrainSettings.__dataclass_fields__})
+    before, after = settings.output_dir, str(folder)
+    callbacks, logger = _moved(settings.callbacks, before, after), _moved(settings.logger, before, after)
+    return replace(training, callbacks=callbacks, logger=logger, output_dir=after)
+
+
+def _moved(config: Any, before: str, after: str) -> Any:
+    """Return a configuration with what lies in the folder `before` in the folder `after`."""
+    if isinstance(config, Mapping):
+        return {key: _moved(value, before, after) for key, value in config.items()}
+    return after + config[len(before) :] if isinstance(config, str) and config.startswith(before) else config
