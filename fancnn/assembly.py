@@ -25,7 +25,7 @@ from fancnn.cli.command import in_sweep
 from fancnn.data.class_weights import ClassCounts, equal_counts, log_priors
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.folders import Listing, list_images, list_unlabelled
-from fancnn.data.image_sizes import common_size
+from fancnn.data.image_sizes import common_size, typical_size
 from fancnn.data.label_modes import FRESH, ONE
 from fancnn.data.split_plan import SplitPlan
 from fancnn.data.windows import WindowPlan
@@ -161,12 +161,32 @@ def with_native_size(settings: Labelled) -> Labelled:
     if data.reduce is None:
         return settings
     size = _native_size(data, list_images(images_root(data), data.go_class), settings.image_limits)
-    network = _of_size(settings.model.network, data.image_size, size)
+    settings = with_image_size(settings, size)
+    return replace(settings, data=replace(settings.data, resize=Resize.pad))
+
+
+def with_image_size(settings: Labelled, size: list[int]) -> Labelled:
+    """Return the settings with another `data.image_size`, height and width, and a network for it."""
+    network = _of_size(settings.model.network, settings.data.image_size, size)
     return replace(
         settings,
-        data=replace(data, image_size=size, resize=Resize.pad),
+        data=replace(settings.data, image_size=size),
         model=replace(settings.model, network=network),
     )
+
+
+def typical_image_size(settings: TrainSettings) -> tuple[int, int]:
+    """Return the median height and the median width of the images, pixels.
+
+    Raises:
+        UserError: If the images cannot be listed, or none can be read.
+    """
+    listing = list_images(images_root(settings.data), settings.data.go_class)
+    files = [listing.root / image.path for image in listing.images]
+    try:
+        return typical_size(files, ImageGate(settings.image_limits))
+    except ValueError as error:
+        raise UserError(f"{error}: {listing.root}") from error
 
 
 def with_native_size_unlabelled(settings: PretrainSettings) -> PretrainSettings:

@@ -22,6 +22,7 @@ QUICK = ["trainer.max_epochs=1", "data.image_size=[16,16]", "data.fans.count=16"
 QUICKER = {
     "fancnn.train": QUICK,
     "fancnn.crossval": QUICK,
+    "fancnn.size": [*QUICK, "reductions=[1,1.2]"],
     "fancnn.lr_find": [*QUICK, "steps=20"],
     "fancnn.pretrain": ["trainer.max_epochs=1", "data.image_size=[32,32]"],
     "fancnn.explain": ["images=1", "filters=1", "check=false"],
@@ -85,6 +86,7 @@ def test_every_command_of_the_readme_runs(command: str, place: Path) -> None:
     assert answer.stdout
 
 
+@pytest.mark.slow
 def test_the_readmes_python_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     stamp = sorted(path.name for path in (place / "outputs/train").iterdir() if (path / "metrics.json").is_file())[0]

@@ -22,7 +22,7 @@ from fancnn.files.atomic_files import remove, write_atomically
 from fancnn.files.run import Run
 
 UNFINISHED, DECIDING, LOCK = ".unfinished", ".deciding", ".lock"
-RESUMED = ("train", "pretrain", "crossval", "prune")  # commands that take ckpt=RUN
+RESUMED = ("train", "pretrain", "crossval", "prune", "size")  # commands that take ckpt=RUN
 IN_ANOTHER = ("train", "pretrain")  # these go on in another folder, unless it is named
 _RUN = Run(Path())
 LEFT = (  # what commands leave in a folder, whichever ran there

@@ -55,3 +55,13 @@ def keep_freed_memory() -> bool:
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_MMAP_THRESHOLD, 2**30))
     results = [library.mallopt(name, value) for name, value in settings]
     return all(result == 1 for result in results)
+
+
+def peak_megabytes() -> float | None:
+    """Return the most memory that this process has had so far; None where that is not known."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

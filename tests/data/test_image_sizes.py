@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fancnn.data.image_sizes import common_size
+from fancnn.data.image_sizes import common_size, typical_size
 from fancnn.images.image_gate import DEFAULT_GATE
 
 
@@ -13,6 +13,12 @@ def test_all_images_fit_into_the_common_size_when_reduced(tmp_path: Path) -> Non
     files = sorted(tmp_path.iterdir())
     assert common_size(files, 1, DEFAULT_GATE) == (51, 40)
     assert common_size(files, 4, DEFAULT_GATE) == (13, 10)  # 12.75 and 10
+
+
+def test_the_typical_size_is_the_median_of_each_side(tmp_path: Path) -> None:
+    for name, size in {"a.png": (40, 30), "b.png": (30, 51), "c.png": (10, 10), "d.png": (30, 30)}.items():
+        Image.new("RGB", size).save(tmp_path / name)
+    assert typical_size(sorted(tmp_path.iterdir()), DEFAULT_GATE) == (30, 30)
 
 
 def test_a_photograph_counts_as_it_is_seen_and_a_broken_file_not_at_all(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from fancnn.errors import UserError
 
 Kind = Literal["accepted", "refused", "traceback", "hang"]
 SECONDS = 60  # no checks take so long: the rest is a hang
-TRAINING = ("train", "crossval", "lr_find", "pretrain", "benchmark")
+TRAINING = ("train", "crossval", "size", "lr_find", "pretrain", "benchmark")
 RUN_ALONE = ("evaluate", "certify", "report", "explain", "filters", "prune", "export", "decide")
 VALUES = (
     *("many", "''", "'Ünïcödé ☃'", "[a,b]", "[]", "{a: 1}", "{}", "null", "true", "false"),
@@ -129,7 +129,7 @@ def mutations(root: Path, *, short: bool = False) -> Iterator[tuple[str, list[st
     place = Place(root).made()
     for command in sorted(commands()):
         good, known = place.good(command), set[str]()
-        if command in ("crossval", "lr_find", "benchmark"):
+        if command in ("crossval", "size", "lr_find", "benchmark"):
             known = set(_leaves(_composed("train", tuple(place.good("train")))))  # these were mutated there
         for number, wrong in enumerate(_wrong(command, good, place, known)):
             if not short or number % 400 == 0 or _is_special(wrong):
