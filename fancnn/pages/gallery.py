@@ -21,6 +21,7 @@ from fancnn.metrics.thresholds import Thresholds
 SIDE = 168  # pixels, of the longer side
 SHOWN = 12  # of each kind
 BOXES = 20  # on an image, the hottest
+CLOSE, LEAST_CLOSE = 3, 48  # sides of a box, and at least these pixels, are what a close-up shows
 QUALITY = 80
 CHANGED = "changed since: this is not the image that was scored"
 NO_HASHES: Mapping[str, str] = {}
@@ -30,7 +31,8 @@ NO_HASHES: Mapping[str, str] = {}
 class Thumbnail:
     """An image, or in `missing` why it cannot be shown; `source` is a `data:` address.
 
-    `where` says where its defect is, which has a box then; empty where it is GO or that is not known.
+    `where` says where its defect is, which has a box then; empty where it is GO or that is not known. `close_up` is the
+    hottest box enlarged, a `data:` address; empty where there is none, or it is large enough to be seen as it is.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Thumbnail:
     probability: float | None = None
     decision: str = ""
     where: str = ""
+    close_up: str = ""
 
     @property
     def changed(self) -> bool:
@@ -91,7 +94,7 @@ def gallery_sections(
     if any(row.regions is not None for row in rows):
         found = [row for row in rows if row.label == 1 and _probability(row) > upper and row.regions]
         found.sort(key=_probability, reverse=True)
-        says = "Bad parts that are rejected, the surest first; size and middle are those of the hottest box."
+        says = "Bad parts that are rejected, the surest first; beneath, the hottest box close up, and its place."
         kinds.append(("found", "Found, and where", says, found))
         rows_shown |= {row.path for row in found[:SHOWN]}
         unsure = [row for row in unsure if row.path not in rows_shown]
@@ -150,21 +153,43 @@ def _thumbnail(path: str, kind: str, root: Path, sha256: str, boxes: Sequence[Bo
     try:
         with DEFAULT_GATE.content(root.expanduser() / path) as content:
             changed = sha256 not in ("", hashlib.sha256(content).hexdigest())
-            source, missing = ("", CHANGED) if changed else (_address(content, boxes), "")
+            if changed:
+                return Thumbnail(path, kind, "", CHANGED)
+            image = Image.fromarray(read_image(content))
+            close_up = _close_up(image, boxes[0]) if boxes else ""
+            return Thumbnail(path, kind, _small(image, boxes), "", close_up=close_up)
     except UnreadableImage as error:
-        source, missing = "", str(error)
-    return Thumbnail(path, kind, source, missing)
+        return Thumbnail(path, kind, "", str(error))
 
 
-def _address(file: bytes, boxes: Sequence[Box]) -> str:
+def _small(image: Image.Image, boxes: Sequence[Box]) -> str:
     """Return a small image; one with boxes is twice as large, since what is in them is small."""
-    image = Image.fromarray(read_image(file))
     whole, side = image.width, 2 * SIDE if boxes else SIDE
+    image = image.copy()
     image.thumbnail((side, side), reducing_gap=2.0)
     if boxes:
         scale = image.width / whole
         small = [(left * scale, top * scale, right * scale, bottom * scale) for left, top, right, bottom in boxes]
         image = Image.fromarray(with_boxes(np.asarray(image), small))
+    return _address(image)
+
+
+def _close_up(image: Image.Image, box: Box) -> str:
+    """Return what lies about a box, three times as wide as the box is long; nothing where most of the image would."""
+    left, top, right, bottom = box
+    side = max(round(CLOSE * max(right - left, bottom - top)), LEAST_CLOSE)
+    if 2 * side > max(image.size):
+        return ""
+    width, height = (min(side, whole) for whole in image.size)
+    first_column = min(max(round((left + right - width) / 2), 0), image.width - width)
+    first_row = min(max(round((top + bottom - height) / 2), 0), image.height - height)
+    region = (first_column, first_row, first_column + width, first_row + height)
+    scale = 2 * SIDE / max(width, height)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return _address(image.resize(size, Image.Resampling.BICUBIC, box=region))
+
+
+def _address(image: Image.Image) -> str:
     content = io.BytesIO()
     image.save(content, "JPEG", quality=QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()

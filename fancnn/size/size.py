@@ -204,7 +204,7 @@ def _costs(item: Size) -> dict[str, float]:
     """Return what a finished training has cost, and a decision costs, by `COSTS`; what cannot be known is missing."""
     run, costs = Run(item.folder), dict[str, float]()
     if run.epochs.is_file():
-        costs["seconds"] = sum(float(row["seconds"]) for row in read_table(run.epochs, ("seconds",), 1))
+        costs["seconds"] = round(sum(float(row["seconds"]) for row in read_table(run.epochs, ("seconds",), 1)), 3)
     if run.best.is_file():
         model = checkpoints.load(run.best, image_limits=item.training.image_limits)
         root = Path(read_metrics(run.metrics).root or "")
@@ -212,9 +212,9 @@ def _costs(item: Size) -> dict[str, float]:
         files = paths[:: max(len(paths) // TIMED, 1)][:TIMED]
         for file in files[:WARM_UP]:
             model.predict(file)
-        costs["milliseconds"] = 1000 * median(seconds(partial(model.predict, file)) for file in files)
+        costs["milliseconds"] = round(1000 * median(seconds(partial(model.predict, file)) for file in files), 3)
     if (peak := peak_megabytes()) is not None:
-        costs["megabytes"] = peak
+        costs["megabytes"] = round(peak, 1)
     return costs
 
 

@@ -17,7 +17,11 @@ from fancnn.pages.gallery import SHOWN, SIDE, Thumbnail, gallery_sections, sampl
 
 
 def opened(thumbnail: Thumbnail) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(thumbnail.source.partition(",")[2])))
+    return decoded(thumbnail.source)
+
+
+def decoded(address: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
 
 
 def test_the_worst_mistakes_come_first_and_nothing_is_on_two_shelves(tmp_path: Path) -> None:
@@ -57,6 +61,26 @@ def test_a_thumbnail_has_boxes_around_its_defects_unless_it_is_go(tmp_path: Path
     expected = [scale * side for side in (100, 120, 300, 340)]
     assert [rows[0], rows[-1], columns[0], columns[-1]] == pytest.approx(expected, abs=3)
     assert np.ptp(np.asarray(opened(plain))) < 20, "nothing is drawn on it"
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (300, 100), (760, 380)])
+def test_a_small_defect_is_seen_in_a_close_up_wherever_it_lies(corner: tuple[int, int], tmp_path: Path) -> None:
+    left, top = corner
+    pixels = np.full((400, 800, 3), 60, np.uint8)
+    pixels[top : top + 20, left : left + 40] = 250
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    region = DefectRegion(left, top, left + 40, top + 20, left + 20.0, top + 10.0, 0.9)
+    (found,) = thumbnails([Prediction("a.png", 0.6, label=1, regions=(region,))], tmp_path, Thresholds.single(0.5))
+    close_up = np.asarray(decoded(found.close_up).convert("L"))
+    assert close_up.shape == (2 * SIDE, 2 * SIDE)
+    assert (close_up > 155).mean() == pytest.approx(40 * 20 / 120**2, abs=0.01)
+
+
+def test_a_large_defect_needs_no_close_up(tmp_path: Path) -> None:
+    Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
+    region = DefectRegion(10, 10, 110, 60, 60.0, 35.0, 0.9)
+    rows = [Prediction("a.png", 0.6, label=1, regions=(region,)), Prediction("a.png", 0.6, label=1, regions=())]
+    assert [item.close_up for item in thumbnails(rows, tmp_path, Thresholds.single(0.5))] == ["", ""]
 
 
 def test_what_was_found_is_shown_with_its_place_where_the_network_says_it(tmp_path: Path) -> None:
