@@ -28,6 +28,7 @@ from statistics import median
 from fancnn import assembly
 from fancnn.compare.compare import compare_silently
 from fancnn.compare.settings import ComparedSplit, CompareSettings
+from fancnn.data.labeled_images import read_split
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.run import Run
@@ -288,28 +289,27 @@ def _verdict(item: Judged, advised: Judged) -> str:
 
 def _print(settings: SizeSettings, judged: Sequence[Judged]) -> None:
     advised, best = _advised(judged), next(item for item in judged if item.difference is None)
-    run = Path(settings.output_dir)
+    run, chosen = Path(settings.output_dir), advised.size.folder
     rows = [
         [
-            f"{item.size.reduction:g}",
-            f"{item.size.image_size[0]} x {item.size.image_size[1]}",
+            f"{item.size.image_size[0]}x{item.size.image_size[1]}",
             "undefined" if item.auroc is None else f"{item.auroc:.4f}",
             _difference_words(item),
             *(shown(item.costs[name]) if name in item.costs else "" for name in COSTS),
-            _verdict(item, advised),
+            "" if (verdict := _verdict(item, advised)) == "not distinguishable" else verdict,
         ]
         for item in judged
     ]
-    columns = ["reduced", "pixels", "AUROC", "less the best, between", "training s", "ms an image", "MB so far", ""]
-    images = len([row for row in read_run_predictions(Run(best.size.folder).predictions) if row.split == "val"])
-    print_table(
-        f"{plural(images, 'validation image')}, {100 * settings.confidence:g} % for all together", columns, rows
-    )
+    images = read_split(Run(chosen).split)
+    validated = plural(sum(image.split == "val" for image in images), "validation image")
+    title = f"{validated}; what lies between holds for all together with {100 * settings.confidence:g} %"
+    print_table(title, ["pixels", "AUROC", "less the best", "train s", "image ms", "MB", ""], rows)
     for sentence in _advice(judged, advised, best):
         say(sentence)
-    say(f"\ntable: {run / 'sizes.csv'}\nimage by image: {run / 'comparison' / 'compare.html'}")
-    say(f"run of that size: {advised.size.folder}")
-    say(f"its test split has not been looked at: python -m fancnn.evaluate run={advised.size.folder} split=test")
+    say(f"\nall sizes: {run / 'sizes.csv'}\nimage by image: {run / 'comparison' / 'compare.html'}")
+    say(f"run of the advised size: {chosen}")
+    if any(image.split == "test" for image in images):
+        say(f"its test split has not been looked at: python -m fancnn.evaluate run={chosen} split=test")
 
 
 def _difference_words(item: Judged) -> str:
