@@ -17,7 +17,7 @@ from fancnn.errors import NOT_FINITE, UserError
 from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_thresholds, state
 from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import BEST, LAST, Run
-from fancnn.metrics.found_defects import FoundDefects, found_defects
+from fancnn.metrics.defect_detection import DefectDetection, detected_defects
 from fancnn.metrics.predictions import FileScore, Prediction
 from fancnn.model import Model
 from fancnn.plurals import plural
@@ -91,13 +91,13 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
     if model.thresholds != own_thresholds:
         metrics = replace(metrics, **given_thresholds())
     if settings.data.masks is not None:
-        found = _found(model, root, rows, settings.data.masks)
-        say(found.in_words())
-        metrics = replace(metrics, masks=found.to_dict())
+        detection = _defect_detection(model, root, rows, settings.data.masks)
+        say(detection.in_words())
+        metrics = replace(metrics, masks=detection.to_dict())
     return state(settings, title, rows, model.thresholds, line, metrics)
 
 
-def _found(model: Model, root: Path, rows: Sequence[Prediction], folder: str) -> FoundDefects:
+def _defect_detection(model: Model, root: Path, rows: Sequence[Prediction], folder: str) -> DefectDetection:
     """Hold the regions of NG images against their masks.
 
     Raises:
@@ -110,7 +110,7 @@ def _found(model: Model, root: Path, rows: Sequence[Prediction], folder: str) ->
         )
     masks = find_masks(folder, [LabeledImage(row.path, row.class_name, int(row.label or 0)) for row in rows])
     known = [row for row in rows if row.path in masks and not row.error]
-    return found_defects(
+    return detected_defects(
         (row.regions or (), read_mask(masks[row.path], root / row.path, model.gate).numpy()) for row in known
     )
 

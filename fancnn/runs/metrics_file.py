@@ -23,7 +23,7 @@ Format version 4:
 | predictions_sha256 | likewise, of `predictions.csv` beside it |
 | seen_complete | whether the record of the images that the model has seen is complete; absent before |
 | looks | of the test images: see below; null where none were scored or that is not known, absent before |
-| masks | whether regions lie on known defects: the fields of `FoundDefects`; absent where no masks were given |
+| masks | whether regions lie on known defects: the fields of `DefectDetection`; absent where no masks were given |
 | unread | how many files could not be read, or have no decision since the network's output was not finite |
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
@@ -173,8 +173,8 @@ _SPLIT = record(
 )
 _MASKS = record(
     {
-        **dict.fromkeys(("images", "pointed", "defects", "found"), _COUNT),
-        **dict.fromkeys(("pointed_interval", "found_interval"), _INTERVAL),
+        **dict.fromkeys(("images", "pointed", "defects", "detected"), _COUNT),
+        **dict.fromkeys(("pointed_interval", "detected_interval"), _INTERVAL),
         "pointed_by_chance": number_between(0, 1),
     }
 )

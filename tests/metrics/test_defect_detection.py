@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fancnn.metrics.defect_detection import chance_of_touching, detected_defects
 from fancnn.metrics.defect_regions import DefectRegion
-from fancnn.metrics.found_defects import chance_of_touching, found_defects
 
 
 def region(left: int, top: int, right: int, bottom: int) -> DefectRegion:
@@ -33,8 +33,8 @@ def test_images_defects_and_chance_are_counted() -> None:
     one[15, 25] = True
     two[10, 10] = True
     beside = [region(20, 0, 28, 8), region(8, 8, 16, 16)]  # the hottest is wrong, the second is right
-    result = found_defects([([region(0, 0, 8, 8)], one), (beside, two), ([], two)])
-    assert (result.images, result.pointed, result.defects, result.found) == (3, 1, 4, 2)
+    result = detected_defects([([region(0, 0, 8, 8)], one), (beside, two), ([], two)])
+    assert (result.images, result.pointed, result.defects, result.detected) == (3, 1, 4, 2)
     expected = [chance_of_touching(one, 8, 8), chance_of_touching(two, 8, 8), 0]
     assert result.pointed_by_chance == pytest.approx(np.mean(expected))
     assert result.pointed_interval is not None
@@ -44,5 +44,5 @@ def test_images_defects_and_chance_are_counted() -> None:
 
 
 def test_nothing_known_is_nothing_claimed() -> None:
-    result = found_defects([])
-    assert (result.images, result.pointed_interval, result.found_interval) == (0, None, None)
+    result = detected_defects([])
+    assert (result.images, result.pointed_interval, result.detected_interval) == (0, None, None)

@@ -19,7 +19,7 @@ NEIGHBOURS = np.ones((3, 3), dtype=int)  # pixels of a defect touch at a side or
 
 
 @dataclass(frozen=True)
-class FoundDefects:
+class DefectDetection:
     """What regions come to on images whose defects are known.
 
     Attributes:
@@ -28,8 +28,8 @@ class FoundDefects:
         pointed_interval: Of the share, 95 %; it takes images for independent.
         pointed_by_chance: Share of images in which a box of the size of that region, anywhere, lies on a defect.
         defects: Connected parts of masks.
-        found: Of these, some region lies on them.
-        found_interval: Of the share, 95 %; it takes defects for independent.
+        detected: Of these, some region lies on them; `found` in files that were written before.
+        detected_interval: Of the share, 95 %; it takes defects for independent.
     """
 
     images: int
@@ -37,13 +37,13 @@ class FoundDefects:
     pointed_interval: Interval | None
     pointed_by_chance: float
     defects: int
-    found: int
-    found_interval: Interval | None
+    detected: int
+    detected_interval: Interval | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a JSON file takes them; intervals are [low, high] or null."""
         plain = asdict(self)
-        for name in ("pointed_interval", "found_interval"):
+        for name in ("pointed_interval", "detected_interval"):
             interval = getattr(self, name)
             plain[name] = None if interval is None else list(astuple(interval))
         return plain
@@ -53,11 +53,11 @@ class FoundDefects:
         return (
             f"masks: the hottest region lies on the defect in {self.pointed} of {self.images} images"
             f"{_in_words(self.pointed_interval)}, by chance in {100 * self.pointed_by_chance:.1f} %; "
-            f"{self.found} of {self.defects} defects have a region on them{_in_words(self.found_interval)}"
+            f"{self.detected} of {self.defects} defects have a region on them{_in_words(self.detected_interval)}"
         )
 
 
-def found_defects(pairs: Iterable[tuple[Sequence[DefectRegion], NDArray[np.bool_]]]) -> FoundDefects:
+def detected_defects(pairs: Iterable[tuple[Sequence[DefectRegion], NDArray[np.bool_]]]) -> DefectDetection:
     """Hold regions against masks.
 
     Args:
@@ -66,30 +66,30 @@ def found_defects(pairs: Iterable[tuple[Sequence[DefectRegion], NDArray[np.bool_
     Example:
         >>> mask = np.zeros((40, 60), bool)
         >>> mask[10, 10:14] = mask[30, 50] = True
-        >>> result = found_defects([([DefectRegion(8, 8, 16, 16, 12.0, 12.0, 0.9)], mask)])
-        >>> result.pointed, result.found, result.defects
+        >>> result = detected_defects([([DefectRegion(8, 8, 16, 16, 12.0, 12.0, 0.9)], mask)])
+        >>> result.pointed, result.detected, result.defects
         (1, 1, 2)
     """
-    images = pointed = defects = found = 0
+    images = pointed = defects = detected = 0
     chances: list[float] = []
     for regions, mask in pairs:
         images += 1
         parts, count = label(mask, NEIGHBOURS)
         touched = {int(part) for one in regions for part in np.unique(_inside(parts, one))} - {0}
-        defects, found = defects + count, found + len(touched)
+        defects, detected = defects + count, detected + len(touched)
         if regions:
             pointed += bool(_inside(mask, regions[0]).any())
             chances.append(chance_of_touching(mask, regions[0].height, regions[0].width))
         else:
             chances.append(0.0)
-    return FoundDefects(
+    return DefectDetection(
         images=images,
         pointed=pointed,
         pointed_interval=exact_interval(pointed, images),
         pointed_by_chance=float(np.mean(chances)) if chances else 0.0,
         defects=defects,
-        found=found,
-        found_interval=exact_interval(found, defects),
+        detected=detected,
+        detected_interval=exact_interval(detected, defects),
     )
 
 
