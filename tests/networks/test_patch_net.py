@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -46,6 +47,20 @@ def test_a_defect_that_lies_some_cells_elsewhere_heats_the_cells_there(rows: int
     torch.testing.assert_close(
         there.roll((-rows, -columns), (0, 1))[inner, inner], here[inner, inner], atol=1e-5, rtol=1e-4
     )
+
+
+@given(top=st.integers(0, 8), left=st.integers(0, 8), rows=st.integers(8, 14), columns=st.integers(8, 14))
+@examples(max_examples=10)
+def test_the_cells_of_overlapping_tiles_are_those_of_the_whole_image(
+    top: int, left: int, rows: int, columns: int
+) -> None:
+    """Where the tile has all that a cell sees: 47 pixels, so that 3 cells of an edge within the image are not."""
+    network, image = fresh(stride=8), torch.rand(1, 3, 176, 176)
+    tile = image[..., 8 * top : 8 * (top + rows), 8 * left : 8 * (left + columns)]
+    whole, part = (network.logits_and_cells(pixels).cells[0] for pixels in (image, tile))
+    inner = np.s_[3 : part.shape[0] - 3, 3 : part.shape[1] - 3]
+    expected = whole[top : top + part.shape[0], left : left + part.shape[1]][inner]
+    torch.testing.assert_close(part[inner], expected, atol=1e-5, rtol=1e-4)
 
 
 def test_its_shapes_are_known_without_memory_being_taken() -> None:
