@@ -78,7 +78,9 @@ def downloaded(page: Page) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dict[str, Path], scheme: str) -> None:
+def test_each_decision_is_large_in_words_and_can_be_read(
+    page: Page, chosen: dict[str, Path], inspector: Model, scheme: str
+) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     colours = set()
     for count, (decision, path) in enumerate(sorted(chosen.items()), start=1):
@@ -87,6 +89,7 @@ def test_each_decision_is_large_in_words_and_can_be_read(page: Page, chosen: dic
         assert page.get_by_role("alert").inner_text().split()[:2][-1] == decision
         page.locator("#heat[src^='data:image/png']").wait_for()
         colours.add(page.locator("#verdict").evaluate("node => getComputedStyle(node).backgroundColor"))
+        assert page.locator("#score").inner_text().endswith(f"; {inspector.thresholds.in_words()}")
         size = page.locator("#word").evaluate("node => parseFloat(getComputedStyle(node).fontSize)")
         assert size >= 40
         poor = [(name, ratio) for name, ratio in page.evaluate(CONTRAST) if ratio < 4.5]

@@ -16,6 +16,7 @@ let shown = null;
 
 const say = (text) => { at("status").textContent = text; };
 const digits = (probability) => probability.toFixed(4);
+const roundedDown = new Intl.NumberFormat("en", { maximumSignificantDigits: 4, roundingMode: "floor", useGrouping: false });
 
 async function ask(address, options = {}) {
   const token = sessionStorage.getItem("token");
@@ -121,7 +122,8 @@ function show(entry, entries = [entry]) {
 
 function measured(entry) {
   const [lower, upper] = entry.thresholds;
-  const limits = lower < upper ? `GO up to ${lower}, RECHECK up to ${upper}, NG above` : `NG above ${upper}`;
+  const [go, ng] = entry.thresholds.map((threshold) => roundedDown.format(threshold));
+  const limits = lower < upper ? `GO up to ${go}, RECHECK up to ${ng}, NG above` : `NG above ${ng}`;
   at("score").textContent = `P(NG) ${digits(entry.probability)}; ${limits}`;
   at("scale").setAttribute("aria-label", at("score").textContent);
   at("go").style.width = `${100 * lower}%`;
