@@ -34,6 +34,7 @@ from fancnn.networks.outputs import logit_of_ng
 from fancnn.networks.weights import weights_hash
 from fancnn.plurals import plural
 from fancnn.settings.groups import ImageLimits
+from fancnn.system.memory import images_at_once
 
 FORMS = (
     "An image should be a path, a PIL image, a uint8 array (height, width) or (height, width, 3), or a uint8 tensor "
@@ -151,6 +152,11 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         return self.preprocess.mean.device
+
+    @property
+    def at_once(self) -> int:
+        """Return how many images are scored at once: fewer where they are large."""
+        return images_at_once(self.preprocess.image_size, BATCH_SIZE)
 
     @property
     def weights_sha256(self) -> str:
@@ -287,12 +293,12 @@ class Model(nn.Module):
         self.eval()
         if self.device.type == "cpu":  # each thread decodes and scores batches of its own: none waits for another
             for scores in torch_parallel_map(
-                _in_batches(paths), lambda batch: self._score(map(self._decoded, batch)), workers, 4
+                _in_batches(paths, self.at_once), lambda batch: self._score(map(self._decoded, batch)), workers, 4
             ):
                 yield from scores
         else:
             decoded = decode(paths, self.preprocess, workers, self.gate)
-            for batch in _in_batches(decoded):
+            for batch in _in_batches(decoded, self.at_once):
                 yield from self._score(batch)
 
     def _decoded(self, path: Path) -> Decoded:
@@ -317,7 +323,7 @@ class Model(nn.Module):
 
     def _score_pixels(self, images: Iterable[_Fitted]) -> Iterator[_Score]:
         fit = self.preprocess.to_dict()
-        for batch in _in_batches(images):
+        for batch in _in_batches(images, self.at_once):
             outputs = self._outputs(torch.stack([item.pixels for item in batch]))
             probabilities = self.calibration.probabilities(outputs.logits).tolist()
             for row, (item, probability) in enumerate(zip(batch, probabilities, strict=True)):
@@ -346,9 +352,9 @@ class Model(nn.Module):
         return _Fitted(self.preprocess.fit(tensor[None].cpu())[0], size)
 
 
-def _in_batches(items: Iterable[T]) -> Iterator[list[T]]:
+def _in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
     remaining = iter(items)
-    while batch := list(islice(remaining, BATCH_SIZE)):
+    while batch := list(islice(remaining, size)):
         yield batch
 
 

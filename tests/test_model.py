@@ -1,9 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from samples import process_environment
 
 import fancnn
 from fancnn.errors import UserError
@@ -109,3 +112,28 @@ def test_the_gpu_decides_like_the_cpu(trained_run: Path) -> None:
     images = torch.randint(0, 256, (64, 3, 40, 30), dtype=torch.uint8)
     on_cpu, on_gpu = (fancnn.load(trained_run, device).probabilities(images) for device in ("cpu", "cuda"))
     torch.testing.assert_close(on_gpu, on_cpu, rtol=0, atol=1e-5)
+
+
+PEAKS = """
+import resource, sys
+from pathlib import Path
+from fancnn.images.preprocess import Preprocess
+from fancnn.model import Model
+from fancnn.networks import PatchNet
+size = (1500, 1500)
+preprocess, image = Preprocess(size, normalize="local"), Path(sys.argv[1])
+model = Model(PatchNet(size), preprocess, classes=("GO", "NG"), go_class="GO")
+for count in (1, 1, 6):
+    assert all(score.probability is not None for score in model.score_files([image] * count, workers=1))
+    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_many_large_images_take_no_more_memory_than_one(tmp_path: Path) -> None:
+    image = tmp_path / "large.png"
+    Image.new("RGB", (1500, 1500), (90, 120, 60)).save(image, compress_level=1)
+    command = [sys.executable, "-c", PEAKS, str(image)]
+    answer = subprocess.run(command, env=process_environment(), capture_output=True, text=True, check=True)
+    _, one, six = map(int, answer.stdout.split())
+    assert six - one < 3 * 4 * 1500**2, "an image as the network gets it"

@@ -32,6 +32,7 @@ from fancnn.settings.choices import OnBadFile, Sampler
 from fancnn.settings.groups import ImageLimits
 from fancnn.settings.validation import validate_batch_sizes
 from fancnn.system.console import say, track
+from fancnn.system.memory import images_at_once
 
 MEMORY_SHARE = 0.25  # of the machine's memory that decoded images may take where they cannot be cached
 MOST_NAMED = 100  # of the files that cannot be read
@@ -60,7 +61,7 @@ class ImageDataModule(pl.LightningDataModule):
         labels: What they distinguish, see `fancnn.data.label_modes`: `binary` and `softmax` GO (0) and NG (1),
             `defect_types` each type of NG, too (1, 2, ...).
         batch_size: Images a training step.
-        eval_batch_size: Images at once where nothing is learnt.
+        eval_batch_size: Images at once where nothing is learnt, at most.
         seed: Decides the order of training images.
         labelled: Whether folders say what images are; otherwise all below `root` count, and each label is 0.
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
@@ -164,9 +165,10 @@ class ImageDataModule(pl.LightningDataModule):
         return self.in_order("val")
 
     def in_order(self, split: str) -> DataLoader[Batch]:
-        """Return the batches of `train`, `val` or `test` in the order of `split`, large ones."""
+        """Return the batches of `train`, `val` or `test` in the order of `split`: of large images fewer at once."""
         dataset = self._near(split)
-        return loader(dataset, InOrder(len(dataset), self.eval_batch_size), decodes=isinstance(dataset, FileDataset))
+        at_once = images_at_once(self.preprocess.image_size, self.eval_batch_size)
+        return loader(dataset, InOrder(len(dataset), at_once), decodes=isinstance(dataset, FileDataset))
 
     def images_of(self, name: str) -> list[LabeledImage]:
         """Return the images of `train`, `val` or `test`."""

@@ -17,7 +17,7 @@ from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.files.tables import read_table
 from fancnn.images.decoding import decode
 from fancnn.images.reading import UnreadableImage, read_image
-from fancnn.model import BATCH_SIZE, Model
+from fancnn.model import Model
 from fancnn.networks.full_float32 import full_float32
 from fancnn.pages.gallery import kind_of
 from fancnn.pages.panels import Pixels
@@ -74,7 +74,7 @@ def activation_stats(model: Model, layer: MapLayer, root: Path, images: Sequence
         if decoded.pixels is not None and decoded.sha256 == image.sha256:
             kept.append(image)
             pixels.append(decoded.pixels)
-        if len(pixels) == BATCH_SIZE:
+        if len(pixels) == model.at_once:
             batches.append(_answers(model, layer, torch.stack(pixels)))
             pixels = []
     if pixels:

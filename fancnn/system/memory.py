@@ -3,12 +3,14 @@
 import ctypes
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 # from malloc.h of glibc
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 
 
+PIXELS_AT_ONCE = 2**21  # through a network that learns nothing: its layers keep some hundred bytes for each
 LIMIT_OF_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 
@@ -22,6 +24,21 @@ def memory_bytes() -> int | None:
         return min(own, int(LIMIT_OF_CONTAINER.read_text()))
     except (OSError, ValueError):  # no container, or one without a limit: "max"
         return own
+
+
+def images_at_once(image_size: Sequence[int], most: int) -> int:
+    """Return how many images go through a network at once where nothing is learnt: `most`, or fewer large ones.
+
+    Args:
+        image_size: Height and width, pixels.
+        most: Images.
+
+    Example:
+        >>> images_at_once((80, 80), 64), images_at_once((2048, 2448), 64)
+        (64, 1)
+    """
+    height, width = image_size
+    return max(min(most, PIXELS_AT_ONCE // (height * width)), 1)
 
 
 def give_back_freed_memory() -> bool:
