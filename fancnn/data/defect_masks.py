@@ -25,8 +25,8 @@ WHITE = 127  # from this grey level on a pixel belongs to a defect
 MOST_POINTS = 256  # of a defect that windows are laid about
 
 
-def find_masks(folder: str | Path, images: Iterable[LabeledImage]) -> dict[str, Path]:
-    """Return the mask of each NG image that has one, by the image's path.
+def find_masks(folder: str | Path, images: Iterable[LabeledImage], key: str = "data.masks") -> dict[str, Path]:
+    """Return the mask of each NG image that has one, by the image's path; `key` is what messages call the folder.
 
     Raises:
         UserError: If the folder is missing, no file in it belongs to an NG image, or one belongs to a good image or to
@@ -34,20 +34,18 @@ def find_masks(folder: str | Path, images: Iterable[LabeledImage]) -> dict[str, 
     """
     top = Path(folder).expanduser()
     if not top.is_dir():
-        raise UserError(f"data.masks={folder} is no folder. Expected one with masks named like their images")
+        raise UserError(f"{key}={folder} is no folder. Expected one with masks named like their images")
     of_name = {_name(path): top / path for path in iter_image_files(top)}
     of_images = list(images)
     for image in of_images:
         if image.label == 0 and _name(PurePath(image.path)) in of_name:
-            raise UserError(
-                f"data.masks={folder} has a mask of {image.path}, which is a good part: one of the two is wrong"
-            )
+            raise UserError(f"{key}={folder} has a mask of {image.path}, which is a good part: one of the two is wrong")
     masks = {item.path: mask for item in of_images if item.label and (mask := _of(item, of_name)) is not None}
     if not masks:
         example = next(iter(of_name.values()), None)
         found = "no image file" if example is None else f"{plural(len(of_name), 'image file')}, {example} among them"
         raise UserError(
-            f"data.masks={folder} holds {found}, and none has the name of an NG image. Expected e.g. "
+            f"{key}={folder} holds {found}, and none has the name of an NG image. Expected e.g. "
             "masks/NG/scratch/part_7.png for NG/scratch/part_7.jpg"
         )
     image_of: dict[Path, str] = {}

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fancnn.data.defect_masks import find_masks
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.errors import UserError
 from fancnn.explain.explained_filters import first_filters, first_network, maps, maximized_filters
@@ -61,7 +62,7 @@ def explain(settings: ExplainSettings) -> Path:
     run, root = Run.of_checkpoint(checkpoint).folder, Path(model.metadata.root)
     split, images = _images(settings, run)
     stats = activation_stats(model, layer, root, images)
-    masks = masks_of(root)
+    masks = masks_of(root) if settings.masks is None else find_masks(settings.masks, images, "masks")
     chosen = _chosen(settings, model, stats, root)
     shown, pixels = subjects(model, Path() if settings.input else root, chosen, {} if settings.input else masks)
     heats, completeness = _heats(settings, model, layer, methods, pixels)
@@ -190,7 +191,8 @@ def _checked(
         return None
     if not with_mask:
         raise UserError(
-            f"check=true needs masks of defects, as rendered sets have them (fans.csv, surfaces.csv); {root} has none"
+            "check=true needs masks of defects: say masks=FOLDER, or explain a run on a rendered set, whose table "
+            f"(fans.csv, surfaces.csv) names some; {root} has none"
         )
     places = np.linspace(0, len(with_mask) - 1, min(settings.check_images, len(with_mask))).round().astype(int)
     fresh, _ = first_network(model.metadata, seed=int(model.metadata.settings["seed"]) + 1)

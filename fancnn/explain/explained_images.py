@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from fancnn.data.defect_masks import read_mask
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import NotFiniteError, UserError
 from fancnn.explain.feature_maps import MapLayer, feature_maps, peaks
 from fancnn.explain.heat_panels import ExplainedImage
 from fancnn.files.tables import read_table
 from fancnn.images.decoding import decode
+from fancnn.images.image_gate import ImageGate
 from fancnn.images.reading import UnreadableImage, read_image
 from fancnn.model import Model
 from fancnn.networks.full_float32 import full_float32
@@ -138,7 +140,7 @@ def subjects(
                 decision=model.thresholds.decide(probability),
                 pixels=_reduced(original),
                 seen=_seen(fitted, _reduced(original).shape[0]),
-                mask=_mask(masks.get(image.path), _reduced(original).shape[:2]),
+                mask=_mask(masks.get(image.path), root / image.path, _reduced(original).shape[:2], model.gate),
                 guess=guess,
             )
         )
@@ -155,15 +157,11 @@ def masks_of(root: Path) -> dict[str, Path]:
     return {row["file"]: root / row["mask"] for row in rows if row["mask"] and (root / row["mask"]).is_file()}
 
 
-def mask_of(path: Path) -> Tensor:
-    """Return a mask, `(height, width)` bool."""
-    return torch.from_numpy(read_image(path)[..., 0] > 127)
-
-
-def _mask(path: Path | None, size: tuple[int, ...]) -> NDArray[np.bool_] | None:
-    if path is None:
+def _mask(mask: Path | None, file: Path, size: tuple[int, ...], gate: ImageGate) -> NDArray[np.bool_] | None:
+    """Return the mask of an image as large as it is shown."""
+    if mask is None:
         return None
-    image = Image.fromarray(mask_of(path).numpy())
+    image = Image.fromarray(read_mask(mask, file, gate).numpy())
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 

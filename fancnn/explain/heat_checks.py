@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fancnn.data.defect_masks import read_mask
 from fancnn.data.labeled_images import LabeledImage
-from fancnn.explain.explained_images import mask_of
 from fancnn.explain.explanation_page import Checked
 from fancnn.explain.heatmaps import heat_map, layer_of
 from fancnn.explain.pointing_game import PointingGameSample, by_chance, pointing_result, restored
@@ -45,7 +45,7 @@ def validate_heat(
     places: dict[str, list[Place]] = {method: [] for method in methods}
     batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
     for batch in track(batches, "checking heat", len(batches)):
-        truth = [mask_of(masks[image.path]) for image in batch]
+        truth = [read_mask(masks[image.path], root / image.path, model.gate) for image in batch]
         trained = _heats(model, layer, root, batch, methods, baseline, truth)
         random = _heats(untrained, layer, root, batch, methods, baseline, truth)
         for row, (image, mask) in enumerate(zip(batch, truth, strict=True)):

@@ -10,6 +10,7 @@ from fancnn.settings.validation import (
     validate_count,
     validate_device,
     validate_earlier,
+    validate_folder,
     validate_input,
     validate_seed,
 )
@@ -41,6 +42,7 @@ class ExplainSettings:
     baseline: Baseline
     channels: int
     filters: int
+    masks: str | None
     check: bool | None
     check_images: int
     seed: int
@@ -54,6 +56,7 @@ class ExplainSettings:
             for name, least in (("images", 1), ("channels", 1), ("filters", 0), ("check_images", 1)):
                 check(partial(self._validate_count, name, least))
             check(self._validate_methods)
+            check(self._validate_masks)
             check(lambda: validate_seed(self.seed))
             check(lambda: validate_device(self.device))
 
@@ -61,9 +64,16 @@ class ExplainSettings:
         with collected() as check:
             check(lambda: validate_earlier("run", self.run))
             check(lambda: validate_input(self.input))
+            check(lambda: validate_folder("masks", self.masks, "one with masks of defects, named like their images"))
 
     def _validate_count(self, name: str, least: int) -> None:
         validate_count(name, getattr(self, name), least, 10_000)
+
+    def _validate_masks(self) -> None:
+        if self.masks is not None and self.check is False:
+            raise UserError("masks: with check=false nothing is held against them. Leave one of the two out")
+        if self.masks is not None and self.input is not None:
+            raise UserError("masks are of the run's own images; input=null shows these")
 
     def _validate_methods(self) -> None:
         if self.methods is not None and (not self.methods or len(set(self.methods)) < len(self.methods)):

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from samples import SMALL, compose_command, compose_train
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -18,6 +20,8 @@ from fancnn.explain.explain import _refuse_ensembles, explain
 from fancnn.explain.explained_filters import first_network
 from fancnn.explain.settings import ExplainSettings
 from fancnn.fans.fan_dataset import render_fans
+from fancnn.files.run import Run
+from fancnn.metrics.predictions import read_predictions
 from fancnn.networks import Ensemble
 from fancnn.runs import checkpoints
 from fancnn.train.train import train
@@ -154,6 +158,22 @@ def test_fans_are_checked_against_their_masks_with_verdicts_in_words(fans_run: P
     assert "its defect outlined" in page
 
 
+@pytest.mark.slow
+def test_heat_is_held_against_masks_of_the_users_own(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
+    split = read_predictions(Run(trained_run).predictions)
+    (row, *_) = (row for row in split if row.split == "test" and row.label == 1)
+    mask = (tmp_path / "masks" / row.path).with_suffix(".png")
+    mask.parent.mkdir(parents=True)
+    Image.fromarray((np.asarray(Image.open(image_folder / row.path)) > 240).astype(np.uint8) * 255).save(mask)
+    given = [f"run={trained_run}", f"masks={tmp_path / 'masks'}", "methods=[grad_cam]"]
+    _, found = made(tmp_path / "out", *given)
+    assert (found["check"]["images"], found["check"]["split"]) == (1, "test")
+    assert found["check"]["methods"]["grad_cam"]["all"]["chance_pointing"] < 0.5
+    Image.new("L", (7, 7), 255).save(mask)
+    with pytest.raises(UserError, match=r"has 7x7 pixels, its image .* 20x24"):
+        made(tmp_path / "out", *given)
+
+
 def test_first_weights_from_a_file_are_not_guessed(trained_run: Path) -> None:
     metadata = checkpoints.load(trained_run).metadata
     network = {**metadata.settings["model"]["network"], "weights": "pretrained.safetensors"}
@@ -192,13 +212,17 @@ def test_an_ensemble_is_refused_with_the_way_out(trained_run: Path) -> None:
         (["images=0"], "images=0 should be 1 or more"),
         (["split=tset"], "split='tset' is none of train, val, test"),
         (["check=true", "methods=[grad_cam]"], "check=true needs masks of defects"),
+        (["masks=nowhere"], "masks='nowhere' is no folder. Expected one with masks of defects"),
+        (["masks={tmp}"], "masks={tmp} holds no image file, and none has the name of an NG image"),
+        (["masks={tmp}", "check=false"], "masks: with check=false nothing is held against them"),
         (["input=nowhere"], "input=nowhere is no file, no folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_mistakes_are_told(overrides: list[str], text: str, trained_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=re.escape(text)):
-        made(tmp_path, f"run={trained_run}", *overrides)
+    given = [item.replace("{tmp}", str(tmp_path)) for item in overrides]
+    with pytest.raises(UserError, match=re.escape(text.replace("{tmp}", str(tmp_path)))):
+        made(tmp_path, f"run={trained_run}", *given)
 
 
 def test_without_captum_it_says_how_to_get_it(
