@@ -7,6 +7,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from fancnn.augmentation import Augment, Plant
 from fancnn.data.datamodule import ImageDataModule
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.images.contact_sheet import contact_sheet
+
+LARGEST = 320  # pixels: the longer side of an image on a sheet
 
 
 class LogSampleImages(pl.Callback):
@@ -37,10 +40,10 @@ class LogSampleImages(pl.Callback):
         board.experiment.add_graph(pl_module, images.to(pl_module.device))
 
     def _sheet(self, data: ImageDataModule, split: str) -> NDArray[np.uint8]:
-        images = data.images_of(split)
+        images, dataset = data.images_of(split), data.dataset(split)
         rows = _first_of_each(images, self.count)
-        pixels, _ = data.dataset(split)[torch.tensor(rows)]
-        return contact_sheet(list(pixels.permute(0, 2, 3, 1).numpy()), [_caption(images[row]) for row in rows])
+        cells = [_small(dataset[torch.tensor([row])][0][0]) for row in rows]
+        return contact_sheet(cells, [_caption(images[row]) for row in rows])
 
 
 def augmented_sheet(
@@ -83,8 +86,15 @@ def augmented_sheet(
 
 
 def _cells(scaled: Tensor, captions: Sequence[str]) -> list[tuple[NDArray[np.uint8], str]]:
-    images = scaled.mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return list(zip(images, captions, strict=True))
+    images = scaled.mul(255).round().to(torch.uint8)
+    return list(zip(map(_small, images), captions, strict=True))
+
+
+def _small(image: Tensor) -> NDArray[np.uint8]:
+    """Return an image `(3, height, width)` as a sheet has it, `(height, width, 3)`: a large one smaller than it is."""
+    small = Image.fromarray(image.permute(1, 2, 0).numpy())
+    small.thumbnail((LARGEST, LARGEST))
+    return np.asarray(small)
 
 
 def _share(label: Tensor, share: Tensor) -> str:

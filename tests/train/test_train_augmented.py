@@ -6,14 +6,19 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from samples import write_images
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import fancnn
 from fancnn import assembly
 from fancnn.cli.command import conf_dir
+from fancnn.data.datamodule import ImageDataModule
+from fancnn.data.split_plan import SplitPlan
 from fancnn.errors import UserError
+from fancnn.images.preprocess import Preprocess
 from fancnn.metrics.predictions import read_predictions
 from fancnn.settings.training import TrainSettings
+from fancnn.train.augmented_samples import augmented_sheet
 from fancnn.train.train import train
 
 Settings = Callable[..., TrainSettings]
@@ -94,6 +99,13 @@ def test_the_preview_is_a_sheet_in_the_run_and_on_tensorboard_and_changes_no_wei
     assert "samples/augmented" in events.Tags()["images"]
     assert not (without / "augment.png").exists()
     torch.testing.assert_close(weights(with_it), weights(without), rtol=0, atol=0)
+
+
+def test_large_images_are_small_on_a_sheet_and_keep_their_shape(tmp_path: Path) -> None:
+    write_images(tmp_path, {"GO": 5, "NG": 5})
+    data = ImageDataModule(tmp_path, "GO", Preprocess((400, 640)), SplitPlan())
+    data.setup()
+    assert augmented_sheet(data, None, rows=2, columns=3).shape == (2 * (200 + 18) + 4, 3 * (320 + 4) + 4, 3)
 
 
 def test_a_run_can_go_on_without_its_preview_but_not_without_its_augmentation(
