@@ -86,12 +86,13 @@ class TrainingDynamics(pl.Callback):
         if self._step is not None and self._step.began:  # with gradients of several batches gathered, it may be later
             self._norms, self._step = self._step.after(), None
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by fit
-        if data is not None and self._looks(trainer):
+        # not before: what else looks at images as validation begins would be listened to, too
+        if batch_idx == 0 and data is not None and self._looks(trainer):
             self._activations = Activations(_network(pl_module), max(1, len(data.images_of("val")) // self.images))
-
-    def on_validation_batch_start(self, *args: Any) -> None:
         if self._activations is not None:
             self._activations.next_batch()
 
@@ -178,6 +179,26 @@ class StepNorms:
         return norms
 
 
+class RunningMoments:
+    """Mean and sum of squared deviations of values that come in batches (Chan, Golub and LeVeque 1983).
+
+    Two numbers are kept on the device, in place: what a batch left there would lie between the large blocks of the
+    next one, and memory would grow with each.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.count = 0
+        self.mean, self.squares = (torch.zeros((), device=device) for _ in range(2))
+
+    def add(self, count: int, mean: Tensor, squares: Tensor) -> None:
+        """Add `count` values by their mean and the sum of their squared deviations from it."""
+        share = count / (self.count + count)
+        apart = mean - self.mean
+        self.squares += squares + apart.square() * (self.count * share)
+        self.mean += apart * share
+        self.count += count
+
+
 class Activations:
     """Mean, spread and dead units of what activations give, while the network scores.
 
@@ -188,7 +209,7 @@ class Activations:
 
     def __init__(self, network: nn.Module, stride: int) -> None:
         self.stride = stride
-        self._seen: dict[str, list[tuple[int, Tensor, Tensor]]] = {}  # values, their mean and variance
+        self._seen: dict[str, RunningMoments] = {}
         self._largest: dict[str, Tensor] = {}  # of each unit, for those that are never below zero
         self._calls: Counter[str] = Counter()
         self._hooks: list[RemovableHandle] = [
@@ -221,23 +242,17 @@ class Activations:
         if not values.numel():
             return
         mean = values.mean()
-        variance = (
-            torch.linalg.vector_norm(values - mean).square() / values.numel()
-        )  # torch's var takes 20 times as long
-        self._seen.setdefault(name, []).append((values.numel(), mean, variance))
+        squares = torch.linalg.vector_norm(values - mean).square()  # torch's var takes 20 times as long
+        self._seen.setdefault(name, RunningMoments(values.device)).add(values.numel(), mean, squares)
         if isinstance(layer, NEVER_BELOW_ZERO):
             units = 1 if values.ndim == 4 else values.ndim - 1
             largest = values.amax([axis for axis in range(values.ndim) if axis != units])
             known = self._largest.get(name)
-            self._largest[name] = largest if known is None else torch.maximum(known, largest)
+            self._largest[name] = largest if known is None else torch.maximum(known, largest, out=known)
 
     def _summary(self, name: str) -> dict[str, float]:
-        sizes, means_of, variances_of = zip(*self._seen[name], strict=True)
-        counts = torch.tensor(sizes, dtype=torch.float64)
-        means, variances = torch.stack(means_of).double().cpu(), torch.stack(variances_of).double().cpu()
-        mean = (counts * means).sum() / counts.sum()
-        variance = (counts * (variances + (means - mean).square())).sum() / counts.sum()  # within and between batches
-        summary = {"mean": float(mean), "std": math.sqrt(float(variance))}
+        moments = self._seen[name]
+        summary = {"mean": float(moments.mean), "std": math.sqrt(float(moments.squares) / moments.count)}
         if name in self._largest:
             summary["dead"] = dead_relu_fraction(self._largest[name])
         return summary

@@ -10,6 +10,7 @@ from samples import compose_train, write_images
 
 import fancnn
 from fancnn.errors import UserError
+from fancnn.files.tables import read_table
 from fancnn.metrics.predictions import read_predictions
 from fancnn.networks import PatchNet
 from fancnn.settings.training import TrainSettings
@@ -52,6 +53,13 @@ def test_a_run_that_was_stopped_goes_on_as_one_that_was_not(
     model = fancnn.load(tmp_path / "rest")
     assert isinstance(model.network, PatchNet)
     assert (model.preprocess.normalize, model.preprocess.normalize_window) == ("local", 9)
+
+
+def test_the_search_for_places_is_not_among_the_dynamics_of_layers(image_folder: Path, tmp_path: Path) -> None:
+    train(compose_train(tmp_path / "run", *PATCHES, *WINDOWS, f"data.root={image_folder}", "trainer.max_epochs=2"))
+    rows = read_table(tmp_path / "run/dynamics.csv", ("epoch", "layer"), 1)
+    assert rows
+    assert not [row["layer"] for row in rows if "#" in row["layer"]]
 
 
 def test_any_network_learns_from_planted_defects_and_the_preview_shows_them(
