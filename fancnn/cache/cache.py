@@ -1,10 +1,12 @@
 """The story of `python -m fancnn.cache`: what is kept, whether it is right, and away with it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fancnn.cache.settings import CacheSettings
-from fancnn.data.cache_index import read_index
-from fancnn.data.decoded_cache import read_about, wrong_rows
+from fancnn.data.cache_index import open_index
+from fancnn.data.decoded_cache import is_current, read_about, wrong_rows
 from fancnn.files.atomic_files import remove_folder, remove_rest
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
@@ -43,10 +45,10 @@ def look_after(settings: CacheSettings) -> bool:
 def _list(top: Path, decoded: list[Path], rendered: list[Path]) -> None:
     rows = []
     for folder in decoded:
-        about, (_, index) = read_about(folder) or {}, read_index(folder)
+        about = read_about(folder) or {}
         size = "x".join(map(str, about["image_size"]))
         gone = "" if Path(about["root"]).is_dir() else " (gone)"
-        rows.append([f"{about['root']}{gone}", f"{size} {about['resize']}", str(len(index)), _megabytes(folder)])
+        rows.append([f"{about['root']}{gone}", f"{size} {about['resize']}", _files(folder, about), _megabytes(folder)])
     rows += [
         [str(folder), f"rendered {folder.parent.name}", str(len(list(folder.rglob("*.jpg")))), _megabytes(folder)]
         for folder in rendered
@@ -64,6 +66,9 @@ def _verify(folders: list[Path], gate: ImageGate) -> bool:
     good = True
     for folder in track(folders, "verifying", len(folders)):
         about = read_about(folder) or {}
+        if not is_current(about):
+            say(f"{about['root']}: {folder} is of an earlier version and no longer used; it can be removed")
+            continue
         wrong = wrong_rows(folder, Preprocess(about["image_size"], about["resize"], about["background"]), gate)
         if wrong:
             good = False
@@ -73,6 +78,13 @@ def _verify(folders: list[Path], gate: ImageGate) -> bool:
         else:
             say(f"{about['root']}: every row is what its file decodes to")
     return good
+
+
+def _files(folder: Path, about: Mapping[str, Any]) -> str:
+    if not is_current(about):
+        return "no longer used"
+    with open_index(folder) as index:
+        return str(len(index))
 
 
 def _megabytes(folder: Path) -> str:

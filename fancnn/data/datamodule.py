@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from fancnn.data.cache_index import Line
+from fancnn.data.cache_index import IndexEntry
 from fancnn.data.class_weights import ClassCounts
 from fancnn.data.datasets import Batch, FileDataset, InOrder, MaskedDataset, PixelDataset, loader
 from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
@@ -218,12 +218,13 @@ class ImageDataModule(pl.LightningDataModule):
         decoded = self._decoded(listing)
         self._pixels = decoded.pixels
         images, rows = [], []
-        for image, line in zip(listing.images, decoded.lines, strict=True):
-            if line.row < 0:
-                self.skipped.append(Skipped(image.path, line.error))
+        for place, image in enumerate(listing.images):
+            if (reason := decoded.errors.get(place)) is not None:
+                self.skipped.append(Skipped(image.path, reason))
             else:
-                images.append(replace(image, sha256=line.sha256, pixel_sha256=line.pixel_sha256))
-                rows.append(line.row)
+                sha256, pixel_sha256 = decoded.hashes_of(place)
+                images.append(replace(image, sha256=sha256, pixel_sha256=pixel_sha256))
+                rows.append(int(decoded.rows[place]))
         if self.skipped and self.on_bad_file == "error":
             raise UserError(_bad_files(self.skipped, len(listing.images), listing.root))
         return images, rows
@@ -253,8 +254,8 @@ def _is_on(dataset: PixelDataset | FileDataset, device: torch.device) -> bool:
     return isinstance(dataset, PixelDataset) and dataset.pixels.device == device
 
 
-def _shown(lines: Iterable[Line], total: int) -> Iterator[Line]:
-    return track(lines, "reading images", total)
+def _shown(entries: Iterable[IndexEntry], total: int) -> Iterator[IndexEntry]:
+    return track(entries, "reading images", total)
 
 
 def _say_waiting() -> None:

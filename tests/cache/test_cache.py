@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,21 @@ def test_what_a_killed_clear_has_left_is_not_looked_at_and_goes_with_the_next(
     assert not list(kept.parent.iterdir())
 
 
+def test_a_folder_of_an_earlier_version_is_named_and_cleared(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = json.loads((kept / "about.json").read_text())
+    (kept / "about.json").write_text(json.dumps({**about, "version": 2}))
+    (kept / "index.sqlite").unlink()
+    (kept / "index.csv").write_text("pixels-1.u8\r\nGO/000.png,10,20,30,40,abc,0,,def,end\r\n")
+    assert ask(tmp_path, "list")
+    assert "no longer used" in capsys.readouterr().out
+    assert ask(tmp_path, "verify")
+    assert f"{kept} is of an earlier version and no longer used; it can be removed" in capsys.readouterr().out
+    assert ask(tmp_path, "clear")
+    assert not kept.exists()
+
+
 def test_another_wish_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="do='tidy' is none of list, verify, clear"):
         ask(tmp_path, "tidy")
@@ -82,4 +98,4 @@ def test_another_wish_is_refused(tmp_path: Path) -> None:
 def test_rows_are_those_of_the_images(kept: Path, tmp_path: Path) -> None:
     again = decoded_files(kept, tmp_path / "images", ["GO/003.png"], Preprocess((6, 8)))
     assert again.pixels.shape == (5, 3, 6, 8)
-    assert not torch.equal(again.pixels[again.lines[0].row], again.pixels[0])
+    assert not torch.equal(again.pixels[again.rows[0]], again.pixels[0])

@@ -1,7 +1,11 @@
+import hashlib
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -14,9 +18,10 @@ from PIL import Image
 from samples import process_environment, write_images
 
 from fancnn.data import decoded_cache as cache
-from fancnn.data.cache_index import Line, read_index
+from fancnn.data.cache_index import INDEX, IndexEntry
 from fancnn.data.decoded_cache import DecodedFiles, cache_name, decoded_afresh, decoded_files
-from fancnn.images.decoding import decode
+from fancnn.errors import UserError
+from fancnn.images.decoding import Decoded, decode
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 
@@ -28,7 +33,7 @@ def names_in(root: Path) -> list[str]:
 
 
 def pixels_of(found: DecodedFiles) -> torch.Tensor:
-    return found.pixels[torch.tensor([line.row for line in found.lines])]
+    return found.pixels[torch.from_numpy(found.rows)]
 
 
 @pytest.fixture
@@ -83,7 +88,7 @@ def test_a_file_changed_within_its_old_time_and_size_is_noticed(root: Path, tmp_
     path.write_bytes(content.ljust(stat.st_size, b"\0")[: stat.st_size])
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     again = decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS)
-    assert again.lines[0].sha256 != before.lines[0].sha256
+    assert again.hashes_of(0) != before.hashes_of(0)
 
 
 def test_a_touched_or_copied_file_gets_no_second_row(root: Path, tmp_path: Path) -> None:
@@ -98,11 +103,11 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr(cache, "FLUSH_EVERY", 4)
 
-    def stopped(lines: Iterable[Line], total: int) -> Iterator[Line]:
-        for count, line in enumerate(lines):
+    def stopped(entries: Iterable[IndexEntry], total: int) -> Iterator[IndexEntry]:
+        for count, entry in enumerate(entries):
             if count == 10:
                 raise KeyboardInterrupt
-            yield line
+            yield entry
 
     with pytest.raises(KeyboardInterrupt):
         decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS, track=stopped)
@@ -112,21 +117,90 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     cached(tmp_path, root)
 
 
+@pytest.mark.parametrize("rows", [0, 1, 7, 19])
+def test_rows_that_a_crash_has_taken_are_decoded_again(rows: int, root: Path, tmp_path: Path) -> None:
+    cached(tmp_path, root)
+    os.truncate(tmp_path / "cache/pixels-1.u8", rows * 3 * 6 * 8 + 5)
+    names = names_in(root)
+    decoded_files(tmp_path / "cache", root, names[-1:], PREPROCESS)  # into the row that another one had
+    cached(tmp_path, root)
+
+
+KILLED = """
+import json, shutil, sys
+from itertools import count
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from faults.attack.forks import forked, prepare
+from faults.attack.injection import Injection, Plan
+from fancnn.data import decoded_cache as cache
+from fancnn.images.preprocess import Preprocess
+prepare(["torch"])
+root, place, kept = Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+cache.FLUSH_EVERY, cache.SPARE, names = 2, 0, sorted(path.name for path in root.iterdir())
+
+def build(names, seen=None):
+    def track(entries, total):
+        if seen is not None:
+            seen.write_text(str(total))
+        return entries
+    found = cache.decoded_files(place / "work/cache", root, names, Preprocess((6, 8)), track=track)
+    now = cache.decoded_afresh(root, names, Preprocess((6, 8)))
+    assert [int(pixels.sum()) for pixels in found.pixels[found.rows]] == [int(pixels.sum()) for pixels in now.pixels]
+    return 0
+
+def killed():
+    Injection([place / "work"], Plan(point), place / "side", place / "point").install()
+    return build(names[:kept])
+
+for point in count(1):
+    for folder in ("work", "side"):
+        shutil.rmtree(place / folder, ignore_errors=True)
+        (place / folder).mkdir()
+    if kept < len(names):  # the rows of the others move to a new file
+        assert forked(lambda: build(names), place).code == 0
+        (place / "work/gone").mkdir()
+        for name in names[kept:]:
+            (root / name).rename(place / "work/gone" / name)
+    (place / "point").unlink(missing_ok=True)
+    first = forked(killed, place)
+    (place / "left").write_text("0")
+    again = forked(lambda: build(names[:kept], place / "left"), place)
+    for name in names[kept:]:
+        (place / "work/gone" / name).rename(root / name)
+    named = json.loads((place / "point").read_text().splitlines()[-1])
+    print(json.dumps([named, first.code, again.code, int((place / "left").read_text()), first.text + again.text]))
+    if first.code == 0:
+        break
+"""
+
+
 @pytest.mark.slow
-@settings(max_examples=40)
-@given(cut=st.integers(1, 3000), rows=st.integers(0, 20))
-def test_files_cut_anywhere_by_a_crash_give_the_same_pixels(
-    cut: int, rows: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    place = tmp_path_factory.mktemp("crash")
-    root = write_images(place / "images", {"GO": 12, "NG": 8})
-    cached(place, root)
-    index = place / "cache/index.csv"
-    header = len(b"pixels-1.u8\r\n")
-    os.truncate(index, max(header, index.stat().st_size - cut))
-    os.truncate(place / "cache/pixels-1.u8", rows * 3 * 6 * 8)
-    cached(place, root)
-    cached(place, root)
+@pytest.mark.parametrize("kept", [5, 2])
+def test_whenever_a_build_is_killed_the_next_one_builds_on_what_it_left(kept: int, tmp_path: Path) -> None:
+    """By SIGKILL, at each point of a build of five files, or of one that moves two of five rows to a new file."""
+    root = write_images(tmp_path / "images", {"GO": 5}) / "GO"
+    arguments = [str(Path(__file__).parents[1]), str(root), str(tmp_path), str(kept)]
+    answer = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        env=process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    tries = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [again for _, _, again, _, _ in tries] == [0] * len(tries), tries
+    assert [first for _, first, _, _, _ in tries] == [-signal.SIGKILL] * (len(tries) - 1) + [0], tries
+    words = [point.split()[0] for point, *_ in tries]
+    left = [count for *_, count, _ in tries]
+    if kept == 5:
+        assert {"CREATE", "REPLACE", "COMMIT"} <= set(words)
+        assert sorted(set(left)) == [0, 1, 3, 5], "as many lots as were brought to the disk are not decoded again"
+        assert left == sorted(left, reverse=True)
+    else:
+        assert {"DELETE", "UPDATE", "COMMIT"} <= set(words)
+        assert set(left) == {0}
 
 
 def test_rows_of_files_that_are_gone_are_dropped_and_the_rest_stays(
@@ -147,9 +221,9 @@ def test_unreadable_files_keep_their_reason(root: Path, tmp_path: Path) -> None:
     (root / "GO/000.png").write_bytes(b"")
     for _ in range(2):
         found = decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS)
-        assert (found.lines[0].row, found.lines[0].error.split()[0]) == (-1, "empty")
+        assert (found.rows[0], found.errors[0].split()[0]) == (-1, "empty")
     Image.new("RGB", (5, 5)).save(root / "GO/000.png")
-    assert decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS).lines[0].row >= 0
+    assert decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS).rows[0] >= 0
 
 
 def test_whatever_may_change_a_pixel_has_a_folder_of_its_own(tmp_path: Path) -> None:
@@ -166,10 +240,10 @@ from fancnn.data import decoded_cache as cache
 from fancnn.images.image_gate import ImageGate
 from fancnn.images.preprocess import Preprocess
 new = []
-def track(lines, total):
-    for line in lines:
-        new.append(line)
-        yield line
+def track(entries, total):
+    for entry in entries:
+        new.append(entry)
+        yield entry
 root = Path(sys.argv[1])
 names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.png"))
 cache.decoded_files(Path(sys.argv[2]), root, names, Preprocess((6, 8)), track=track)
@@ -233,10 +307,41 @@ def test_pixels_are_the_same_with_and_without_cache_and_for_one_image_alone(
     assert torch.equal(again.pixels[0], alone.pixels)
 
 
-def test_a_line_cut_short_is_passed_over(root: Path, tmp_path: Path) -> None:
+def test_what_is_held_in_memory_are_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made_up(paths: Iterable[Path], preprocess: Preprocess, gate: ImageGate) -> Iterator[Decoded]:
+        for path in paths:
+            sha256 = hashlib.sha256(str(path).encode()).hexdigest()
+            yield Decoded(path, sha256, torch.zeros(3, 1, 1, dtype=torch.uint8), pixel_sha256=sha256)
+
+    monkeypatch.setattr(cache, "decode", made_up)
+    names = [f"GO/{number:05}.png" for number in range(5000)]
+
+    def memory(place: Path) -> float:
+        """Bytes for each file, at most, to read a whole cache."""
+        decoded_files(place, tmp_path, names, Preprocess((1, 1)))
+        tracemalloc.start()
+        found = decoded_files(place, tmp_path, names, Preprocess((1, 1)))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found.rows.tolist() == list(range(5000))
+        return most / len(names)
+
+    assert memory(tmp_path / "cache") < 100, "8 for the row and 64 for two hashes; an object with both takes 500"
+
+
+def test_an_index_that_is_damaged_is_refused_in_words(root: Path, tmp_path: Path) -> None:
     cached(tmp_path, root)
-    _, index = read_index(tmp_path / "cache")
-    path = tmp_path / "cache/index.csv"
-    os.truncate(path, path.stat().st_size - 5)
-    _, shorter = read_index(tmp_path / "cache")
-    assert len(shorter) == len(index) - 1
+    path = tmp_path / "cache" / INDEX
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(UserError, match=r"cache is damaged: its index\.sqlite is no .* Remove the folder"):
+        decoded_files(tmp_path / "cache", root, names_in(root), PREPROCESS)
+
+
+def test_a_file_that_goes_away_while_rows_move_is_said_to_be_missing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached(tmp_path, root)
+    monkeypatch.setattr(cache, "SPARE", 0)
+    (root / "GO/000.png").unlink()
+    found = decoded_files(tmp_path / "cache", root, ["GO/000.png", "GO/001.png"], PREPROCESS)
+    assert found.errors == {0: "no such file: was it moved or deleted?"}

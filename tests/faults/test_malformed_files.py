@@ -24,7 +24,7 @@ import fancnn
 from fancnn import assembly
 from fancnn.cli.command import kept_settings, with_earlier_overrides
 from fancnn.compare.candidates import read_candidate
-from fancnn.data.cache_index import read_index
+from fancnn.data.cache_index import INDEX, IndexEntry, make_index, open_index
 from fancnn.data.decoded_cache import read_about
 from fancnn.data.labeled_images import copies_across_splits, read_split, split_hash
 from fancnn.data.seen_images import SeenImages, content_hashes
@@ -391,10 +391,21 @@ def test_bytes_of_a_checkpoint(checkpoint: dict[str, Any], tmp_path: Path, data:
 @given(st.data())
 @many()
 def test_a_folder_of_decoded_images(tmp_path: Path, data: st.DataObject) -> None:
-    (tmp_path / "pixels-1.u8").touch()
-    index = b"pixels-1.u8\r\nGO/1.png,10,20,30,40,abc,0,,def,end\r\nGO/2.png,1,2,3,4,abc,-1,empty,,end\r\n"
-    about = {"format": "fancnn-decoded", "version": 2, "root": "/x", "image_size": [8, 8], "resize": "pad"}
-    (tmp_path / "index.csv").write_bytes(data.draw(changed_bytes(index)))
+    make_index(tmp_path)
+    with open_index(tmp_path) as index:
+        hashes = (bytes(range(32)), b"p" * 32)
+        index.write(
+            [IndexEntry("GO/1.png", "10 20 30 40", *hashes, 0, ""), IndexEntry("2.png", "", b"", b"", -1, "empty")]
+        )
+    about = {"format": "fancnn-decoded", "version": 3, "root": "/x", "image_size": [8, 8], "resize": "pad"}
+    (tmp_path / INDEX).write_bytes(data.draw(changed_bytes((tmp_path / INDEX).read_bytes())))
     (tmp_path / "about.json").write_bytes(data.draw(changed_json({**about, "background": "white"})))
-    read_or_refused(lambda: read_index(tmp_path))
+
+    def use() -> None:
+        with open_index(tmp_path) as index:
+            entries = list(index)
+            assert [index.find(entry.path) for entry in entries] == entries
+            assert [len(entry.sha256) for entry in entries if entry.row >= 0] == [32] * len(index.rows())
+
+    read_or_refused(use)
     read_or_refused(lambda: read_about(tmp_path))

@@ -207,8 +207,8 @@ def test_a_limit_that_is_raised_reaches_what_the_cache_has_refused(tmp_path: Pat
     root.mkdir()
     (root / "a.png").write_bytes(saved("PNG"))
     narrow, wide = ImageGate(ImageLimits(max_side=10)), ImageGate(ImageLimits())
-    assert decoded_files(place, root, ["a.png"], wanted, gate=narrow).lines[0].row == -1
-    assert decoded_files(place, root, ["a.png"], wanted, gate=wide).lines[0].row == 0
+    assert decoded_files(place, root, ["a.png"], wanted, gate=narrow).rows[0] == -1
+    assert decoded_files(place, root, ["a.png"], wanted, gate=wide).rows[0] == 0
     assert wrong_rows(place, wanted, narrow) == [], "a file that is not let in is not wrong"
 
 

@@ -1,10 +1,12 @@
 """Kill a process, or cut its power, at a named point of what it does to the files of some folders.
 
 A point is a call that changes what is on the disk (or brings it there): opening a file to write, rename, replace, link,
-unlink, mkdir, rmdir, truncate, fsync, sync. A first run counts and names them; a later run ends at the n-th.
+unlink, mkdir, rmdir, truncate, fsync, sync; and, since SQLite makes such calls unseen, each statement of SQL that
+changes a database or begins or ends a transaction. A first run counts and names them; a later run ends at the n-th.
 
 What a power cut leaves is made from what was brought to the disk before: of each file what it held at its last fsync,
-of each folder the names that it had at its own last fsync. Three models of what a file system may leave of the rest:
+of each folder the names that it had at its own last fsync. A database keeps what SQLite has written, which sees to that
+by itself. Three models of what a file system may leave of the rest:
 
 | how | content that was not synced | names that were not synced |
 | --- | --- | --- |
@@ -22,6 +24,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,6 +33,7 @@ from typing import Any
 
 HOW = ("kill", "tear", "empty", "prefix", "names")
 CALLS = ("replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir", "truncate")
+STATEMENTS = ("BEGIN", "COMMIT", "CREATE", "DELETE", "INSERT", "REPLACE", "ROLLBACK", "UPDATE")
 # the real ones, for what is done here
 _open, _listdir, _fsync, _sync = os.open, os.listdir, os.fsync, os.sync
 _link, _unlink, _mkdir, _truncate = os.link, os.unlink, os.mkdir, os.truncate
@@ -77,6 +81,7 @@ class Injection:
         os.open = self._opening("open", os.open, lambda args, kwargs: _writes(args[1] if len(args) > 1 else 0))
         opened = self._opening("open", io.open, lambda args, kwargs: _mode_writes(args, kwargs))
         io.open = builtins.open = opened
+        sqlite3.connect = self._connecting(sqlite3.connect)
 
     def _around(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -93,6 +98,21 @@ class Injection:
             if not self.inside and os.getpid() == self.pid and writes(args, kwargs) and not isinstance(args[0], int):
                 self._point(name, args[0], kwargs.get("dir_fd"))
             return result
+
+        return wrapper
+
+    def _connecting(self, call: Callable[..., sqlite3.Connection]) -> Callable[..., sqlite3.Connection]:
+        def wrapper(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            database = call(*args, **kwargs)
+            _, _, path = database.execute("PRAGMA database_list").fetchone()
+
+            def before(statement: str) -> None:
+                word = statement.split(maxsplit=1)[0]
+                if word in STATEMENTS and not self.inside and os.getpid() == self.pid:
+                    self._point(word, path, None)
+
+            database.set_trace_callback(before)
+            return database
 
         return wrapper
 
@@ -156,6 +176,9 @@ class Injection:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _lose_content(self, seeded: random.Random) -> None:
+        for path, found in self._files():
+            if path.endswith(".sqlite"):
+                self.synced_content[found.st_ino] = (found.st_size, found.st_mtime_ns)
         for path, found in sorted(self._files()):
             kept = self.synced_content.get(found.st_ino)
             if kept == (found.st_size, found.st_mtime_ns):

@@ -352,7 +352,7 @@ def damaged(folder: Path) -> str:
 
 def read_whole(path: Path) -> None:
     """Read a file as the program does; raise whatever that raises."""
-    from fancnn.data.cache_index import read_index
+    from fancnn.data.cache_index import INDEX, open_index
     from fancnn.data.labeled_images import read_split
     from fancnn.runs import checkpoints
     from fancnn.runs.looks import Ledger
@@ -362,8 +362,9 @@ def read_whole(path: Path) -> None:
         checkpoints.read(path)
     elif path.name == "split.csv":
         read_split(path)
-    elif path.name == "index.csv":
-        read_index(path.parent)[0].stat()
+    elif path.name == INDEX:
+        with open_index(path.parent) as index:
+            index.pixel_file.stat()
     elif path.suffix == ".csv":
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             assert len({len(row) for row in csv.reader(file)}) == 1, "rows of several lengths, or none"
@@ -406,7 +407,7 @@ def state(result: Path) -> dict[str, Any]:
             found[name] = _weights(path)
         elif path.name == "metrics.json":
             found[name] = _metrics(json.loads(path.read_text()))
-        elif path.suffix in (".csv", ".jpg") and path.name != "index.csv":
+        elif path.suffix in (".csv", ".jpg"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.suffix in (".onnx", ".xml", ".pt2", ".html", ".png"):
             found[name] = "there"

@@ -169,14 +169,15 @@ def write_cache(folder: Path, number: int) -> None:
 
 def read_cache(folder: Path) -> int | None:
     """How many images are there, each with the pixels of its file."""
-    from fancnn.data.cache_index import read_index
+    from fancnn.data.cache_index import INDEX, open_index
     from fancnn.data.decoded_cache import wrong_rows
     from fancnn.images.preprocess import Preprocess
 
-    if not (folder / "cache/index.csv").exists():
+    if not (folder / "cache" / INDEX).exists():
         return None
     assert not wrong_rows(folder / "cache", Preprocess((8, 8)))
-    return len(read_index(folder / "cache")[1]) or None
+    with open_index(folder / "cache") as index:
+        return len(index) or None
 
 
 WRITERS = (
