@@ -267,6 +267,7 @@ def datamodule(
             val_fraction=data.val_fraction,
             test_fraction=data.test_fraction,
             group=data.group,
+            part=data.part,
             split_file=data.split_file,
             seed=seed,
         )
@@ -371,6 +372,7 @@ def model(
         metadata=CheckpointMetadata(backbones=backbones),
         cell_threshold=settings.decision.cell_threshold,
         mm_per_pixel=settings.data.mm_per_pixel,
+        part=settings.data.part,
     )
 
 
@@ -380,9 +382,16 @@ def thresholds(decision: DecisionSettings) -> Thresholds:
 
 
 def classifier(
-    settings: TrainSettings, fresh: Model, description: Mapping[str, Any], counts: ClassCounts | None = None
+    settings: TrainSettings,
+    fresh: Model,
+    description: Mapping[str, Any],
+    counts: ClassCounts | None = None,
+    val_parts: Sequence[str] | None = None,
 ) -> Classifier:
-    """Return the training of `fresh` on a split with so many GO and NG, or of each type."""
+    """Return the training of `fresh` on a split with so many GO and NG, or of each type.
+
+    `val_parts` has the part of each validation image, where there are several of one.
+    """
     strength = settings.regularization
     loss = with_balanced_weights(settings.model.loss, counts or equal_counts(fresh.outputs))
     with collected() as check:
@@ -405,6 +414,7 @@ def classifier(
         seed=settings.seed,
         description=description,
         layer_decay=settings.model.optimizer.get("layer_decay"),
+        val_parts=val_parts,
     )
 
 

@@ -112,6 +112,8 @@ class Model(nn.Module):
         image_limits: Of files and images, and of the memory that decoding takes; the usual ones where None.
         cell_threshold: Above it a cell is part of a region of the defect, where the network judges by cells.
         mm_per_pixel: Millimetres of the part that a pixel of the stored images shows; None where not known.
+        part: Regular expression that finds in a relative path which part the image is of, where there are several of
+            one and the worst decides; None where each image is a part.
 
     Attributes:
         gate: Lets images in that are within the limits, and no more at once than there is room for.
@@ -136,9 +138,10 @@ class Model(nn.Module):
         image_limits: ImageLimits | None = None,
         cell_threshold: float = CELL_THRESHOLD,
         mm_per_pixel: float | None = None,
+        part: str | None = None,
     ) -> None:
         super().__init__()
-        self.cell_threshold, self.mm_per_pixel = cell_threshold, mm_per_pixel
+        self.cell_threshold, self.mm_per_pixel, self.part = cell_threshold, mm_per_pixel, part
         self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the images
         self.preprocess = preprocess
         self.classes = tuple(classes)

@@ -36,6 +36,23 @@ def write_images(root: Path, counts: Mapping[str, int], size: tuple[int, int] = 
     return root
 
 
+def write_part_images(root: Path, counts: Mapping[str, int], cameras: int = 3, seed: int = 0) -> Path:
+    """Class folders of noisy PNGs `part-007_cam2.png`; of a part outside `GO` one camera shows a bright square."""
+    random = np.random.default_rng(seed)
+    numbers = iter(range(sum(counts.values())))
+    for name, count in counts.items():
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for _ in range(count):
+            number, shows = next(numbers), int(random.integers(cameras)) if "GO" not in Path(name).parts else -1
+            for camera in range(cameras):
+                pixels = random.integers(0, 120, (24, 20, 3), dtype=np.uint8)
+                if camera == shows:
+                    pixels[6:16, 4:14] = 250
+                Image.fromarray(pixels).save(folder / f"part-{number:03}_cam{camera}.png")
+    return root
+
+
 def compose_train(output: Path, *overrides: str) -> TrainSettings:
     """Settings of `python -m fancnn.train` with `overrides`, as the command makes them."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -13,6 +13,7 @@ from fancnn.decisions.threshold_choice import ThresholdChoice
 from fancnn.errors import UserError
 from fancnn.files.run import Run
 from fancnn.files.tables import read_table
+from fancnn.metrics.parts import by_part
 from fancnn.metrics.predictions import Prediction
 from fancnn.metrics.rounding import percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
@@ -92,7 +93,7 @@ def certify(settings: CertifySettings) -> Certificate:
             scored_by=source.scored_by,
         )
         if settings.sequential:
-            certificate = at_any_time(certificate, source.rows, settings)
+            certificate = at_any_time(certificate, by_part(source.rows), settings)
     statement = f"{certificate.statement}; {spent.sentence}"
     if certificate.refusal == "evidence" and not settings.sequential and spent.looks and spent.planned is None:
         certificate = replace(certificate, caveats=(*certificate.caveats, ASKED_AGAIN))

@@ -11,6 +11,7 @@ from fancnn.data.seen_images import MEANINGS, ROLES, Role
 from fancnn.errors import UserError
 from fancnn.files.run import Run
 from fancnn.files.run_folders import validate_complete
+from fancnn.metrics.parts import by_part
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.plurals import agreeing, plural
@@ -27,9 +28,10 @@ class Candidate:
     Attributes:
         letter: What it is called in tables.
         place: The run folder or table.
-        rows: With truth and probability.
+        rows: With truth and probability; of several images of one part that of the worst.
         thresholds: That it decides by.
         unscored: Rows that lack truth or probability.
+        images: Rows of images, all that its table has.
         hashes: SHA-256 of the images by path, where the table or a `split.csv` says them.
         trained_on: SHA-256 of the images that a `split.csv` says it was trained on; rows that say what the model has
             seen need none.
@@ -41,6 +43,7 @@ class Candidate:
     rows: tuple[Prediction, ...]
     thresholds: Thresholds
     unscored: tuple[Prediction, ...] = ()
+    images: tuple[Prediction, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     trained_on: frozenset[str] = frozenset()
     root: Path | None = None
@@ -96,9 +99,14 @@ class CommonImages:
     groups: tuple[str, ...] | None = None
 
     @property
+    def noun(self) -> str:
+        """Return what is compared: `image`, or `part` where there are several images of one."""
+        return _noun(self.rows[0])
+
+    @property
     def unit(self) -> str:
-        """Return what bounds, tests and intervals count as independent: `image` or `group`."""
-        return "image" if self.groups is None else "group"
+        """Return what bounds, tests and intervals count as independent: `image`, `part` or `group`."""
+        return self.noun if self.groups is None else "group"
 
 
 def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
@@ -117,16 +125,18 @@ def read_candidate(place: Path, letter: str, threshold: float) -> Candidate:
     split = read_split(Run(folder).split) if metrics and Run(folder).split.is_file() else []
     if metrics and split:
         validate_split(split, Run(folder).split, metrics.split_sha256)
-    rows = read_run_predictions(table)
+    images = tuple(read_run_predictions(table))
+    rows = by_part(images)
     return Candidate(
         letter=letter,
         place=place,
         rows=tuple(with_truth(rows)),
         unscored=tuple(row for row in rows if row.label is None or row.probability is None),
+        images=images,
         thresholds=Thresholds(*metrics.thresholds) if metrics else Thresholds.single(threshold),
         hashes={
             **{image.path: image.sha256 for image in split if image.sha256},
-            **{row.path: row.sha256 for row in rows if row.sha256},
+            **{row.path: row.sha256 for row in images if row.sha256},
         },
         trained_on=frozenset(image.sha256 for image in split if image.split == "train" and image.sha256),
         root=Path(metrics.root) if metrics and metrics.root else None,
@@ -166,6 +176,7 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
     if chosen not in (*SPLIT_NAMES, ALL):
         raise UserError(f"split={chosen!r} is none of {', '.join((*SPLIT_NAMES, ALL))}")
     scored = [_of(item, chosen) for item in candidates]
+    _validate_same_parts(candidates, scored)
     for item, rows in zip(candidates, scored, strict=True):
         if not rows:
             raise UserError(f"{item.place} has no images of known truth in the split {chosen}: split=all takes all")
@@ -175,9 +186,10 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
     keys = [key for key in tables[0] if key not in two_labels and all(key in table for table in tables[1:])]
     if not keys:
         places = " and ".join(str(item.place) for item in candidates)
+        noun = _noun(scored[0])
         raise UserError(
-            f"no image of the split {chosen} is common to {places}: they "
-            "can be compared on images that all have decided on, e.g. after python -m fancnn.evaluate on one folder"
+            f"no {noun} of the split {chosen} is common to {places}: they "
+            f"can be compared on {noun}s that all have decided on, e.g. after python -m fancnn.evaluate on one folder"
         )
     rows_of = tuple(tuple(one_of(table[key], in_use=table is tables[0]) for key in keys) for table in tables)
     repeated = {
@@ -188,11 +200,12 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
         item.letter: sum(item.has_seen(row, "weights") for row in rows)
         for item, rows in zip(candidates, rows_of, strict=True)
     }
+    noun = _noun(rows_of[0])
     notes = (
-        *_size_notes(candidates, tables, len(keys)),
-        *_repeat_notes(repeated, by_content=by_content),
-        *_label_notes(len(two_labels), "image" if by_content else "path"),
-        *_seen_notes(candidates, chosen, rows_of),
+        *_size_notes(candidates, tables, len(keys), noun),
+        *_repeat_notes(repeated, noun, by_content=by_content),
+        *_label_notes(len(two_labels), noun if by_content or noun == "part" else "path"),
+        *_seen_notes(candidates, chosen, rows_of, noun),
         *_group_notes(rows_of[0], groups),
     )
     return CommonImages(
@@ -207,8 +220,23 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
     )
 
 
+def _validate_same_parts(candidates: Sequence[Candidate], scored: Sequence[Sequence[Prediction]]) -> None:
+    """Refuse models of which one decides on parts of several images, and another on single images."""
+    of_parts = [any(row.part for row in rows) for rows in scored]
+    if any(of_parts) and not all(of_parts):
+        parts, images = candidates[of_parts.index(True)], candidates[of_parts.index(False)]
+        raise UserError(
+            f"{parts.place} decides on parts of several images (data.part), and {images.place} on single images: "
+            "decisions on the one are none on the other. Compare models with the same data.part"
+        )
+
+
 def _of(item: Candidate, split: str) -> list[Prediction]:
     return [row for row in item.rows if split in (ALL, row.split)]
+
+
+def _noun(rows: Sequence[Prediction]) -> str:
+    return "part" if any(row.part for row in rows) else "image"
 
 
 def _groups(rows: Sequence[Sequence[Prediction]]) -> tuple[str, ...] | None:
@@ -219,20 +247,20 @@ def _groups(rows: Sequence[Sequence[Prediction]]) -> tuple[str, ...] | None:
 
 
 def _size_notes(
-    candidates: Sequence[Candidate], tables: Sequence[Mapping[str, Sequence[Prediction]]], count: int
+    candidates: Sequence[Candidate], tables: Sequence[Mapping[str, Sequence[Prediction]]], count: int, noun: str
 ) -> list[str]:
     common = f"{count:,} {agreeing(count, 'is')} common to all"
     return [
-        f"{item.letter} has {plural(len(table), 'image')} in this split; {common}."
+        f"{item.letter} has {plural(len(table), noun)} in this split; {common}."
         for item, table in zip(candidates, tables, strict=True)
         if len(table) > count
     ]
 
 
-def _repeat_notes(repeated: Mapping[str, int], *, by_content: bool) -> list[str]:
+def _repeat_notes(repeated: Mapping[str, int], noun: str, *, by_content: bool) -> list[str]:
     same = "same content" if by_content else "same path, or same content where that is known"
     return [
-        f"{letter} has {plural(count, 'row')} more of these images ({same}): each image counts once."
+        f"{letter} has {plural(count, 'row')} more of these {noun}s ({same}): each {noun} counts once."
         for letter, count in repeated.items()
         if count
     ]
@@ -243,7 +271,9 @@ def _label_notes(count: int, noun: str) -> list[str]:
     return [f"{plural(count, noun)} {has} two labels, GO and NG, and {is_} excluded."] if count else []
 
 
-def _seen_notes(candidates: Sequence[Candidate], split: str, rows: Sequence[Sequence[Prediction]]) -> list[str]:
+def _seen_notes(
+    candidates: Sequence[Candidate], split: str, rows: Sequence[Sequence[Prediction]], noun: str
+) -> list[str]:
     """Return how many of the images each model has seen, and what follows from it."""
     notes = []
     for item, own in zip(candidates, rows, strict=True):
@@ -252,9 +282,9 @@ def _seen_notes(candidates: Sequence[Candidate], split: str, rows: Sequence[Sequ
             if not count or (role == "epoch" and split == "val"):
                 continue
             if role == "weights":
-                notes.append(f"{item.letter} was trained on {count:,} of these images: its scores are too good.")
+                notes.append(f"{item.letter} was trained on {count:,} of these {noun}s: its scores are too good.")
             else:
-                notes.append(f"{count:,} of these images {MEANINGS[role]} of {item.letter}: it has an advantage.")
+                notes.append(f"{count:,} of these {noun}s {MEANINGS[role]} of {item.letter}: it has an advantage.")
     if split == "val":
         notes.append("Validation chose the epoch of each model: all of them are somewhat worse on new parts.")
     return notes

@@ -1,6 +1,7 @@
 """The story of `python -m fancnn.compare`: may the new model take the place of the old one?
 
-`flips.csv`, version 1: a row for each image that two models decide differently: path, class, defect_type, group, label,
+`flips.csv`, version 1: a row for each image that two models decide differently: path, class, defect_type, group, part
+(where there are several images of one, which then has the row; the path is of the first model's worst image), label,
 first and second (letters), the probability and decision of both, and the change (one of
 `fancnn.compare.pairwise_comparisons.FLIP_KINDS`).
 
@@ -9,8 +10,8 @@ first and second (letters), the probability and decision of both, and the change
 | key | meaning |
 | --- | --- |
 | format, version | `fancnn-comparison`, 2 |
-| split, images, go, ng | what is compared, each image once |
-| unit | `image` or `group`: what bounds, tests and differences count as independent |
+| split, images, go, ng | what is compared, each image once; with `data.part` parts, and `images` counts them |
+| unit | `image`, `part` or `group`: what bounds, tests and differences count as independent |
 | confidence | of bounds and differences, for all models together |
 | new_escape_rate, new_overkill_rate | the margins; null where none was given |
 | repeated | by letter, rows that repeat an image and do not count |
@@ -56,6 +57,7 @@ from fancnn.compare.settings import CompareSettings
 from fancnn.files.atomic_files import atomic_text
 from fancnn.files.json_files import write_json
 from fancnn.files.tables import table_writer
+from fancnn.metrics.parts import images_of_parts
 from fancnn.metrics.replacement import Verdict
 from fancnn.pages.score_table import score_rows
 from fancnn.plurals import plural
@@ -67,7 +69,7 @@ from fancnn.system.console import print_table, say
 FORMAT, VERSION = "fancnn-comparison", 2
 FLIPS_VERSION = 1
 COLUMNS = (
-    *("path", "class", "defect_type", "group", "label", "first", "second"),
+    *("path", "class", "defect_type", "group", "part", "label", "first", "second"),
     *("first_probability", "second_probability", "first_decision", "second_decision", "change"),
 )
 OTHERS_LOOKED = (
@@ -127,9 +129,8 @@ def compare_silently(settings: CompareSettings) -> Compared:
     named = zip(places, letters(len(places)), strict=True)
     candidates = [read_candidate(place, letter, settings.threshold) for place, letter in named]
     common = common_images(candidates, settings.split)
-    scores = {
-        item.letter: split_metrics(rows, item.thresholds) for item, rows in zip(candidates, common.rows, strict=True)
-    }
+    images = [images_of_parts(rows, item.images) for item, rows in zip(candidates, common.rows, strict=True)]
+    scores = {item.letter: split_metrics(rows, item.thresholds) for item, rows in zip(candidates, images, strict=True)}
     comparisons = pairwise_comparisons(
         candidates,
         common,
@@ -139,7 +140,7 @@ def compare_silently(settings: CompareSettings) -> Compared:
     )
     looks = {
         item.letter: record_look("compare", rows, weights_of(item.place)) if common.split in ("test", ALL) else None
-        for item, rows in zip(candidates, common.rows, strict=True)
+        for item, rows in zip(candidates, images, strict=True)
     }
     looked = {letter: of.in_words() for letter, of in looks.items() if of is not None}
     if any(of is not None and of.number + of.later > len(candidates) for of in looks.values()):
@@ -173,7 +174,7 @@ def _write_flips(path: Path, comparisons: Sequence[PairwiseComparison]) -> None:
                 add(
                     {
                         **{"path": row.path, "class": row.class_name, "defect_type": row.defect_type},
-                        **{"group": row.group, "label": row.label},
+                        **{"group": row.group, "part": row.part, "label": row.label},
                         **{"first": comparison.first, "second": comparison.second},
                         **{"first_probability": row.probability, "second_probability": flip.second.probability},
                         **{"first_decision": flip.first_decision, "second_decision": flip.second_decision},
@@ -247,7 +248,7 @@ def _print(compared: Compared) -> None:
         [name, *(f"{value} ({interval})" if interval else value for value, interval in cells)]
         for name, _, cells in score_rows(compared.scores, recheck=recheck, on_comparison_console=True)
     ]
-    print_table(f"{plural(len(common.rows[0]), 'image')} of {common.split}", ["", *compared.scores], rows)
+    print_table(f"{plural(len(common.rows[0]), common.noun)} of {common.split}", ["", *compared.scores], rows)
     for comparison in compared.comparisons:
         differences = [list(row) for row in difference_rows(comparison)]
         less = f"{comparison.second} less {comparison.first} ({interval_title(comparison)})"

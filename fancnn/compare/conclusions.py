@@ -132,7 +132,7 @@ def _bounded(
     if seen.within:
         return f"At most {bound} {what}, and {key} allows {asked}: {counted}"
     text = f"Up to {bound} {what}, and {key} allows {asked}: {counted}"
-    if not seen.count and comparison.unit == "image":
+    if not seen.count and comparison.unit != "group":
         needed = parts_needed(seen.margin, seen.level)
         text += f" (with none among {needed:,} it would be proven)"
     return text
@@ -152,16 +152,15 @@ def _person(comparison: PairwiseComparison) -> str:
     before, now = comparison.rechecked
     if before == now:
         return ""
-    of_all = f"of {plural(comparison.images, 'image')} to a person"
+    of_all = f"of {plural(comparison.images, comparison.noun)} to a person"
     return f"{comparison.second} sends {now:,} {of_all}, {comparison.first} {before:,}."
 
 
 def _trained_on(comparison: PairwiseComparison) -> str:
     if not comparison.trained_on:
         return ""
-    return (
-        f"{comparison.second} was trained on {comparison.trained_on:,} of these images: that proves nothing of others."
-    )
+    seen = f"{comparison.trained_on:,} of these {comparison.noun}s"
+    return f"{comparison.second} was trained on {seen}: that proves nothing of others."
 
 
 def _excluded(comparison: PairwiseComparison) -> list[str]:

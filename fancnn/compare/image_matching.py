@@ -12,7 +12,8 @@ def namer(tables: Sequence[Sequence[Prediction]], sha256: Sequence[Mapping[str, 
     """Return what names the images of each table, and whether that is their content.
 
     Images are named by their content (decoded pixels, else the file's bytes) where each row of each table has one;
-    else by their path, and copies at other paths are found as far as any table knows their content.
+    else by their path, and copies at other paths are found as far as any table knows their content. Rows of parts of
+    several images are named by the contents of all of them, else by the part.
 
     Args:
         tables: Rows of each table, those to be compared.
@@ -21,6 +22,8 @@ def namer(tables: Sequence[Sequence[Prediction]], sha256: Sequence[Mapping[str, 
     pixels = {row.sha256: row.pixel_sha256 for rows in tables for row in rows if row.sha256 and row.pixel_sha256}
 
     def content(row: Prediction, known: Mapping[str, str]) -> str:
+        if row.part:
+            return row.content
         file = row.sha256 or known.get(row.path, "")
         return row.pixel_sha256 or pixels.get(file, file)
 
@@ -29,14 +32,19 @@ def namer(tables: Sequence[Sequence[Prediction]], sha256: Sequence[Mapping[str, 
     for rows, names in zip(tables, contents, strict=True):
         for row, name in zip(rows, names, strict=True):
             if name:
-                of_path.setdefault(row.path, name)
+                of_path.setdefault(_place(row), name)
     if not all(name for names in contents for name in names):
-        return [lambda row: of_path.get(row.path, row.path) for _ in tables], False
+        return [lambda row: of_path.get(_place(row), _place(row)) for _ in tables], False
 
     def named(known: Mapping[str, str]) -> Name:
-        return lambda row: content(row, known) or of_path.get(row.path, row.path)
+        return lambda row: content(row, known) or of_path.get(_place(row), _place(row))
 
     return [named(known) for known in sha256], True
+
+
+def _place(row: Prediction) -> str:
+    """Return what a row is found by where its content is not known: which image of a part is the worst may differ."""
+    return f"part {row.part}" if row.part else row.path
 
 
 def contradicted(tables: Iterable[Mapping[str, Sequence[Prediction]]]) -> frozenset[str]:

@@ -64,11 +64,12 @@ class PairwiseComparison:
         overkills: Good parts that each of them rejects.
         rechecked: Images that each of them sends to a person.
         equal: The second at equal overkill; None where no good part is common.
-        unit: What bounds, tests and intervals count as independent: `image` or `group`.
+        unit: What bounds, tests and intervals count as independent: `image`, `part` or `group`.
         models: How many models are compared with the first: what is stated of them holds together.
         confidence: Of that.
         excluded: Parts that the first decided and that are not compared, bad ones first.
         trained_on: How many of the images trained the second model.
+        noun: What is compared: `image`, or `part` where there are several images of one.
     """
 
     first: str
@@ -90,6 +91,7 @@ class PairwiseComparison:
     confidence: float
     excluded: tuple[Excluded, ...] = ()
     trained_on: int = 0
+    noun: str = "image"
 
     @property
     def verdict(self) -> Verdict:
@@ -178,6 +180,7 @@ def pairwise_comparisons(
                 confidence=confidence,
                 excluded=_excluded(common, item.letter),
                 trained_on=common.trained_on.get(item.letter, 0),
+                noun=common.noun,
             )
         )
     return comparisons

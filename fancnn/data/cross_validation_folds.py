@@ -15,8 +15,8 @@ def crossed(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: b
     """Return the splits of the images in each fold: a fold tests, the next one validates, the others train.
 
     Classes are shared out evenly (scikit-learn's `StratifiedGroupKFold`); copies of a file stay together, and so do
-    images of a group where there are groups. The epoch is chosen on the validating fold, so that the testing one
-    is seen by nobody.
+    images of a part, or of a group where there are groups. The epoch is chosen on the validating fold, so that the
+    testing one is seen by nobody.
 
     Args:
         images: All that take part.
@@ -41,6 +41,8 @@ def _fold_of(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: 
 
     classes = np.array([image.class_name for image in images])
     together = [image.content for image in images]
+    if any(image.part for image in images):
+        together = joined_groups([image.part for image in images], together)
     if grouped:
         together = joined_groups([image.group for image in images], together)
     _validate_enough(classes, together, folds)

@@ -21,6 +21,7 @@ from fancnn.data.defect_masks import DefectMasks, find_masks, read_mask
 from fancnn.data.folders import Listing, list_images, list_unlabelled, validate_for_training
 from fancnn.data.label_modes import FRESH, output_index, output_names
 from fancnn.data.labeled_images import LabeledImage
+from fancnn.data.path_names import names_in_paths
 from fancnn.data.samplers import SAMPLERS, SeededBatchSampler
 from fancnn.data.split_plan import SplitPlan
 from fancnn.data.windows import WindowDataset, WindowPlan, WindowSampler
@@ -55,7 +56,8 @@ class ImageDataModule(pl.LightningDataModule):
         preprocess: Gives the size and the background; the model has the same one.
         plan: Which image is in which split.
         cache: Folder that keeps decoded images for the next run; None decodes them again.
-        on_bad_file: `error` refuses unreadable files, naming them; `skip` leaves them out (see `skipped`).
+        on_bad_file: `error` refuses unreadable files, naming them; `skip` leaves them out (see `skipped`), and with
+            one of them the whole part where the plan names parts.
         sampler: Which training images an epoch has, a name of `fancnn.data.samplers.SAMPLERS`: by GO and NG,
             whatever the types.
         labels: What they distinguish, see `fancnn.data.label_modes`: `binary` and `softmax` GO (0) and NG (1),
@@ -127,10 +129,11 @@ class ImageDataModule(pl.LightningDataModule):
         if self.labelled:
             validate_for_training(listing, self.go_class)
         images, rows = self._read(listing)
+        row_of = {image.path: row for image, row in zip(images, rows, strict=True)}
+        images = self._of_whole_parts(images)
         if self.labelled and self.skipped:
             validate_for_training(replace(listing, images=tuple(images)), self.go_class)
         assigned = self.plan.assign(images)
-        row_of = {image.path: row for image, row in zip(images, rows, strict=True)}
         self._rows = torch.tensor([row_of[image.path] for image in assigned])
         self.classes, self.images = listing.classes, assigned
         self.outputs = output_names(self.labels, self.images_of("train"), self.classes)
@@ -228,6 +231,20 @@ class ImageDataModule(pl.LightningDataModule):
         if self.skipped and self.on_bad_file == "error":
             raise UserError(_bad_files(self.skipped, len(listing.images), listing.root))
         return images, rows
+
+    def _of_whole_parts(self, images: list[LabeledImage]) -> list[LabeledImage]:
+        """Leave out the other images of parts of which one cannot be read: the worst of the part may be that one."""
+        if self.plan.part is None or not self.skipped:
+            return images
+        unread = [item.path for item in self.skipped]
+        file_of = dict(zip(names_in_paths(unread, self.plan.part, "data.part"), unread, strict=True))
+        parts = names_in_paths([image.path for image in images], self.plan.part, "data.part")
+        self.skipped += [
+            Skipped(image.path, f"another image of its part cannot be read: {file_of[part]}")
+            for image, part in zip(images, parts, strict=True)
+            if part in file_of
+        ]
+        return [image for image, part in zip(images, parts, strict=True) if part not in file_of]
 
     def _decoded(self, listing: Listing) -> DecodedFiles:
         names = [image.path for image in listing.images]

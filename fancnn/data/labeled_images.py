@@ -12,6 +12,7 @@ Format of `split.csv`, version 1: UTF-8, comma-separated, one row an image in th
 | pixel_sha256 | of the decoded pixels: copies in another file format have the same; empty in tables of before |
 | group | lot, panel or patient, where `data.group` names one |
 | defect_type | sub-folder inside the class folder, where there is one |
+| part | of which this is one of several images, where `data.part` names one; absent where it does not, and before |
 | version | 1 |
 """
 
@@ -41,6 +42,7 @@ class LabeledImage:
     group: str = ""
     defect_type: str = ""
     pixel_sha256: str = ""
+    part: str = ""
 
     @property
     def content(self) -> str:
@@ -49,10 +51,12 @@ class LabeledImage:
 
 
 def write_split(images: Iterable[LabeledImage], path: Path) -> None:
-    with table_writer(path, COLUMNS, VERSION) as add:
-        for image in images:
+    listed = list(images)
+    columns = (*COLUMNS, "part") if any(image.part for image in listed) else COLUMNS
+    with table_writer(path, columns, VERSION) as add:
+        for image in listed:
             row = asdict(image)
-            add({**{name: row[name] for name in COLUMNS if name in row}, "class": image.class_name})
+            add({**{name: row[name] for name in columns if name in row}, "class": image.class_name})
 
 
 def read_split(path: Path) -> list[LabeledImage]:
@@ -68,7 +72,7 @@ def read_split(path: Path) -> list[LabeledImage]:
                 f"{path}, line {line}: split={row['split']!r} and label={row['label']!r} should be one of "
                 f"{', '.join(SPLIT_NAMES)} and 0 or 1"
             )
-    optional = ("group", "defect_type", "pixel_sha256")
+    optional = ("group", "defect_type", "pixel_sha256", "part")
     return [
         LabeledImage(
             path=row["path"],

@@ -28,6 +28,7 @@ def predicted(
         class_name=image.class_name,
         label=image.label,
         group=image.group,
+        part=image.part,
         defect_type=image.defect_type,
         error=error,
         true_type=true_type,

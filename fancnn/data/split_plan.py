@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fancnn.data.labeled_images import LabeledImage, read_split
-from fancnn.data.split_rules import Split, group_names, grouped_split, ordered_split, stratified_split
+from fancnn.data.path_names import names_in_paths, validate_parts_in_one_split, with_parts
+from fancnn.data.split_rules import Split, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
 from fancnn.settings.choices import SplitMethod
 from fancnn.settings.validation import validate_grouping
@@ -22,9 +23,11 @@ class SplitPlan:
         group: Regular expression on the relative path that names the lot, panel or patient.
         split_file: A `split.csv` to take the splits from; then the rules above are not used.
         seed: Decides the random methods.
+        part: Regular expression on the relative path that names the part, where there are several images of one;
+            they stay in one split.
 
     Raises:
-        ValueError: If there is no such method, or no group where it needs one.
+        ValueError: If there is no such method, or no group where it needs one, or it would divide parts.
     """
 
     method: str = SplitMethod.stratified
@@ -33,34 +36,41 @@ class SplitPlan:
     group: str | None = None
     split_file: str | Path | None = None
     seed: int = 0
+    part: str | None = None
 
     def __post_init__(self) -> None:
         SplitMethod.of("split_method", self.method)
-        validate_grouping(self.method, self.group)
+        validate_grouping(self.method, self.group, self.part)
 
     def assign(self, images: Sequence[LabeledImage]) -> list[LabeledImage]:
-        """Return the images with `split` and `group` filled in, in the same order.
+        """Return the images with `split`, `group` and `part` filled in, in the same order.
 
         Images that have a split already (a root with `train/`) keep it; val is then taken from
         train by the rule if there is none.
 
         Raises:
-            UserError: If the images cannot be split so, or differ from `split_file`.
+            UserError: If the images cannot be split so, differ from `split_file`, or those of a part are in several
+                classes, groups or splits.
         """
-        grouped = self._with_groups(images)
+        assigned = self._assigned(with_parts(self._with_groups(images), self.part))
+        if self.part is not None:
+            validate_parts_in_one_split(assigned, self.part)
+        return assigned
+
+    def _assigned(self, grouped: Sequence[LabeledImage]) -> list[LabeledImage]:
         if self.split_file is not None:
             return _as_in_file(grouped, Path(self.split_file))
         if not any(image.split for image in grouped):
             return self._by_rule(grouped, self.test_fraction)
         if any(image.split == "val" for image in grouped):
-            return grouped
+            return list(grouped)
         train = iter(self._by_rule([image for image in grouped if image.split == "train"], 0.0))
         return [next(train) if image.split == "train" else image for image in grouped]
 
     def _with_groups(self, images: Sequence[LabeledImage]) -> list[LabeledImage]:
         if not self.group:
             return list(images)
-        names = group_names([image.path for image in images], self.group)
+        names = names_in_paths([image.path for image in images], self.group, "data.group")
         return [replace(image, group=name) for image, name in zip(images, names, strict=True)]
 
     def _by_rule(self, images: Sequence[LabeledImage], test_fraction: float) -> list[LabeledImage]:
@@ -75,7 +85,8 @@ class SplitPlan:
             splits = grouped_split(classes, groups, **fractions, seed=self.seed, contents=contents)
         else:
             contents = [image.content for image in images]
-            splits = stratified_split(classes, **fractions, seed=self.seed, contents=contents)
+            parts = None if self.part is None else [image.part for image in images]
+            splits = stratified_split(classes, **fractions, seed=self.seed, contents=contents, parts=parts)
         return [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
 
 

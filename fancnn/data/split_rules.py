@@ -9,10 +9,8 @@ import numpy as np
 from fancnn.data.group_folds import nearest_union
 from fancnn.data.split_sizes import Split, drawn_splits, listed, or_no_test, wanted_counts, wanted_fractions
 from fancnn.errors import UserError
-from fancnn.plurals import plural
-from fancnn.settings.validation import validate_pattern
 
-__all__ = ["Split", "group_names", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
+__all__ = ["Split", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
 
 
 def stratified_split(
@@ -22,6 +20,7 @@ def stratified_split(
     test_fraction: float = 0.0,
     seed: int,
     contents: Sequence[str] | None = None,
+    parts: Sequence[str] | None = None,
 ) -> list[Split]:
     """Draw val and test at random from each class.
 
@@ -31,7 +30,7 @@ def stratified_split(
 
     Images of equal content stay in one split, also across classes: a copy of a training image in val or
     test would be recognised, not judged. Sets of copies too large for a split stay in train, so that splits may
-    fall below the floor; a split is above it only where the smallest set is.
+    fall below the floor; a split is above it only where the smallest set is. The same is true of images of one part.
 
     Args:
         classes: Class of each image.
@@ -39,14 +38,18 @@ def stratified_split(
         test_fraction: Share of all images, in [0, 1); 0 leaves `test` empty.
         seed: Any whole number.
         contents: What identifies the content of each image, e.g. its SHA-256.
+        parts: Of each image, where several are of one; parts that share a content stay together, too.
 
     Raises:
-        UserError: If the fractions do not fit, or a class has fewer (different) images than there are splits.
+        UserError: If the fractions do not fit, or a class has fewer (different) images, or parts, than there are
+            splits.
     """
     fractions = wanted_fractions(val_fraction, test_fraction)
     wishes = wanted_counts(classes, fractions)
     keys = [str(index) for index in range(len(classes))] if contents is None else list(contents)
-    draw = _Draw(classes, keys, wishes)
+    if parts is not None:
+        keys = joined_groups(parts, keys)
+    draw = _Draw(classes, keys, wishes, "image" if parts is None else "part")
     for name in sorted(wishes):
         order = draw.shuffled(name, seed)
         for split in drawn_splits(fractions):
@@ -150,46 +153,20 @@ def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
     return [root(group) for group in groups]
 
 
-def group_names(paths: Sequence[str], pattern: str) -> list[str]:
-    r"""Name the group of each image by searching its relative path for a regular expression.
-
-    Args:
-        paths: Relative paths with `/`.
-        pattern: The first capture group is the name, or the whole match if there is none.
-
-    Raises:
-        UserError: If the pattern is no regular expression, or finds no name, or an empty one, in some path.
-
-    Example:
-        >>> group_names(["NG/person12_virus_3.jpg"], r"(person\d+)_")
-        ['person12']
-    """
-    expression = validate_pattern(pattern)
-    matches = [expression.search(path) for path in paths]
-    names = [(match[1] if expression.groups else match[0]) if match else None for match in matches]
-    without = [path for path, name in zip(paths, names, strict=True) if not name]
-    if without:
-        more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-        raise UserError(
-            f"data.group={pattern!r} names no group for {len(without)} of {plural(len(paths), 'image')}: "
-            f"{', '.join(without[:3])}{more}. Widen the expression (| separates alternatives), or leave these "
-            "images out"
-        )
-    return [name for name in names if name]
-
-
 def _in_order(wish: dict[Split, int]) -> Iterator[Split]:
     order: tuple[Split, ...] = ("val", "test", "train")
     return (split for split in order for _ in range(wish.get(split, 0)))
 
 
 class _Draw:
-    """Sets of equal images (of one each, where there are no copies), and the split each was drawn for.
+    """Sets of equal images, or of one part's (of one image each, where there are neither), and each one's split.
 
     No set is drawn if that would leave a class fewer sets than there are splits still without one of its.
     """
 
-    def __init__(self, classes: Sequence[str], keys: Sequence[str], wishes: dict[str, dict[Split, int]]) -> None:
+    def __init__(
+        self, classes: Sequence[str], keys: Sequence[str], wishes: dict[str, dict[Split, int]], noun: str
+    ) -> None:
         self.split_of: dict[str, Split] = {}
         self.sizes: dict[str, Counter[str]] = defaultdict(Counter)  # key -> class -> images
         for key, name in zip(keys, classes, strict=True):
@@ -203,7 +180,7 @@ class _Draw:
         self.lacking = {name: set(wish) for name, wish in wishes.items()}
         for name, class_keys in self.keys.items():
             if len(class_keys) < len(wishes[name]):
-                raise UserError(_only_copies(name, len(class_keys), wishes[name]))
+                raise UserError(_only_copies(name, len(class_keys), wishes[name], noun))
 
     def shuffled(self, name: str, seed: int) -> list[str]:
         digest = sha256(f"{seed}/{name}".encode("utf-8", "surrogatepass")).digest()
@@ -238,11 +215,12 @@ class _Draw:
             self.lacking[name].discard(split)
 
 
-def _only_copies(name: str, different: int, splits: Iterable[Split]) -> str:
-    what = "one image" if different == 1 else f"{different} images"
+def _only_copies(name: str, different: int, splits: Iterable[Split], noun: str) -> str:
+    what = f"one {noun}" if different == 1 else f"{different} {noun}s"
+    copies = "copies" if noun == "image" else "images"
     return (
-        f"Class {name} has only copies of {what}, but each of {listed(splits)} needs a different one. "
-        f"Add images or remove the class{or_no_test(splits)}"
+        f"Class {name} has only {copies} of {what}, but each of {listed(splits)} needs a different one. "
+        f"Add {noun}s or remove the class{or_no_test(splits)}"
     )
 
 

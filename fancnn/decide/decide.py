@@ -27,6 +27,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import remove, write_atomically
 from fancnn.files.run import BEST, Run
 from fancnn.files.run_folders import DECIDING, at_work
+from fancnn.metrics.parts import by_part, worst_places
 from fancnn.metrics.predictions import Prediction, columns, decided, with_truth, write_predictions
 from fancnn.metrics.prior_shift import mix_in_words
 from fancnn.metrics.thresholds import Thresholds
@@ -166,8 +167,14 @@ def _with_hashes(rows: Sequence[Prediction], run: Path) -> list[Prediction]:
 
 
 def choose_on(decision: DecisionSettings, line: LineSettings, rows: Sequence[Prediction]) -> ThresholdChoice:
-    """Choose the thresholds on the rows of a table that have truth and probability; otherwise as `choose`."""
-    known = with_truth(rows)
+    """Choose the thresholds on the parts of a table that have truth and probability; otherwise as `choose`.
+
+    Args:
+        decision: The rule.
+        line: What it needs to know of the line.
+        rows: Of images; of several of one part the worst counts.
+    """
+    known = with_truth(by_part(rows))
     groups, contents = [row.group for row in known], [row.content for row in known]
     return choose(decision, line, *columns(known), groups, contents)
 
@@ -264,7 +271,11 @@ def not_measured(chosen: ThresholdChoice, on: str) -> ThresholdChoice:
 
 
 def fitted_calibration(
-    method: str, logits: ArrayLike, labels: ArrayLike, line_rate: float | None = None
+    method: str,
+    logits: ArrayLike,
+    labels: ArrayLike,
+    line_rate: float | None = None,
+    parts: Sequence[str] | None = None,
 ) -> Calibration:
     """Fit a calibration on validation; say what was chosen and why, and which mix of parts P(NG) is for.
 
@@ -273,7 +284,11 @@ def fitted_calibration(
         logits: `(images,)`, of NG.
         labels: `(images,)`, 0 GO and 1 NG.
         line_rate: Share of NG among the line's parts, where it is known.
+        parts: Of each image, where several are of one: it is fitted on the worst of each; None where each is one.
     """
+    if parts is not None:
+        worst = worst_places(parts, logits)
+        logits, labels = np.asarray(logits)[worst], np.asarray(labels)[worst]
     fitted = fit(method, logits, labels)  # type: ignore[arg-type]  # limits have checked it
     if fitted.reason:
         say(f"calibration: {fitted.reason}")
@@ -286,7 +301,8 @@ def fitted_calibration(
 
 def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) -> None:
     """Refuse a rule that these images can never carry, before the training and not after it."""
-    split = [image for image in images if image.split == decision.split]
+    parts = {image.part or image.path: image for image in images}
+    split = [_of_its_part(image) for image in parts.values() if image.split == decision.split]
     if not split:
         raise UserError(f"decision.split={decision.split}: there is no such split. Set data.test_fraction, or take val")
     ng = [image for image in split if image.label == 1]
@@ -309,6 +325,11 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
             f"{evidence.too_few(decision.escape_rate, decision.confidence)}. Collect more, or ask for less: "
             "decision.escape_rate=... decision.confidence=..."
         )
+
+
+def _of_its_part(image: LabeledImage) -> LabeledImage:
+    """Return an image as the part that it is of: a copy of one image of a part is no copy of the part."""
+    return replace(image, sha256="", pixel_sha256="") if image.part else image
 
 
 def chosen_split(decision: DecisionSettings) -> str | None:

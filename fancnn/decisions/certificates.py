@@ -49,6 +49,7 @@ from fancnn.files.json_files import write_json
 from fancnn.metrics.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
+from fancnn.metrics.parts import by_part
 from fancnn.metrics.predictions import Prediction, columns, validate_each_once, with_truth
 from fancnn.metrics.rounding import percent, percent_at_least, percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
@@ -170,7 +171,8 @@ def certified(
     """State the claim on the escape rate that `rows` can prove.
 
     Args:
-        rows: Images, each once; those without truth or probability are left out with a warning; of copies one counts.
+        rows: Images, each once; those without truth or probability are left out with a warning; of copies one counts,
+            and of several images of one part the worst.
         escape_rate: Largest share of the unit that may pass, in (0, 1).
         confidence: In (0, 1).
         thresholds: Chosen on other images; None finds the largest threshold for which the claim holds, on these.
@@ -187,8 +189,9 @@ def certified(
     Raises:
         UserError: If there are no NG images, an image stands there twice; or as `claim_unit` and `ng_evidence`.
     """
-    rows = list(rows)
-    validate_each_once(rows)
+    images = list(rows)
+    validate_each_once(images)
+    rows = by_part(images)
     fresh = [row for row in rows if not _trained_on(row)] if exclude_seen else rows
     known = with_truth(fresh)
     counted = counted_once(known)

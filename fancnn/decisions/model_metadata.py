@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fancnn.decisions.backbone import BACKBONES
 from fancnn.decisions.defect_boxes import CELL_THRESHOLD
+from fancnn.errors import UserError
 from fancnn.files.plain_data import (
     Kind,
     Mismatch,
@@ -25,7 +26,7 @@ from fancnn.files.plain_data import (
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.settings.choices import to_dict
 from fancnn.settings.groups import DecisionSettings, LineSettings, PreprocessSettings
-from fancnn.settings.validation import LEAST_MM, MOST_MM
+from fancnn.settings.validation import LEAST_MM, MOST_MM, validate_pattern
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "fancnn-checkpoint", 6
 MOST_CLASSES = 100_000
@@ -93,6 +94,15 @@ def _outputs(value: Any, key: str) -> None:
 OUTPUTS: Kind = _outputs
 
 
+def _pattern(value: Any, key: str) -> None:
+    """Take a regular expression."""
+    text(value, key)
+    try:
+        validate_pattern(value, key)
+    except UserError as error:
+        raise Mismatch(str(error)) from error
+
+
 class Absent(Enum):
     """What a key is whose absence means something else than null."""
 
@@ -153,6 +163,8 @@ class StoredModelMetadata(ModelMetadata):
         seen: Which images the model has seen, as `SeenImages.to_dict` gives it; None before that was recorded.
         cell_threshold: Above it a cell is part of a region of the defect, where the network has cells.
         mm_per_pixel: Of the stored images; None where not known.
+        part: Regular expression that names the part in an image's path, where thresholds are of parts of several
+            images; None where they are of images, and before.
     """
 
     preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
@@ -160,6 +172,7 @@ class StoredModelMetadata(ModelMetadata):
     seen: Annotated[Mapping[str, Any] | None, anything] = None  # read by `SeenImages.from_dict`
     cell_threshold: Annotated[float, number_between(0, 1)] = CELL_THRESHOLD
     mm_per_pixel: Annotated[float | None, optional(number_between(LEAST_MM, MOST_MM))] = None
+    part: Annotated[str | None, optional(_pattern)] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +219,7 @@ class CheckpointMetadata(StoredModelMetadata):
         null_says_something = ("epoch", "decision_split", "decision_rule")
         of_an_inspector = (
             *("classes", "go_class", "outputs", "thresholds", "calibration", "decision_split"),
-            *("cell_threshold", "mm_per_pixel"),
+            *("cell_threshold", "mm_per_pixel", "part"),
         )
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {

@@ -26,6 +26,7 @@ from fancnn.ensemble.settings import EnsembleSettings
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.run import BEST, LAST, Run
+from fancnn.metrics.parts import by_part
 from fancnn.metrics.predictions import Prediction, columns, decided, write_predictions
 from fancnn.model import Model
 from fancnn.networks.registry import network_from_dict
@@ -130,7 +131,7 @@ def _members(runs: Sequence[str]) -> list[Path]:
 
 
 def _validate_alike(members: Sequence[Path], models: Sequence[Model]) -> None:
-    for name in ("classes", "go_class", "preprocess"):
+    for name in ("classes", "go_class", "preprocess", "part"):
         values = [str(getattr(model.metadata, name)) for model in models]
         for member, value in zip(members, values, strict=True):
             if value != values[0]:
@@ -158,6 +159,7 @@ def _joined(models: Sequence[Model]) -> Model:
         outputs=names,
         calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
         metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None, backbones=_backbones(models)),
+        part=first.part,
         mm_per_pixel=first.mm_per_pixel if len({model.mm_per_pixel for model in models}) == 1 else None,
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
@@ -212,7 +214,7 @@ def _mean(tables: Sequence[Sequence[Prediction]]) -> list[Prediction]:
 def _calibrated(joined: Model, rows: Sequence[Prediction], method: str, line_rate: float | None) -> list[Prediction]:
     """Calibrate the ensemble on val and return the rows with its probabilities."""
     val = [row for row in rows if row.split == "val"]
-    labels, means = columns(val)
+    labels, means = columns(by_part(val))
     joined.calibration = fitted_calibration(method, _logits(means), labels, line_rate)
     joined.seen_images = joined.seen_images.merged(SeenImages.of(calibration=val))
     probabilities = joined.calibration.probabilities(_logits(np.array([row.probability for row in rows])))
@@ -231,6 +233,7 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         thresholds=astuple(model.thresholds),
         cell_threshold=model.cell_threshold,
         mm_per_pixel=model.mm_per_pixel,
+        part=model.part,
         calibration=model.calibration.to_dict(),
         seen=model.seen_images.to_dict(),
         versions=versions(),

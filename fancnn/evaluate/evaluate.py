@@ -11,6 +11,7 @@ from fancnn.data.defect_masks import find_masks, read_mask
 from fancnn.data.folders import has_splits, list_images
 from fancnn.data.label_modes import type_of
 from fancnn.data.labeled_images import LabeledImage, read_split, validate_split
+from fancnn.data.path_names import with_parts
 from fancnn.data.predicted_images import predicted
 from fancnn.decide.decide import model_facts
 from fancnn.errors import NOT_FINITE, UserError
@@ -18,6 +19,7 @@ from fancnn.evaluate.evaluate_table import Evaluated, asked_thresholds, given_th
 from fancnn.evaluate.settings import EvaluateSettings
 from fancnn.files.run import BEST, LAST, Run
 from fancnn.metrics.defect_detection import DefectDetection, detected_defects
+from fancnn.metrics.parts import by_part, uneven_parts
 from fancnn.metrics.predictions import FileScore, Prediction
 from fancnn.model import Model
 from fancnn.plurals import plural
@@ -51,7 +53,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         validate_split(known, table, model.metadata.split_sha256)
     root = Path(settings.data.root or model.metadata.root).expanduser()
     own = not elsewhere or (settings.split is not None and not has_splits(root))
-    images = _own_split(known, settings.split) if own else _other_images(root, model, settings)
+    images = _own_split(known, settings.split) if own else with_parts(_other_images(root, model, settings), model.part)
     files = model.score_files(root / image.path for image in images)
     scores = [replace(score, cells=None) for score in track(files, "scoring images", len(images))]  # maps are large
     if own:
@@ -82,8 +84,10 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         )
         for image, score, seen in zip(images, scores, model.seen_images.column(images), strict=True)
     ]
+    if uneven := uneven_parts(image.part for image in images):
+        say(f"warning: {uneven}")
     _print_unknown_types(model, images)
-    _print_other_mix(model, images)
+    _print_other_mix(model, [row.label or 0 for row in by_part(rows)])
     line = known_line(settings.line, model.metadata.known_line)
     epoch = "" if model.metadata.epoch is None else f"epoch {model.metadata.epoch} of "
     title = f"{epoch}{settings.run} on {root}"
@@ -176,10 +180,10 @@ def _print_unknown_types(model: Model, images: Sequence[LabeledImage]) -> None:
         )
 
 
-def _print_other_mix(model: Model, images: Sequence[LabeledImage]) -> None:
+def _print_other_mix(model: Model, labels: Sequence[int]) -> None:
     """Say where these parts are mixed otherwise than those that P(NG) is for, more than chance explains."""
-    rate, here = model.calibration.ng_rate, float(np.mean([image.label for image in images]))
-    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(images)):
+    rate, here = model.calibration.ng_rate, float(np.mean(labels))
+    if rate is not None and abs(here - rate) > APART * np.sqrt(rate * (1 - rate) / len(labels)):
         say(
             f"note: P(NG) is for parts mixed like the validation images, {rate:.3g} NG, and here {here:.3g} are: loss, "
             "Brier score and calibration error count that against it; decisions and AUROC do not depend on it"

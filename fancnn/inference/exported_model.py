@@ -147,6 +147,11 @@ class ExportedModel:
         """Return the millimetres of the part that a pixel of the stored images shows; None where not known."""
         return self.facts.mm_per_pixel
 
+    @property
+    def part(self) -> str | None:
+        """Return the regular expression that names the part of an image; None where each image is a part."""
+        return self.facts.part
+
     def score(self, images: Sequence[NDArray[np.uint8]]) -> Found:
         """Return P(NG) and decisions for decoded images.
 

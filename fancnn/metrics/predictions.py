@@ -14,6 +14,9 @@ Format of `predictions.csv`, version 1: UTF-8, comma-separated, one row an image
 images (see `fancnn.metrics.prior_shift`); the column is there only if `predict` knew both. Decisions are made of
 `probability` |
 | group, defect_type | as in `split.csv`, where known |
+| part | of which this is one of several images (cameras, sides, exposures), as in `split.csv` |
+| part_decision | on that part: NG if one of its images is, else RECHECK if one is, else GO; empty where none is NG and
+one has no decision |
 | true_type | what the model calls the type of an NG image; empty where that is not known, or no type of the model |
 | found_type | the likeliest type, were the image NG; `predict` leaves it out where it decides GO |
 | type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
@@ -34,13 +37,14 @@ exported files and of other programs |
 
 The three columns of types are there only if the model has types (`model.labels=defect_types`), those of regions only if
 its network judges by cells (`model=patches`), see `fancnn.decisions.defect_boxes`, and those in millimetres only if
-`mm_per_pixel` is known. Tables of before have none of them.
+`mm_per_pixel` is known; those of parts only with `data.part`. Tables of before have none of them. Where a table names
+parts, whatever is scored, chosen and promised of it is of parts: see `fancnn.metrics.parts`.
 
 A table of another program needs `path`, `label` and `probability` alone; labels may be GO and NG, or true and false.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -55,7 +59,7 @@ from fancnn.files.tables import read_table, table_writer
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_regions import DefectRegion, as_text, regions_from_text
 from fancnn.metrics.score_registry import score
-from fancnn.metrics.thresholds import Thresholds
+from fancnn.metrics.thresholds import Thresholds, worst_decision
 
 VERSION = 1
 LABELS = {"": None, **dict.fromkeys(("0", "0.0", "false", "go"), 0), **dict.fromkeys(("1", "1.0", "true", "ng"), 1)}
@@ -70,6 +74,7 @@ REGION_COLUMNS = (
 )
 MM_COLUMNS = ("region_x_mm", "region_y_mm", "region_width_mm", "region_height_mm", "mm_per_pixel")
 LINE_COLUMN = "line_probability"
+PART_COLUMNS = ("part", "part_decision")
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,8 @@ class Prediction:
     line_probability: float | None = None
     regions: tuple[DefectRegion, ...] | None = None
     mm_per_pixel: float | None = None
+    part: str = ""
+    part_decision: str = ""
 
     @property
     def content(self) -> str:
@@ -113,7 +120,11 @@ class Prediction:
     def row(self) -> Mapping[str, object]:
         values = {
             "class": self.class_name,
-            **{name: getattr(self, name) for name in (*COLUMNS, *TYPE_COLUMNS, LINE_COLUMN) if name != "class"},
+            **{
+                name: getattr(self, name)
+                for name in (*COLUMNS, *TYPE_COLUMNS, LINE_COLUMN, *PART_COLUMNS)
+                if name != "class"
+            },
         }
         values |= self._region_values()
         return {name: "" if value is None else value for name, value in values.items()}
@@ -163,7 +174,13 @@ class FileScore:
 
 @contextmanager
 def prediction_writer(
-    path: Path, *, types: bool = False, line: bool = False, regions: bool = False, mm: bool = False
+    path: Path,
+    *,
+    types: bool = False,
+    line: bool = False,
+    regions: bool = False,
+    mm: bool = False,
+    parts: bool = False,
 ) -> Iterator[Callable[[Prediction], None]]:
     """Give a function that adds a row to a table that appears whole, at the end.
 
@@ -173,22 +190,38 @@ def prediction_writer(
         line: Whether it has `line_probability`.
         regions: Whether it has the columns of regions.
         mm: Whether it has those in millimetres.
+        parts: Whether it has those of parts.
     """
-    optional = ((TYPE_COLUMNS, types), (REGION_COLUMNS, regions), (MM_COLUMNS, mm), ((LINE_COLUMN,), line))
+    optional = (
+        *((TYPE_COLUMNS, types), (REGION_COLUMNS, regions), (MM_COLUMNS, mm)),
+        *(((LINE_COLUMN,), line), (PART_COLUMNS, parts)),
+    )
     columns = (*COLUMNS, *(name for names, there in optional if there for name in names))
     with table_writer(path, columns, VERSION) as add:
         yield lambda prediction: add({name: value for name, value in prediction.row().items() if name in columns})
 
 
 def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
-    rows = list(predictions)
+    """Write a table; what it says of the decisions on parts follows from those on their images."""
+    rows = with_part_decisions(predictions)
     types = any(row.true_type or row.found_type for row in rows)
     line = any(row.line_probability is not None for row in rows)
     regions = any(row.regions is not None for row in rows)
     mm = any(row.regions is not None and row.mm_per_pixel is not None for row in rows)
-    with prediction_writer(path, types=types, line=line, regions=regions, mm=mm) as add:
+    parts = any(row.part for row in rows)
+    with prediction_writer(path, types=types, line=line, regions=regions, mm=mm, parts=parts) as add:
         for row in rows:
             add(row)
+
+
+def with_part_decisions(rows: Iterable[Prediction]) -> list[Prediction]:
+    """Return the rows of images with the decisions on their parts; those without a part have none."""
+    listed = list(rows)
+    decisions: dict[str, list[str]] = defaultdict(list)
+    for row in listed:
+        decisions[row.part].append(row.decision)
+    of_part = {part: worst_decision(made) or "" for part, made in decisions.items() if part}
+    return [replace(row, part_decision=of_part.get(row.part, "")) for row in listed]
 
 
 def decided(row: Prediction, thresholds: Thresholds) -> Prediction:
@@ -218,7 +251,7 @@ def _prediction(row: Mapping[str, str], place: str) -> Prediction:
         raise UserError(f"{place}: label={label[:40]!r} should be 0 (GO), 1 (NG) or empty")
     optional = (
         *("decision", "split", "group", "defect_type", "error", "true_type", "found_type"),
-        *("sha256", "pixel_sha256", "seen", "weights_sha256"),
+        *("sha256", "pixel_sha256", "seen", "weights_sha256", *PART_COLUMNS),
     )
     return Prediction(
         path=row["path"],

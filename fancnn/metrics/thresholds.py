@@ -1,5 +1,6 @@
 """From a probability of NG to a decision: one threshold, or two with RECHECK between them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,27 @@ from fancnn.metrics.rounding import printed_threshold
 
 Decision = Literal["GO", "RECHECK", "NG"]
 DECISIONS: tuple[Decision, ...] = ("GO", "RECHECK", "NG")
+
+
+def worst_decision(decisions: Iterable[str]) -> Decision | None:
+    """Return the decision on a part of several images: NG if one is, else RECHECK if one is, else GO.
+
+    Args:
+        decisions: On its images; empty where there is none on an image.
+
+    Returns:
+        None where nothing is NG and an image has no decision: it might have been.
+
+    Example:
+        >>> worst_decision(["GO", "NG", ""]), worst_decision(["GO", "RECHECK"]), worst_decision(["GO", ""])
+        ('NG', 'RECHECK', None)
+    """
+    made = set(decisions)
+    if "NG" in made:
+        return "NG"
+    if not made or not made <= set(DECISIONS):
+        return None
+    return "RECHECK" if "RECHECK" in made else "GO"
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,20 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from fancnn.data.path_names import names_in_paths
 from fancnn.data.seen_images import SeenImages
 from fancnn.errors import NOT_FINITE, UserError
 from fancnn.files.run import Run
 from fancnn.images.image_files import MOST_FILES, iter_image_files, matching_image_files
 from fancnn.images.image_gate import ImageGate
-from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer
+from fancnn.metrics.parts import parts_in_words, uneven_parts
+from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer, with_part_decisions
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
 from fancnn.plurals import plural
@@ -45,6 +48,9 @@ class Inspector(Protocol):
     def mm_per_pixel(self) -> float | None: ...
 
     @property
+    def part(self) -> str | None: ...
+
+    @property
     def calibration_ng_rate(self) -> float | None: ...
 
     @property
@@ -61,6 +67,7 @@ class Counts:
     unread: int = 0
     not_finite: int = 0  # read, and the network's output was NaN or infinite: there is no decision
     types: Counter[str] = field(default_factory=Counter)  # of NG; empty where the model has none
+    parts: Counter[str] = field(default_factory=Counter)  # by decision, empty for none; where there are parts
 
 
 def predict(settings: PredictSettings) -> Counts:
@@ -81,13 +88,22 @@ def predict(settings: PredictSettings) -> Counts:
     _validate_cells(settings, model)
     scale = settings.mm_per_pixel or model.mm_per_pixel if model.has_cells else None
     paths, weights = input_files(settings.input), model.weights_sha256
+    paths, parts = _by_part(paths, settings, model)
     drawn = DrawnImages(settings.drawn, paths, model.gate) if settings.drawn else None
     columns = {"types": model.has_types, "regions": model.has_cells, "mm": scale is not None}
-    with prediction_writer(output, **columns, line=rates is not None) as add:
-        for score in track(model.score_files(iter(paths)), "deciding", len(paths)):
-            add(replace(_counted(model, score, counts, rates), weights_sha256=weights, mm_per_pixel=scale))
-            if drawn is not None and score.regions:
-                drawn.add(score.path, score.regions, scale)
+    with prediction_writer(output, **columns, line=rates is not None, parts=bool(parts)) as add:
+        scores = track(model.score_files(iter(paths)), "deciding", len(paths))
+        rows = (
+            replace(_counted(model, score, counts, rates), weights_sha256=weights, mm_per_pixel=scale, part=part)
+            for score, part in zip(scores, parts or [""] * len(paths), strict=True)
+        )
+        for part, images in groupby(rows, key=lambda row: row.part):
+            for row in with_part_decisions(images) if part else images:  # in memory are the rows of one part
+                add(row)
+                if drawn is not None and row.regions:
+                    drawn.add(Path(row.path), row.regions, scale)
+            if part:
+                counts.parts[row.part_decision] += 1
     possible = [name for name in DECISIONS if name != "RECHECK" or model.thresholds.has_recheck]
     decided = ", ".join(f"{counts.decided[name]} {name}" for name in possible)
     undecided = f", {counts.not_finite} have no decision" if counts.not_finite else ""
@@ -98,6 +114,12 @@ def predict(settings: PredictSettings) -> Counts:
             "rows say so. The "
             "model's weights or its file are damaged: train it or export it again"
         )
+    if parts:
+        named = ", ".join(f"{counts.parts[name]} {name}" for name in possible)
+        none = f", {counts.parts['']} have no decision" if counts.parts[""] else ""
+        say(f"{parts_in_words(parts)}: {named}{none} (part_decision)")
+        if uneven := uneven_parts(parts):
+            say(f"warning: {uneven}")
     if counts.types:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))
     if rates is not None:
@@ -106,6 +128,32 @@ def predict(settings: PredictSettings) -> Counts:
         say(f"drawn: {plural(drawn.count, 'image')} with boxes in {drawn.folder}")
     say(f"predictions: {output}")
     return counts
+
+
+def _by_part(paths: Sequence[Path], settings: PredictSettings, model: Inspector) -> tuple[list[Path], list[str]]:
+    """Return the files, those of a part one after the other, and the part of each; no names where there are no parts.
+
+    Names are looked for in paths below the input, or below the folder that holds all its files.
+
+    Raises:
+        UserError: If the expression names no part for one of them.
+    """
+    pattern = model.part if settings.part is None else settings.part
+    if pattern is None:
+        return list(paths), []
+    if model.part is None:
+        say(
+            "note: the model's thresholds and its P(NG) are of single images. Of several images of a part the worst "
+            "decides, which rejects more parts than was stated; train with data.part for thresholds of parts"
+        )
+    folder = Path(settings.input).expanduser().absolute()
+    if not folder.is_dir():
+        folder = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    relative = [path.absolute().relative_to(folder).as_posix() for path in paths]
+    names = names_in_paths(relative, pattern, "part")
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    order = sorted(range(len(paths)), key=lambda place: first[names[place]])
+    return [paths[place] for place in order], [names[place] for place in order]
 
 
 def _validate_cells(settings: PredictSettings, model: Inspector) -> None:

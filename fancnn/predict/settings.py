@@ -13,6 +13,7 @@ from fancnn.settings.validation import (
     validate_exported,
     validate_input,
     validate_mm_per_pixel,
+    validate_pattern,
     validate_writable,
     validate_written,
 )
@@ -31,12 +32,15 @@ class PredictSettings:
     line: LineRateSettings
     device: str
     output_dir: str
+    part: str | None = None
     image_limits: ImageLimits = field(default_factory=ImageLimits)
 
     def __post_init__(self) -> None:
         with collected() as check:
             check(lambda: validate_device(self.device))
             check(lambda: validate_mm_per_pixel(self.mm_per_pixel))
+            if (part := self.part) is not None:
+                check(lambda: validate_pattern(part, "part"))
             if (self.run is None) == (self.file is None):
                 which = "neither is given" if self.run is None else "both are given"
                 raise UserError(

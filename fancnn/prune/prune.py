@@ -9,6 +9,7 @@ The run folder holds `keep-<share>/` for each share: a run as any, whose network
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ from fancnn.cli.command import in_sweep, leave_settings
 from fancnn.cli.kept_settings import validate_places
 from fancnn.compare.compare import compare
 from fancnn.compare.settings import ComparedSplit, CompareSettings
-from fancnn.decide.decide import NO_LINE, choose, rule_of
+from fancnn.data.predicted_images import predicted
+from fancnn.decide.decide import NO_LINE, choose_on, rule_of
 from fancnn.errors import UserError
 from fancnn.files import run_folders
 from fancnn.files.run import Run
+from fancnn.metrics.predictions import Prediction
 from fancnn.model import Model
 from fancnn.networks.channel_importance import CRITERIA, measured
 from fancnn.networks.dependency_groups import DependencyGroup, prune_state_dict, pruned_kwargs, validate_separable
 from fancnn.networks.registry import network_from_dict
-from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_logits
+from fancnn.prune.pruning_curve import SCORES, Point, leave_curve, point_of, scores_of, scores_of_predictions
 from fancnn.prune.settings import PruneSettings
 from fancnn.runs import checkpoints
 from fancnn.runs.earlier_run import EarlierRun, read_run
@@ -164,19 +167,16 @@ def _scores_before(source: EarlierRun, pruned: Model) -> dict[str, Any]:
     """Return the scores of what is left, untrained; its thresholds are chosen as those of the trained ones are."""
     decision, line = source.settings.decision, source.settings.line
     try:
-        logits, labels = _logits(source, pruned, decision.split)
-        images = source.data.images_of(decision.split)
-        groups, contents = [image.group for image in images], [image.content for image in images]
-        probabilities = pruned.calibration.probabilities(logits)
-        pruned.thresholds = choose(decision, line, labels, probabilities, groups, contents).thresholds
+        pruned.thresholds = choose_on(decision, line, _predictions(source, pruned, decision.split)).thresholds
     except UserError as error:
         say(f"note: without its training, {error}. The original's thresholds are taken for it")
-    return scores_of_logits(pruned, *_logits(source, pruned, SPLIT))
+    return scores_of_predictions(_predictions(source, pruned, SPLIT), pruned.thresholds)
 
 
-def _logits(source: EarlierRun, model: Model, split: str) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    logits = np.concatenate([model.logits(images) for images, _ in source.data.in_order(split)])
-    return logits, np.array([image.label for image in source.data.images_of(split)])
+def _predictions(source: EarlierRun, model: Model, split: str) -> list[Prediction]:
+    probabilities = np.concatenate([model.probabilities(images) for images, _ in source.data.in_order(split)])
+    images = source.data.images_of(split)
+    return list(map(predicted, images, probabilities.tolist(), repeat(model.thresholds)))
 
 
 def _fine_tuned(settings: PruneSettings, source: EarlierRun, smaller: _Smaller, folder: Path, *, alone: bool) -> None:

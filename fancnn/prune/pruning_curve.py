@@ -9,19 +9,18 @@ original): loss, auroc, accuracy, escapes, overkills; verdict and certificates, 
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from fancnn.files.atomic_files import write_atomically
 from fancnn.files.json_files import write_json
-from fancnn.metrics.confusion import ConfusionCounts
-from fancnn.metrics.score_registry import score
+from fancnn.metrics.parts import by_part
+from fancnn.metrics.predictions import Prediction, scored
+from fancnn.metrics.thresholds import Thresholds
 from fancnn.model import BATCH_SIZE, Model
 from fancnn.networks.dependency_groups import pruned_kwargs
 from fancnn.networks.summary import facts
@@ -75,11 +74,10 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: metrics[name] for name in SCORES}
 
 
-def scores_of_logits(model: Model, logits: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Return the same of logits, by the calibration and the thresholds of `model`."""
-    probabilities = model.calibration.probabilities(logits)
-    counts = asdict(ConfusionCounts.of(labels, probabilities, model.thresholds))
-    return scores_of({**score(labels, probabilities, model.thresholds), **counts})
+def scores_of_predictions(rows: Iterable[Prediction], thresholds: Thresholds) -> dict[str, Any]:
+    """Return the same of images of a split, by part where there are several of one."""
+    counts, scores = scored(by_part(rows), thresholds)
+    return scores_of({**scores, **asdict(counts)})
 
 
 def leave_curve(

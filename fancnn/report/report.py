@@ -45,7 +45,7 @@ def report(settings: ReportSettings) -> Path:
         material = with_line(
             of_table(table, thresholds or TABLES_OWN, root), *line_of(settings.line), settings.line.ng_rate
         )
-        material = replace(material, looks=record_look("report", material.judged))
+        material = replace(material, looks=record_look("report", material.judged_images))
         page = Path(settings.output or Run(Path(settings.output_dir)).report).expanduser()
         _write(page, report_page(material, figures_of(material)))
     say(f"report: {page}")
@@ -65,7 +65,7 @@ def _of_run(
     run: Path, thresholds: Thresholds | None, root: Path | None, line: LineSettings, output: str | None
 ) -> Path:
     material = of_run(run, thresholds, root)
-    now = known_looks("report", material.judged, material.known.weights_sha256 or None)
+    now = known_looks("report", material.judged_images, material.known.weights_sha256 or None)
     material = replace(material, looks=now or material.looks)  # others may have looked since
     known = known_line(line, material.known.line)
     material = with_line(material, *line_of(known), known.ng_rate)

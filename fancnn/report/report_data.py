@@ -18,6 +18,7 @@ from fancnn.files.run_folders import validate_complete
 from fancnn.files.tables import read_table
 from fancnn.files.yaml_files import read_text, read_yaml
 from fancnn.metrics.confusion import ConfusionCounts
+from fancnn.metrics.parts import by_part, images_of_parts
 from fancnn.metrics.predictions import Prediction, columns, with_truth
 from fancnn.metrics.score_registry import SCORES
 from fancnn.metrics.thresholds import Thresholds
@@ -81,8 +82,22 @@ class ReportData:
 
     @cached_property
     def judged(self) -> list[Prediction]:
-        """Return the rows of that split that have truth and probability."""
-        return with_truth(row for row in self.rows if (row.split or ALL) == self.split)
+        """Return the rows of that split that have truth and probability; of several images of a part the worst's."""
+        return with_truth(by_part(self._of_split))
+
+    @property
+    def judged_images(self) -> list[Prediction]:
+        """Return the rows of all images of the parts that are judged."""
+        return images_of_parts(self.judged, self._of_split)
+
+    @property
+    def of_parts(self) -> bool:
+        """Return whether there are several images of a part, so that parts are what is judged."""
+        return any(row.part for row in self.judged)
+
+    @property
+    def _of_split(self) -> list[Prediction]:
+        return [row for row in self.rows if (row.split or ALL) == self.split]
 
     @cached_property
     def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -184,7 +199,7 @@ def scored_splits(
     return {
         name: split_metrics(of_split, thresholds, searched=name == chosen_on)
         for name, of_split in splits.items()
-        if with_truth(of_split)
+        if with_truth(by_part(of_split))
     }
 
 

@@ -8,6 +8,7 @@ from fancnn.data.labeled_images import copies_across_splits
 from fancnn.data.seen_images import seen_sentences
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.intervals import parts_needed, upper_bound
+from fancnn.metrics.parts import uneven_parts
 from fancnn.metrics.rounding import percent_at_most
 from fancnn.pages.formatting import percent
 from fancnn.pages.gallery import Thumbnail, kind_of
@@ -32,7 +33,9 @@ PROVENANCE = {
 def rests_on(material: ReportData) -> str:
     """Return which images the headline is about, and what else they were used for."""
     counts, split = material.counts, material.split
-    sizes = f"{plural(counts.go + counts.ng, 'image')}, {counts.go:,} GO and {counts.ng:,} NG"
+    judged = plural(counts.go + counts.ng, "part" if material.of_parts else "image")
+    in_images = f" in {plural(len(material.judged_images), 'image')}" if material.of_parts else ""
+    sizes = f"{judged}{in_images}, {counts.go:,} GO and {counts.ng:,} NG"
     basis = PROVENANCE.get(split, f"the split {split}")
     if split == "test":
         again = bool(material.known.decided_again)
@@ -109,8 +112,9 @@ def _of_the_shown_split(material: ReportData) -> Iterator[str]:
 
 def _seen(material: ReportData) -> Iterator[str]:
     """Yield warnings of images that the model has seen in other ways than the split alone shows."""
-    roles = Counter(role for row in material.judged for role in row.roles or ())
-    for sentence in seen_sentences(roles, len(material.judged), material.split):
+    images = material.judged_images
+    roles = Counter(role for row in images for role in row.roles or ())
+    for sentence in seen_sentences(roles, len(images), material.split):
         yield f"{sentence}."
     if material.known.seen_complete is False:
         yield "Which images the model has seen is not recorded in full; some of these may be among them."
@@ -174,6 +178,8 @@ def _of_the_split(material: ReportData) -> Iterator[str]:
 
 
 def _of_files(material: ReportData) -> Iterator[str]:
+    if uneven := uneven_parts(row.part for row in material.rows):
+        yield f"{uneven[0].upper()}{uneven[1:]}."
     if material.skipped:
         first = material.skipped[0]
         yield (

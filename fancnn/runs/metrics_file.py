@@ -28,12 +28,15 @@ Format version 4:
 | warnings | what the course of the training says went wrong, in sentences; absent where it is not known |
 | versions | of the packages that decide numbers |
 | line | the line's keys as configured; null where not known |
-| splits | by `train`, `val`, `test` or `all`: counts (images, go, ng, groups, and the fields of `ConfusionCounts`), the
-scores of `fancnn.metrics.score_registry` (null where undefined), `intervals` (95 %, [low, high] or null, by score),
-`interval_unit` (what they take for independent: `image`, or `group` where every image has a group and some have one in
-common), `interval_note` (what a reader must know of them, in words; null for nothing), `by_type` (defect types, the
-worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent before), `types` and
-`forecast` (null where the line is not known) |
+| splits | by `train`, `val`, `test` or `all`: counts (images, parts, go, ng, groups, and the fields of
+`ConfusionCounts`), the scores of `fancnn.metrics.score_registry` (null where undefined), `intervals` (95 %, [low, high]
+or null, by score), `interval_unit` (what they take for independent: `image`, `part`, or `group` where every image has a
+group and some have one in common), `interval_note` (what a reader must know of them, in words; null for nothing),
+`by_type` (defect types, the worst bound first: the fields of `TypeEscapes`; `unit` and counts by part are absent
+before), `types` and `forecast` (null where the line is not known) |
+
+`parts` is there only where there are several images of a part (`data.part`), the worst of which decides: how many parts
+there are. All other counts, but `images`, and all scores are of parts then.
 
 `seen` says how many of the images the model has seen, by role (see `fancnn.data.seen_images`; absent before).
 
@@ -91,6 +94,7 @@ from fancnn.files.run_folders import DECIDING, validate_complete
 from fancnn.metrics.clusters import natural_groups
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.defect_types import naming
+from fancnn.metrics.parts import by_part, images_of_parts
 from fancnn.metrics.predictions import Prediction, columns, read_predictions, scored, with_truth
 from fancnn.metrics.score_registry import SCORES, score_intervals
 from fancnn.metrics.thresholds import Thresholds
@@ -115,25 +119,28 @@ def split_metrics(
     """Return the counts, scores and intervals of one split, as `metrics.json` has them.
 
     Args:
-        predictions: Of the split.
+        predictions: Of the images of the split.
         thresholds: Of the decisions.
         line: For a forecast, with `costs`.
         costs: Of mistakes on that line.
         searched: Whether the thresholds were chosen on this split.
     """
-    rows = with_truth(predictions)
+    known = list(predictions)
+    rows = with_truth(by_part(known))
+    images, of_parts = images_of_parts(rows, known), any(row.part for row in rows)
     counts, scores = scored(rows, thresholds)
     labels, probabilities = columns(rows)
     intervals = score_intervals(labels, probabilities, thresholds, [row.group for row in rows])
     return {
-        **{"images": counts.go + counts.ng, "go": counts.go, "ng": counts.ng},
+        **{"images": len(images), "go": counts.go, "ng": counts.ng},
+        **({"parts": len(rows)} if of_parts else {}),
         "groups": len({row.group for row in rows if row.group}),
         **asdict(counts),
         **scores,
         "intervals": {name: None if of is None else list(astuple(of)) for name, of in intervals.by_score.items()},
-        "interval_unit": intervals.unit,
+        "interval_unit": "part" if of_parts and intervals.unit == "image" else intervals.unit,
         "interval_note": intervals.note,
-        "seen": {role: sum(role in (row.roles or ()) for row in rows) for role in ROLES},
+        "seen": {role: sum(role in (row.roles or ()) for row in images) for role in ROLES},
         "by_type": [asdict(item) for item in escapes_by_type(rows, thresholds, searched=searched)],
         "types": None if (named := naming(rows, thresholds)) is None else named.to_dict(),
         "forecast": _forecast(rows, counts, thresholds, line, costs),
@@ -161,9 +168,11 @@ _NAMING = record(
 _SPLIT = record(
     {
         **dict.fromkeys(SCORES, _SCORE),
-        **dict.fromkeys(("images", "go", "ng", "groups", *(item.name for item in fields(ConfusionCounts))), _COUNT),
+        **dict.fromkeys(
+            ("images", "parts", "go", "ng", "groups", *(item.name for item in fields(ConfusionCounts))), _COUNT
+        ),
         "intervals": map_of(_INTERVAL),
-        "interval_unit": one_of("image", "group"),
+        "interval_unit": one_of("image", "part", "group"),
         "interval_note": optional(text),
         "seen": map_of(_COUNT),
         "by_type": list_of(_TYPE),

@@ -12,6 +12,7 @@ from fancnn.errors import argument
 from fancnn.files.run import Run
 from fancnn.images.reading import upright_size
 from fancnn.images.unreadable import UnreadableImage
+from fancnn.metrics.parts import parts_in_words, uneven_parts
 from fancnn.plurals import plural
 from fancnn.settings.groups import SPLIT_NAMES
 from fancnn.system.console import print_table, say
@@ -23,7 +24,8 @@ LEAST_SEEN = 3  # pixels of a defect's width that a network needs
 
 def print_data(data: ImageDataModule) -> None:
     """Print how many images the folder has by split and class, and warn of what is wrong with them."""
-    say(f"images: {len(data.images)} in {data.root}")
+    parts = [image.part for image in data.images if image.part]
+    say(f"images: {len(data.images)} in {data.root}" + (f", {parts_in_words(parts)}" if parts else ""))
     rows = []
     for split in SPLIT_NAMES:
         if images := data.images_of(split):
@@ -44,6 +46,8 @@ def data_warnings(data: ImageDataModule) -> list[str]:
         warnings.append(f"files of other kinds lie among the images and are left out: {kinds_in_words(data.ignored)}")
     if data.left_out:
         warnings.append(f"{data.left_out} images are not in data.split_file and are left out")
+    if uneven := uneven_parts(image.part for image in data.images):
+        warnings.append(uneven)
     if copies := copies_across_splits(data.images):
         warnings.append(
             f"{copies} images have a copy in another split, of the same bytes or the same pixels: its scores are too "

@@ -8,6 +8,7 @@ from fancnn.data.seen_images import seen_sentences
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.rounding import percent_at_most
 from fancnn.metrics.score_registry import SCORES
+from fancnn.plurals import plural
 from fancnn.system.console import print_table, say
 
 
@@ -31,6 +32,9 @@ def print_scores(title: str, splits: Mapping[str, Mapping[str, Any]]) -> None:
     for split, metrics in splits.items():
         counts = ConfusionCounts(**{field.name: metrics[field.name] for field in fields(ConfusionCounts)})
         say(f"{split}: {counts.in_words()}")
+        if parts := metrics.get("parts"):
+            images = plural(metrics["images"], "image")
+            say(f"  of {plural(parts, 'part')} in {images}: the worst image of a part decides")
         for sentence in seen_sentences(metrics.get("seen", {}), metrics["images"], split):
             say(f"  warning: {sentence}")
         if metrics["recheck_rate"]:

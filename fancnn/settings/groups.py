@@ -190,13 +190,14 @@ class DataSettings(ImageSettings):
     surfaces: SurfacesSettings | None = None
     masks: str | None = None
     mm_per_pixel: float | None = None  # absent from models that were kept before, as `masks`
+    part: str | None = None  # likewise
 
     def __post_init__(self) -> None:
         with collected() as check:
             check(super().__post_init__)
             check(lambda: self._validate_fraction("val_fraction", "0.2"))
             check(lambda: self._validate_fraction("test_fraction", "0.1"))
-            check(lambda: validate_grouping(self.split_method, self.group))
+            check(lambda: validate_grouping(self.split_method, self.group, self.part))
             check(lambda: validate_mm_per_pixel(self.mm_per_pixel))
 
     def validate_paths(self) -> None:

@@ -275,10 +275,17 @@ def validate_within(name: str, value: object, least: float, most: float, example
         raise UserError(f"{name}={value!r} is out of range: expected {expected}".rstrip())
 
 
-def validate_grouping(method: str, group: str | None) -> None:
+def validate_grouping(method: str, group: str | None, part: str | None = None) -> None:
     with collected() as check:
         if group is not None:
-            check(lambda: validate_pattern(group))
+            check(lambda: validate_pattern(group, "group"))
+        if part is not None:
+            check(lambda: validate_pattern(part, "part"))
+            if method == "ordered":
+                raise UserError(
+                    f"part={part!r} with split_method=ordered: the order of names would divide a part. Take "
+                    "stratified, or grouped with data.group=..."
+                )
         if method == "grouped" and not group:
             raise UserError(
                 "split_method=grouped needs data.group: a regular expression on the relative path that names the lot, "
@@ -286,14 +293,15 @@ def validate_grouping(method: str, group: str | None) -> None:
             )
 
 
-def validate_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile the regular expression that names groups; refuse what is none."""
+def validate_pattern(pattern: str, key: str) -> re.Pattern[str]:
+    """Compile the regular expression that names the group or the part of an image; refuse what is none."""
+    example = {"group": r"person\d+"}.get(key, r"part-\d+")
     try:
         return re.compile(pattern)
     except (re.error, OverflowError) as error:
         raise UserError(
-            f"group={pattern!r} is no regular expression: {error}. Expected one that finds the group in a relative "
-            r"path, e.g. data.group='person\d+'"
+            f"{key}={pattern!r} is no regular expression: {error}. Expected one that finds the {key} in a relative "
+            f"path, e.g. {key}='{example}'"
         ) from error
 
 

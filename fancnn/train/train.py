@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fancnn.data.labeled_images import LabeledImage, split_hash, write_split
 from fancnn.data.predicted_images import predicted
 from fancnn.data.seen_images import NOTHING_SEEN, SeenImages
 from fancnn.decide.decide import (
-    choose,
+    choose_on,
     chosen_split,
     decision_facts,
     fitted_calibration,
@@ -127,7 +128,8 @@ def train(
     metadata = replace(metadata, init=init, seen=fresh.seen_images.to_dict(), backbones=backbones)
     metadata = replace(metadata, preprocess=kept_preprocess(settings.data, backbones))
     trainer = assembly.trainer(settings)
-    classifier = assembly.classifier(settings, fresh, metadata.to_dict(), data.class_counts())
+    val_parts = None if settings.data.part is None else [image.part for image in data.images_of("val")]
+    classifier = assembly.classifier(settings, fresh, metadata.to_dict(), data.class_counts(), val_parts)
     if trainer.is_global_zero:
         run_folders.begin(run, part_of[0] if part_of else "train", part=part_of is not None)
         leave_data(data, run)
@@ -305,18 +307,21 @@ def _decide(
     model: Model, settings: TrainSettings, data: ImageDataModule, logits: Mapping[str, NDArray[np.float64]]
 ) -> str:
     """Give `model` its calibration, its thresholds and the images that it owes them to; the reason, in words."""
-    labels = {split: [image.label for image in data.images_of(split)] for split in logits}
-    model.calibration = fitted_calibration(settings.calibration, logits["val"], labels["val"], settings.line.ng_rate)
+    val, line = data.images_of("val"), settings.line
+    model.calibration = fitted_calibration(
+        settings.calibration,
+        logits["val"],
+        [image.label for image in val],
+        line.ng_rate,
+        [image.part for image in val],
+    )
     if model.calibration.method != "none":
-        model.seen_images = model.seen_images.merged(SeenImages.of(calibration=data.images_of("val")))
+        model.seen_images = model.seen_images.merged(SeenImages.of(calibration=val))
     decision, split = settings.decision, settings.decision.split
     try:
-        probabilities = model.calibration.probabilities(logits[split])
-        groups, contents = (
-            [image.group for image in data.images_of(split)],
-            [image.content for image in data.images_of(split)],
-        )
-        chosen = choose(decision, settings.line, labels[split], probabilities, groups, contents)
+        probabilities = model.calibration.probabilities(logits[split]).tolist()
+        rows = map(predicted, data.images_of(split), probabilities, repeat(model.thresholds))
+        chosen = choose_on(decision, line, list(rows))
     except UserError as error:  # the training is not lost for it
         say(f"warning: {error}. The thresholds stay as configured; choose others with python -m fancnn.decide")
         return f"fixed, since decision.rule={decision.rule} could not choose"

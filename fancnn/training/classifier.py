@@ -1,6 +1,6 @@
 """The training of a `Model`: its loss, and the scores of each epoch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fancnn.augmentation import Augment, Plant
 from fancnn.data.datasets import Batch, MaskedBatch
 from fancnn.images.preprocess import in_unit_range
+from fancnn.metrics.parts import worst_places
 from fancnn.model import Model
 from fancnn.networks.cell_network import cell_network, judged
 from fancnn.networks.outputs import logit_of_ng, probability_of_ng
@@ -27,6 +28,7 @@ class Classifier(TrainingModule):
 
     `train/loss` and `val/loss` are both the plain cross-entropy, whatever training makes small: so they can be
     compared. What it makes small, if that is more (a weighted or smoothed loss, a penalty), is `train/criterion`.
+    Where there are several images of a part, `train/...` is of images and `val/...` of parts, by their worst images.
     `lr` is the rate of the epoch's first step. Where training images are cut into windows, `train/...` is of these, and
     `val/...` of whole images all the same.
 
@@ -42,6 +44,7 @@ class Classifier(TrainingModule):
         seed: As in `TrainingModule`.
         description: As in `TrainingModule`.
         layer_decay: As in `TrainingModule`.
+        val_parts: The part of each validation image in order, empty for one of its own; None where each is one.
 
     Raises:
         UserError: In `fit`, if the loss stops being a number.
@@ -62,9 +65,10 @@ class Classifier(TrainingModule):
         seed: int = 0,
         description: Mapping[str, Any] = MappingProxyType({}),
         layer_decay: float | None = None,
+        val_parts: Sequence[str] | None = None,
     ) -> None:
         super().__init__(model, optimizer, schedule, augment, seed, description, layer_decay)
-        self.loss, self.penalty, self.plant = loss, penalty, plant
+        self.loss, self.penalty, self.plant, self.val_parts = loss, penalty, plant, val_parts
         is_plain = getattr(loss, "is_plain", False) and not model.has_types  # of two outputs it is that of one
         more = penalty is not None or cell_network(model.network) is not None
         self.criteria: list[Tensor] | None = [] if more or not is_plain else None
@@ -107,6 +111,9 @@ class Classifier(TrainingModule):
         if split == "train" and self.trainer.world_size > 1:  # validation is not shared out
             logits, labels = (torch.as_tensor(self.all_gather(tensor)).flatten() for tensor in (logits, labels))
         validate_finite("training", self.current_epoch + 1, self.model, logits)
+        if split == "val" and self.val_parts is not None:  # a trainer may stop before the last batch
+            worst = worst_places(self.val_parts[: len(logits)], logits.cpu().numpy())
+            logits, labels = logits[worst], labels[worst]
         scores = epoch_scores(logits, labels, F.binary_cross_entropy_with_logits, self.model.thresholds.upper)
         values = {f"{split}/{name}": value for name, value in scores.items()}
         if split == "train" and self.criteria:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fancnn.data.split_rules import group_names, grouped_split
+from fancnn.data.split_rules import grouped_split
 from fancnn.errors import UserError
 
 
@@ -109,25 +109,3 @@ def test_groups_that_cannot_be_divided_are_refused_in_words():
     members = [group for group in groups for _ in range(4)]
     with pytest.raises(UserError, match=r"No choice of whole groups gives val .*the 3 groups.*class A is in 2"):
         grouped_split(classes, members, val_fraction=0.3, seed=0)
-
-
-# Names of groups
-
-
-def test_the_first_capture_group_names_the_group_or_else_the_whole_match():
-    paths = ["NG/person12_virus_3.jpg", "NG/person7_bacteria_1.jpg"]
-    assert group_names(paths, r"(person\d+)_(\w+)") == ["person12", "person7"]
-    assert group_names(paths, r"person\d+") == ["person12", "person7"]
-    assert group_names(["良品/ロット3/a.png"], r"ロット\d") == ["ロット3"]
-
-
-def test_a_pattern_that_is_none_is_refused_with_the_reason():
-    with pytest.raises(UserError, match=r"group='\(person' is no regular expression: missing \), unterminated"):
-        group_names(["a"], "(person")
-
-
-@pytest.mark.parametrize("pattern", [r"lot(\d+)", r"lot(\d*)", r"lot(\d+)|x", r"(\d+)"])
-def test_images_without_a_name_are_counted_and_shown(pattern):
-    paths = ["lot1/a.png", *(f"lot/x{letter}.png" for letter in "abcde")]
-    with pytest.raises(UserError, match=r"for 5 of 6 images: lot/xa\.png, lot/xb\.png, lot/xc\.png and 2 more\. Widen"):
-        group_names(paths, pattern)
