@@ -18,7 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import fancnn
 from fancnn.serve.hosts import LOCAL, client_of, host_of, is_local
-from fancnn.serve.multipart_forms import FORM
+from fancnn.serve.inspector import decided_part
+from fancnn.serve.multipart_forms import FORM, LONGEST_NAME
 from fancnn.serve.page_files import add_page
 from fancnn.serve.request_parsing import BYTES, DrainBody, body_of, content_type_of, files_of
 from fancnn.serve.request_validation import Refused
@@ -34,6 +35,7 @@ _REASONS = {
     500: "The network's output was not a finite number: nothing more is decided until the server is restarted",
     503: "Busy, too slow, the golden images were not decided right, or the file is damaged",
 }
+PART_OF = "Name of the part that the images show, all that there are of it: the worst of them decides"
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
@@ -57,6 +59,7 @@ class Routes:
         self,
         request: Request,
         heatmap: Annotated[bool, Query(description="Look where each image speaks for NG; slower")] = False,
+        part: Annotated[str | None, Query(description=PART_OF, min_length=1, max_length=LONGEST_NAME)] = None,
     ) -> JSONResponse:
         """Decide on one image or several: all of them, or none with the reason."""
         started, status = time.monotonic(), 500
@@ -72,6 +75,7 @@ class Routes:
             status = 200
             answer: Answer = {
                 "images": images,
+                "part": None if part is None else decided_part(part, images),
                 "thresholds": list(service.inspector.model.facts.thresholds),
                 "model": metrics.model,
                 "model_sha256": metrics.sha256,
@@ -120,6 +124,7 @@ class Routes:
             "has_cells": facts.has_cells,
             "cell_threshold": facts.cell_threshold,
             "mm_per_pixel": facts.mm_per_pixel,
+            "part": facts.part,
             "weights_sha256": facts.weights_sha256,
             "checkpoint_sha256": facts.checkpoint_sha256,
             "versions": facts.versions,

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from fancnn.errors import NotFiniteError
 from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.defect_regions import DefectRegion
+from fancnn.metrics.parts import worst_places
 from fancnn.metrics.prior_shift import at_prior
 from fancnn.plurals import plural
 from fancnn.serve.occlusion import heat_png, occlusion_heat
 from fancnn.serve.request_validation import Refused, admitted, size_of
-from fancnn.serve.schemas import Heatmap, ImageAnswer, Region
+from fancnn.serve.schemas import Heatmap, ImageAnswer, PartAnswer, Region
 
 
 class File(NamedTuple):
@@ -123,6 +124,24 @@ class Inspector:
     def _heatmap(self, image: NDArray[np.uint8]) -> Heatmap:
         heat = occlusion_heat(self.model, image)
         return {"png": heat_png(heat), "greatest_fall": float(heat.max())}
+
+
+def decided_part(name: str, images: Sequence[ImageAnswer]) -> PartAnswer:
+    """Return the decision on a part, which is that on the worst of its images.
+
+    Args:
+        name: Of the part.
+        images: At least one, all that there are of it.
+    """
+    (worst,) = worst_places([name] * len(images), [image["probability"] for image in images])
+    image = images[worst]
+    return {
+        "name": name,
+        "decision": image["decision"],
+        "probability": image["probability"],
+        "line_probability": image["line_probability"],
+        "worst": worst,
+    }
 
 
 @contextmanager

@@ -79,13 +79,28 @@ class ImageAnswer(TypedDict):
     heatmap: Heatmap | None
 
 
+class PartAnswer(TypedDict):
+    """The decision on a part of which the images of a request are all that there are: that on the worst of them.
+
+    `worst` is its place among them, from 0; probabilities are its own.
+    """
+
+    name: str
+    decision: Decision
+    probability: float
+    line_probability: float | None
+    worst: int
+
+
 class Answer(TypedDict):
     """Decisions on all images of a request, in their order.
 
-    `thresholds` are of the probability: GO up to the first, NG above the second, RECHECK between.
+    `part` is null unless the request names one. `thresholds` are of the probability: GO up to the first, NG above the
+    second, RECHECK between.
     """
 
     images: list[ImageAnswer]
+    part: PartAnswer | None
     thresholds: list[float]
     model: str
     model_sha256: str
@@ -105,7 +120,11 @@ class Taken(TypedDict):
 
 
 class ModelFacts(TypedDict):
-    """The file that decides, and what it says of itself."""
+    """The file that decides, and what it says of itself.
+
+    `part` is the expression that named parts in the paths of its training images where thresholds are of parts of
+    several images; null where they are of single images.
+    """
 
     file: str
     sha256: str
@@ -121,6 +140,7 @@ class ModelFacts(TypedDict):
     has_cells: bool
     cell_threshold: float
     mm_per_pixel: float | None
+    part: str | None
     weights_sha256: str
     checkpoint_sha256: str
     versions: dict[str, str]

@@ -99,6 +99,32 @@ def test_where_the_defect_is_comes_with_the_decision_as_the_run_has_it(
     assert plain["regions"] is None
 
 
+def test_images_of_one_part_are_decided_by_the_worst(client: Make, image_folder: Path) -> None:
+    service, files = client(), sorted(image_folder.rglob("*.png"))[::9]
+    form = [("files", (path.name, path.read_bytes(), "image/png")) for path in files]
+    answer = service.post("/predict", params={"part": "A 17/ü"}, files=form).json()
+    probabilities = [image["probability"] for image in answer["images"]]
+    worst = probabilities.index(max(probabilities))
+    assert answer["part"] == {
+        "name": "A 17/ü",
+        "decision": "NG",
+        "probability": max(probabilities),
+        "line_probability": answer["images"][worst]["line_probability"],
+        "worst": worst,
+    }
+    good = [entry for entry, image in zip(form, answer["images"], strict=True) if image["decision"] == "GO"]
+    assert service.post("/predict?part=B", files=good).json()["part"]["decision"] == "GO"
+    (_, (_, content, _)) = form[worst]
+    alone = service.post("/predict?part=C", content=content, headers=PNG).json()["part"]
+    assert (alone["decision"], alone["worst"]) == ("NG", 0)
+    assert service.post("/predict", files=form).json()["part"] is None
+    assert service.get("/model").json()["part"] is None
+    for name in ("", "x" * 201):
+        refused = service.post("/predict", params={"part": name}, content=content, headers=PNG)
+        assert refused.status_code == 422
+        assert refused.json()["reason"].startswith("query.part: String should have at ")
+
+
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
     ("too many bytes", {"content": bytes(200_001), "headers": PNG}, 413, "more than 200,000 bytes"),
     ("undeclared bytes", {"content": iter([bytes(90_000)] * 3), "headers": PNG}, 413, "more than 200,000 bytes"),
