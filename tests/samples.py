@@ -37,7 +37,7 @@ def write_images(root: Path, counts: Mapping[str, int], size: tuple[int, int] = 
 
 
 def write_part_images(root: Path, counts: Mapping[str, int], cameras: int = 3, seed: int = 0) -> Path:
-    """Class folders of noisy PNGs `part-007_cam2.png`; of a part outside `GO` one camera shows a bright square."""
+    """Class folders of noisy PNGs `part-007_cam2.png`; one camera shows the defect of one outside `GO`, if at all."""
     random = np.random.default_rng(seed)
     numbers = iter(range(sum(counts.values())))
     for name, count in counts.items():
@@ -48,7 +48,7 @@ def write_part_images(root: Path, counts: Mapping[str, int], cameras: int = 3, s
             for camera in range(cameras):
                 pixels = random.integers(0, 120, (24, 20, 3), dtype=np.uint8)
                 if camera == shows:
-                    pixels[6:16, 4:14] = 250
+                    pixels[6:16, 4:14] = random.integers(60, 160)  # as dark as all, or brighter
                 Image.fromarray(pixels).save(folder / f"part-{number:03}_cam{camera}.png")
     return root
 

@@ -11,7 +11,7 @@ from fancnn.data.seen_images import MEANINGS, ROLES, Role
 from fancnn.errors import UserError
 from fancnn.files.run import Run
 from fancnn.files.run_folders import validate_complete
-from fancnn.metrics.parts import by_part
+from fancnn.metrics.parts import by_part, counted_noun
 from fancnn.metrics.predictions import Prediction, with_truth
 from fancnn.metrics.thresholds import Thresholds
 from fancnn.plurals import agreeing, plural
@@ -101,7 +101,7 @@ class CommonImages:
     @property
     def noun(self) -> str:
         """Return what is compared: `image`, or `part` where there are several images of one."""
-        return _noun(self.rows[0])
+        return counted_noun(self.rows[0])
 
     @property
     def unit(self) -> str:
@@ -186,7 +186,7 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
     keys = [key for key in tables[0] if key not in two_labels and all(key in table for table in tables[1:])]
     if not keys:
         places = " and ".join(str(item.place) for item in candidates)
-        noun = _noun(scored[0])
+        noun = counted_noun(scored[0])
         raise UserError(
             f"no {noun} of the split {chosen} is common to {places}: they "
             f"can be compared on {noun}s that all have decided on, e.g. after python -m fancnn.evaluate on one folder"
@@ -200,7 +200,7 @@ def common_images(candidates: Sequence[Candidate], split: str | None) -> CommonI
         item.letter: sum(item.has_seen(row, "weights") for row in rows)
         for item, rows in zip(candidates, rows_of, strict=True)
     }
-    noun = _noun(rows_of[0])
+    noun = counted_noun(rows_of[0])
     notes = (
         *_size_notes(candidates, tables, len(keys), noun),
         *_repeat_notes(repeated, noun, by_content=by_content),
@@ -233,10 +233,6 @@ def _validate_same_parts(candidates: Sequence[Candidate], scored: Sequence[Seque
 
 def _of(item: Candidate, split: str) -> list[Prediction]:
     return [row for row in item.rows if split in (ALL, row.split)]
-
-
-def _noun(rows: Sequence[Prediction]) -> str:
-    return "part" if any(row.part for row in rows) else "image"
 
 
 def _groups(rows: Sequence[Sequence[Prediction]]) -> tuple[str, ...] | None:

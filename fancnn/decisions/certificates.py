@@ -49,7 +49,7 @@ from fancnn.files.json_files import write_json
 from fancnn.metrics.clusters import clustered_interval, natural_groups, unit_numbers
 from fancnn.metrics.confusion import ConfusionCounts
 from fancnn.metrics.intervals import Interval, exact_interval, simultaneous_upper_bound, upper_bound
-from fancnn.metrics.parts import by_part
+from fancnn.metrics.parts import by_part, counted_noun
 from fancnn.metrics.predictions import Prediction, columns, validate_each_once, with_truth
 from fancnn.metrics.rounding import percent, percent_at_least, percent_at_most, percent_exactly
 from fancnn.metrics.thresholds import Thresholds
@@ -261,6 +261,7 @@ def certified(
         scope=SCOPE,
         caveats=(
             *caveats,
+            *_of_parts(images, rows),
             *_caveats(fresh, excluded, given=given and not searched, exclude_seen=exclude_seen),
             *_useless(counts),
         ),
@@ -347,9 +348,9 @@ def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | 
 
 
 def _seen_statement(rows: Sequence[Prediction]) -> str:
-    trained = sum(map(_trained_on, rows))
+    trained, noun = sum(map(_trained_on, rows)), counted_noun(rows)
     return (
-        f"{trained:,} of {plural(len(rows), 'image')} have trained the model's weights, and of those nothing "
+        f"{trained:,} of {plural(len(rows), noun)} have trained the model's weights, and of those nothing "
         "can be proven: it "
         "may know them by heart. Leave them out with exclude_seen=true, or certify on images that it has never seen"
     )
@@ -511,29 +512,36 @@ def _caveats(rows: Sequence[Prediction], excluded: Excluded, *, given: bool, exc
         yield "it is taken that the model has never seen these images"
 
 
+def _of_parts(images: Sequence[Prediction], parts: Sequence[Prediction]) -> Iterable[str]:
+    if counted_noun(parts) == "part":
+        of = f"{plural(len(parts), 'part')} in {plural(len(images), 'image')}"
+        yield f"of {of} the worst image of a part decides: it holds for parts of which all images are there, as here"
+
+
 def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str]:
+    noun = counted_noun(rows)
     if excluded.seen:
-        yield f"{excluded.seen:,} images that trained the weights are left out"
+        yield f"{excluded.seen:,} {noun}s that trained the weights are left out"
     if excluded.without_label:
-        yield f"optimistic: {excluded.without_label:,} images without a label do not count; NG parts may be among them"
+        yield f"optimistic: {excluded.without_label:,} {noun}s without a label do not count; NG parts may be among them"
     if unread := sum(row.label == 1 and row.probability is None for row in rows):
-        yield f"optimistic: {unread:,} NG images have no probability and do not count; hard ones may be among them"
+        yield f"optimistic: {unread:,} NG {noun}s have no probability and do not count; hard ones may be among them"
     if excluded.unread_ng_files:
         yield (
             f"optimistic: {excluded.unread_ng_files:,} files in NG folders could not be read and have no row "
             "(skipped.csv); hard ones may be among them"
         )
     if excluded.copies:
-        yield f"{excluded.copies:,} copies of other images do not count: of NG copies the lowest probability does"
+        yield f"{excluded.copies:,} copies of other {noun}s do not count: of NG copies the lowest probability does"
     labelled = {(row.content, row.label) for row in rows if row.content and row.label is not None}
     labels = Counter(content for content, _ in labelled)
     if both := sum(count > 1 for count in labels.values()):
-        yield f"images that stand there both as GO and as NG, one of them wrongly, and are counted as both: {both:,}"
+        yield f"{noun}s that stand there both as GO and as NG, one of them wrongly, and are counted as both: {both:,}"
     unknown = [row.probability for row in rows if not row.content and row.probability not in (None, 0.0, 1.0)]
     alike = max(Counter(unknown).values(), default=0)
     if alike > 1 and alike > MANY_ALIKE * len(rows):
         yield (
-            f"copies cannot be recognized: {alike:,} of {plural(len(rows), 'image')} have exactly the same "
+            f"copies cannot be recognized: {alike:,} of {plural(len(rows), noun)} have exactly the same "
             "probability, and the "
             "table has no hashes; a copy counts as a part of its own, and proves nothing"
         )
@@ -541,12 +549,11 @@ def _of_excluded(rows: Sequence[Prediction], excluded: Excluded) -> Iterable[str
 
 def _of_seen(rows: Sequence[Prediction], *, given: bool) -> Iterable[str]:
     """Yield what the model says it has seen, but for its weights: those refuse the claim."""
-    roles = [set(row.roles or ()) for row in rows]
+    roles, noun = [set(row.roles or ()) for row in rows], counted_noun(rows)
     if chosen := sum(bool(of & {"epoch", "calibration"}) for of in roles):
-        images = plural(len(rows), "image")
-        yield f"optimistic: {chosen:,} of {images} chose the model's epoch or fitted its calibration"
+        yield f"optimistic: {chosen:,} of {plural(len(rows), noun)} chose the model's epoch or fitted its calibration"
     if given and (chosen := sum("thresholds" in of for of in roles)):
-        yield f"optimistic: {chosen:,} of {plural(len(rows), 'image')} chose the model's thresholds"
+        yield f"optimistic: {chosen:,} of {plural(len(rows), noun)} chose the model's thresholds"
 
 
 def _trained_on(row: Prediction) -> bool:

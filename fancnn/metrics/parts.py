@@ -71,6 +71,16 @@ def images_of_parts(parts: Iterable[Prediction], rows: Iterable[Prediction]) -> 
     return [image for part in parts for image in (members.get(part.part, [part]) if part.part else [part])]
 
 
+def counted_noun(rows: Iterable[Prediction]) -> str:
+    """Return what rows are counted as: `part` where they name parts, of which there are several images, else `image`.
+
+    Example:
+        >>> counted_noun([Prediction("a.png", 0.5, part="a")]), counted_noun([Prediction("a.png", 0.5)])
+        ('part', 'image')
+    """
+    return "part" if any(row.part for row in rows) else "image"
+
+
 def parts_in_words(parts: Iterable[str]) -> str:
     """Return how many parts there are, and how many images each has.
 

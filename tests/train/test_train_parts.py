@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from fancnn.certify.certify import certify
 from fancnn.certify.settings import CertifySettings
 from fancnn.compare.compare import compare
 from fancnn.compare.settings import CompareSettings
+from fancnn.crossval.crossval import crossval
+from fancnn.crossval.settings import CrossvalSettings
 from fancnn.data.labeled_images import read_split
 from fancnn.decide.decide import decide
 from fancnn.decide.settings import DecideSettings
@@ -30,6 +32,8 @@ from fancnn.export.settings import ExportSettings
 from fancnn.metrics.predictions import Prediction, read_predictions
 from fancnn.predict.predict import predict
 from fancnn.predict.settings import PredictSettings
+from fancnn.prune.prune import prune
+from fancnn.prune.settings import PruneSettings
 from fancnn.report.report import report
 from fancnn.report.settings import ReportSettings
 from fancnn.train.train import train
@@ -99,7 +103,7 @@ def test_the_epoch_the_calibration_and_the_threshold_are_chosen_by_parts(part_ru
     assert model.calibration.ng_rate == sum(row.label or 0 for row in worst) / len(worst)
     with (part_run / "metrics.csv").open() as file:
         epoch = list(csv.DictReader(file))[metrics["epoch"] - 1]
-    own = [(logit(row.probability) - model.calibration.intercept) / model.calibration.slope for row in worst]
+    own = [(logit(row.probability) - (model.calibration.intercept or 0)) / model.calibration.slope for row in worst]
     losses = [np.logaddexp(0, -value if row.label else value) for value, row in zip(own, worst, strict=True)]
     assert float(epoch["val/loss"]) == pytest.approx(np.mean(losses), rel=1e-4)
     best = metrics["splits"]["val"]["f1"]
@@ -182,6 +186,9 @@ def test_a_certificate_counts_parts(part_run: Path, tmp_path: Path) -> None:
     assert certificate.thresholds is not None
     passed = sum(row.label == 1 and (row.probability or 0) <= certificate.thresholds.lower for row in worst)
     assert certificate.escapes == passed
+    assert any(
+        note.startswith("of 21 parts in 63 images the worst image of a part decides") for note in certificate.caveats
+    )
 
 
 def test_an_evaluation_of_another_folder_is_of_its_parts(part_run: Path, tmp_path: Path) -> None:
@@ -229,6 +236,30 @@ def test_models_of_parts_are_compared_and_joined(part_run: Path, part_images: Pa
     joined = ensemble(compose_command("ensemble", EnsembleSettings, runs, f"output_dir={tmp_path / 'joined'}"))
     assert fancnn.load(joined).part == r"part-\d+"
     assert json.loads((joined / "metrics.json").read_text())["splits"]["test"]["parts"] == 21
+
+
+@pytest.mark.slow
+def test_folds_keep_parts_whole_and_judge_them(part_images: Path, tmp_path: Path) -> None:
+    given = [*SMALL, "folds=3", "report=false", f"data.root={part_images}", PART, f"output_dir={tmp_path / 'folds'}"]
+    crossval(compose_command("crossval", CrossvalSettings, *given, "overrides=[]"))
+    metrics = json.loads((tmp_path / "folds/metrics.json").read_text())
+    assert [metrics["splits"]["test"][name] for name in ("images", "parts", "go", "ng")] == [210, 70, 40, 30]
+    for fold in (1, 2, 3):
+        splits = defaultdict(set)
+        for image in read_split(tmp_path / f"folds/fold-{fold}/split.csv"):
+            splits[image.part].add(image.split)
+        assert {len(of_part) for of_part in splits.values()} == {1}
+
+
+@pytest.mark.slow
+def test_a_smaller_network_is_judged_by_parts(part_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "pruned"
+    given = [f"run={part_run}", "keep=0.5", "epochs=1", "device=cpu", f"output_dir={output}"]
+    prune(compose_command("prune", PruneSettings, *given))
+    first, second = json.loads((output / "pruning.json").read_text())["points"]
+    assert first["tuned"]["escapes"] == json.loads((part_run / "metrics.json").read_text())["splits"]["val"]["escapes"]
+    wrong = second["pruned"]["escapes"] + second["pruned"]["overkills"]
+    assert round(14 * (1 - second["pruned"]["accuracy"])) == wrong, "of 14 parts, not of 42 images"
 
 
 def test_models_of_parts_and_of_images_are_not_compared(part_run: Path, part_images: Path, tmp_path: Path) -> None:
