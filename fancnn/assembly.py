@@ -268,6 +268,7 @@ def datamodule(
             test_fraction=data.test_fraction,
             group=data.group,
             part=data.part,
+            part_labels=data.part_labels,
             split_file=data.split_file,
             seed=seed,
         )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from fancnn.data.labeled_images import LabeledImage
+from fancnn.data.path_names import part_classes
 from fancnn.data.split_rules import joined_groups
 from fancnn.errors import UserError
 from fancnn.settings.validation import validate_folds
@@ -39,7 +40,7 @@ def crossed(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: b
 def _fold_of(images: Sequence[LabeledImage], folds: int, seed: int, *, grouped: bool) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold  # slow to import, and needed here only
 
-    classes = np.array([image.class_name for image in images])
+    classes = np.array(part_classes(images))
     together = [image.content for image in images]
     if any(image.part for image in images):
         together = joined_groups([image.part for image in images], together)
@@ -68,7 +69,11 @@ def _validate_enough(classes: np.ndarray, together: Sequence[str], folds: int) -
 
 def _validate_classes(images: Sequence[LabeledImage], fold_of: np.ndarray, folds: int) -> None:
     for fold in range(folds):
-        labels = {image.label for image, own in zip(images, fold_of, strict=True) if own == fold}
+        labels = {
+            image.label if image.part_label is None else image.part_label
+            for image, own in zip(images, fold_of, strict=True)
+            if own == fold
+        }
         if len(labels) < 2:
             raise UserError(
                 f"groups are so large that fold {fold + 1} of {folds} has one class alone: take fewer folds"

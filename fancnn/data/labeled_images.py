@@ -13,6 +13,7 @@ Format of `split.csv`, version 1: UTF-8, comma-separated, one row an image in th
 | group | lot, panel or patient, where `data.group` names one |
 | defect_type | sub-folder inside the class folder, where there is one |
 | part | of which this is one of several images, where `data.part` names one; absent where it does not, and before |
+| part_label | of that part: 0 GO, 1 NG; label is that of the image (`data.part_labels`) |
 | version | 1 |
 """
 
@@ -43,6 +44,7 @@ class LabeledImage:
     defect_type: str = ""
     pixel_sha256: str = ""
     part: str = ""
+    part_label: int | None = None
 
     @property
     def content(self) -> str:
@@ -52,7 +54,7 @@ class LabeledImage:
 
 def write_split(images: Iterable[LabeledImage], path: Path) -> None:
     listed = list(images)
-    columns = (*COLUMNS, "part") if any(image.part for image in listed) else COLUMNS
+    columns = (*COLUMNS, "part", "part_label") if any(image.part for image in listed) else COLUMNS
     with table_writer(path, columns, VERSION) as add:
         for image in listed:
             row = asdict(image)
@@ -80,6 +82,7 @@ def read_split(path: Path) -> list[LabeledImage]:
             label=int(row["label"]),
             split=row["split"],
             sha256=row["sha256"],
+            part_label=int(row["part_label"]) if row.get("part_label") in ("0", "1") else None,
             **{name: row.get(name, "") for name in optional},
         )
         for row in rows

@@ -7,6 +7,7 @@ from dataclasses import replace
 from fancnn.data.labeled_images import LabeledImage
 from fancnn.errors import UserError
 from fancnn.plurals import plural
+from fancnn.settings.choices import PartLabels
 from fancnn.settings.validation import validate_pattern
 
 
@@ -40,17 +41,27 @@ def names_in_paths(paths: Sequence[str], pattern: str, key: str) -> list[str]:
     return [name for name in names if name]
 
 
-def with_parts(images: Sequence[LabeledImage], pattern: str | None) -> list[LabeledImage]:
-    """Return the images with the part that `data.part` finds in their paths; as they are where it is None.
+def with_parts(
+    images: Sequence[LabeledImage], pattern: str | None, part_labels: PartLabels = PartLabels.same
+) -> list[LabeledImage]:
+    """Return the images with the part that `data.part` finds in their paths, and its label.
+
+    Args:
+        images: In class folders.
+        pattern: As in `names_in_paths`; None leaves the images as they are.
+        part_labels: Whether images of a part have one class, or are sorted one by one, so that a part is NG if one of
+            them is.
 
     Raises:
-        UserError: As `names_in_paths`; or if images of one part are in two classes, groups or splits.
+        UserError: As `names_in_paths`; or if images of one part are in two groups, splits or, with `same`, classes.
     """
     if pattern is None:
         return list(images)
     names = names_in_paths([image.path for image in images], pattern, "data.part")
-    named = [replace(image, part=name) for image, name in zip(images, names, strict=True)]
-    _refuse_two(named, pattern, "classes", lambda image: image.class_name, OF_TWO_CLASSES)
+    bad = {name for image, name in zip(images, names, strict=True) if image.label == 1}
+    named = [replace(image, part=name, part_label=int(name in bad)) for image, name in zip(images, names, strict=True)]
+    if part_labels == PartLabels.same:
+        _refuse_two(named, pattern, "classes", lambda image: image.class_name, OF_TWO_CLASSES)
     _refuse_two(named, pattern, "groups", lambda image: image.group, "A group (lot, panel, patient) holds whole parts")
     validate_parts_in_one_split(named, pattern)
     return named
@@ -71,9 +82,19 @@ def validate_parts_in_one_split(images: Sequence[LabeledImage], pattern: str) ->
     )
 
 
+def part_classes(images: Sequence[LabeledImage]) -> list[str]:
+    """Return the class that each image is divided by: of an image of a bad part the first NG class of that part."""
+    of_part: dict[str, str] = {}
+    for image in images:
+        if image.part and image.label == 1:
+            of_part.setdefault(image.part, image.class_name)
+    return [of_part.get(image.part, image.class_name) for image in images]
+
+
 OF_TWO_CLASSES = (
-    "A part is GO or NG as a whole: move all images of a bad part into its NG folder, those that do not show the "
-    r"defect, too. Where numbers begin again in each folder, take the folder into the name: data.part='[^/]+/part-\d+'"
+    "Where images are sorted one by one, and a part is NG if one of its images is: data.part_labels=any_ng. Where a "
+    "part is GO or NG as a whole, move all of its images into one folder. Where numbers begin again in each folder, "
+    r"take the folder into the name: data.part='[^/]+/part-\d+'"
 )
 
 

@@ -29,6 +29,7 @@ def predicted(
         label=image.label,
         group=image.group,
         part=image.part,
+        part_label=image.part_label,
         defect_type=image.defect_type,
         error=error,
         true_type=true_type,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fancnn.data.labeled_images import LabeledImage, read_split
-from fancnn.data.path_names import names_in_paths, validate_parts_in_one_split, with_parts
+from fancnn.data.path_names import names_in_paths, part_classes, validate_parts_in_one_split, with_parts
 from fancnn.data.split_rules import Split, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
-from fancnn.settings.choices import SplitMethod
+from fancnn.settings.choices import PartLabels, SplitMethod
 from fancnn.settings.validation import validate_grouping
 
 
@@ -25,6 +25,7 @@ class SplitPlan:
         seed: Decides the random methods.
         part: Regular expression on the relative path that names the part, where there are several images of one;
             they stay in one split.
+        part_labels: `same` or `any_ng`; see `with_parts`.
 
     Raises:
         ValueError: If there is no such method, or no group where it needs one, or it would divide parts.
@@ -37,9 +38,11 @@ class SplitPlan:
     split_file: str | Path | None = None
     seed: int = 0
     part: str | None = None
+    part_labels: str = PartLabels.same
 
     def __post_init__(self) -> None:
         SplitMethod.of("split_method", self.method)
+        PartLabels.of("part_labels", self.part_labels)
         validate_grouping(self.method, self.group, self.part)
 
     def assign(self, images: Sequence[LabeledImage]) -> list[LabeledImage]:
@@ -52,7 +55,7 @@ class SplitPlan:
             UserError: If the images cannot be split so, differ from `split_file`, or those of a part are in several
                 classes, groups or splits.
         """
-        assigned = self._assigned(with_parts(self._with_groups(images), self.part))
+        assigned = self._assigned(with_parts(self._with_groups(images), self.part, PartLabels(self.part_labels)))
         if self.part is not None:
             validate_parts_in_one_split(assigned, self.part)
         return assigned
@@ -74,7 +77,7 @@ class SplitPlan:
         return [replace(image, group=name) for image, name in zip(images, names, strict=True)]
 
     def _by_rule(self, images: Sequence[LabeledImage], test_fraction: float) -> list[LabeledImage]:
-        classes = [image.class_name for image in images]
+        classes = part_classes(images)
         fractions = {"val_fraction": self.val_fraction, "test_fraction": test_fraction}
         splits: list[Split]
         if self.method == "ordered":

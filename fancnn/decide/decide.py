@@ -27,7 +27,7 @@ from fancnn.errors import UserError
 from fancnn.files.atomic_files import remove, write_atomically
 from fancnn.files.run import BEST, Run
 from fancnn.files.run_folders import DECIDING, at_work
-from fancnn.metrics.parts import by_part, worst_places
+from fancnn.metrics.parts import by_part, worst_of_parts
 from fancnn.metrics.predictions import Prediction, columns, decided, with_truth, write_predictions
 from fancnn.metrics.prior_shift import mix_in_words
 from fancnn.metrics.thresholds import Thresholds
@@ -287,8 +287,7 @@ def fitted_calibration(
         parts: Of each image, where several are of one: it is fitted on the worst of each; None where each is one.
     """
     if parts is not None:
-        worst = worst_places(parts, logits)
-        logits, labels = np.asarray(logits)[worst], np.asarray(labels)[worst]
+        logits, labels = worst_of_parts(parts, logits, labels)
     fitted = fit(method, logits, labels)  # type: ignore[arg-type]  # limits have checked it
     if fitted.reason:
         say(f"calibration: {fitted.reason}")
@@ -329,7 +328,7 @@ def validate_images(decision: DecisionSettings, images: Sequence[LabeledImage]) 
 
 def _of_its_part(image: LabeledImage) -> LabeledImage:
     """Return an image as the part that it is of: a copy of one image of a part is no copy of the part."""
-    return replace(image, sha256="", pixel_sha256="") if image.part else image
+    return replace(image, label=image.part_label or 0, sha256="", pixel_sha256="") if image.part else image
 
 
 def chosen_split(decision: DecisionSettings) -> str | None:

@@ -17,6 +17,7 @@ from fancnn.files.plain_data import (
     mismatch,
     number,
     number_between,
+    one_of,
     optional,
     record,
     settings_of,
@@ -24,7 +25,7 @@ from fancnn.files.plain_data import (
     whole,
 )
 from fancnn.metrics.thresholds import Thresholds
-from fancnn.settings.choices import to_dict
+from fancnn.settings.choices import PartLabels, to_dict
 from fancnn.settings.groups import DecisionSettings, LineSettings, PreprocessSettings
 from fancnn.settings.validation import LEAST_MM, MOST_MM, validate_pattern
 
@@ -79,7 +80,10 @@ PREPROCESS = settings_of(PreprocessSettings)
 
 NETWORK = record({"_target_": text}, ("_target_",))
 INIT = record({"path": text, "epoch": optional(whole(0)), "task": text, "layers": TEXTS, "weights_sha256": text})
-TRAINED_WITH = record({"seed": whole(0), "model": record({"network": NETWORK}, ("network",))}, ("seed", "model"))
+DATA = record({"part_labels": one_of(*PartLabels)})
+TRAINED_WITH = record(
+    {"seed": whole(0), "model": record({"network": NETWORK}, ("network",)), "data": DATA}, ("seed", "model")
+)
 
 CLASSES = list_of(text, 1, MOST_CLASSES)
 
@@ -208,6 +212,11 @@ class CheckpointMetadata(StoredModelMetadata):
     @property
     def is_pretraining(self) -> bool:
         return self.task is not None
+
+    @property
+    def part_labels(self) -> PartLabels:
+        """Return how images of one part are labelled, as it was trained; in files of before there were no parts."""
+        return PartLabels(self.settings.get("data", {}).get("part_labels", PartLabels.same))
 
     @property
     def known_line(self) -> Mapping[str, Any] | None:

@@ -53,7 +53,7 @@ def evaluate_run(settings: EvaluateSettings) -> Evaluated:
         validate_split(known, table, model.metadata.split_sha256)
     root = Path(settings.data.root or model.metadata.root).expanduser()
     own = not elsewhere or (settings.split is not None and not has_splits(root))
-    images = _own_split(known, settings.split) if own else with_parts(_other_images(root, model, settings), model.part)
+    images = _own_split(known, settings.split) if own else _other_images(root, model, settings)
     files = model.score_files(root / image.path for image in images)
     scores = [replace(score, cells=None) for score in track(files, "scoring images", len(images))]  # maps are large
     if own:
@@ -142,6 +142,7 @@ def _other_images(root: Path, model: Model, settings: EvaluateSettings) -> list[
         for image in mapped
         if image.class_name in model.classes and settings.split in (None, image.split)
     ]
+    kept = with_parts(kept, model.part, model.metadata.part_labels)
     others = ", ".join(f"{name} ({count})" for name, count in strange.items())
     go, ng = [*strange, "OK", "bad"][:2]
     ng_class = next(name for name in model.classes if name != model.go_class)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fancnn.errors import UserError
 from fancnn.metrics.predictions import Prediction
@@ -40,17 +40,40 @@ def worst_places(parts: Sequence[str], scores: ArrayLike) -> list[int]:
     return list(worst.values())
 
 
+def worst_of_parts(
+    parts: Sequence[str], scores: ArrayLike, labels: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the highest score and the highest label of each part: a part is NG if one of its images is.
+
+    Args:
+        parts: As `worst_places` takes them, with `scores`.
+        scores: `(images,)`.
+        labels: `(images,)`, 0 GO and 1 NG.
+
+    Returns:
+        `(parts,)` each, in the order of first images.
+
+    Example:
+        >>> scores, labels = worst_of_parts(["a", "b", "a"], [0.1, 0.5, 0.3], [1, 0, 0])
+        >>> scores.tolist(), labels.tolist()
+        ([0.3, 0.5], [1.0, 0.0])
+    """
+    values, truth = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
+    return values[worst_places(parts, values)], truth[worst_places(parts, truth)]
+
+
 def by_part(rows: Iterable[Prediction]) -> list[Prediction]:
     """Return a row for each part, the parts in the order of their first images: that of its worst image.
 
     Of several images the row has the roles of all, and as its content what tells a copy of the part: the contents of
     all. Where one of them has no probability, or no label, the part has none either: its worst image may be that one.
+    Class and defect type are those of the worst of the images that have the part's label.
 
     Args:
         rows: Of images, all those of a part among them; rows of parts stay as they are.
 
     Raises:
-        UserError: If images of a part have different labels.
+        UserError: If images of a part have different labels, and no `part_label` says which is the part's.
     """
     members: dict[str | int, list[Prediction]] = {}
     for place, row in enumerate(rows):
@@ -113,22 +136,37 @@ def uneven_parts(parts: Iterable[str]) -> str:
 
 
 def _standing_for(images: Sequence[Prediction]) -> Prediction:
-    if len({image.label for image in images if image.label is not None}) > 1:
-        good, bad = (next(image.path for image in images if image.label == label) for label in (0, 1))
-        raise UserError(
-            f"the part {images[0].part} has images that are GO and images that are NG ({good}, {bad}): expected one "
-            "truth of a part. Where `part` means something else in this table, give the column another name"
-        )
+    label = _part_label(images)
     undecided = [image for image in images if image.probability is None]
-    place = worst_places(["part"] * len(images), [image.probability or 0.0 for image in images])[0]
-    worst = undecided[0] if undecided else images[place]
+    worst = undecided[0] if undecided else _worst(images)
+    shows = _worst([image for image in images if image.label == label] or images)  # what the part is, and why
     return replace(
         worst,
-        label=None if any(image.label is None for image in images) else worst.label,
+        label=label,
+        class_name=shows.class_name,
+        defect_type=shows.defect_type,
+        true_type=shows.true_type,
         sha256="",
         pixel_sha256=_content(images),
         seen=_seen(images),
     )
+
+
+def _worst(images: Sequence[Prediction]) -> Prediction:
+    return images[worst_places(["part"] * len(images), [image.probability or 0.0 for image in images])[0]]
+
+
+def _part_label(images: Sequence[Prediction]) -> int | None:
+    """Return the truth of a part: as the table states it, else that of its images; None where one is not known."""
+    labels = {image.label if image.part_label is None else image.part_label for image in images}
+    if {0, 1} <= labels:
+        good, bad = (next(image.path for image in images if image.label == label) for label in (0, 1))
+        raise UserError(
+            f"the part {images[0].part} has images that are GO and images that are NG ({good}, {bad}): expected one "
+            "truth of a part, or a column part_label that states it. Where `part` means something else in this table, "
+            "give the column another name"
+        )
+    return labels.pop() if len(labels) == 1 else None
 
 
 def _content(images: Sequence[Prediction]) -> str:

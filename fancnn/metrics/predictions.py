@@ -15,6 +15,7 @@ images (see `fancnn.metrics.prior_shift`); the column is there only if `predict`
 `probability` |
 | group, defect_type | as in `split.csv`, where known |
 | part | of which this is one of several images (cameras, sides, exposures), as in `split.csv` |
+| part_label | of that part: 0 GO, 1 NG; empty where the truth is not known. One image may be GO of a part that is NG |
 | part_decision | on that part: NG if one of its images is, else RECHECK if one is, else GO; empty where none is NG and
 one has no decision |
 | true_type | what the model calls the type of an NG image; empty where that is not known, or no type of the model |
@@ -74,7 +75,7 @@ REGION_COLUMNS = (
 )
 MM_COLUMNS = ("region_x_mm", "region_y_mm", "region_width_mm", "region_height_mm", "mm_per_pixel")
 LINE_COLUMN = "line_probability"
-PART_COLUMNS = ("part", "part_decision")
+PART_COLUMNS = ("part", "part_label", "part_decision")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Prediction:
     regions: tuple[DefectRegion, ...] | None = None
     mm_per_pixel: float | None = None
     part: str = ""
+    part_label: int | None = None
     part_decision: str = ""
 
     @property
@@ -246,24 +248,29 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _prediction(row: Mapping[str, str], place: str) -> Prediction:
-    label = row["label"].strip()
-    if label.lower() not in LABELS:
-        raise UserError(f"{place}: label={label[:40]!r} should be 0 (GO), 1 (NG) or empty")
     optional = (
         *("decision", "split", "group", "defect_type", "error", "true_type", "found_type"),
-        *("sha256", "pixel_sha256", "seen", "weights_sha256", *PART_COLUMNS),
+        *("sha256", "pixel_sha256", "seen", "weights_sha256", "part", "part_decision"),
     )
     return Prediction(
         path=row["path"],
         probability=_share(row, "probability", place),
         class_name=row.get("class", ""),
-        label=LABELS[label.lower()],
+        label=_label(row, "label", place),
+        part_label=_label(row, "part_label", place) if row.get("part") else None,
         type_share=_share(row, "type_share", place),
         line_probability=_share(row, LINE_COLUMN, place),
         regions=_regions(row, place),
         mm_per_pixel=_mm_per_pixel(row, place),
         **{name: row.get(name, "") for name in optional},
     )
+
+
+def _label(row: Mapping[str, str], column: str, place: str) -> int | None:
+    label = row.get(column, "").strip()
+    if label.lower() not in LABELS:
+        raise UserError(f"{place}: {column}={label[:40]!r} should be 0 (GO), 1 (NG) or empty")
+    return LABELS[label.lower()]
 
 
 def _share(row: Mapping[str, str], column: str, place: str) -> float | None:

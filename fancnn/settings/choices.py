@@ -71,6 +71,11 @@ class SplitMethod(Choice):
     grouped = "grouped"
 
 
+class PartLabels(Choice):
+    same = "same"
+    any_ng = "any_ng"
+
+
 class OnBadFile(Choice):
     error = "error"
     skip = "skip"

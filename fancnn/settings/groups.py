@@ -19,6 +19,7 @@ from fancnn.settings.choices import (
     Normalization,
     OnBadFile,
     OutputBias,
+    PartLabels,
     Resize,
     Sampler,
     SplitMethod,
@@ -191,6 +192,7 @@ class DataSettings(ImageSettings):
     masks: str | None = None
     mm_per_pixel: float | None = None  # absent from models that were kept before, as `masks`
     part: str | None = None  # likewise
+    part_labels: PartLabels = PartLabels.same
 
     def __post_init__(self) -> None:
         with collected() as check:
@@ -199,6 +201,11 @@ class DataSettings(ImageSettings):
             check(lambda: self._validate_fraction("test_fraction", "0.1"))
             check(lambda: validate_grouping(self.split_method, self.group, self.part))
             check(lambda: validate_mm_per_pixel(self.mm_per_pixel))
+            if self.part is None and self.part_labels != PartLabels.same:
+                raise UserError(
+                    f"part_labels={self.part_labels} is for parts of several images, and data.part names none: leave "
+                    r"it out, or say which part an image is of, e.g. data.part='part-\d+'"
+                )
 
     def validate_paths(self) -> None:
         with collected() as check:

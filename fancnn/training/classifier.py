@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fancnn.augmentation import Augment, Plant
 from fancnn.data.datasets import Batch, MaskedBatch
 from fancnn.images.preprocess import in_unit_range
-from fancnn.metrics.parts import worst_places
+from fancnn.metrics.parts import worst_of_parts
 from fancnn.model import Model
 from fancnn.networks.cell_network import cell_network, judged
 from fancnn.networks.outputs import logit_of_ng, probability_of_ng
@@ -112,8 +112,8 @@ class Classifier(TrainingModule):
             logits, labels = (torch.as_tensor(self.all_gather(tensor)).flatten() for tensor in (logits, labels))
         validate_finite("training", self.current_epoch + 1, self.model, logits)
         if split == "val" and self.val_parts is not None:  # a trainer may stop before the last batch
-            worst = worst_places(self.val_parts[: len(logits)], logits.cpu().numpy())
-            logits, labels = logits[worst], labels[worst]
+            worst = worst_of_parts(self.val_parts[: len(logits)], logits.cpu().numpy(), labels.cpu().numpy())
+            logits, labels = (torch.as_tensor(of_parts).to(logits) for of_parts in worst)
         scores = epoch_scores(logits, labels, F.binary_cross_entropy_with_logits, self.model.thresholds.upper)
         values = {f"{split}/{name}": value for name, value in scores.items()}
         if split == "train" and self.criteria:

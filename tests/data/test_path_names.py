@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from fancnn.data.labeled_images import LabeledImage
-from fancnn.data.path_names import names_in_paths, with_parts
+from fancnn.data.path_names import names_in_paths, part_classes, with_parts
 from fancnn.errors import UserError
+from fancnn.settings.choices import PartLabels
 
 
 def images_at(*paths: str, split: Sequence[str] = (), group: Sequence[str] = ()) -> list[LabeledImage]:
@@ -57,10 +58,20 @@ def test_a_part_in_two_classes_is_refused_with_both_ways_out() -> None:
     text = str(error.value)
     assert r"data.part='part-\\d+' puts images of several classes into one part: part-1" in text
     assert "(GO/part-1_cam1.png in GO, NG/part-1_cam1.png in NG), and 1 more part" in text
-    assert "move all images of a bad part into its NG folder" in text
+    assert "data.part_labels=any_ng" in text
+    assert "move all of its images into one folder" in text
     assert r"data.part='[^/]+/part-\d+'" in text
     names = [image.part for image in with_parts(images, r"[^/]+/part-\d+")]
     assert names == ["GO/part-1", "NG/part-1", "GO/part-2", "NG/part-2", "GO/part-3"]
+
+
+def test_a_part_may_be_ng_by_one_of_its_images() -> None:
+    images = images_at("GO/part-1_a.png", "hole/part-1_b.png", "scratch/part-1_c.png", "GO/part-2_a.png")
+    named = with_parts(images, r"part-\d+", PartLabels.any_ng)
+    assert [image.label for image in named] == [0, 1, 1, 0]
+    assert [image.part_label for image in named] == [1, 1, 1, 0]
+    assert part_classes(named) == ["hole", "hole", "hole", "GO"]
+    assert part_classes(images) == ["GO", "hole", "scratch", "GO"]
 
 
 def test_a_part_in_two_splits_or_groups_is_refused() -> None:

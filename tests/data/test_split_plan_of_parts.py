@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,23 @@ def test_no_part_is_in_two_splits(go: list[int], ng: list[int], seed: int, metho
     assert all(len(splits) == 1 for splits in splits_of(assigned))
     for split in ("train", "val", "test"):
         assert {image.label for image in assigned if image.split == split} == {0, 1}
+
+
+@given(SIZES, SIZES, st.integers(0, 3), st.sampled_from(["stratified", "grouped"]))
+def test_good_and_bad_parts_are_in_each_split_where_images_are_sorted_one_by_one(
+    go: list[int], ng: list[int], seed: int, method: str
+) -> None:
+    images = images_of(go, ng)
+    images += [replace(image, path=f"{image.path}.png", class_name="GO", label=0) for image in images if image.label]
+    plan = SplitPlan(
+        method, 0.2, 0.2, PART if method == "grouped" else None, seed=seed, part=PART, part_labels="any_ng"
+    )
+    assigned = plan.assign(images)
+    assert all(len(splits) == 1 for splits in splits_of(assigned))
+    for split in ("train", "val", "test"):
+        assert {image.part_label for image in assigned if image.split == split} == {0, 1}
+    for fold in crossed(assigned, 3, seed, grouped=False):
+        assert {image.part_label for image in fold if image.split == "test"} == {0, 1}
 
 
 @given(SIZES, SIZES, st.integers(0, 3))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fancnn.errors import UserError
-from fancnn.metrics.parts import by_part, images_of_parts, parts_in_words, uneven_parts, worst_places
+from fancnn.metrics.parts import by_part, images_of_parts, parts_in_words, uneven_parts, worst_of_parts, worst_places
 from fancnn.metrics.predictions import Prediction, with_part_decisions
 from fancnn.metrics.thresholds import Thresholds
 
@@ -91,6 +91,36 @@ def test_a_part_with_two_truths_is_refused_in_words() -> None:
     rows = [Prediction("GO/1", 0.5, label=0, part="p1"), Prediction("NG/1", 0.5, label=1, part="p1")]
     with pytest.raises(UserError, match=r"the part p1 has images that are GO and .* NG \(GO/1, NG/1\): expected one"):
         by_part(rows)
+
+
+def test_a_table_may_state_the_truth_of_a_part() -> None:
+    rows = [
+        Prediction("GO/1", 0.9, label=0, class_name="GO", part="p", part_label=1),
+        Prediction("NG/2", 0.2, label=1, class_name="NG", defect_type="chip", part="p", part_label=1),
+        Prediction("NG/3", 0.5, label=1, class_name="NG", defect_type="dent", part="p", part_label=1),
+    ]
+    (part,) = by_part(rows)
+    assert (part.path, part.probability, part.label, part.class_name, part.defect_type) == (
+        "GO/1",
+        0.9,
+        1,
+        "NG",
+        "dent",
+    )
+    assert by_part([part]) == [part]
+    (unknown,) = by_part([rows[1], replace(rows[2], label=None, part_label=None)])
+    assert unknown.label is None
+
+
+@given(SCORES)
+def test_a_part_is_ng_if_an_image_is(scores: list[tuple[str, float]]) -> None:
+    parts, values = [part for part, _ in scores], [score for _, score in scores]
+    labels = [int(score in (0.2, 0.5)) for score in values]
+    named = [part or place for place, part in enumerate(parts)]
+    expected = {name: max(label for label, own in zip(labels, named, strict=True) if own == name) for name in named}
+    worst, truth = worst_of_parts(parts, values, labels)
+    assert truth.tolist() == list(expected.values())
+    assert worst.tolist() == [values[place] for place in worst_places(parts, values)]
 
 
 def test_a_missing_image_is_noticed_by_the_others() -> None:

@@ -79,6 +79,27 @@ def test_columns_of_regions_are_there_only_where_a_network_has_cells(tmp_path: P
     assert second["region_boxes"] == "8,16 to 24,24 at 15.2,20: 0.93; 0,16 to 24,24 at 15.2,20: 0.6"
 
 
+def test_columns_of_parts_are_there_only_where_images_name_theirs(tmp_path: Path) -> None:
+    images = [
+        Prediction("a1", 0.1, "GO", label=0, part="a", part_label=1, part_decision="whatever"),
+        Prediction("a2", 0.9, "NG", label=1, part="a", part_label=1),
+        Prediction("b1", 0.1, "GO", part="b"),
+        Prediction("b2", None, part="b", error="cut off"),
+        Prediction("c", 0.9, "NG"),
+    ]
+    write_predictions(images, tmp_path / "t.csv")
+    read = read_predictions(tmp_path / "t.csv")
+    assert [row.part_decision for row in read] == ["NG", "NG", "", "", ""]
+    assert [replace(row, part_decision="") for row in read] == [replace(row, part_decision="") for row in images]
+    write_predictions(images[-1:], tmp_path / "t.csv")
+    assert "part" not in (tmp_path / "t.csv").read_text().splitlines()[0]
+    (tmp_path / "t.csv").write_text("path,label,probability,part,part_label\na,1,0.9,p,maybe\n")
+    with pytest.raises(UserError, match="line 2: part_label='maybe' should be 0"):
+        read_predictions(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_text("path,label,probability,part_label\na,1,0.9,of another program\n")
+    assert read_predictions(tmp_path / "t.csv")[0].part_label is None
+
+
 def test_regions_of_another_program_are_its_own_business(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label,probability,regions,mm_per_pixel\na,1,0.9,north,?\n")
     (row,) = read_predictions(tmp_path / "t.csv")

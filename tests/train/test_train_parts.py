@@ -113,6 +113,29 @@ def test_the_epoch_the_calibration_and_the_threshold_are_chosen_by_parts(part_ru
         assert 2 * found / (called + sum(row.label or 0 for row in worst)) <= best + 1e-9
 
 
+def test_images_that_are_sorted_one_by_one_teach_by_themselves_and_are_judged_by_part(
+    part_images: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(part_images, tmp_path / "images")
+    for path in [*root.glob("NG/*/*.png")]:
+        if not path.stem.endswith("cam1"):  # one image of each bad part stays
+            path.rename(root / "GO" / path.name)
+    settings = [*SMALL, "report=false", f"data.root={root}", "data.test_fraction=0.3", PART]
+    with pytest.raises(UserError, match="puts images of several classes into one part: part-040"):
+        train(compose_train(tmp_path / "run", *settings))
+    train(compose_train(tmp_path / "run", *settings, "data.part_labels=any_ng"))
+    of = json.loads((tmp_path / "run/metrics.json").read_text())["splits"]["test"]
+    assert [of[name] for name in ("images", "parts", "go", "ng")] == [63, 21, 12, 9]
+    assert sum(item["ng_parts"] for item in of["by_type"]) == 9
+    rows = of_split(tmp_path / "run", "test")
+    assert Counter((row.label, row.part_label) for row in rows) == {(0, 0): 36, (0, 1): 18, (1, 1): 9}
+    given = [f"run={tmp_path / 'run'}", f"data.root={root}", f"output_dir={tmp_path / 'out'}", "device=cpu"]
+    splits = evaluate_run(compose_command("evaluate", EvaluateSettings, *given)).splits
+    assert [splits["all"][name] for name in ("images", "parts", "go", "ng")] == [210, 70, 40, 30]
+    with pytest.raises(UserError, match=r"data\.part_labels=any_ng is for parts of several images"):
+        compose_train(tmp_path / "other", "data.part_labels=any_ng", f"data.root={root}")
+
+
 def test_the_table_says_what_the_part_is_decided(part_run: Path) -> None:
     lower = json.loads((part_run / "metrics.json").read_text())["thresholds"][0]
     rows = read_predictions(part_run / "predictions.csv")
