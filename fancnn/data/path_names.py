@@ -94,7 +94,7 @@ def part_classes(images: Sequence[LabeledImage]) -> list[str]:
 OF_TWO_CLASSES = (
     "Where images are sorted one by one, and a part is NG if one of its images is: data.part_labels=any_ng. Where a "
     "part is GO or NG as a whole, move all of its images into one folder. Where numbers begin again in each folder, "
-    r"take the folder into the name: data.part='[^/]+/part-\d+'"
+    r"""take the folder into the name: 'data.part="[^/]+/part-\d+"'"""
 )
 
 

@@ -78,7 +78,7 @@ def by_part(rows: Iterable[Prediction]) -> list[Prediction]:
     members: dict[str | int, list[Prediction]] = {}
     for place, row in enumerate(rows):
         members.setdefault(row.part or place, []).append(row)
-    return [images[0] if len(images) == 1 else _standing_for(images) for images in members.values()]
+    return [_alone(*images) if len(images) == 1 else _standing_for(images) for images in members.values()]
 
 
 def images_of_parts(parts: Iterable[Prediction], rows: Iterable[Prediction]) -> list[Prediction]:
@@ -135,6 +135,10 @@ def uneven_parts(parts: Iterable[str]) -> str:
     )
 
 
+def _alone(image: Prediction) -> Prediction:
+    return image if image.part_label is None else replace(image, label=image.part_label)
+
+
 def _standing_for(images: Sequence[Prediction]) -> Prediction:
     label = _part_label(images)
     undecided = [image for image in images if image.probability is None]
@@ -158,15 +162,14 @@ def _worst(images: Sequence[Prediction]) -> Prediction:
 
 def _part_label(images: Sequence[Prediction]) -> int | None:
     """Return the truth of a part: as the table states it, else that of its images; None where one is not known."""
-    labels = {image.label if image.part_label is None else image.part_label for image in images}
-    if {0, 1} <= labels:
-        good, bad = (next(image.path for image in images if image.label == label) for label in (0, 1))
+    path_of = {(image.label if image.part_label is None else image.part_label): image.path for image in images}
+    if {0, 1} <= path_of.keys():
         raise UserError(
-            f"the part {images[0].part} has images that are GO and images that are NG ({good}, {bad}): expected one "
-            "truth of a part, or a column part_label that states it. Where `part` means something else in this table, "
-            "give the column another name"
+            f"the part {images[0].part} is GO by {path_of[0]} and NG by {path_of[1]}: expected one truth of a part, or "
+            "a column part_label that states it. Where `part` means something else in this table, give the column "
+            "another name"
         )
-    return labels.pop() if len(labels) == 1 else None
+    return next(iter(path_of)) if len(path_of) == 1 else None
 
 
 def _content(images: Sequence[Prediction]) -> str:

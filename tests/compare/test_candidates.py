@@ -360,3 +360,46 @@ def test_the_surest_mistakes_come_first_among_changes_of_one_kind(tmp_path: Path
     assert [item.kind for item in found.flips] == sorted(
         (item.kind for item in found.flips), key=list(found.counts).index
     )
+
+
+def of_parts(rows: Sequence[Prediction], *, worst: int) -> list[Prediction]:
+    """Three images of each row as a part, of which one has its probability and the others less."""
+    return [
+        replace(
+            row,
+            path=f"{row.path}.{camera}",
+            part=row.path,
+            probability=(row.probability or 0) * (camera == worst),
+            sha256=f"{row.path}.{camera}",
+        )
+        for row in rows
+        for camera in range(3)
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_parts_are_matched_whichever_image_is_their_worst(known: bool, tmp_path: Path) -> None:
+    rows = rows_of(20)
+    first, second = of_parts(rows, worst=0), of_parts(rows, worst=2)
+    if not known:
+        second = [replace(row, sha256="") for row in second]
+    (found,) = against_first(tmp_path, first, second)
+    assert (found.images, found.noun, found.unit, found.flips, found.excluded) == (20, "part", "part", (), ())
+    assert found.new_escapes.parts == 10
+    if known:  # of a part with another image one does not know that it is the same
+        changed = [replace(second[0], sha256="other"), *second[1:]]
+        (found,) = against_first(tmp_path, first, changed)
+        assert (found.images, [item.reason for item in found.excluded]) == (19, ["B has no row of it"])
+
+
+def test_a_part_of_which_one_model_has_not_decided_an_image_is_not_compared(tmp_path: Path) -> None:
+    first = of_parts(rows_of(20), worst=1)
+    second = [replace(first[0], probability=None, error="cut off"), *first[1:]]
+    (found,) = against_first(tmp_path, first, second)
+    assert (found.images, [item.reason for item in found.excluded]) == (19, ["B has no probability of it (cut off)"])
+
+
+def test_models_of_parts_and_of_images_are_not_compared(tmp_path: Path) -> None:
+    parts = of_parts(rows_of(20), worst=0)
+    with pytest.raises(UserError, match=r"A\.csv decides on parts of several images \(data\.part\), and .*B\.csv on"):
+        against_first(tmp_path, parts, [replace(row, part="") for row in parts])

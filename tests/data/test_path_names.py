@@ -60,7 +60,7 @@ def test_a_part_in_two_classes_is_refused_with_both_ways_out() -> None:
     assert "(GO/part-1_cam1.png in GO, NG/part-1_cam1.png in NG), and 1 more part" in text
     assert "data.part_labels=any_ng" in text
     assert "move all of its images into one folder" in text
-    assert r"data.part='[^/]+/part-\d+'" in text
+    assert r"""'data.part="[^/]+/part-\d+"'""" in text
     names = [image.part for image in with_parts(images, r"[^/]+/part-\d+")]
     assert names == ["GO/part-1", "NG/part-1", "GO/part-2", "NG/part-2", "GO/part-3"]
 

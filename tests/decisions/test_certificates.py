@@ -280,3 +280,25 @@ def test_an_image_with_two_labels_is_said() -> None:
         certified([*rows, twice], 0.01).caveats
     )
     assert certified(rows, 0.01).caveats == ()
+
+
+def test_of_several_images_of_a_part_the_worst_is_counted() -> None:
+    parts = table(299)
+    images = [
+        replace(row, path=f"{row.path}/{camera}", part=row.path, probability=(row.probability or 0) * (camera == 1))
+        for row in parts
+        for camera in range(3)
+    ]
+    of_parts, alone = certified(images, 0.01), certified(parts, 0.01)
+    assert (of_parts.granted, of_parts.ng, of_parts.go) == (True, 299, 200)
+    assert (of_parts.thresholds, of_parts.statement) == (alone.thresholds, alone.statement)
+    assert (
+        "of 499 parts in 1,497 images the worst image of a part decides: it holds for parts of" in of_parts.caveats[0]
+    )
+    unread = [replace(row, probability=None) if row.path == "ng/0/2" else row for row in images]
+    refused = certified(unread, 0.01)
+    assert (refused.granted, refused.ng, refused.excluded.without_probability) == (False, 298, 1)
+    assert "optimistic: 1 NG parts have no probability and do not count; hard ones may be among them" in refused.caveats
+    seen = [replace(row, seen="weights" if row.path == "go/7/0" else "none") for row in images]
+    assert certified(seen, 0.01).statement.startswith("1 of 499 parts have trained the model's weights")
+    assert certified(seen, 0.01, exclude_seen=True).go == 199

@@ -42,6 +42,13 @@ def test_a_file_of_before_maps_were_in_it_gives_none() -> None:
     assert replace(FACTS, has_cells=True).tensors == ["probability", "logit", "pixels", "type_shares", "cells"]
 
 
+def test_a_file_of_before_parts_had_several_images_decides_on_single_ones() -> None:
+    plain = json.loads(replace(FACTS, part=r"part-\d+").as_text())
+    assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").part == r"part-\d+"
+    del plain["part"]
+    assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").part is None
+
+
 def test_keys_of_a_later_fancnn_with_the_same_format_are_passed_over() -> None:
     later = json.dumps({**json.loads(FACTS.as_text()), "mood": "good"})
     assert ExportMetadata.from_text(later, "x.onnx").classes == FACTS.classes
@@ -61,6 +68,7 @@ def test_a_file_of_another_program_is_refused(text: str | None) -> None:
         ({"thresholds": None}, "x.onnx is damaged"),
         ({"cell_threshold": 2}, "x.onnx is damaged: cell_threshold: expected a number from 0 to 1, got 2"),
         ({"mm_per_pixel": 0}, "x.onnx is damaged: mm_per_pixel: expected a number from 1e-06 to 10000, got 0"),
+        ({"part": "("}, r"x.onnx is damaged: part='\(' is no regular expression"),
         ({"has_cells": "yes"}, "x.onnx is damaged: has_cells: expected true or false, got 'yes'"),
     ],
 )

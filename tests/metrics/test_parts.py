@@ -89,8 +89,10 @@ def test_a_copy_of_a_part_has_the_same_content_whatever_its_order_and_names() ->
 
 def test_a_part_with_two_truths_is_refused_in_words() -> None:
     rows = [Prediction("GO/1", 0.5, label=0, part="p1"), Prediction("NG/1", 0.5, label=1, part="p1")]
-    with pytest.raises(UserError, match=r"the part p1 has images that are GO and .* NG \(GO/1, NG/1\): expected one"):
-        by_part(rows)
+    stated = [replace(row, label=1, part_label=row.label) for row in rows]
+    for contradicting in (rows, stated):
+        with pytest.raises(UserError, match=r"^the part p1 is GO by GO/1 and NG by NG/1: expected one truth of a part"):
+            by_part(contradicting)
 
 
 def test_a_table_may_state_the_truth_of_a_part() -> None:
@@ -108,6 +110,7 @@ def test_a_table_may_state_the_truth_of_a_part() -> None:
         "dent",
     )
     assert by_part([part]) == [part]
+    assert by_part(rows[:1])[0].label == 1
     (unknown,) = by_part([rows[1], replace(rows[2], label=None, part_label=None)])
     assert unknown.label is None
 

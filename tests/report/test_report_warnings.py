@@ -127,3 +127,15 @@ def test_what_went_wrong_in_training_is_told_from_its_course_or_by_the_run_itsel
 def test_parts_more_apart_than_chance_are_told(tmp_path: Path) -> None:
     rows = [*rows_of(200, split="val", shift=8), *rows_of(200, seed=2, shift=0)]
     assert "more apart than chance explains" in said(of_run(write_run(tmp_path / "run", rows), None, None))
+
+
+def test_parts_of_several_images_are_counted_as_such(tmp_path: Path) -> None:
+    rows = [
+        replace(row, path=f"{row.path}.{camera}", part=row.path) for row in rows_of(40) for camera in ("left", "right")
+    ]
+    material = of_run(write_run(tmp_path / "run", rows), None, None)
+    assert "(40 parts in 80 images, 20 GO and 20 NG)" in rests_on(material)
+    assert "Parts have" not in said(material)
+    missing = of_run(write_run(tmp_path / "less", rows[:-1]), None, None)
+    text = "Parts have 1 to 2 images (NG/stain/039.png has 1): one may be missing, and a defect with it, or two parts"
+    assert text in said(missing)

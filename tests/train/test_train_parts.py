@@ -113,6 +113,7 @@ def test_the_epoch_the_calibration_and_the_threshold_are_chosen_by_parts(part_ru
         assert 2 * found / (called + sum(row.label or 0 for row in worst)) <= best + 1e-9
 
 
+@pytest.mark.slow
 def test_images_that_are_sorted_one_by_one_teach_by_themselves_and_are_judged_by_part(
     part_images: Path, tmp_path: Path
 ) -> None:
@@ -145,7 +146,7 @@ def test_the_table_says_what_the_part_is_decided(part_run: Path) -> None:
         assert row.part_decision == ("NG" if (worst[row.part].probability or 0) > lower else "GO")
 
 
-@pytest.mark.parametrize("model", ["run", "exported"])
+@pytest.mark.parametrize("model", ["run", pytest.param("exported", marks=pytest.mark.slow)])
 def test_predict_decides_parts_with_their_images_one_after_the_other(
     model: str, part_run: Path, part_images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -224,6 +225,7 @@ def test_an_evaluation_of_another_folder_is_of_its_parts(part_run: Path, tmp_pat
         evaluate_run(compose_command("evaluate", EvaluateSettings, *given))
 
 
+@pytest.mark.slow
 def test_the_report_says_that_it_is_of_parts(part_run: Path, tmp_path: Path) -> None:
     given = [f"run={part_run}", f"output={tmp_path / 'report.html'}", f"output_dir={tmp_path}"]
     text = report(compose_command("report", ReportSettings, *given)).read_text()
@@ -244,6 +246,7 @@ def test_thresholds_are_chosen_again_by_parts(part_run: Path, tmp_path: Path) ->
     }
 
 
+@pytest.mark.slow
 def test_models_of_parts_are_compared_and_joined(part_run: Path, part_images: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     split = f"data.split_file={part_run / 'split.csv'}"
@@ -283,17 +286,6 @@ def test_a_smaller_network_is_judged_by_parts(part_run: Path, tmp_path: Path) ->
     assert first["tuned"]["escapes"] == json.loads((part_run / "metrics.json").read_text())["splits"]["val"]["escapes"]
     wrong = second["pruned"]["escapes"] + second["pruned"]["overkills"]
     assert round(14 * (1 - second["pruned"]["accuracy"])) == wrong, "of 14 parts, not of 42 images"
-
-
-def test_models_of_parts_and_of_images_are_not_compared(part_run: Path, part_images: Path, tmp_path: Path) -> None:
-    alone = tmp_path / "alone"
-    split = f"data.split_file={part_run / 'split.csv'}"
-    train(compose_train(alone, *SMALL, "report=false", f"data.root={part_images}", split))
-    given = [f"runs=[{part_run},{alone}]", f"output={tmp_path / 'compared'}", f"output_dir={tmp_path / 'compared'}"]
-    with pytest.raises(
-        UserError, match=r"run decides on parts of several images \(data\.part\), and .*alone on single"
-    ):
-        compare(compose_command("compare", CompareSettings, *given))
 
 
 def test_a_promise_that_takes_more_parts_is_refused_before_the_training(
