@@ -114,6 +114,7 @@ class Model(nn.Module):
         mm_per_pixel: Millimetres of the part that a pixel of the stored images shows; None where not known.
         part: Regular expression that finds in a relative path which part the image is of, where there are several of
             one and the worst decides; None where each image is a part.
+        part_images: How many images each part had in training; None where their numbers differed, or each is a part.
 
     Attributes:
         gate: Lets images in that are within the limits, and no more at once than there is room for.
@@ -139,9 +140,11 @@ class Model(nn.Module):
         cell_threshold: float = CELL_THRESHOLD,
         mm_per_pixel: float | None = None,
         part: str | None = None,
+        part_images: int | None = None,
     ) -> None:
         super().__init__()
-        self.cell_threshold, self.mm_per_pixel, self.part = cell_threshold, mm_per_pixel, part
+        self.cell_threshold, self.mm_per_pixel = cell_threshold, mm_per_pixel
+        self.part, self.part_images = part, part_images
         self.network = network.to(memory_format=torch.channels_last)  # as `preprocess` gives the images
         self.preprocess = preprocess
         self.classes = tuple(classes)

@@ -169,6 +169,7 @@ class StoredModelMetadata(ModelMetadata):
         mm_per_pixel: Of the stored images; None where not known.
         part: Regular expression that names the part in an image's path, where thresholds are of parts of several
             images; None where they are of images, and before.
+        part_images: How many images each part had in training; None where their numbers differed, and before.
     """
 
     preprocess: Annotated[Mapping[str, Any], PREPROCESS] = field(default_factory=dict)
@@ -177,6 +178,7 @@ class StoredModelMetadata(ModelMetadata):
     cell_threshold: Annotated[float, number_between(0, 1)] = CELL_THRESHOLD
     mm_per_pixel: Annotated[float | None, optional(number_between(LEAST_MM, MOST_MM))] = None
     part: Annotated[str | None, optional(_pattern)] = None
+    part_images: Annotated[int | None, optional(whole(1))] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +230,7 @@ class CheckpointMetadata(StoredModelMetadata):
         null_says_something = ("epoch", "decision_split", "decision_rule")
         of_an_inspector = (
             *("classes", "go_class", "outputs", "thresholds", "calibration", "decision_split"),
-            *("cell_threshold", "mm_per_pixel", "part"),
+            *("cell_threshold", "mm_per_pixel", "part", "part_images"),
         )
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {

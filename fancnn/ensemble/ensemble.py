@@ -160,6 +160,7 @@ def _joined(models: Sequence[Model]) -> Model:
         calibration=replace(UNCALIBRATED, ng_rate=_mean_rate(models)),
         metadata=replace(first.metadata, network=config, outputs=list(names), epoch=None, backbones=_backbones(models)),
         part=first.part,
+        part_images=first.part_images if len({model.part_images for model in models}) == 1 else None,
         mm_per_pixel=first.mm_per_pixel if len({model.mm_per_pixel for model in models}) == 1 else None,
         seen_images=NOTHING_SEEN.merged(
             *(model.seen_images.without("thresholds") for model in models)
@@ -234,6 +235,7 @@ def _save(path: Path, model: Model, facts: Mapping[str, Any]) -> None:
         cell_threshold=model.cell_threshold,
         mm_per_pixel=model.mm_per_pixel,
         part=model.part,
+        part_images=model.part_images,
         calibration=model.calibration.to_dict(),
         seen=model.seen_images.to_dict(),
         versions=versions(),

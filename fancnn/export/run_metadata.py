@@ -26,6 +26,7 @@ def described(model: Model, checkpoint: Path, format: str) -> ExportMetadata:
         cell_threshold=model.cell_threshold,
         mm_per_pixel=model.mm_per_pixel,
         part=model.part,
+        part_images=model.part_images,
         calibration=model.calibration.to_dict(),
         weights_sha256=weights_hash(model.network.state_dict()),
         checkpoint_sha256=hashlib.sha256(checkpoint.read_bytes()).hexdigest(),

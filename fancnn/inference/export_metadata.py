@@ -23,6 +23,7 @@ format version 2:
 | cell_threshold | P(NG) above which cells are boxed as the defect; absent before |
 | mm_per_pixel | millimetres of the part that a pixel of the stored images shows; null where not known, absent before |
 | part | the regular expression that names the part of an image, where thresholds are of parts; null, or absent before |
+| part_images | how many images each part had in training; null where their numbers differed, absent before |
 | opset | of ONNX; null in other formats |
 | versions | of fancnn and torch, and of what wrote the file |
 | sealed | true: the file has a seal (see `fancnn.files.seals`), without which it is damaged; absent before |

@@ -152,6 +152,11 @@ class ExportedModel:
         """Return the regular expression that names the part of an image; None where each image is a part."""
         return self.facts.part
 
+    @property
+    def part_images(self) -> int | None:
+        """Return how many images each part had in training; None where their numbers differed, or each is a part."""
+        return self.facts.part_images
+
     def score(self, images: Sequence[NDArray[np.uint8]]) -> Found:
         """Return P(NG) and decisions for decoded images.
 

@@ -118,6 +118,17 @@ def parts_in_words(parts: Iterable[str]) -> str:
     )
 
 
+def images_of_each(parts: Iterable[str]) -> int | None:
+    """Return how many images each part has; None where their numbers differ, or images name no parts.
+
+    Example:
+        >>> images_of_each(["a", "b", "b", "a"]), images_of_each(["a", "b", "b"]), images_of_each(["", ""])
+        (2, None, None)
+    """
+    sizes = set(Counter(part for part in parts if part).values())
+    return sizes.pop() if len(sizes) == 1 else None
+
+
 def uneven_parts(parts: Iterable[str]) -> str:
     """Return what it may mean that parts have different numbers of images; empty where all have as many.
 

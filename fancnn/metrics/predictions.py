@@ -17,7 +17,7 @@ images (see `fancnn.metrics.prior_shift`); the column is there only if `predict`
 | part | of which this is one of several images (cameras, sides, exposures), as in `split.csv` |
 | part_label | of that part: 0 GO, 1 NG; empty where the truth is not known. One image may be GO of a part that is NG |
 | part_decision | on that part: NG if one of its images is, else RECHECK if one is, else GO; empty where none is NG and
-one has no decision |
+one has no decision, or `predict` misses one that parts had in training |
 | true_type | what the model calls the type of an NG image; empty where that is not known, or no type of the model |
 | found_type | the likeliest type, were the image NG; `predict` leaves it out where it decides GO |
 | type_share | the share of P(NG) that this type has: its own probability is `probability * type_share` |
@@ -216,12 +216,19 @@ def write_predictions(predictions: Iterable[Prediction], path: Path) -> None:
             add(row)
 
 
-def with_part_decisions(rows: Iterable[Prediction]) -> list[Prediction]:
-    """Return the rows of images with the decisions on their parts; those without a part have none."""
+def with_part_decisions(rows: Iterable[Prediction], expected: int | None = None) -> list[Prediction]:
+    """Return the rows of images with the decisions on their parts; those without a part have none.
+
+    Args:
+        rows: Of images, all those of a part among them.
+        expected: How many images a part has; one that has fewer is NG or has no decision. None where that is not known.
+    """
     listed = list(rows)
     decisions: dict[str, list[str]] = defaultdict(list)
     for row in listed:
         decisions[row.part].append(row.decision)
+    for made in decisions.values():
+        made.extend([""] * ((expected or 0) - len(made)))  # an image that is missing has no decision
     of_part = {part: worst_decision(made) or "" for part, made in decisions.items() if part}
     return [replace(row, part_decision=of_part.get(row.part, "")) for row in listed]
 

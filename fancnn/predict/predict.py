@@ -19,7 +19,7 @@ from fancnn.metrics.parts import parts_in_words, uneven_parts
 from fancnn.metrics.predictions import FileScore, Prediction, TypeGuess, prediction_writer, with_part_decisions
 from fancnn.metrics.prior_shift import at_prior, mix_in_words
 from fancnn.metrics.thresholds import DECISIONS, Decision, Thresholds
-from fancnn.plurals import plural
+from fancnn.plurals import agreeing, plural
 from fancnn.predict.drawn_images import DrawnImages
 from fancnn.predict.settings import PredictSettings
 from fancnn.system.console import say, track
@@ -49,6 +49,9 @@ class Inspector(Protocol):
 
     @property
     def part(self) -> str | None: ...
+
+    @property
+    def part_images(self) -> int | None: ...
 
     @property
     def calibration_ng_rate(self) -> float | None: ...
@@ -89,6 +92,7 @@ def predict(settings: PredictSettings) -> Counts:
     scale = settings.mm_per_pixel or model.mm_per_pixel if model.has_cells else None
     paths, weights = input_files(settings.input), model.weights_sha256
     paths, parts = _by_part(paths, settings, model)
+    expected = model.part_images if settings.part is None else None
     drawn = DrawnImages(settings.drawn, paths, model.gate) if settings.drawn else None
     columns = {"types": model.has_types, "regions": model.has_cells, "mm": scale is not None}
     with prediction_writer(output, **columns, line=rates is not None, parts=bool(parts)) as add:
@@ -98,7 +102,7 @@ def predict(settings: PredictSettings) -> Counts:
             for score, part in zip(scores, parts or [""] * len(paths), strict=True)
         )
         for part, images in groupby(rows, key=lambda row: row.part):
-            for row in with_part_decisions(images) if part else images:  # in memory are the rows of one part
+            for row in with_part_decisions(images, expected) if part else images:  # in memory are the rows of one part
                 add(row)
                 if drawn is not None and row.regions:
                     drawn.add(Path(row.path), row.regions, scale)
@@ -118,7 +122,12 @@ def predict(settings: PredictSettings) -> Counts:
         named = ", ".join(f"{counts.parts[name]} {name}" for name in possible)
         none = f", {counts.parts['']} have no decision" if counts.parts[""] else ""
         say(f"{parts_in_words(parts)}: {named}{none} (part_decision)")
-        if uneven := uneven_parts(parts):
+        if expected is not None and (fewer := [part for part, size in Counter(parts).items() if size < expected]):
+            say(
+                f"warning: {plural(len(fewer), 'part')} {agreeing(len(fewer), 'has')} fewer images than the {expected} "
+                f"of each part in training, e.g. {fewer[0]}: NG, or no decision, since the defect may be on another"
+            )
+        elif uneven := uneven_parts(parts):
             say(f"warning: {uneven}")
     if counts.types:
         say("NG by likeliest type: " + ", ".join(f"{count} {name}" for name, count in counts.types.most_common()))

@@ -14,6 +14,7 @@ A checkpoint is a Lightning checkpoint (weights, optimizer, loops: all that resu
 | thresholds | lower and upper (version 1 had one `threshold`) |
 | cell_threshold, mm_per_pixel | P(NG) above which cells are boxed as the defect, and a pixel's size; may be absent |
 | part | the regular expression that names the part of an image, where the thresholds are of parts; may be absent |
+| part_images | how many images each part had in training; absent where their numbers differed, and before |
 | calibration | as `Calibration.to_dict` gives it (version 1 had none; before 4 neither `ng_rate` nor `platt`) |
 | decision, decision_split, line | what the thresholds were chosen for, on which split, for which line; absent before |
 | decision_rule | the rule, by the keys of `decision`; null where none can choose again, absent before |
@@ -113,6 +114,7 @@ def describe(
         cell_threshold=model.cell_threshold,
         mm_per_pixel=model.mm_per_pixel,
         part=model.part,
+        part_images=model.part_images,
         calibration=model.calibration.to_dict(),
         root=str(root.resolve()),
         split_sha256=split_sha256,
@@ -233,6 +235,7 @@ def load(
             cell_threshold=metadata.cell_threshold,
             mm_per_pixel=metadata.mm_per_pixel,
             part=metadata.part,
+            part_images=metadata.part_images,
             metadata=metadata,
             seen_images=seen_by(path, metadata),
             image_limits=image_limits,

@@ -75,7 +75,7 @@ class Routes:
             status = 200
             answer: Answer = {
                 "images": images,
-                "part": None if part is None else decided_part(part, images),
+                "part": None if part is None else decided_part(part, images, service.inspector.model.part_images),
                 "thresholds": list(service.inspector.model.facts.thresholds),
                 "model": metrics.model,
                 "model_sha256": metrics.sha256,
@@ -125,6 +125,7 @@ class Routes:
             "cell_threshold": facts.cell_threshold,
             "mm_per_pixel": facts.mm_per_pixel,
             "part": facts.part,
+            "part_images": facts.part_images,
             "weights_sha256": facts.weights_sha256,
             "checkpoint_sha256": facts.checkpoint_sha256,
             "versions": facts.versions,

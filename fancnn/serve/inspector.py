@@ -126,13 +126,19 @@ class Inspector:
         return {"png": heat_png(heat), "greatest_fall": float(heat.max())}
 
 
-def decided_part(name: str, images: Sequence[ImageAnswer]) -> PartAnswer:
+def decided_part(name: str, images: Sequence[ImageAnswer], expected: int | None) -> PartAnswer:
     """Return the decision on a part, which is that on the worst of its images.
 
     Args:
         name: Of the part.
         images: At least one, all that there are of it.
+        expected: How many images a part has; None where that is not known.
+
+    Raises:
+        Refused: 422 for fewer images than that: the defect may be on another.
     """
+    if expected is not None and len(images) < expected:
+        raise Refused(422, f"{plural(len(images), 'image')} of the part: expected {expected}, as in training")
     (worst,) = worst_places([name] * len(images), [image["probability"] for image in images])
     image = images[worst]
     return {

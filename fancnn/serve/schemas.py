@@ -123,7 +123,8 @@ class ModelFacts(TypedDict):
     """The file that decides, and what it says of itself.
 
     `part` is the expression that named parts in the paths of its training images where thresholds are of parts of
-    several images; null where they are of single images.
+    several images; null where they are of single images. `part_images` is how many images each of these had; a part
+    with fewer is not decided. Null where their numbers differed.
     """
 
     file: str
@@ -141,6 +142,7 @@ class ModelFacts(TypedDict):
     cell_threshold: float
     mm_per_pixel: float | None
     part: str | None
+    part_images: int | None
     weights_sha256: str
     checkpoint_sha256: str
     versions: dict[str, str]

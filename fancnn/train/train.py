@@ -38,6 +38,7 @@ from fancnn.files import run_folders
 from fancnn.files.atomic_files import atomic_file
 from fancnn.files.run import Run
 from fancnn.files.tables import table_writer
+from fancnn.metrics.parts import images_of_each
 from fancnn.metrics.predictions import Prediction, TypeGuess, write_predictions
 from fancnn.model import Model
 from fancnn.plurals import plural
@@ -114,6 +115,7 @@ def train(
     batch = min(settings.data.batch_size, len(data.images_of("train")))
     assembly.validate_memory(settings.model.network, len(data.outputs), batch)
     fresh = assembly.model(built, data.classes, data.class_counts(), data.outputs)
+    fresh.part_images = images_of_each(image.part for image in data.images)
     if weights is not None:
         fresh.network.load_state_dict(weights)
     metadata = checkpoints.describe(settings, fresh, data.root, split_hash(data.images))

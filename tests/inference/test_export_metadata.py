@@ -43,10 +43,12 @@ def test_a_file_of_before_maps_were_in_it_gives_none() -> None:
 
 
 def test_a_file_of_before_parts_had_several_images_decides_on_single_ones() -> None:
-    plain = json.loads(replace(FACTS, part=r"part-\d+").as_text())
-    assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").part == r"part-\d+"
-    del plain["part"]
-    assert ExportMetadata.from_text(json.dumps(plain), "x.onnx").part is None
+    plain = json.loads(replace(FACTS, part=r"part-\d+", part_images=4).as_text())
+    found = ExportMetadata.from_text(json.dumps(plain), "x.onnx")
+    assert (found.part, found.part_images) == (r"part-\d+", 4)
+    del plain["part"], plain["part_images"]
+    found = ExportMetadata.from_text(json.dumps(plain), "x.onnx")
+    assert (found.part, found.part_images) == (None, None)
 
 
 def test_keys_of_a_later_fancnn_with_the_same_format_are_passed_over() -> None:

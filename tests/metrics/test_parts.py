@@ -63,6 +63,9 @@ def test_a_part_of_which_an_image_is_not_known_is_not_known() -> None:
     assert (third.probability, third.label) == (0.9, None)
     # one NG image is enough for a decision; without one, that which is missing may be it
     assert [row.part_decision for row in with_part_decisions(rows)] == ["", "", "NG", "NG", "NG", "NG"]
+    for expected, decision in ((1, "GO"), (2, "")):  # and so may one that is not there
+        assert with_part_decisions(rows[:1], expected)[0].part_decision == decision
+        assert {row.part_decision for row in with_part_decisions(rows[4:5], expected)} == {"NG"}
 
 
 def test_what_a_model_has_seen_of_a_part_is_what_it_has_seen_of_any_of_its_images() -> None:

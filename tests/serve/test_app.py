@@ -30,7 +30,8 @@ from fancnn.inference.exported_model import ExportedModel
 from fancnn.metrics.prior_shift import at_prior
 from fancnn.model import Model
 from fancnn.serve.app import Routes, server_app
-from fancnn.serve.inspector import Inspector
+from fancnn.serve.inspector import Inspector, decided_part
+from fancnn.serve.request_validation import Refused
 from fancnn.serve.serve import application
 from fancnn.serve.service import Service
 from fancnn.serve.settings import ServeSettings
@@ -118,11 +119,19 @@ def test_images_of_one_part_are_decided_by_the_worst(client: Make, image_folder:
     alone = service.post("/predict?part=C", content=content, headers=PNG).json()["part"]
     assert (alone["decision"], alone["worst"]) == ("NG", 0)
     assert service.post("/predict", files=form).json()["part"] is None
-    assert service.get("/model").json()["part"] is None
+    assert [service.get("/model").json()[name] for name in ("part", "part_images")] == [None, None]
     for name in ("", "x" * 201):
         refused = service.post("/predict", params={"part": name}, content=content, headers=PNG)
         assert refused.status_code == 422
         assert refused.json()["reason"].startswith("query.part: String should have at ")
+
+
+def test_a_part_with_fewer_images_than_in_training_is_not_decided() -> None:
+    image: Any = {"decision": "GO", "probability": 0.1, "line_probability": None}
+    assert decided_part("A", [image] * 4, 4)["decision"] == "GO"
+    with pytest.raises(Refused, match="^3 images of the part: expected 4, as in training$") as refused:
+        decided_part("A", [image] * 3, 4)
+    assert refused.value.status == 422
 
 
 REFUSED: list[tuple[str, dict[str, Any], int, str]] = [

@@ -98,7 +98,7 @@ def test_scores_counts_and_intervals_are_of_parts(part_run: Path) -> None:
 
 def test_the_epoch_the_calibration_and_the_threshold_are_chosen_by_parts(part_run: Path) -> None:
     model, metrics = fancnn.load(part_run), json.loads((part_run / "metrics.json").read_text())
-    assert model.part == r"part-\d+"
+    assert (model.part, model.part_images) == (r"part-\d+", 3)
     worst = list(worst_of(of_split(part_run, "val")).values())
     assert model.calibration.ng_rate == sum(row.label or 0 for row in worst) / len(worst)
     with (part_run / "metrics.csv").open() as file:
@@ -174,10 +174,11 @@ def test_predict_decides_parts_with_their_images_one_after_the_other(
         part: decision for part, decision in known.items() if part not in changed
     }
     assert found["part-003"] == ("NG" if any(row.decision == "NG" for row in rows if row.part == "part-003") else "")
+    assert found["part-005"] == ("NG" if any(row.decision == "NG" for row in rows if row.part == "part-005") else "")
     assert (counts.parts.total(), counts.unread) == (70, 1)
     printed = capsys.readouterr().out
     assert "70 parts of 2 to 3 images: " in printed
-    assert "warning: parts have 2 to 3 images (part-005 has 2): one may be missing" in printed
+    assert "warning: 1 part has fewer images than the 3 of each part in training, e.g. part-005: NG, or no" in printed
 
 
 def test_an_expression_of_ones_own_names_the_parts_of_new_images(
