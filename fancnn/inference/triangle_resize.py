@@ -5,6 +5,8 @@ size of the image while the file runs, so that any size can come. An output look
 blocks, each with the window of inputs that it looks at: a product with all inputs would mostly multiply by 0.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -45,15 +47,18 @@ class TriangleResize(nn.Module):
         height, width = images.shape[1:3]
         inner_height, inner_width = self._inner_size(images)
         least_height, least_width = self._least_inner_size(height, width)
+        rows = _filter(height, self.size[0], inner_height, least_height)
+        columns = _filter(width, self.size[1], inner_width, least_width)
         # (batch, 3, height, width) in two steps, and the reshapes keep them two: in one it takes nine times as long
         planes = images.reshape(-1, height * width, 3).transpose(1, 2).reshape(-1, 3, height, width)
-        columns, filled_columns = _resize(planes.transpose(2, 3), self.size[1], inner_width, least_width)
-        # (batch, 3, out width, height): along the rows first, as torch does
-        exact, filled_rows = _resize(columns.transpose(2, 3), self.size[0], inner_height, least_height)
-        levels = exact.round().clamp(0, 255)  # half to even
+        exact = []
+        for plane in planes.chunk(3, dim=1):  # one after the other: of one alone are the windows in memory
+            narrow = _resize(plane.transpose(2, 3), columns)  # (batch, 1, out width, height): first as torch does
+            exact.append(_resize(narrow.transpose(2, 3), rows))
+        levels = torch.cat(exact, 1).round().clamp(0, 255)  # half to even
         if not self.pads:
             return levels
-        return torch.where(filled_rows[:, None] & filled_columns, levels, self.level)
+        return torch.where(rows.filled[:, None] & columns.filled, levels, self.level)
 
     def _inner_size(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return height and width of the image in the output, as `Preprocess.place` does, by whole numbers alone."""
@@ -103,13 +108,22 @@ def _half_to_even(numerator: Tensor, denominator: Tensor) -> Tensor:
     return whole + up.to(torch.int64)
 
 
-def _resize(images: Tensor, out: int, inner: Tensor, least: Length) -> tuple[Tensor, Tensor]:
-    """Resize the third axis of images from its size to `inner`, in the middle of `out`; `inner` is at least `least`.
+class _Filter(NamedTuple):
+    """How one axis is resized.
 
-    Returns:
-        The images `(batch, 3, out, last)`, float32, and a mask `(out,)` of where they are filled.
+    Attributes:
+        windows: `(blocks, length)`, the inputs that each block of outputs looks at; beyond the edges the outermost.
+        weights: `(blocks, block, length)`, float32, of these for each output.
+        filled: `(out,)`, which outputs the image fills.
     """
-    size, last = images.shape[2:]
+
+    windows: Tensor
+    weights: Tensor
+    filled: Tensor
+
+
+def _filter(size: Length, out: int, inner: Tensor, least: Length) -> _Filter:
+    """Return the filter from `size` to `inner`, in the middle of `out`; `inner` is at least `least`."""
     block = min(BLOCK, out)
     blocks = -(-out // block)
     places = torch.arange(blocks * block, dtype=torch.int64) - torch.div(out - inner, 2, rounding_mode="floor")
@@ -121,14 +135,19 @@ def _resize(images: Tensor, out: int, inner: Tensor, least: Length) -> tuple[Ten
 
     starts = (centres[:, 0] - torch.maximum(scale, one)).floor().to(torch.int64) - 1  # (blocks, 1)
     length = (block - 1) * size // least + 2 * (size // least) + 6
-    window = starts + torch.arange(length, dtype=torch.int64)  # (blocks, length)
-    exists = ((window >= 0) & (window < size)).to(torch.float32)
-    distances = (window.to(torch.float32)[:, None] - centres + 0.5) * sharpness
-    raw = (1 - distances.abs()).clamp(min=0) * exists[:, None]  # (blocks, block, length)
+    windows = starts + torch.arange(length, dtype=torch.int64)
+    exists = ((windows >= 0) & (windows < size)).to(torch.float32)
+    distances = (windows.to(torch.float32)[:, None] - centres + 0.5) * sharpness
+    raw = (1 - distances.abs()).clamp(min=0) * exists[:, None]
     # one after the other, as torch adds them: a sum in another order has other last bits
     total = raw.cumsum(2)[:, :, -1:]
     weights = raw / total.clamp(min=1e-12)  # outside, no weight is above 0: a sum of 0 must not be divided by
+    return _Filter(windows.clamp(0, size - 1), weights, inside[:out])
 
-    windows = images.index_select(2, window.clamp(0, size - 1).flatten()).to(torch.float32)
-    resized = weights @ windows.reshape(-1, 3, blocks, length, last)
-    return resized.reshape(-1, 3, blocks * block, last)[:, :, :out], inside[:out]
+
+def _resize(plane: Tensor, of: _Filter) -> Tensor:
+    """Resize the third axis of `(batch, 1, size, last)` by a filter: `(batch, 1, out, last)`, float32."""
+    blocks, length = of.windows.shape
+    windows = plane.index_select(2, of.windows.flatten()).to(torch.float32)
+    resized = of.weights @ windows.reshape(-1, 1, blocks, length, plane.shape[3])
+    return resized.reshape(-1, 1, blocks * of.weights.shape[1], plane.shape[3])[:, :, : of.filled.shape[0]]
