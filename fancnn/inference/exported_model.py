@@ -99,7 +99,7 @@ class ExportedModel:
         sealed = checked_seal(self.path, content)
         self._session = session_of(content, self.path, threads)
         self.sha256 = hashlib.sha256(content).hexdigest()
-        text = self._session.get_modelmeta().custom_metadata_map.get(KEY)
+        text = metadata_text(self._session, self.path)
         self.facts = ExportMetadata.from_text(text, str(self.path), sealed=sealed)
         self._input = _validated_input(self._session, self.facts, self.path)
         self._grid = _validated_grid(self._session, self.facts, self.path)
@@ -350,6 +350,19 @@ def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
         for start in range(0, len(alike), step):
             together = alike[start : start + step]
             yield np.stack(together) if len(together) > 1 else together[0][None]  # no copy of a large one
+
+
+def metadata_text(session: Any, path: Path) -> str | None:
+    """Return what an ONNX file states of itself; None where it states nothing.
+
+    Raises:
+        UserError: If that is no text: ONNX Runtime reads all of it at once, and fails at a damaged byte.
+    """
+    try:
+        text: str | None = session.get_modelmeta().custom_metadata_map.get(KEY)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged: what it states of itself is no text ({error})") from error
+    return text
 
 
 def checked_seal(path: Path, *contents: Content) -> bool:

@@ -22,7 +22,7 @@ from fancnn.errors import UserError
 from fancnn.files.seals import contents_of, validate_archive
 from fancnn.inference.export_formats import FORMATS, needed
 from fancnn.inference.export_metadata import KEY, ExportMetadata
-from fancnn.inference.exported_model import checked_seal, content_of, session_of
+from fancnn.inference.exported_model import checked_seal, content_of, metadata_text, session_of
 from fancnn.model import Model
 from fancnn.networks.cell_network import judged
 from fancnn.networks.full_float32 import full_float32
@@ -186,9 +186,7 @@ def _read_by_openvino(source: Path | bytes) -> Any:
 
 
 def _metadata_in_onnx(path: Path) -> str | None:
-    session = session_of(content_of(path), path, threads=1)
-    text: str | None = session.get_modelmeta().custom_metadata_map.get(KEY)
-    return text
+    return metadata_text(session_of(content_of(path), path, threads=1), path)
 
 
 def _metadata_in_openvino(path: Path) -> str | None:

@@ -13,6 +13,7 @@ from fancnn.serve.hosts import is_local
 from fancnn.serve.settings import ServeSettings
 from fancnn.system import interruption
 from fancnn.system.console import say
+from fancnn.system.memory import share_one_arena
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +30,7 @@ def serve(settings: ServeSettings) -> None:
         UserError: If a setting is wrong, the model cannot be opened, the port is taken or a package is missing.
     """
     settings.validate_paths()
+    share_one_arena()
     model = ExportedModel(settings.file, image_limits=settings.image_limits)
     app = application(model, settings)
     with taken_port(settings.host, settings.port) as listener:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # from malloc.h of glibc
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -3, -4, -8
 
 
 PIXELS_AT_ONCE = 2**21  # through a network that learns nothing: its layers keep some hundred bytes for each
@@ -39,6 +39,21 @@ def images_at_once(image_size: Sequence[int], most: int) -> int:
     """
     height, width = image_size
     return max(min(most, PIXELS_AT_ONCE // (height * width)), 1)
+
+
+def share_one_arena() -> bool:
+    """Tell glibc to let all threads take memory from one place, before any of them has begun.
+
+    It gives each a place of its own, from which what is freed in pieces does not come back: after 4,300 hostile images
+    a server had 104 MB, where it began with 75, and with one place 71.
+
+    Returns:
+        Whether the C library knows of it; elsewhere nothing is changed.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is None or not hasattr(library, "gnu_get_libc_version"):
+        return False
+    return bool(library.mallopt(M_ARENA_MAX, 1))
 
 
 def give_back_freed_memory() -> bool:

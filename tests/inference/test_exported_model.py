@@ -9,7 +9,7 @@ from samples import process_environment
 
 import fancnn
 from fancnn.errors import UserError
-from fancnn.inference.exported_model import MOST_PIXELS, ExportedModel, batches
+from fancnn.inference.exported_model import MOST_PIXELS, ExportedModel, batches, metadata_text
 from fancnn.metrics.predictions import read_predictions
 
 
@@ -98,6 +98,17 @@ def test_files_that_are_none_are_told(tmp_path: Path) -> None:
         ExportedModel(tmp_path)
 
 
+def test_metadata_that_is_no_text_is_damage() -> None:
+    class Session:
+        """What some versions of ONNX Runtime do with a damaged byte."""
+
+        def get_modelmeta(self) -> None:
+            b"fancnn\xee".decode()
+
+    with pytest.raises(UserError, match=r"a.onnx is damaged: what it states of itself is no text"):
+        metadata_text(Session(), Path("a.onnx"))
+
+
 def test_without_the_runtime_it_is_said_what_to_install(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(UserError, match="ONNX Runtime, which is not installed: pip install onnxruntime"):
@@ -107,7 +118,7 @@ def test_without_the_runtime_it_is_said_what_to_install(exported: Path, monkeypa
 PEAKS = """
 import resource, sys
 from pathlib import Path
-from fancnn.inference.exported_model import ExportedModel
+from fancnn.inference.exported_model import ExportedModel, metadata_text
 model, image = ExportedModel(sys.argv[1]), Path(sys.argv[2])
 for count in (1, 1, 4):  # the first makes what the runtime keeps
     assert all(score.probability is not None for score in model.score_files([image] * count, workers=1))
