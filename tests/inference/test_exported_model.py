@@ -118,7 +118,7 @@ def test_without_the_runtime_it_is_said_what_to_install(exported: Path, monkeypa
 PEAKS = """
 import resource, sys
 from pathlib import Path
-from fancnn.inference.exported_model import ExportedModel, metadata_text
+from fancnn.inference.exported_model import ExportedModel
 model, image = ExportedModel(sys.argv[1]), Path(sys.argv[2])
 for count in (1, 1, 4):  # the first makes what the runtime keeps
     assert all(score.probability is not None for score in model.score_files([image] * count, workers=1))
