@@ -324,7 +324,8 @@ def _difference_words(item: Judged) -> str:
 def _advice(judged: Sequence[Judged], advised: Judged, best: Judged) -> Iterator[str]:
     """Return what follows, and how far it can be trusted."""
     if advised is best:
-        yield f"advised: {advised.size.key}, the best; every smaller one is worse"
+        smaller = "; every smaller one is worse" if advised is not judged[0] else ""
+        yield f"advised: {advised.size.key}, the best{smaller}"
     else:
         yield f"advised: {advised.size.key}, the smallest that cannot be told from the best, {best.size.key}"
     interval = advised.difference.interval if advised.difference is not None else None
