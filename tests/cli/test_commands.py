@@ -35,6 +35,7 @@ def test_there_is_a_command_for_each_entry_file_and_script() -> None:
     assert scripts == {f"fancnn-{name}": f"fancnn.{name}.__main__:main" for name in COMMANDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_answers_with_a_command_to_copy_and_does_not_wait_for_torch(name: str, tmp_path: Path) -> None:
     (tmp_path / "ask.py").write_text(HELP_WITHOUT_TORCH.format(name=name))

@@ -50,6 +50,7 @@ def chosen() -> list[Any]:
     return [pytest.param(*item, marks=[missing] if item == ("model", "timm") else []) for item in CHOSEN]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), chosen())
 def test_every_option_can_be_built(group: str, option: str, tmp_path: Path) -> None:
     settings = compose_train(tmp_path, *override(group, option, tmp_path), "trainer.accelerator=cpu")

@@ -80,6 +80,7 @@ def test_the_folds_of_a_cross_validation_become_one_model(image_folder: Path, tm
     assert model.predict(image).probabilities[0] == pytest.approx(mean, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_runs_that_do_not_fit_are_refused(runs: list[Path], train_settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="takes two runs or more"):
         joined(tmp_path / "a", f"runs=[{runs[0]}]")

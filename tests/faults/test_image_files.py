@@ -72,6 +72,7 @@ def test_training_names_them_or_lists_what_it_skipped(root: Path, tmp_path: Path
             make(image_limits=NARROW).setup()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wanted", ["{root}", "{root}/**/*.png"])
 @pytest.mark.parametrize("model", ["run", "exported"])
 def test_predict_writes_a_row_for_each(

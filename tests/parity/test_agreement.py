@@ -145,6 +145,7 @@ def test_the_map_is_that_of_the_run_in_every_format(format: str, cell_run: Path,
     assert (facts.has_cells, facts.cell_threshold, facts.mm_per_pixel) == (True, 0.9, 0.1)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_not_the_runs_is_told_though_no_decision_differs(
     cell_run: Path, cell_exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

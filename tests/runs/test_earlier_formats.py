@@ -50,6 +50,7 @@ def test_an_exported_file_of_before_maps_were_in_it_decides_and_says_nothing_of_
     assert {(score.cells, score.regions) for score in scores} == {(None, None)}
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_and_a_pruning_begins_with_classes_that_have_moved(images: Path, tmp_path: Path) -> None:
     run, more = tmp_path / "run", tmp_path / "more"
     (run / "checkpoints").mkdir(parents=True)

@@ -160,6 +160,7 @@ def test_predict_of_an_exported_file_does_the_same(exported: Path, image_folder:
     assert all(NO_NUMBER in row.error for row in rows)
 
 
+@pytest.mark.slow
 def test_one_image_without_a_number_leaves_the_others_theirs(
     exported: Path, image_folder: Path, tmp_path: Path
 ) -> None:

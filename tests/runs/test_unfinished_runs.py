@@ -104,6 +104,7 @@ def resumed(run: Path, image_folder: Path, output: Path, *more: str) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_a_run_stopped_before_its_decision_is_refused_and_is_completed_without_another_epoch(
     trained_not_judged: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_pruning_killed_before_its_curve_goes_on(trained_run: Path, tmp_path: 
     assert not run_folders.why_incomplete(output)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_early_and_killed_is_judged_and_not_trained_on(
     image_folder: Path, tmp_path: Path
 ) -> None:

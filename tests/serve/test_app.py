@@ -220,6 +220,7 @@ def test_a_token_opens_what_decides_and_tells(client: Make) -> None:
     assert [service.get(open_).status_code for open_ in ("/", "/health", "/ready", "/openapi.json")] == [200] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("called", "status"),
     [

@@ -25,6 +25,7 @@ from fancnn.serve.settings import ServeSettings
 Start = Callable[..., AbstractContextManager[tuple[str, "subprocess.Popen[str]"]]]
 
 
+@pytest.mark.slow
 def test_requests_under_way_are_finished_when_it_is_told_to_stop(
     start: Start, image_folder: Path, tmp_path: Path
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_normalisation_that_the_weights_do_not_know_is_refused_before_images_a
         train(settings(f"data.normalize={normalize}", "data.on_bad_file=skip"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "std"), [(0.5, 0.25), (0.0, 1.0)])
 def test_what_a_file_has_learnt_with_may_be_said(mean: float, std: float, settings: Settings, tmp_path: Path) -> None:
     said = [f"model.network.mean=[{mean},{mean},{mean}]", f"model.network.std=[{std},{std},{std}]"]
