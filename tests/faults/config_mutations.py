@@ -30,7 +30,7 @@ from fancnn.cli.command import composing_mistake, conf_dir, option_groups
 from fancnn.errors import UserError
 
 Kind = Literal["accepted", "refused", "traceback", "hang"]
-SECONDS = 60  # no checks take so long: the rest is a hang
+SECONDS = 300  # no checks take so long, on a busy machine either: the rest is a hang
 TRAINING = ("train", "crossval", "size", "lr_find", "pretrain", "benchmark")
 RUN_ALONE = ("evaluate", "certify", "report", "explain", "filters", "prune", "export", "decide")
 VALUES = (
