@@ -152,7 +152,7 @@ def open_index(folder: Path) -> Iterator[CacheIndex]:
     """
     with _errors_in_words(folder):
         path = _there(folder / INDEX).absolute().as_uri()
-        with closing(sqlite3.connect(f"{path}?mode=rw", WAIT, isolation_level=None, uri=True)) as database:
+        with closing(sqlite3.connect(f"{path}?mode=rw", timeout=WAIT, isolation_level=None, uri=True)) as database:
             _validate(database)
             index = CacheIndex(folder, database)
             _there(index.pixel_file)
