@@ -125,4 +125,5 @@ def accepted(error: BaseException, target: Any) -> str:
     if "unexpected keyword argument" not in str(error):
         return ""
     names = [name for name in inspect.signature(target).parameters if name not in ("self", "args", "kwargs")]
-    return f". It takes: {', '.join(names)}"
+    end = "" if str(error).endswith("?") else "."  # Python 3.13 asks what may have been meant
+    return f"{end} It takes: {', '.join(names)}"

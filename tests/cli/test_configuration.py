@@ -136,7 +136,7 @@ MISTAKES = [
     ("trainer.accelerator=abacus", "trainer: .*abacus"),
     ("+trainer.epochs=3", "trainer: .*unexpected keyword argument 'epochs'. It takes: .*max_epochs"),
     ("+model.filterz=3", "configuration: .*filterz"),
-    ("+model.network.filterz=3", "model.network: .*'filterz'. It takes: image_size, filters, "),
+    ("+model.network.filterz=3", "model.network: .*'filterz'.*[.?] It takes: image_size, filters, "),
     ("+speed=3", "configuration: .*speed"),
     ("data.batch_size=many", "configuration: data.batch_size='many' should be a whole number"),
     ("data.batch_size=0", "data.batch_size=0 should be 1 or more"),

@@ -75,7 +75,7 @@ def test_a_run_is_gone_on_with_by_the_command_that_made_it(trained_run: Path, tm
     (tmp_path / "run/.hydra/overrides.yaml").write_text("[]")
     (tmp_path / "run/.hydra/hydra.yaml").write_text("hydra: {job: {name: train}}")
     for command in ("crossval", "prune", "pretrain"):
-        answer = run_command(f"fancnn.{command}", "ckpt=run", cwd=tmp_path)
+        answer = run_command(f"fancnn.{command}", "ckpt=run", cwd=tmp_path, fresh=True)
         assert answer.returncode == 1
         assert answer.stderr == (
             f"run is a run of train: go on with it by python -m fancnn.train ckpt=run, or name one of {command}\n"
