@@ -84,11 +84,21 @@ def validate_parts_in_one_split(images: Sequence[LabeledImage], pattern: str) ->
 
 def part_classes(images: Sequence[LabeledImage]) -> list[str]:
     """Return the class that each image is divided by: of an image of a bad part the first NG class of that part."""
-    of_part: dict[str, str] = {}
+    return [image.class_name for image in _deciding(images)]
+
+
+def part_types(images: Sequence[LabeledImage]) -> list[str]:
+    """Return the defect type that each image is divided by, as `part_classes`; empty where it has none."""
+    return [image.defect_type for image in _deciding(images)]
+
+
+def _deciding(images: Sequence[LabeledImage]) -> list[LabeledImage]:
+    """Return the first NG image of the part of each, or the image itself where there is none."""
+    of_part: dict[str, LabeledImage] = {}
     for image in images:
         if image.part and image.label == 1:
-            of_part.setdefault(image.part, image.class_name)
-    return [of_part.get(image.part, image.class_name) for image in images]
+            of_part.setdefault(image.part, image)
+    return [of_part.get(image.part, image) for image in images]
 
 
 OF_TWO_CLASSES = (

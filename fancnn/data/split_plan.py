@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fancnn.data.labeled_images import LabeledImage, read_split
-from fancnn.data.path_names import names_in_paths, part_classes, validate_parts_in_one_split, with_parts
+from fancnn.data.path_names import names_in_paths, part_classes, part_types, validate_parts_in_one_split, with_parts
 from fancnn.data.split_rules import Split, grouped_split, ordered_split, stratified_split
 from fancnn.errors import UserError
 from fancnn.settings.choices import PartLabels, SplitMethod
@@ -85,7 +85,9 @@ class SplitPlan:
         elif self.method == "grouped":
             groups = [image.group for image in images]
             contents = [image.content for image in images]
-            splits = grouped_split(classes, groups, **fractions, seed=self.seed, contents=contents)
+            splits = grouped_split(
+                classes, groups, **fractions, seed=self.seed, contents=contents, types=part_types(images)
+            )
         else:
             contents = [image.content for image in images]
             parts = None if self.part is None else [image.part for image in images]

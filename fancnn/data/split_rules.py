@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fancnn.data.group_folds import nearest_union
+from fancnn.data.group_folds import Kinds, nearest_union
 from fancnn.data.split_sizes import Split, drawn_splits, listed, or_no_test, wanted_counts, wanted_fractions
 from fancnn.errors import UserError
 
@@ -83,12 +84,14 @@ def grouped_split(
     test_fraction: float = 0.0,
     seed: int,
     contents: Sequence[str] | None = None,
+    types: Sequence[str] | None = None,
 ) -> list[Split]:
-    """Draw whole groups (a lot, a panel, a patient) for test and val, keeping class shares as well as they go.
+    """Draw whole groups (a lot, a panel, a patient) for test and val, keeping shares as well as they go.
 
-    Shares are those of `stratified_split`, met as nearly as the sizes of the groups let: scikit-learn's
-    `StratifiedGroupKFold` makes folds, and the union of folds that is nearest to the wish becomes the split,
-    test first. Every split gets every class.
+    Shares of classes are those of `stratified_split`, and those of defect types the fractions, met as nearly as the
+    sizes of the groups let: scikit-learn's `StratifiedGroupKFold` makes folds, and the union of folds that is nearest
+    to the wish becomes the split, test first. Every split gets every class, but not every type: one in a single group
+    can only go with it.
 
     Args:
         classes: Class of each image.
@@ -98,6 +101,7 @@ def grouped_split(
         seed: Any whole number; used modulo 2**32.
         contents: What identifies the content of each image. Groups that share one go together: a copy of a training
             image in val or test would be recognised, not judged.
+        types: Defect type of each image within its class, empty where it has none.
 
     Raises:
         UserError: If the fractions do not fit, or there are too few groups, of all or with some class.
@@ -108,18 +112,41 @@ def grouped_split(
     _refuse_few_groups(classes, groups, fractions)
     labels = np.unique(np.asarray(classes, dtype=object), return_inverse=True)[1]
     members = np.unique(np.asarray(groups, dtype=object), return_inverse=True)[1]
+    kinds = None if types is None else _divisible_types(classes, types, groups)
+    counts = None if kinds is None else np.bincount(kinds)
     splits: list[Split] = ["train"] * len(classes)
     free = np.arange(len(classes))
     drawn = drawn_splits(fractions)
     for place, split in enumerate(drawn):
         wish = np.array([wishes[name][split] for name in sorted(wishes)])
-        taken = nearest_union(labels[free], members[free], wish, len(drawn) - place, seed % 2**32)
+        within = None
+        if kinds is not None and counts is not None:
+            present, of = np.unique(kinds[free], return_inverse=True)
+            within = Kinds(of, counts[present] * fractions[split])
+        taken = nearest_union(Kinds(labels[free], wish), members[free], len(drawn) - place, seed % 2**32, types=within)
         if taken is None:
             raise UserError(_no_union(split, classes, groups))
         for index in free[taken]:
             splits[index] = split
         free = free[~taken]
     return splits
+
+
+def _divisible_types(classes: Sequence[str], types: Sequence[str], groups: Sequence[str]) -> NDArray[np.intp] | None:
+    """Number the types of which there are images in several groups; all others of a class are one kind.
+
+    Returns:
+        `(images,)`; None where no class has types that could be divided.
+    """
+    pairs = list(zip(classes, types, strict=True))
+    groups_of = defaultdict(set)
+    for pair, group in zip(pairs, groups, strict=True):
+        groups_of[pair].add(group)
+    kinds = [(name, kind if len(groups_of[name, kind]) > 1 else "") for name, kind in pairs]
+    if len(set(kinds)) == len(set(classes)):
+        return None
+    numbers = {kind: number for number, kind in enumerate(sorted(set(kinds)))}
+    return np.array([numbers[kind] for kind in kinds])
 
 
 def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
