@@ -56,7 +56,8 @@ def crossval(settings: CrossvalSettings) -> float | None:
         say(f"{left} images of the test split are left alone")
     if settings.data.split_method == "ordered":
         raise UserError("data.split_method=ordered has no folds; take stratified, or grouped with data.group=...")
-    plans = crossed(pool, settings.folds, settings.seed, grouped=settings.data.split_method == "grouped")
+    by_group = settings.data.group is not None and settings.data.split_method in ("grouped", "hashed")
+    plans = crossed(pool, settings.folds, settings.seed, grouped=by_group)
     folders = [run / f"fold-{number}" for number in range(1, len(plans) + 1)]
     if Run(run).checkpoints.is_dir():
         raise UserError(f"{run} holds a run of one training, and the folds would be mixed with it: name another folder")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fancnn.data.hashed_split import hashed_split, validate_copies_in_one_split
 from fancnn.data.labeled_images import LabeledImage, read_split
 from fancnn.data.path_names import names_in_paths, part_classes, part_types, validate_parts_in_one_split, with_parts
 from fancnn.data.split_rules import Split, grouped_split, ordered_split, stratified_split
@@ -17,7 +18,7 @@ class SplitPlan:
     """How images become splits.
 
     Attributes:
-        method: `stratified`, `ordered` or `grouped`; see `split_rules`.
+        method: `stratified`, `ordered`, `grouped` (see `split_rules`) or `hashed` (see `hashed_split`).
         val_fraction: Share of all images that validate.
         test_fraction: Share of all images that are kept for a last look.
         group: Regular expression on the relative path that names the lot, panel or patient.
@@ -53,7 +54,7 @@ class SplitPlan:
 
         Raises:
             UserError: If the images cannot be split so, differ from `split_file`, or those of a part are in several
-                classes, groups or splits.
+                classes, groups or splits; or copies would be, where they cannot be kept together.
         """
         assigned = self._assigned(with_parts(self._with_groups(images), self.part, PartLabels(self.part_labels)))
         if self.part is not None:
@@ -88,11 +89,17 @@ class SplitPlan:
             splits = grouped_split(
                 classes, groups, **fractions, seed=self.seed, contents=contents, types=part_types(images)
             )
+        elif self.method == "hashed":
+            keys = [image.group or image.part or image.content for image in images]
+            splits = hashed_split(classes, keys, **fractions, seed=self.seed)
         else:
             contents = [image.content for image in images]
             parts = None if self.part is None else [image.part for image in images]
             splits = stratified_split(classes, **fractions, seed=self.seed, contents=contents, parts=parts)
-        return [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
+        assigned = [replace(image, split=split) for image, split in zip(images, splits, strict=True)]
+        if self.method == "hashed":
+            validate_copies_in_one_split(assigned)
+        return assigned
 
 
 def _as_in_file(images: Sequence[LabeledImage], path: Path) -> list[LabeledImage]:

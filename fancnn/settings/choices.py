@@ -69,6 +69,7 @@ class SplitMethod(Choice):
     stratified = "stratified"
     ordered = "ordered"
     grouped = "grouped"
+    hashed = "hashed"
 
 
 class PartLabels(Choice):

@@ -146,7 +146,7 @@ MISTAKES = [
     ("model.network.hidden=128", "model.network: hidden=128 must be a list of numbers, e.g. \\[128\\]"),
     ("model.network.first_layer=canny", "model.network: first_layer='canny' is none of null, sobel, "),
     ("model.network.initializer=glorot", "model.network: initializer='glorot' is none of glorot_normal, "),
-    ("data.split_method=random", "data.split_method='random' is none of stratified, ordered, grouped"),
+    ("data.split_method=random", "data.split_method='random' is none of stratified, ordered, grouped, hashed"),
     ("data.split_method=grouped", "data.split_method=grouped needs data.group"),
     ("data.on_bad_file=ignore", "data.on_bad_file='ignore' is none of error, skip"),
     ("data.resize=crop", "data.resize='crop' is none of squash, pad"),
