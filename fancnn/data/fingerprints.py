@@ -63,7 +63,7 @@ def spectra(grays: Tensor) -> Tensor:
         features.append(magnitudes[:, list(rows), list(columns)].sort(1).values)
         rings += [ring] * len(places)
     together, of_ring = torch.cat(features, 1), torch.tensor(rings)
-    for ring in of_ring.unique():
+    for ring in set(rings):
         together[:, of_ring == ring] -= together[:, of_ring == ring].mean(1, keepdim=True)
     return together
 
@@ -90,7 +90,7 @@ def descriptors(grays: Tensor) -> list[Tensor]:
 
 
 def _in_blocks(grays: Tensor, scale: float) -> Tensor:
-    return torch.cat([spectra(center_crops(block.float(), scale)) for block in grays.split(AT_ONCE)])
+    return torch.cat([spectra(center_crops(block.float(), scale)) for block in torch.split(grays, AT_ONCE)])
 
 
 def _orbits() -> Iterator[tuple[int, list[tuple[int, int]]]]:

@@ -25,7 +25,7 @@ PROBED = 12  # cells in which a neighbor is looked for
 AT_ONCE = 256  # pairs
 LEAST_PEAK, LEAST_CORRELATION = 0.85, 0.98
 FIRST_STEPS, HOPEFUL = 2, 0.93  # after these steps a pair of copies is that alike, and only such are looked at on
-LEAST_OF_PLAIN, DEFINITE = 0.9995, 0.003  # of images that show little more than an edge, which fits any other
+DEFINITE = 0.003  # below it an image shows little more than an edge, which fits the edge of any other
 USUAL = 5  # the neighbor that is taken for a different photograph
 UNLIKE = 0.2  # of what is unexplained between an image and that neighbor, at most
 MOST_COPIES = 64  # of one photograph that are known for such where an image has more than four
@@ -37,7 +37,10 @@ SEED = 0
 SHIFTED = 0.015  # of the side
 CROPPED = 0.975
 RELIT, BRIGHTER = 0.06, 6.0  # change of the contrast, and gray levels
-BLURRED = 0.75  # of the fine detail that the other one has
+BLURRED = 0.85  # of the fine detail that the other one has
+
+
+Progress = Callable[[Iterable[Tensor], int], Iterable[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -58,34 +61,34 @@ class NearDuplicate:
     correlation: float
 
 
-def near_duplicates(
-    grays: Tensor, progress: Callable[[Iterable[Tensor], int], Iterable[Tensor]] = lambda steps, total: steps
-) -> list[NearDuplicate]:
+def near_duplicates(grays: Tensor, progress: Progress = lambda blocks, total: blocks) -> list[NearDuplicate]:
     """Return pairs of images that show one photograph.
 
     Args:
         grays: `(n, SIDE, SIDE)` uint8, the whole image in each, whatever its shape.
         progress: Passes blocks of pairs on, for a progress bar; gets how many there will be.
     """
-    told = (grays.float().flatten(1).std(1) >= EVEN).nonzero()[:, 0]
-    if len(told) < 2:
+    if len(grays) < 2:
         return []
-    shown = grays[told]
+    uneven = (grays.flatten(1).float().std(1, correction=0) >= EVEN).nonzero()[:, 0]
+    if len(uneven) < 2:
+        return []
+    shown = grays[uneven]
     searched = descriptors(shown)
     pairs = candidate_pairs(searched)
-    blocks = pairs.rows.split(AT_ONCE)
+    blocks = torch.split(pairs.rows, AT_ONCE)
     aligned = [_aligned(shown, pairs.of(rows)) for rows in progress(blocks, len(blocks))]
     alignment = _joined(aligned)
     unexplained = 1 - alignment.correlation.clamp(min=0)
     usual = _fifth(len(shown), pairs, unexplained)
     usual[_many_of_one(shown, pairs, unexplained)] = 1.0
     bound = UNLIKE * torch.minimum(usual[pairs.first], usual[pairs.second])
-    plain = definiteness(shown) < DEFINITE
-    least = torch.where(plain[pairs.first] | plain[pairs.second], LEAST_OF_PLAIN, LEAST_CORRELATION)
-    copies = ((unexplained <= 1 - least) & (unexplained < bound)).nonzero()[:, 0]
+    definite = definiteness(shown) >= DEFINITE
+    told = definite[pairs.first] & definite[pairs.second]
+    copies = (told & (unexplained <= 1 - LEAST_CORRELATION) & (unexplained < bound)).nonzero()[:, 0]
     changes = _changes(shown, pairs.of(copies), alignment[copies])
     return [
-        NearDuplicate(int(told[first]), int(told[second]), words, correlation)
+        NearDuplicate(int(uneven[first]), int(uneven[second]), words, correlation)
         for (first, second), words, correlation in changes
     ]
 
@@ -162,13 +165,15 @@ def _search(base: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     if len(base) <= BRUTE_FORCE:
         return lambda queries: _nearest(queries, base, torch.arange(len(base)))
     centers = _centers(base)
-    cell_of = torch.cat([torch.cdist(block, centers).argmin(1) for block in base.split(4096)])
+    cell_of = torch.cat([torch.cdist(block, centers).argmin(1) for block in torch.split(base, 4096)])
     members = [(cell_of == cell).nonzero()[:, 0] for cell in range(len(centers))]
 
     def search(queries: Tensor) -> tuple[Tensor, Tensor]:
         distance = torch.full((len(queries), NEIGHBORS + 1), math.inf)
         place = torch.zeros((len(queries), NEIGHBORS + 1), dtype=torch.long)
-        probes = torch.cat([torch.cdist(b, centers).topk(PROBED, largest=False).indices for b in queries.split(4096)])
+        probes = torch.cat(
+            [torch.cdist(b, centers).topk(PROBED, largest=False).indices for b in torch.split(queries, 4096)]
+        )
         for cell, rows in enumerate(members):
             asking = (probes == cell).any(1).nonzero()[:, 0]
             if not len(asking) or not len(rows):
@@ -187,7 +192,7 @@ def _nearest(queries: Tensor, base: Tensor, names: Tensor) -> tuple[Tensor, Tens
     squares = base.square().sum(1)
     found = [
         (squares - 2 * block @ base.T + block.square().sum(1, keepdim=True)).topk(count, largest=False)
-        for block in queries.split(1024)
+        for block in torch.split(queries, 1024)
     ]
     return torch.cat([item.values for item in found]), names[torch.cat([item.indices for item in found])]
 
@@ -276,7 +281,9 @@ def _changes(
     grays: Tensor, pairs: Pairs, alignment: Alignment
 ) -> Iterator[tuple[tuple[int, int], tuple[str, ...], float]]:
     """Yield of each pair which image came first, what was done to it, and how alike they are."""
-    for row in pairs.rows.split(AT_ONCE):
+    for row in torch.split(pairs.rows, AT_ONCE):
+        if not len(row):
+            return
         block, lay = pairs.of(row), alignment[row]
         first, second = grays[block.first].float(), grays[block.second].float()
         seen, common = laid_over(first, lay, SIDE)

@@ -75,15 +75,15 @@ def coarse_alignment(first: Tensor, second: Tensor, scales: Tensor) -> tuple[Ten
     """
     side = first.shape[-1]
     pieces = first.clone()
-    for scale in scales.unique().tolist():
+    for scale in set(scales.tolist()):
         pieces[scales == scale] = center_crops(first[scales == scale], scale)
     shape = window()
     windowed, other = standardized(pieces) * shape, standardized(second) * shape
     norm = (windowed.square().sum((1, 2)) * other.square().sum((1, 2))).sqrt().clamp(min=1e-6)
     spectrum = torch.fft.rfft2(other)
     peaks, places = [], []
-    for turn in range(len(TURNS)):
-        product = torch.fft.rfft2(turned(windowed, turn)).conj() * spectrum
+    for number in range(len(TURNS)):
+        product = torch.fft.rfft2(turned(windowed, number)).conj() * spectrum
         peak, place = torch.fft.irfft2(product, s=(side, side)).flatten(1).max(1)
         peaks.append(peak)
         places.append(place)
@@ -149,7 +149,7 @@ def definiteness(images: Tensor) -> Tensor:
     Args:
         images: `(n, side, side)` uint8.
     """
-    return torch.cat([_definiteness(block.float()) for block in images.split(AT_ONCE)])
+    return torch.cat([_definiteness(block.float()) for block in torch.split(images, AT_ONCE)])
 
 
 def _definiteness(images: Tensor) -> Tensor:
@@ -158,7 +158,8 @@ def _definiteness(images: Tensor) -> Tensor:
     row_slope, column_slope = _slopes(images)
     toward = torch.stack([row_slope * rows, row_slope, column_slope * columns, column_slope], -1)
     values = torch.linalg.eigvalsh(torch.einsum("nhwi,nhwj->nij", toward, toward))
-    return (values[:, 0] / values[:, -1].clamp(min=1e-6)).clamp(min=0)
+    share: Tensor = values[:, 0] / values[:, -1].clamp(min=1e-6)
+    return share.clamp(min=0)
 
 
 def _slopes(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,5 +204,5 @@ def _gauss_newton(toward: Tensor, residual: Tensor, common: Tensor) -> Tensor:
     toward = (toward - toward.sum((1, 2), keepdim=True) / area) * common[..., None]  # the offset takes up its mean
     square = torch.einsum("nhwi,nhwj->nij", toward, toward)
     damping = torch.diag_embed(1e-3 * square.diagonal(dim1=1, dim2=2) + 1e-6)
-    step = torch.linalg.solve(square + damping, torch.einsum("nhwi,nhw->ni", toward, residual))
+    step: Tensor = torch.linalg.solve(square + damping, torch.einsum("nhwi,nhw->ni", toward, residual))
     return step.clamp(-FURTHEST, FURTHEST)

@@ -114,7 +114,7 @@ def samples(images: Iterable[LabeledImage], root: Path, each: int = 4, kinds: in
     sections = []
     for kind, members in sorted(by_kind.items(), key=lambda item: (item[1][0].label, item[0]))[:kinds]:
         places = sorted({len(members) * i // each for i in range(each)})
-        shown = tuple(_thumbnail(members[place].path, kind, root, members[place].sha256) for place in places)
+        shown = tuple(thumbnail(members[place].path, kind, root, members[place].sha256) for place in places)
         sections.append(GallerySection(kind, kind, "", shown, len(members)))
     return sections
 
@@ -143,13 +143,14 @@ def _looker(root: Path, thresholds: Thresholds, hashes: Mapping[str, str]) -> Ca
         decision = "" if probability is None else thresholds.decide(probability)
         regions = (row.regions or ()) if decision not in ("", "GO") else ()
         where = place_in_words(regions, row.mm_per_pixel)
-        shown = _thumbnail(row.path, kind, root, hashes.get(row.path, ""), [one.box for one in regions[:BOXES]])
+        shown = thumbnail(row.path, kind, root, hashes.get(row.path, ""), [one.box for one in regions[:BOXES]])
         return replace(shown, probability=probability, decision=decision, where=where)
 
     return look
 
 
-def _thumbnail(path: str, kind: str, root: Path, sha256: str, boxes: Sequence[Box] = ()) -> Thumbnail:
+def thumbnail(path: str, kind: str, root: Path, sha256: str, boxes: Sequence[Box] = ()) -> Thumbnail:
+    """Return a thumbnail of a file, or why there is none; `sha256` is of its bytes, empty where that is not known."""
     try:
         with DEFAULT_GATE.content(root.expanduser() / path) as content:
             changed = sha256 not in ("", hashlib.sha256(content).hexdigest())

@@ -111,6 +111,7 @@ class Place:
             "predict": [run, f"input={images}"],
             "parity": [run, f"input={images}", f"file={self.root}/inspector.onnx"],
             "serve": [f"file={self.root}/inspector.onnx"],
+            "audit": [f"data.root={images}"],
             "fans": [f"root={self.root}/fans"],
             "surfaces": [f"root={self.root}/surfaces"],
             "describe": ["model=tiny", "data.image_size=[16,16]"],
