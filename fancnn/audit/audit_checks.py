@@ -48,7 +48,7 @@ CHECKS: Mapping[str, Check] = MappingProxyType(
             "Copies or near-duplicates lie in train/ and in val/ or test/ as the folders are given: what is measured "
             "there is memory.",
         ),
-        "A007": Check("copies across groups", "warning", "Copies or near-duplicates in two groups of `data.group`."),
+        "A007": Check("copies across groups", "warning", "Copies or near-duplicates in two groups of data.group."),
         "A008": Check(
             "sequences", "note", "Numbers in names whose neighbors look alike: frames of one part, or a lot."
         ),

@@ -23,6 +23,7 @@ FOLDS = 5
 LEAST_OF_CLASS = 20  # images: with fewer nothing is found that could be trusted
 LEVEL = 0.01
 NOTABLE = 0.6  # AUROC: less is found in many images, and tells a network little
+TINY = 1e-16  # smaller ones depend on the approximation
 WORDS = 40  # of file names, the most frequent
 
 Features = NDArray[np.float64]
@@ -53,9 +54,13 @@ def shortcut_findings(probes: Sequence[Probe]) -> Iterator[Finding]:
         if probe.beats_guessing:
             yield Finding(
                 "A014" if probe.name == "file name" else "A013",
-                f"the {probe.name} alone tells NG from GO with an AUROC of {probe.auroc:.3f} (p {probe.p:.1g})",
+                f"the {probe.name} alone tells NG from GO with an AUROC of {probe.auroc:.3f} (p {_shown(probe.p)})",
                 advice="Where the defect itself changes it, that is right; else take both classes in the same way.",
             )
+
+
+def _shown(p: float) -> str:
+    return f"{p:.1g}" if p >= TINY else f"below {TINY:g}"
 
 
 def run_probes(
