@@ -39,6 +39,7 @@ def table(path: Path, ng: int, escapes: int = 0, group: str = "") -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_table_may_be_certified_again_and_again_while_it_grows(tmp_path: Path) -> None:
     """As a person does it: a command for each look, exit codes as ever."""
     arguments = ("threshold=0.5", "sequential=true", "output=claims/c.json", "looks=1")

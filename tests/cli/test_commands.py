@@ -216,6 +216,7 @@ def test_a_failing_job_of_a_sweep_is_said_at_once_and_ends_in_an_error(image_fol
     assert list((tmp_path / "outputs/train").glob("*/1/metrics.json")), "the other job has run"
 
 
+@pytest.mark.slow
 def test_processes_in_a_sweep_are_refused(image_folder: Path, tmp_path: Path) -> None:
     """Each process would start the whole sweep again."""
     several = ["trainer.devices=2", "trainer.strategy=ddp", f"data.root={image_folder}"]
@@ -236,6 +237,7 @@ def test_two_processes_train_one_model_and_leave_one_run(image_folder: Path, tmp
     assert (run / "dynamics.csv").is_file()  # one process looks inside, and the other does not wait for it
 
 
+@pytest.mark.slow
 def test_a_command_leaves_at_once_with_its_output_and_its_code(tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("path,label,probability\na,1,0.9\nb,0,0.1\n")

@@ -58,6 +58,7 @@ def test_every_option_can_be_built(group: str, option: str, tmp_path: Path) -> N
     assert assembly.trainer(settings).max_epochs == settings.trainer["max_epochs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("group", "option"), [item for item in chosen() if item.values[0] == "model"])
 def test_every_model_trains(group: str, option: str, precision: str, tmp_path: Path) -> None:
@@ -83,6 +84,7 @@ def test_the_default_has_every_callback_and_logger_there_is(tmp_path: Path) -> N
         assert found == {option for of, option in OPTIONS if of == group}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "count"), [("callbacks.checkpoint", 2), ("callbacks.early_stopping", 1), ("logger.tensorboard", 1)]
 )
@@ -208,6 +210,7 @@ MISTAKES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mistake", "text"), MISTAKES, ids=[mistake for mistake, _ in MISTAKES])
 def test_a_mistake_is_told_by_its_key_before_anything_is_read(mistake: str, text: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=re.compile(text, re.DOTALL)):
@@ -231,6 +234,7 @@ BENT = {  # options whose default does nothing in one epoch, or nothing at all
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("group", "option"), [chosen for chosen in CHOSEN if chosen[0] in TRAINING])
 def test_every_option_of_training_trains_a_step(group: str, option: str, image_folder: Path, tmp_path: Path) -> None:
     more = [

@@ -216,6 +216,7 @@ def test_paths_of_any_name_reach_the_settings(name: str, tmp_path: Path, monkeyp
     assert compose_command("compare", CompareSettings, *given).runs == [name, "b.csv"]
 
 
+@pytest.mark.slow
 def test_the_command_answers_by_its_exit_code(tmp_path: Path) -> None:
     rows = [replace(row, probability=0.9 if row.label else 0.1) for row in rows_of(10)]
     good, bad = Path("day [1]/good.csv"), Path("day [1]/bad.csv")

@@ -71,12 +71,14 @@ def test_after_a_kill_finished_folds_are_kept_and_the_others_end_as_they_would_h
         run_crossval("seed=5")
 
 
+@pytest.mark.slow
 def test_a_test_part_is_left_alone(run_crossval: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_crossval("data.test_fraction=0.2")
     assert "14 images of the test split are left alone" in capsys.readouterr().out
     assert len(read_predictions(tmp_path / "run/predictions.csv")) == 56
 
 
+@pytest.mark.slow
 def test_a_rule_speaks_of_one_set_of_thresholds_for_the_whole_table(
     run_crossval: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +106,7 @@ def test_a_rule_speaks_of_one_set_of_thresholds_for_the_whole_table(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_rule_that_the_whole_table_cannot_carry_leaves_the_thresholds_as_configured(
     run_crossval: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

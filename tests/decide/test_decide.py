@@ -218,6 +218,7 @@ def test_copies_promise_nothing_more(run: Path) -> None:
         decided(run, "decision.rule=escape", "decision.escape_rate=0.1")
 
 
+@pytest.mark.slow
 def test_calibration_changes_probabilities_and_no_order(train_settings: Settings, tmp_path: Path) -> None:
     learns = ["model.optimizer.lr=0.01", "trainer.max_epochs=6"]
     for method in ("none", "temperature", "platt"):

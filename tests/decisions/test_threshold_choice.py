@@ -148,6 +148,7 @@ def test_parts_at_the_boundary_keep_their_decision_where_a_runtime_computes_a_li
         np.testing.assert_array_equal((scores + difference > chosen.upper)[beyond], True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize(("count", "rate", "confidence"), [(299, 0.01, 0.95), (400, 0.02, 0.95), (150, 0.05, 0.9)])
 def test_the_promise_is_broken_no_more_often_than_said(

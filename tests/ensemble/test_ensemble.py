@@ -37,6 +37,7 @@ def joined(output: Path, *given: str) -> Path:
     return ensemble(compose_command("ensemble", EnsembleSettings, *given, f"output_dir={output}"))
 
 
+@pytest.mark.slow
 def test_runs_with_one_split_become_one_model_that_scores_as_its_table_says(runs: list[Path], tmp_path: Path) -> None:
     run = joined(tmp_path / "joined", f"runs=[{','.join(map(str, runs))}]", "decision.rule=f1")
     rows = read_predictions(run / "predictions.csv")
@@ -93,6 +94,7 @@ def test_runs_that_do_not_fit_are_refused(runs: list[Path], train_settings: Sett
         joined(tmp_path / "c", f"runs=[{runs[0]},{tmp_path / 'big'}]")
 
 
+@pytest.mark.slow
 def test_an_ensemble_cannot_be_trained_on(runs: list[Path], train_settings: Settings, tmp_path: Path) -> None:
     run = joined(tmp_path / "joined", f"runs=[{','.join(map(str, runs))}]")
     with pytest.raises(UserError, match="is an ensemble of 2 runs: go on with one of those"):

@@ -136,6 +136,7 @@ def test_named_images_a_layer_methods_and_a_baseline(trained_run: Path, image_fo
     assert "maps, with smaller values, are left out" in page
 
 
+@pytest.mark.slow
 def test_before_training_a_frozen_layer_was_what_it_is(fans_run: Path, tmp_path: Path) -> None:
     """The first weights are drawn again from the seed: nobody kept them."""
     page, found = made(tmp_path, f"run={fans_run}", "check=false", "methods=[grad_cam]")

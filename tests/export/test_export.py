@@ -103,6 +103,7 @@ def test_that_computer_has_no_torch_and_names_a_file_that_it_cannot_read(
     assert "1 file: 0 GO, 0 NG, 1 could not be read" in answer.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "needs"),
     [

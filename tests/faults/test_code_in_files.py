@@ -98,6 +98,7 @@ def networks(tmp_path: Path, pickled: Path) -> list[tuple[Any, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_network_of_a_checkpoint_is_looked_up_and_never_made_by_name(
     run: Path, tmp_path: Path, pickled: Path, train_settings: Settings
 ) -> None:

@@ -62,6 +62,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wrong", "text"), WRONG, ids=[wrong for wrong, _ in WRONG])
 def test_nonsense_is_refused_by_its_key(wrong: str, text: str, place: Place) -> None:
     outcome = judge("train", [*place.good("train"), *wrong.split("|")], anew=True)

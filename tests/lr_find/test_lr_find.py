@@ -92,6 +92,7 @@ def test_a_loss_that_diverges_ends_the_test_and_not_the_program(image_folder: Pa
     assert len(rows_of(tmp_path)) < 150
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_not_touched(trained_run: Path, image_folder: Path, tmp_path: Path) -> None:
     def content() -> dict[Path, str]:
         files = [path for path in trained_run.rglob("*") if path.is_file()]

@@ -18,6 +18,7 @@ tables = st.lists(st.tuples(st.integers(0, 1), values), min_size=2, max_size=30)
 Table = list[tuple[int, float]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("influence", "oracle"),
     [(auroc_influence, roc_auc_score), (average_precision_influence, average_precision_score)],

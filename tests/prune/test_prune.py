@@ -88,6 +88,7 @@ def paths(root: Path, rows: list) -> list[str]:
     return [str(root / row.path) for row in rows]
 
 
+@pytest.mark.slow
 def test_before_its_training_it_scores_as_the_original_that_ignores_the_filters_of_least_weight(
     half: Path, trained_run: Path, image_folder: Path
 ) -> None:

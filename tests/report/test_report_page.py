@@ -93,6 +93,7 @@ def test_every_section_is_there_in_its_order(page: str) -> None:
 FIGURES = ["confusion", "roc", "precision-recall", "learning-curves", "histogram", "thresholds", "reliability"]
 
 
+@pytest.mark.slow
 def test_the_headline_says_escapes_and_overkills_of_a_hundred_with_their_intervals(tmp_path: Path) -> None:
     rows = [Prediction(f"{i}", 0.1 if i < 2 else 0.9, label=1, split="test") for i in range(50)]
     rows += [Prediction(f"g{i}", 0.9 if i < 3 else 0.1, label=0, split="test") for i in range(100)]
@@ -193,6 +194,7 @@ def test_images_that_are_gone_leave_a_place_that_says_so(run: Path, page: str, t
     assert there.count("no such file") < gone.count("no such file")
 
 
+@pytest.mark.slow
 def test_an_image_that_has_changed_since_is_not_shown_and_counted(run: Path, tmp_path: Path) -> None:
     rows = rows_of()
     root = write_files(tmp_path / "files", [*rows, *(replace(row, path=f"{row.path}.train") for row in rows_of(20))])
@@ -215,6 +217,7 @@ def test_evaluation_on_the_runs_own_folder_is_checked_by_the_runs_split(run: Pat
     assert of_run(other, None, None).hashes == {}
 
 
+@pytest.mark.slow
 def test_a_certificate_is_quoted_for_the_thresholds_that_it_is_about(tmp_path: Path) -> None:
     said = "certified: escape rate at most 0.01 at 0.95 confidence"
     run = write_run(tmp_path / "run", rows_of(), decision=said, decision_split="test")
@@ -224,6 +227,7 @@ def test_a_certificate_is_quoted_for_the_thresholds_that_it_is_about(tmp_path: P
     assert "Certified" not in words(page_of(of_run(run, Thresholds.single(0.7), None)))
 
 
+@pytest.mark.slow
 def test_the_page_says_for_which_mix_a_probability_is(tmp_path: Path, run: Path, page: str) -> None:
     assert "For which mix of GO and NG parts P(NG) was meant is not known. The numbers here are for these" in words(
         page

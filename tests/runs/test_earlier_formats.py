@@ -69,6 +69,7 @@ AVERAGED = {  # after one epoch and two, and how they are trained; averages and 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AVERAGED)
 def test_a_training_with_averaged_weights_goes_on_as_one_of_now(name: str, images: Path, tmp_path: Path) -> None:
     given = ["model=tiny", "model.network.norm=batch", "data.image_size=[16,16]", "data.test_fraction=0.25"]

@@ -159,6 +159,7 @@ def test_a_pretraining_gives_what_it_has_learnt_and_no_layer_that_it_has_not(
         assert torch.equal(value, source[f"model.network.{name}"] if name.startswith("blocks") else plain[name]), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_knows_where_it_came_from_and_still_does_when_it_went_on(
     pretrained: Path, train_settings: Settings, tmp_path: Path
 ) -> None:
@@ -247,6 +248,7 @@ def test_every_fold_starts_from_it(pretrained: Path, image_folder: Path, tmp_pat
         assert torch.equal(weights(tmp_path / f"folds/fold-{number}")[FIRST], source)
 
 
+@pytest.mark.slow
 def test_the_range_test_starts_where_the_training_would(pretrained: Path, image_folder: Path, tmp_path: Path) -> None:
     def losses(*more: str) -> str:
         given = [

@@ -108,6 +108,7 @@ def content(level: int, path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_checkpoint_with_a_damaged_bias_is_refused(
     value: float, trained_run: Path, image_folder: Path, tmp_path: Path

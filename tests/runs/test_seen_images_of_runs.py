@@ -80,6 +80,7 @@ def test_a_copy_in_another_format_is_recognised(
     assert "warning: 1 of these 7 images trained the weights, by their pixels or their bytes" in text
 
 
+@pytest.mark.slow
 def test_weights_bring_along_what_they_have_seen(
     train_settings: Settings, trained_run: Path, image_folder: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_pretraining_has_seen_its_images_too(train_settings: Settings, image_f
         assert set(fancnn.load(run).seen_images.roles_of_all(taught)) == {("weights",)}
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_folds_has_seen_every_image(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

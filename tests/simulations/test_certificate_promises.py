@@ -147,6 +147,7 @@ def check(simulation: Simulation, draws: int) -> None:
         assert found.by_part >= stats.binom.ppf(0.001, draws, 0.5 * (1 - CONFIDENCE)), "nor is it empty caution"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("simulation", [*FAULTS, *SOUND])
 def test_promises_are_broken_no_more_often_than_said(simulation: Simulation) -> None:
     check(simulation, (FAULTS | SOUND)[simulation][0])

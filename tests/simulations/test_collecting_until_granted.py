@@ -37,6 +37,7 @@ def margin(draws: int) -> float:
     return float(stats.binom.ppf(0.999, draws, ALPHA)) / draws
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.002, 0.01, 0.05, 0.3])
 def test_a_claim_that_may_be_looked_at_any_time_is_kept(rate: float) -> None:
     escapes = escapes_at_looks(rate * JUST_ABOVE, 4000, 300, seed=1)

@@ -351,6 +351,7 @@ def test_intervals_of_differences_cover_everywhere(case: str) -> None:
     assert min(now.values()) >= least(0.93, draws)
 
 
+@pytest.mark.slow
 def test_simulated_scores_have_the_differences_that_they_are_held_against() -> None:
     """A simulation with a wrong truth would prove nothing: the mean of many draws comes to it."""
     for case, models in CASES.items():

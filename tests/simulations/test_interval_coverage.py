@@ -101,6 +101,7 @@ SHORT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
 def test_intervals_cover_as_often_as_they_say(name: str) -> None:
     check(name, draws=150)

@@ -20,6 +20,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
     torch.testing.assert_close(*states, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_rate_that_learns_nothing_is_told_on_the_console_in_metrics_json_and_in_the_report(
     train_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

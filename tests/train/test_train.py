@@ -102,6 +102,7 @@ def test_a_resumed_run_is_the_run_that_was_not_interrupted(
             assert one == two
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_the_best_epoch_of_before_and_its_own_last(
     train_settings: Settings, tmp_path: Path
 ) -> None:

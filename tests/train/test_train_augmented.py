@@ -29,6 +29,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints/last.ckpt", weights_only=True)["state_dict"]  # type: ignore[no-any-return]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_trains_is_told_in_the_checkpoint_and_leaves_no_weights(
     option: str, train_settings: Settings, trained_run: Path, tmp_path: Path
@@ -48,6 +49,7 @@ def test_every_option_opens_with_what_it_assumes() -> None:
         assert (conf_dir() / f"augment/{option}.yaml").read_text().startswith("# Assumes "), option
 
 
+@pytest.mark.slow
 def test_training_sees_other_images_and_validation_the_same(train_settings: Settings, tmp_path: Path) -> None:
     runs = {}
     for option in ("none", "light"):
@@ -84,6 +86,7 @@ def test_a_transform_can_be_left_out_and_another_added(train_settings: Settings)
     assert [type(item).__name__ for item in (*augment.color, *augment.noise)] == ["Brightness", "Blur"]
 
 
+@pytest.mark.slow
 def test_the_preview_is_a_sheet_in_the_run_and_on_tensorboard_and_changes_no_weight(
     train_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def stopping(method: Callable[..., None], epoch: int) -> Callable[..., None]:
     return instead
 
 
+@pytest.mark.slow
 def test_going_on_with_weights_averaged_otherwise_is_refused(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings("averaging=ema", "trainer.max_epochs=1", output=tmp_path / "one"))
     with pytest.raises(UserError, match=r"(?s)other settings:.*callbacks.averaging.decay: 0.99 there, None here"):
@@ -112,6 +113,7 @@ def test_the_best_checkpoint_holds_the_average_that_was_scored(train_settings: S
     assert fancnn.load(tmp_path / "run").metadata.settings["callbacks"]["averaging"]["decay"] == 0.99
 
 
+@pytest.mark.slow
 def test_losses_are_monitored_plain_and_the_criterion_beside_them(train_settings: Settings, tmp_path: Path) -> None:
     """With a rate near 0 the weights stay: both trainings then monitor the same, whatever they make small."""
     still = ["model.optimizer.lr=1e-12", "trainer.max_epochs=1", "data.batch_size=56"]
@@ -153,6 +155,7 @@ def test_balanced_weights_come_from_the_training_part(train_settings: Settings, 
     assert (loss.neg_weight, loss.pos_weight) == (40 / 64, [40 / 16])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "factor"),
     [

@@ -70,6 +70,7 @@ def test_any_network_learns_from_planted_defects_and_the_preview_shows_them(
     assert fancnn.load(tmp_path / "run").metadata.settings["plant"]["share"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "text"),
     [

@@ -185,6 +185,7 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_exactly(
     assert column(rest, "val/loss") == column(whole, "val/loss")
 
 
+@pytest.mark.slow
 def test_a_run_of_before_there_were_outputs_can_be_gone_on_with(train_settings: Settings, tmp_path: Path) -> None:
     train(train_settings(*QUICK, output=tmp_path / "old"))
     path = tmp_path / "old/checkpoints/last.ckpt"
@@ -224,6 +225,7 @@ def joined(output: Path, *runs: Path) -> Path:
     return ensemble(compose_command("ensemble", EnsembleSettings, *given))
 
 
+@pytest.mark.slow
 def test_an_ensemble_names_types_where_its_members_have_the_same(
     typed_run: Path, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
