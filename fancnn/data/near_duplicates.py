@@ -29,6 +29,7 @@ DEFINITE = 0.003  # below it an image shows little more than an edge, which fits
 USUAL = 5  # the neighbor that is taken for a different photograph
 UNLIKE = 0.2  # of what is unexplained between an image and that neighbor, at most
 MOST_COPIES = 64  # of one photograph that are known for such where an image has more than four
+MOST_OF_ALL = 1 / 3  # of the images that these may be: of a folder of parts in one fixture all are alike
 APART = 2.5  # times as much unexplained as in copies: what such a cluster has to be from all others
 DRAWN = 32  # pairs of a cluster
 EVEN = 3.0  # gray levels: an image of less deviation shows nothing that could be recognized
@@ -252,7 +253,7 @@ def _many_of_one(grays: Tensor, pairs: Pairs, unexplained: Tensor) -> Tensor:
     names, generator = torch.tensor(cluster), torch.Generator().manual_seed(SEED)
     outside = names[pairs.first] != names[pairs.second]
     for name, images in members.items():
-        if not USUAL < len(images) <= MOST_COPIES:
+        if not USUAL < len(images) <= min(MOST_COPIES, MOST_OF_ALL * len(grays)):
             continue
         beside = unexplained[outside & ((names[pairs.first] == name) | (names[pairs.second] == name))]
         if len(beside) and float(beside.min()) < APART * (1 - LEAST_CORRELATION):

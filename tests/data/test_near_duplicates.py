@@ -44,6 +44,7 @@ def test_different_images_are_no_copies_of_one_another() -> None:
 
 
 def test_parts_in_one_fixture_are_no_copies_though_they_look_alike() -> None:
+    """As many as there may be copies of one photograph, and all alike."""
     layout, own = textures(1, seed=5), textures(60, seed=6) - 128
     assert near_duplicates(as_bytes(layout + 0.1 * own)) == []
 
