@@ -9,7 +9,8 @@ import torch
 from fancnn.audit.audit_checks import Finding, Item
 from fancnn.data.image_facts import ImageFacts
 from fancnn.data.labeled_images import LabeledImage
-from fancnn.data.near_duplicates import Progress, clusters, near_duplicates
+from fancnn.data.near_duplicates import Progress, near_duplicates
+from fancnn.data.union_find import joined
 from fancnn.plurals import plural
 
 LARGE = 0.2  # share of all images: a chain of near-duplicates that long divides into splits no more
@@ -51,8 +52,8 @@ def find_copies(facts: Sequence[ImageFacts], progress: Progress = lambda blocks,
             Copy(distinct[one.first], distinct[one.second], ", ".join(one.changes), one.correlation)
             for one in near_duplicates(grays, progress)
         )
-    joined = clusters(len(facts), ((pair.first, pair.second) for pair in pairs))
-    return Copies(tuple(pairs), tuple(joined))
+    clusters = joined(len(facts), ((pair.first, pair.second) for pair in pairs))
+    return Copies(tuple(pairs), tuple(clusters))
 
 
 def copy_findings(images: Sequence[LabeledImage], copies: Copies) -> Iterator[Finding]:

@@ -174,7 +174,7 @@ class _Store:
     def add(self, root: Path, names: Sequence[str]) -> Iterator[IndexEntry]:
         """Decode `names` into new rows; a content that has a row already gets no second one."""
         free, pending = self.index.prepare_writing(self.rows()), list[IndexEntry]()
-        stamps = [_stamp(root, name) for name in names]  # before the content, so that a later change shows
+        stamps = [file_stamp(root, name) for name in names]  # before the content, so that a later change shows
         items = decode((root / name for name in names), self.preprocess, gate=self.gate)
         with self.pixel_file.open("r+b") as pixels:
             pixels.seek(free * self.row_bytes)
@@ -294,10 +294,10 @@ def _locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 def _holds(entry: IndexEntry, root: Path, rows: int) -> bool:
     """Return whether an entry still holds for its file; one that could not be read is tried again each time."""
-    return 0 <= entry.row < rows and entry.stamp == _stamp(root, entry.path)
+    return 0 <= entry.row < rows and entry.stamp == file_stamp(root, entry.path)
 
 
-def _stamp(root: Path, name: str) -> str:
+def file_stamp(root: Path, name: str) -> str:
     """Return what changes when a file does, without its content; empty where it cannot be looked at."""
     try:
         stat = os.stat(os.path.join(root, name))  # noqa: PTH116, PTH118  # a third of the time, for each file of a run

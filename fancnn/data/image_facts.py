@@ -10,7 +10,7 @@ times and inode stay. Version 1:
 | `facts` | JSON, the fields of `ImageFacts` by their names |
 | `gray` | `SIDE` x `SIDE` bytes; empty where the file cannot be read |
 
-A file that is no such database, or of another version, is made anew: all of it can be read again.
+A file that is no such database, or of another version, is made again: all of it can be read again.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fancnn.data.decoded_cache import file_stamp
 from fancnn.data.fingerprints import SIDE
 from fancnn.images.decoding import torch_parallel_map
 from fancnn.images.image_gate import ImageGate
@@ -49,7 +50,7 @@ class ImageFacts:
 
     Attributes:
         path: Relative to the root, with `/`.
-        error: Why it cannot be read; then nothing else is known but its bytes.
+        error: Why it cannot be read; then nothing else is known.
         megabytes: Of the file.
         format: As Pillow calls it, e.g. `JPEG`.
         mode: As stored, e.g. `RGB`, `L`, `I;16`.
@@ -116,15 +117,6 @@ def read_facts(
                 _write(database, pending)
         _write(database, pending)
     return [known[name] for name in names]
-
-
-def file_stamp(root: Path, name: str) -> str:
-    """Return what changes when a file does, without its content; empty where it cannot be looked at."""
-    try:
-        stat = (root / name).stat()
-    except OSError:
-        return ""
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}"
 
 
 def _read(root: Path, names: Sequence[str], gate: ImageGate) -> Iterator[ImageFacts]:

@@ -5,7 +5,7 @@ Each image is compared with those whose descriptors are nearest (`fancnn.data.fi
 lie in a fixture, all of them are alike. What is left unexplained in a pair of copies has to be a small share
 (`UNLIKE`) of what is left between either image and its fifth nearest neighbor.
 
-Not found: copies that were turned by other angles than quarters, cut to less than 0.8 of their sides, or distorted.
+Missed: copies that were turned by other angles than quarters, cut to less than 0.8 of their sides, or distorted.
 """
 
 import math
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fancnn.data.fingerprints import SCALES, SIDE, descriptors
 from fancnn.data.registration import STEPS, TURNS, Alignment, align, coarse_alignment, definiteness, laid_over
+from fancnn.data.union_find import joined
 
 NEIGHBORS = 6  # asked for at each scale
 KEPT = 12  # of an image, over all scales
@@ -85,33 +86,13 @@ def near_duplicates(grays: Tensor, progress: Progress = lambda blocks, total: bl
     usual[_many_of_one(shown, pairs, unexplained)] = 1.0
     bound = UNLIKE * torch.minimum(usual[pairs.first], usual[pairs.second])
     definite = definiteness(shown) >= DEFINITE
-    told = definite[pairs.first] & definite[pairs.second]
-    copies = (told & (unexplained <= 1 - LEAST_CORRELATION) & (unexplained < bound)).nonzero()[:, 0]
+    certain = definite[pairs.first] & definite[pairs.second]
+    copies = (certain & (unexplained <= 1 - LEAST_CORRELATION) & (unexplained < bound)).nonzero()[:, 0]
     changes = _changes(shown, pairs.of(copies), alignment[copies])
     return [
         NearDuplicate(int(uneven[first]), int(uneven[second]), words, correlation)
         for (first, second), words, correlation in changes
     ]
-
-
-def clusters(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """Return of each thing the first one that it is joined with, directly or by way of others.
-
-    Example:
-        >>> clusters(5, [(1, 4), (4, 2)])
-        [0, 1, 1, 3, 1]
-    """
-    parent = list(range(count))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = place = parent[parent[place]]  # halve the way for the next time
-        return place
-
-    for one, other in pairs:
-        early, late = sorted((root(one), root(other)))
-        parent[late] = early
-    return [root(place) for place in range(count)]
 
 
 @dataclass
@@ -191,11 +172,11 @@ def _search(base: Tensor) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
 def _nearest(queries: Tensor, base: Tensor, names: Tensor) -> tuple[Tensor, Tensor]:
     count = min(NEIGHBORS + 1, len(base))
     squares = base.square().sum(1)
-    found = [
+    nearest = [
         (squares - 2 * block @ base.T + block.square().sum(1, keepdim=True)).topk(count, largest=False)
         for block in torch.split(queries, 1024)
     ]
-    return torch.cat([item.values for item in found]), names[torch.cat([item.indices for item in found])]
+    return torch.cat([item.values for item in nearest]), names[torch.cat([item.indices for item in nearest])]
 
 
 def _centers(base: Tensor, rounds: int = 6) -> Tensor:
@@ -226,9 +207,7 @@ def _aligned(grays: Tensor, pairs: Pairs) -> Alignment:
     likely = (peak >= LEAST_PEAK).nonzero()[:, 0]
     for steps in FIRST_STEPS, STEPS:
         if len(likely):
-            better = align(first[likely], second[likely], turn[likely], result.affine[likely], steps)
-            result.affine[likely], result.correlation[likely] = better.affine, better.correlation
-            result.gain[likely], result.offset[likely] = better.gain, better.offset
+            result.put(likely, align(first[likely], second[likely], turn[likely], result.affine[likely], steps))
         likely = likely[result.correlation[likely] >= HOPEFUL]
     return result
 
@@ -239,13 +218,13 @@ def _joined(parts: Sequence[Alignment]) -> Alignment:
 
 
 def _many_of_one(grays: Tensor, pairs: Pairs, unexplained: Tensor) -> Tensor:
-    """Return of each image whether it is one of many copies of a photograph, so that its neighbors tell nothing.
+    """Return of each image whether it is one of many copies of a photograph, so that its neighbors are no measure.
 
     Images that are chained together by what they share are copies of one photograph if any two of them share it, and
     others do not; where parts merely look alike, the ends of a chain differ, or there is no end to it.
     """
     close = unexplained <= 1 - LEAST_CORRELATION
-    cluster = clusters(len(grays), zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True))
+    cluster = joined(len(grays), zip(pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True))
     members: dict[int, list[int]] = {}
     for image, name in enumerate(cluster):
         members.setdefault(name, []).append(image)

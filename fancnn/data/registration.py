@@ -53,6 +53,11 @@ class Alignment:
             self.turn[chosen], self.affine[chosen], self.correlation[chosen], self.gain[chosen], self.offset[chosen]
         )
 
+    def put(self, chosen: Tensor, other: "Alignment") -> None:
+        """Replace how the `chosen` ones lie by what `other` has of them; turns stay."""
+        for name in ("affine", "correlation", "gain", "offset"):
+            getattr(self, name)[chosen] = getattr(other, name)
+
 
 def turned(images: Tensor, turn: int) -> Tensor:
     """Return square images `(..., side, side)` turned or mirrored, as `TURNS` names it."""
@@ -106,8 +111,7 @@ def align(first: Tensor, second: Tensor, turn: Tensor, affine: Tensor, steps: in
     side = first.shape[-1]
     first = torch.stack([turned(image, int(number)) for image, number in zip(first, turn, strict=True)])
     planes = torch.stack([first, *_slopes(first)], 1)  # (n, 3, side, side)
-    line = torch.linspace(-1, 1, side)
-    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    rows, columns = _places(side)
     best = Alignment(turn, affine.clone(), *(torch.full((len(first),), value) for value in (-1.0, 1.0, 0.0)))
     for step in range(steps + 1):
         (seen, row_slope, column_slope), common = _sampled(planes, affine, rows, columns)
@@ -135,14 +139,13 @@ def laid_over(first: Tensor, alignment: Alignment, side: int) -> tuple[Tensor, T
         `(n, side, side)` float, and as many booleans.
     """
     images = torch.stack([turned(image, int(turn)) for image, turn in zip(first, alignment.turn, strict=True)])
-    line = torch.linspace(-1, 1, side)
-    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    rows, columns = _places(side)
     (seen,), common = _sampled(images[:, None], alignment.affine, rows, columns, mode="bicubic")
     return seen, common > 0
 
 
 def definiteness(images: Tensor) -> Tensor:
-    """Return how well size and place of a piece of each image could be told from it: 0 to 1, `(n,)`.
+    """Return how well size and place of a piece of each image could be known from it: 0 to 1, `(n,)`.
 
     It is the smallest eigenvalue of the normal equations over the largest; of an image that shows one straight edge, 0.
 
@@ -153,13 +156,19 @@ def definiteness(images: Tensor) -> Tensor:
 
 
 def _definiteness(images: Tensor) -> Tensor:
-    line = torch.linspace(-1, 1, images.shape[-1])
-    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    rows, columns = _places(images.shape[-1])
     row_slope, column_slope = _slopes(images)
     toward = torch.stack([row_slope * rows, row_slope, column_slope * columns, column_slope], -1)
     values = torch.linalg.eigvalsh(torch.einsum("nhwi,nhwj->nij", toward, toward))
     share: Tensor = values[:, 0] / values[:, -1].clamp(min=1e-6)
     return share.clamp(min=0)
+
+
+def _places(side: int) -> tuple[Tensor, Tensor]:
+    """Return the row and the column of each pixel, from -1 to 1, `(side, side)` each."""
+    line = torch.linspace(-1, 1, side)
+    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    return rows, columns
 
 
 def _slopes(images: Tensor) -> tuple[Tensor, Tensor]:

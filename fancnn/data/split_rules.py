@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fancnn.data.group_folds import Kinds, nearest_union
 from fancnn.data.split_sizes import Split, drawn_splits, listed, or_no_test, wanted_counts, wanted_fractions
+from fancnn.data.union_find import joined
 from fancnn.errors import UserError
 
 __all__ = ["Split", "grouped_split", "joined_groups", "ordered_split", "stratified_split"]
@@ -162,22 +163,15 @@ def joined_groups(groups: Sequence[str], contents: Sequence[str]) -> list[str]:
         >>> joined_groups(["lot1", "lot2", "lot2", "lot3"], ["a", "a", "b", "c"])
         ['lot1', 'lot1', 'lot1', 'lot3']
     """
-    first_with: dict[str, str] = {}
-    parent: dict[str, str] = {}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = name = parent[parent[name]]  # halve the way for the next time
-        return name
-
-    order = {name: place for place, name in enumerate(dict.fromkeys(groups))}
-    for group, content in zip(groups, contents, strict=True):
-        parent.setdefault(group, group)
-        alike = first_with.setdefault(content, group) if content else group
-        one, other = root(group), root(alike)
-        early, late = sorted((one, other), key=order.__getitem__)
-        parent[late] = early
-    return [root(group) for group in groups]
+    names = list(dict.fromkeys(groups))
+    place, first_with = {name: place for place, name in enumerate(names)}, dict[str, str]()
+    pairs = (
+        (place[group], place[first_with.setdefault(content, group)])
+        for group, content in zip(groups, contents, strict=True)
+        if content
+    )
+    first = joined(len(names), pairs)
+    return [names[first[place[group]]] for group in groups]
 
 
 def _in_order(wish: dict[Split, int]) -> Iterator[Split]:

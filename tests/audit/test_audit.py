@@ -48,27 +48,25 @@ def test_a_good_folder_has_nothing_but_few_parts(
 ) -> None:
     assert audit(settings_of(root, tmp_path))
     assert codes(tmp_path) == ["A015"]
-    told = capsys.readouterr().out
-    assert "30 GO and 30 NG images" in told
-    assert "if all were tested and none escaped, an escape rate below 9.6 % would be proven; 1 % takes 299" in told
+    printed = capsys.readouterr().out
+    assert "30 GO and 30 NG images" in printed
+    assert "if all were tested and none escaped, an escape rate below 9.6 % would be proven; 1 % takes 299" in printed
     rows = read_table(tmp_path / "audit/groups.csv", ("image", "class", "label", "group", "sequence"), 1)
     assert len(rows) == 60
     assert all(row["group"] == row["image"] for row in rows)
 
 
-def test_what_is_wrong_is_found_told_and_written(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_wrong_is_named_and_written(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(root / "GO/part0_0.png", root / "NG/part0_0.png")
     turn(root / "GO/part1_4.png", root / "GO/turned.png")
     (root / "GO/cut.png").write_bytes((root / "GO/part0_0.png").read_bytes()[:200])
     assert not audit(settings_of(root, tmp_path))
     assert codes(tmp_path) == ["A001", "A002", "A004", "A005", "A015"]
-    told = capsys.readouterr().out
-    assert "A005 one image in two classes (error): 1 pair of copies are in GO and in NG" in told
-    assert "NG/part0_0.png ~ GO/part0_0.png (the same bytes)" in told
-    assert "A004 near-duplicates (warning): 2 images in 1 set share a photograph: turned by 270 degrees (1)" in told
-    assert "GO/cut.png (cut off: the file ends before its pixels do)" in told
+    printed = capsys.readouterr().out
+    assert "A005 one image in two classes (error): 1 pair of copies are in GO and in NG" in printed
+    assert "NG/part0_0.png ~ GO/part0_0.png (the same bytes)" in printed
+    assert "A004 near-duplicates (warning): 2 images in 1 set share a photograph: turned by 270 degrees (1)" in printed
+    assert "GO/cut.png (cut off: the file ends before its pixels do)" in printed
     groups = {row["image"]: row["group"] for row in read_table(tmp_path / "audit/groups.csv", ("image", "group"), 1)}
     assert groups["GO/turned.png"] == groups["GO/part1_4.png"] == "GO/part1_4.png"
     page = (tmp_path / "audit/audit.html").read_text()
@@ -76,7 +74,7 @@ def test_what_is_wrong_is_found_told_and_written(
     assert "A003 equal pixels in another file" in page  # among those that found nothing
 
 
-def test_copies_across_splits_and_groups_are_told(tmp_path: Path, root: Path) -> None:
+def test_copies_across_splits_and_groups_are_named(tmp_path: Path, root: Path) -> None:
     for path in sorted(root.rglob("*.png")):
         target = tmp_path / "split" / ("test" if int(path.stem.split("_")[1]) >= 40 else "train") / path.parent.name
         target.mkdir(parents=True, exist_ok=True)
@@ -104,7 +102,7 @@ def test_a_silenced_check_does_not_count_and_says_why(
         ("data.group='lot'", "data.group"),
     ],
 )
-def test_mistakes_are_told_by_their_key(root: Path, tmp_path: Path, override: str, text: str) -> None:
+def test_mistakes_are_named_by_their_key(root: Path, tmp_path: Path, override: str, text: str) -> None:
     with pytest.raises(UserError, match=text):
         audit(settings_of(root, tmp_path, override))
 

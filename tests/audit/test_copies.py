@@ -23,7 +23,7 @@ def labelled(count: int) -> list[LabeledImage]:
     ]
 
 
-def test_each_kind_of_copy_is_told_once() -> None:
+def test_each_kind_of_copy_is_named_once() -> None:
     originals = textures(40)
     facts = facts_of(torch.cat([originals, originals[:2], turned(originals[2:3], 1)]))
     facts[40] = replace(facts[40], sha256=facts[0].sha256, pixel_sha256=facts[0].pixel_sha256)

@@ -183,7 +183,7 @@ def test_whenever_a_build_is_killed_the_next_one_builds_on_what_it_left(kept: in
     arguments = [str(Path(__file__).parents[1]), str(root), str(tmp_path), str(kept)]
     answer = subprocess.run(
         [sys.executable, "-c", KILLED, *arguments],
-        env=process_environment(),
+        env={**process_environment(), "OMP_NUM_THREADS": "1"},  # a fork beside torch's threads may wait for ever
         capture_output=True,
         text=True,
         check=False,

@@ -6,8 +6,9 @@ from torch.nn.functional import avg_pool2d
 
 from fancnn.data import near_duplicates as module
 from fancnn.data.fingerprints import SIDE, center_crops, descriptors
-from fancnn.data.near_duplicates import candidate_pairs, clusters, near_duplicates
+from fancnn.data.near_duplicates import candidate_pairs, near_duplicates
 from fancnn.data.registration import turned
+from fancnn.data.union_find import joined
 
 
 def blurred(images: Tensor) -> Tensor:
@@ -30,13 +31,15 @@ def as_bytes(images: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_a_copy_is_found_and_what_was_done_to_it_is_told(name: str) -> None:
+def test_a_copy_is_found_and_what_was_done_to_it_is_named(name: str) -> None:
     images = blurred(blurred(textures(120)))  # as photographs are: without a detail that one more blur takes away
     edited = EDITS[name](images[:12])
-    found = near_duplicates(as_bytes(torch.cat([images, edited])))
-    assert {tuple(sorted((pair.first, pair.second))) for pair in found} == {(place, 120 + place) for place in range(12)}
-    assert all(name in pair.changes for pair in found)
-    assert all(pair.correlation >= module.LEAST_CORRELATION for pair in found)
+    duplicates = near_duplicates(as_bytes(torch.cat([images, edited])))
+    assert {tuple(sorted((pair.first, pair.second))) for pair in duplicates} == {
+        (place, 120 + place) for place in range(12)
+    }
+    assert all(name in pair.changes for pair in duplicates)
+    assert all(pair.correlation >= module.LEAST_CORRELATION for pair in duplicates)
 
 
 def test_different_images_are_no_copies_of_one_another() -> None:
@@ -57,9 +60,10 @@ def test_many_edits_of_a_few_photographs_are_found() -> None:
         EDITS["mirrored"](EDITS["shifted"](originals)),
     ]
     together = torch.cat([originals, *edits, *doubled])
-    found = near_duplicates(as_bytes(together))
-    joined = clusters(len(together), ((pair.first, pair.second) for pair in found))
-    assert joined == [place % 6 for place in range(len(together))]
+    duplicates = near_duplicates(as_bytes(together))
+    assert joined(len(together), ((pair.first, pair.second) for pair in duplicates)) == [
+        place % 6 for place in range(len(together))
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 1])
@@ -82,16 +86,11 @@ def test_neighbors_in_cells_are_those_of_brute_force(monkeypatch: pytest.MonkeyP
     truth = {(place, 600 + place) for place in range(200)}
 
     def pairs() -> set[tuple[int, int]]:
-        found = candidate_pairs(searched)
-        ends = zip(found.first.tolist(), found.second.tolist(), strict=True)
+        duplicates = candidate_pairs(searched)
+        ends = zip(duplicates.first.tolist(), duplicates.second.tolist(), strict=True)
         return {(min(pair), max(pair)) for pair in ends}
 
     brute = pairs() & truth
     monkeypatch.setattr(module, "BRUTE_FORCE", 100)
     assert len(brute) == len(truth)
     assert len(pairs() & truth) >= 0.98 * len(truth)
-
-
-def test_clusters_are_named_by_their_first() -> None:
-    assert clusters(4, []) == [0, 1, 2, 3]
-    assert clusters(6, [(5, 3), (3, 1), (0, 4)]) == [0, 1, 2, 1, 0, 1]

@@ -24,11 +24,11 @@ def test_turns_are_those_of_numpy(turn: int) -> None:
 
 
 @pytest.mark.parametrize("turn", range(len(TURNS)))
-def test_turn_and_shift_are_told(turn: int) -> None:
+def test_turn_and_shift_are_named(turn: int) -> None:
     first = textures(5)
     second = turned(first, turn).roll((4, -7), (1, 2))
-    told, shift, peak = coarse_alignment(first, second, torch.ones(5))
-    assert told.tolist() == [turn] * 5
+    turns, shift, peak = coarse_alignment(first, second, torch.ones(5))
+    assert turns.tolist() == [turn] * 5
     assert shift.tolist() == [[4, -7]] * 5
     assert peak.min() > 0.8
 
@@ -55,9 +55,9 @@ def test_images_that_have_little_in_common_are_not_compared() -> None:
     assert result.correlation.tolist() == [-1.0]
 
 
-def test_a_straight_edge_tells_no_place_along_itself() -> None:
+def test_a_straight_edge_shows_no_place_along_itself() -> None:
     edge = torch.zeros(1, SIDE, SIDE, dtype=torch.uint8)
     edge[:, :, 30:] = 200
-    told = definiteness(torch.cat([edge, textures(1).byte()]))
-    assert told[0] < 1e-6
-    assert told[1] > 0.03
+    values = definiteness(torch.cat([edge, textures(1).byte()]))
+    assert values[0] < 1e-6
+    assert values[1] > 0.03
