@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fancnn.metrics.bootstrap import Sample, bootstrap_intervals
 from fancnn.metrics.clusters import clustered_interval, unit_numbers
-from fancnn.metrics.intervals import Interval, Sample, bootstrap_intervals, exact_interval
+from fancnn.metrics.intervals import Interval, exact_interval
 
 Values = NDArray[np.float64]
 GRID = np.linspace(0.0, 1.0, 51)

@@ -1,15 +1,8 @@
-"""How sure a number of a small sample is: exact bounds of rates, and the bootstrap for everything else."""
+"""How sure a rate of a small sample is: exact bounds and intervals."""
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-Sample = NDArray[np.intp]
-"""Indices of images, drawn with replacement: `(images,)`."""
 
 
 @dataclass(frozen=True)
@@ -126,53 +119,6 @@ def simultaneous_upper_bound(count: int, total: int, confidence: float = 0.95, f
     return _upper(count, total, (1 - confidence) / families * 6 / (math.pi * (count + 1)) ** 2)
 
 
-def bootstrap_intervals(
-    statistics: Callable[[Sample], Mapping[str, float | None]],
-    groups: Sequence[str] | None,
-    size: int,
-    *,
-    draws: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> dict[str, Interval | None]:
-    """Return the intervals of whatever can be computed from a sample: the seeded percentile bootstrap (Efron 1979).
-
-    The same arguments give the same intervals.
-
-    Args:
-        statistics: Takes the indices of a sample, in [0, size), some more than once; gives named values, None
-            where undefined. It is called `draws` times, and once with all images.
-        groups: One name for each image, of the lot, panel or patient it is of. Images of a group stay together:
-            whole groups are drawn, and a sample's size varies. An image with an empty name is a group of its own;
-            None: each image is.
-        size: How many images there are.
-        draws: How many samples.
-        confidence: Share of the samples' values inside the interval; each side leaves out half of the rest.
-        seed: Of the draws.
-
-    Returns:
-        An interval for each name. Samples where a value is undefined are left out; None where more than half
-        are, and where fewer than two groups leave nothing to draw from.
-
-    Raises:
-        ValueError: If `draws` is below 1, `confidence` not in (0, 1), or `groups` has another length than `size`.
-
-    Example:
-        >>> heights = np.array([1.6, 1.7, 1.8, 1.9])
-        >>> bootstrap_intervals(lambda sample: {"mean": heights[sample].mean()}, None, 4)["mean"]
-        Interval(low=1.65, high=1.85)
-    """
-    _check(0, size, confidence)
-    if draws < 1:
-        raise ValueError(f"draws={draws}: expected at least 1, e.g. 1000")
-    members = _group_numbers(groups, size)
-    names = list(statistics(np.arange(size)))
-    if size == 0 or members.max() == 0:
-        return dict.fromkeys(names)
-    samples = [statistics(sample) for sample in _samples(members, draws, seed)]
-    return {name: _percentiles([values[name] for values in samples], confidence) for name in names}
-
-
 def _upper(count: float, total: float, tail: float) -> float:
     from scipy.special import betainccinv  # lazy: names of scores are checked before anything loads that takes time
 
@@ -185,34 +131,3 @@ def _check(count: float, total: float, confidence: float) -> None:
         raise ValueError(f"{count} of {total}: expected a count from 0 to the total")
     if not 0 < confidence < 1:
         raise ValueError(f"confidence={confidence}: expected a share above 0 and below 1, e.g. 0.95")
-
-
-def _group_numbers(groups: Sequence[str] | None, size: int) -> NDArray[np.intp]:
-    """Return the number of each image's group, from 0 in the order of appearance."""
-    if groups is None:
-        return np.arange(size)
-    if len(groups) != size:
-        raise ValueError(f"{len(groups)} groups for {size} images: expected one for each")
-    numbers: dict[str | int, int] = {}
-    return np.array([numbers.setdefault(group or image, len(numbers)) for image, group in enumerate(groups)], np.intp)
-
-
-def _samples(members: NDArray[np.intp], draws: int, seed: int) -> Iterator[Sample]:
-    """Yield images of as many groups as there are, drawn with replacement."""
-    generator = np.random.default_rng(seed)
-    images, sizes = np.argsort(members, kind="stable"), np.bincount(members)
-    starts = np.cumsum(sizes) - sizes
-    for _ in range(draws):
-        drawn = generator.integers(0, sizes.size, sizes.size)
-        lengths = sizes[drawn]
-        ends = np.cumsum(lengths)
-        yield images[np.arange(ends[-1]) + np.repeat(starts[drawn] - (ends - lengths), lengths)]
-
-
-def _percentiles(values: Sequence[float | None], confidence: float) -> Interval | None:
-    defined = [value for value in values if value is not None]
-    if 2 * len(defined) < len(values):
-        return None
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(defined, [tail, 1 - tail])
-    return Interval(float(low), float(high))

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fancnn.metrics.intervals import Interval, Sample, bootstrap_intervals, exact_interval
+from fancnn.metrics.bootstrap import Sample, bootstrap_intervals
+from fancnn.metrics.intervals import Interval, exact_interval
 from fancnn.plurals import agreeing, plural
 
 ENOUGH = 10  # images: the bootstrap of fewer says too little

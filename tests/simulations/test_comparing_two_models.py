@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import ndtr
 
-from fancnn.metrics.intervals import Interval, bootstrap_intervals
+from fancnn.metrics.bootstrap import bootstrap_intervals
+from fancnn.metrics.intervals import Interval
 from fancnn.metrics.paired_differences import Difference, auroc_difference, rate_differences
 from fancnn.metrics.replacement import NewMistakes, bound_in_groups, new_mistakes, verdict_on
 from fancnn.metrics.score_differences import mcnemar
