@@ -74,7 +74,7 @@ def _in_words(
     key, value = _key(override), override.partition("=")[2]
     if isinstance(error, OverrideParseException):
         return f"{error}\n{QUOTING}"
-    if key in groups and not str(error).startswith("Could not override"):  # the command chooses in that group
+    if key in groups and _error(name, [f"{key}={groups[key][0]}"]) is None:  # the command chooses in that group
         return f"{key}={value} is none of {', '.join(groups[key])}{_near(value, groups[key])}"
     if key in known:
         return f"{override}: {str(error).splitlines()[0]}"

@@ -50,6 +50,13 @@ def test_a_key_of_an_earlier_version_is_named_as_it_is_now() -> None:
 
 
 @pytest.mark.slow
+def test_a_key_with_the_name_of_a_group_that_the_command_does_not_choose_is_unknown() -> None:
+    assert refused("image_size=100")[0] == "image_size=100: train has no key image_size. Did you mean data.image_size?"
+    (text, _) = refused("image_size=240", command="fans")
+    assert text == "image_size=240: fans has no key image_size. --help lists its keys"
+
+
+@pytest.mark.slow
 def test_a_key_that_another_argument_brings_is_none_of_them() -> None:
     there, wrong = "augment.transforms.shift=null", "augment.transforms.shft=null"
     near = "augment.transforms.shft. Did you mean augment.transforms.shift?"
