@@ -204,14 +204,9 @@ def certified(
     )
     ng = [row for row in counted if row.label == 1]
     if not ng:
-        raise UserError(
-            (
-                f"none of {excluded.without_probability:,} NG or GO images has a probability: nothing can be claimed"
-                if excluded.without_probability and not known
-                else "a certificate is about NG parts, and there are none among these images"
-            )
-            + (f": the weights have seen all {excluded.seen:,} others" if excluded.seen else "")
-        )
+        raise UserError(_without_ng(excluded, any_known=bool(known)))
+
+    # the threshold, given or searched for, and what of its escapes can be excluded
     chosen_unit = claim_unit([row.group for row in counted], unit, largest_group)
     evidence = ng_evidence(list(map(_probability, ng)), [row.group for row in ng], chosen_unit, largest_group)
     searched, bound, why = thresholds is None, 1.0, ""
@@ -221,6 +216,8 @@ def certified(
     elif refusal is None and thresholds is not None:
         bound = evidence.bound(thresholds.lower, confidence)
     counts = _counts(counted, evidence, thresholds or NONE_REJECTED, confidence)
+
+    # granted or refused, and what is stated
     too_many_parts = chosen_unit == "group" and counts.parts.escapes / counts.parts.ng > escape_rate
     granted = refusal is None and not why and bound <= escape_rate and not too_many_parts
     if refusal == "seen":
@@ -230,6 +227,7 @@ def certified(
     else:
         statement = why or _statement(granted, bound, escape_rate, confidence, counts, too_many_parts=too_many_parts)
         refusal = None if granted else "evidence"
+
     given = thresholds is not None
     return Certificate(
         granted=granted,
@@ -338,6 +336,15 @@ def named_types(rows: Iterable[Prediction]) -> tuple[list[str], list[Prediction]
 def write_certificate(path: Path, certificate: Certificate, about: Mapping[str, Any]) -> None:
     """Write `certificate.json`; `about` says where the images come from."""
     write_json(path, {"format": FORMAT, "version": VERSION, **about, **asdict(certificate)})
+
+
+def _without_ng(excluded: Excluded, *, any_known: bool) -> str:
+    """Return why there is nothing to claim of images without a countable NG image."""
+    if excluded.without_probability and not any_known:
+        text = f"none of {excluded.without_probability:,} NG or GO images has a probability: nothing can be claimed"
+    else:
+        text = "a certificate is about NG parts, and there are none among these images"
+    return text + (f": the weights have seen all {excluded.seen:,} others" if excluded.seen else "")
 
 
 def _not_to_be_claimed(rows: Sequence[Prediction], scored_by: str) -> Refusal | None:
