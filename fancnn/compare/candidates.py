@@ -1,5 +1,6 @@
 """Models to be compared: their decisions, brought onto the same images."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -270,17 +271,26 @@ def _label_notes(count: int, noun: str) -> list[str]:
 def _seen_notes(
     candidates: Sequence[Candidate], split: str, rows: Sequence[Sequence[Prediction]], noun: str
 ) -> list[str]:
-    """Return how many of the images each model has seen, and what follows from it."""
+    """Return how many of the images each model has seen, and what follows from it: of many alike in one line."""
     notes = []
-    for item, own in zip(candidates, rows, strict=True):
-        for role in ROLES:
+    for role in ROLES:
+        letters: dict[int, list[str]] = defaultdict(list)  # of the models that have seen so many
+        for item, own in zip(candidates, rows, strict=True):
             count = sum(item.has_seen(row, role) for row in own)
-            if not count or (role == "epoch" and split == "val"):
-                continue
+            if count and not (role == "epoch" and split == "val"):
+                letters[count].append(item.letter)
+        for count, seen_by in letters.items():
             if role == "weights":
-                notes.append(f"{item.letter} was trained on {count:,} of these {noun}s: its scores are too good.")
+                notes += [f"{it} was trained on {count:,} of these {noun}s: its scores are too good." for it in seen_by]
+            elif len(seen_by) == len(candidates):
+                notes.append(
+                    f"{count:,} of these {noun}s {MEANINGS[role]} of each model: all look better than they are."
+                )
             else:
-                notes.append(f"{count:,} of these {noun}s {MEANINGS[role]} of {item.letter}: it has an advantage.")
+                has = "it has" if len(seen_by) == 1 else "each has"
+                notes.append(
+                    f"{count:,} of these {noun}s {MEANINGS[role]} of {', '.join(seen_by)}: {has} an advantage."
+                )
     if split == "val":
         notes.append("Validation chose the epoch of each model: all of them are somewhat worse on new parts.")
     return notes

@@ -234,6 +234,22 @@ def test_rows_say_what_each_model_has_seen(tmp_path: Path) -> None:
     assert found.verdict == "passes", "the model in use has the advantage, not the new one"
 
 
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ("BC", "20 of these images fitted the calibration of B, C: each has an advantage."),
+        ("ABC", "20 of these images fitted the calibration of each model: all look better than they are."),
+    ],
+)
+def test_what_several_models_have_seen_is_one_note(names: str, note: str, tmp_path: Path) -> None:
+    rows = sure(rows_of(20))
+    for name in "ABC":
+        seen = "calibration" if name in names else "none"
+        write_table(tmp_path / f"{name}.csv", [replace(row, seen=seen) for row in rows])
+    tables = [read_candidate(tmp_path / f"{name}.csv", name, 0.5) for name in "ABC"]
+    assert common_images(tables, None).notes == (note,)
+
+
 def test_rows_that_say_it_are_believed_before_the_split(tmp_path: Path) -> None:
     rows = [replace(row, seen="none") for row in sure(rows_of(20))]
     run = read_candidate(write_run(tmp_path / "a", rows), "A", 0.5)
